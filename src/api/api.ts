@@ -1,0 +1,75 @@
+/** What the API needs from the rest; the composition root brings it. */
+import type { Control } from '../control/control.ts'
+import type { TelemetryDoor } from '../gateway/gateway.ts'
+import type { Plan } from '../pipeline/pipeline.ts'
+import type { Query } from '../query/query.ts'
+import type { Clock, Random } from '../world/world.ts'
+
+/** One number of the system, as `/metrics` prints it. */
+export interface MetricSample {
+  name: string
+  help: string
+  type: 'counter' | 'gauge' | 'histogram'
+  labels: Record<string, string>
+  value: number
+}
+
+/** Pushed to `GET /v1/live` subscribers. */
+export type LiveEvent =
+  | {
+      event: 'rate'
+      data: { readings_per_second: number; messages_per_second: number; devices: number }
+    }
+  | {
+      event: 'reading'
+      data: { device_id: string; metric: string; ts: number; value: number | boolean | string }
+    }
+  | {
+      event: 'alert'
+      data: {
+        id: string
+        device_id: string
+        rule_id: string
+        severity: string
+        state: 'firing' | 'resolved'
+        triggered_at: number
+        resolved_at: number | null
+        values: Record<string, number>
+      }
+    }
+  | {
+      event: 'anomaly'
+      data: {
+        id: string
+        device_id: string
+        metric: string
+        detector_id: string
+        ts: number
+        value: number
+        score: number
+      }
+    }
+
+export interface LiveFeed {
+  /** Readings of these devices only (empty: none); rates, alerts and anomalies of the tenant always. */
+  subscribe(
+    filter: { tenant: string; deviceIds: string[] },
+    listener: (event: LiveEvent) => void,
+  ): () => void
+}
+
+export interface ApiPorts {
+  control: Control
+  telemetry: TelemetryDoor
+  query: Query
+  live: LiveFeed
+  plan: Plan
+  clock: Clock
+  random: Random
+  /** Samples of every stage. */
+  metrics(): Promise<MetricSample[]>
+  /** Empty when ready; else what is missing, for people. */
+  unready(): string[]
+  /** Called after a device was created, so that the gateway may forget a negative look-up. */
+  deviceChanged(tenant: string, deviceId: string): void
+}

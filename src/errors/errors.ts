@@ -1,0 +1,334 @@
+/**
+ * The one error class and the one catalogue. Codes are permanent: `STAGE_NOUN_PROBLEM`. Each row
+ * decides every outside at once: HTTP status, MQTT 5 reason code, process exit code, whether a
+ * retry of the same bytes can help, and what to do. If you add a row, run `npm run docs`.
+ */
+interface CatalogueRow {
+  title: string
+  http: number
+  mqtt: number
+  exit: number
+  retryable: boolean
+  hint: string
+}
+
+const row = (
+  title: string,
+  codes: { http?: number; mqtt?: number; exit?: number; retryable?: boolean },
+  hint: string,
+): CatalogueRow => ({ title, http: 500, mqtt: 0x80, exit: 1, retryable: false, ...codes, hint })
+
+const bad = { http: 422, mqtt: 0x83 }
+
+export const ERRORS = {
+  CONFIG_KEY_UNKNOWN: row(
+    'A configuration key is unknown',
+    { exit: 2 },
+    'Correct the key; `weir config print` lists all of them.',
+  ),
+  CONFIG_VALUE_INVALID: row(
+    'A configuration value is invalid',
+    { exit: 2 },
+    'Correct the value; docs/config.md gives type and range.',
+  ),
+  CLI_USAGE_INVALID: row('The command line is wrong', { exit: 2 }, 'See `weir --help`.'),
+  DATA_FOLDER_LOCKED: row(
+    'Another process uses this data folder',
+    { exit: 3 },
+    'Stop it, or give another folder with --data.',
+  ),
+  DATA_FORMAT_NEWER: row(
+    'The data folder was written by a newer version',
+    { exit: 3 },
+    'Use that version of Weir, or another folder.',
+  ),
+  DATA_FILE_DAMAGED: row(
+    'A file in the data folder is damaged',
+    { exit: 3 },
+    'Restore it from a backup; the message names file and place.',
+  ),
+  PORT_IN_USE: row(
+    'The port is in use',
+    { exit: 3 },
+    'Choose another with --http-port or --mqtt-port, or 0 for any free one.',
+  ),
+  PIPELINE_DEFINITION_INVALID: row(
+    'The pipeline definition is invalid',
+    { http: 422, exit: 2 },
+    'The detail names the key and what it should be.',
+  ),
+  PIPELINE_RULE_INVALID: row(
+    'A rule is invalid',
+    { http: 422, exit: 2 },
+    'The detail names the rule, the place and the known metrics.',
+  ),
+  LOG_DISK_FULL: row(
+    'The disk is full',
+    { http: 503, mqtt: 0x97, retryable: true },
+    'Free some space; ingestion goes on by itself.',
+  ),
+  LOG_FLUSH_FAILED: row(
+    'The disk failed to make data durable',
+    { http: 503, mqtt: 0x97, exit: 4 },
+    'Check the disk, then restart; nothing is acknowledged until then.',
+  ),
+  LOG_ENTRY_DAMAGED: row(
+    'A log entry is damaged',
+    { exit: 4 },
+    'The message names segment and offset; its neighbours are served.',
+  ),
+  LOG_ENTRY_TOO_LARGE: row('A log entry exceeds the segment size', {}, 'Raise log.segmentBytes.'),
+  GATEWAY_OVERLOADED: row(
+    'The pipeline is overloaded',
+    { http: 503, mqtt: 0x97, retryable: true },
+    'Retry after the time in Retry-After.',
+  ),
+  GATEWAY_SHUTTING_DOWN: row(
+    'The server is shutting down',
+    { http: 503, mqtt: 0x8b, retryable: true },
+    'Reconnect in a few seconds.',
+  ),
+  GATEWAY_DEVICE_UNKNOWN: row(
+    'The device is not registered',
+    { http: 422, mqtt: 0x83 },
+    'Register it with POST /v1/devices.',
+  ),
+  GATEWAY_DEVICE_MISSING: row(
+    'The message names no device',
+    bad,
+    'Name it in "device" (line protocol: the tag device_id).',
+  ),
+  GATEWAY_DEVICE_FORBIDDEN: row(
+    'The credential may not write for this device',
+    { http: 403, mqtt: 0x87 },
+    'Use the device’s own token, its gateway’s, or an admin key.',
+  ),
+  GATEWAY_BODY_TOO_LARGE: row(
+    'The message is too large',
+    { http: 413, mqtt: 0x95 },
+    'Send smaller messages or batches; limits are in docs/config.md.',
+  ),
+  MQTT_PACKET_MALFORMED: row(
+    'The MQTT packet is malformed',
+    { http: 400, mqtt: 0x81 },
+    'Check the client library.',
+  ),
+  MQTT_PROTOCOL_ERROR: row(
+    'The MQTT protocol was violated',
+    { http: 400, mqtt: 0x82 },
+    'Check the client library.',
+  ),
+  MQTT_VERSION_UNSUPPORTED: row(
+    'The MQTT version is not supported',
+    { http: 400, mqtt: 0x84 },
+    'Use MQTT 3.1.1 or 5.',
+  ),
+  MQTT_CREDENTIALS_INVALID: row(
+    'User name or password is wrong',
+    { http: 401, mqtt: 0x86 },
+    'User name is the device id, password its token.',
+  ),
+  MQTT_TOPIC_FORBIDDEN: row(
+    'The topic is not allowed',
+    { http: 403, mqtt: 0x87 },
+    'Publish to devices/{id}/telemetry; subscribe under devices/{id}/.',
+  ),
+  MQTT_QOS_UNSUPPORTED: row(
+    'The QoS is not supported',
+    { http: 400, mqtt: 0x9b },
+    'Use QoS 0 or 1.',
+  ),
+  MQTT_RECEIVE_MAXIMUM_EXCEEDED: row(
+    'Too many messages in flight',
+    { http: 400, mqtt: 0x93 },
+    'Respect Receive Maximum of the CONNACK.',
+  ),
+  MQTT_KEEP_ALIVE_TIMEOUT: row(
+    'The client was silent too long',
+    { http: 408, mqtt: 0x8d, retryable: true },
+    'Send PINGREQ within the keep-alive.',
+  ),
+  MQTT_SESSION_TAKEN_OVER: row(
+    'The same client connected again',
+    { http: 409, mqtt: 0x8e },
+    'Give each connection its own client id.',
+  ),
+  TELEMETRY_JSON_INVALID: row(
+    'The message is not valid JSON',
+    { http: 422, mqtt: 0x99 },
+    'Send {"metrics": {"name": value}}.',
+  ),
+  TELEMETRY_SHAPE_INVALID: row(
+    'The message has the wrong shape',
+    bad,
+    'Send {"ts"?, "id"?, "metrics": {name: number|boolean|text}}.',
+  ),
+  TELEMETRY_METRICS_EMPTY: row('The message has no metrics', bad, 'Send at least one metric.'),
+  TELEMETRY_METRIC_UNKNOWN: row(
+    'The metric is not in the schema',
+    bad,
+    'Add it to the type’s schema in the pipeline definition.',
+  ),
+  TELEMETRY_METRIC_MISSING: row(
+    'A required metric is missing',
+    bad,
+    'Send it, or declare it "required: false".',
+  ),
+  TELEMETRY_TYPE_MISMATCH: row(
+    'The value has the wrong type',
+    bad,
+    'Send the type that the schema declares (or that the series began with).',
+  ),
+  TELEMETRY_VALUE_OUT_OF_RANGE: row(
+    'The value is out of range',
+    bad,
+    'Check the sensor, or widen min and max in the schema.',
+  ),
+  TELEMETRY_VALUE_NOT_FINITE: row(
+    'The value is not a finite number',
+    bad,
+    'Leave the metric out when there is no value.',
+  ),
+  TELEMETRY_INTEGER_TOO_LARGE: row(
+    'The integer exceeds 2^53',
+    bad,
+    'Send it as text; Weir refuses to round.',
+  ),
+  TELEMETRY_TEXT_TOO_LONG: row('The text is too long', bad, 'At most 256 bytes a value.'),
+  TELEMETRY_SCHEMA_UNKNOWN: row(
+    'The schema version is unknown',
+    bad,
+    'Register it in the pipeline definition, or leave "schema" out.',
+  ),
+  TELEMETRY_LIMIT_EXCEEDED: row(
+    'The message exceeds a limit',
+    bad,
+    'The detail names the limit; see docs/config.md.',
+  ),
+  SERIES_LIMIT: row(
+    'The device has too many series',
+    bad,
+    'Use fewer metrics or dimensions; at most 1,000 series a device.',
+  ),
+  TEXT_LIMIT: row(
+    'Too many different text values',
+    bad,
+    'Send identifiers as tags or ids, not as metrics.',
+  ),
+  TIME_FORMAT_INVALID: row(
+    'The time is not readable',
+    bad,
+    'Send "ts" as milliseconds since 1970 or as RFC 3339.',
+  ),
+  TIME_UNIT_WRONG: row(
+    'The time is not in milliseconds',
+    bad,
+    'The number fits as s, µs or ns (see the detail); send milliseconds.',
+  ),
+  TIME_TOO_OLD: row(
+    'The event time is too far in the past',
+    bad,
+    'Replay it as historical: `weir replay`.',
+  ),
+  LINE_SYNTAX_INVALID: row(
+    'The line is not valid line protocol',
+    bad,
+    'measurement,tag=v field=1 1700000000000000000',
+  ),
+  API_UNAUTHORIZED: row(
+    'The credential is missing or wrong',
+    { http: 401, mqtt: 0x86, exit: 5 },
+    'Send Authorization: Bearer <key or token>.',
+  ),
+  API_FORBIDDEN: row(
+    'The credential does not allow this',
+    { http: 403, mqtt: 0x87, exit: 5 },
+    'Use an admin key.',
+  ),
+  API_NOT_FOUND: row('There is no such thing', { http: 404 }, 'Check the path and the id.'),
+  API_METHOD_NOT_ALLOWED: row(
+    'The method is not allowed here',
+    { http: 405 },
+    'See /openapi.json.',
+  ),
+  API_PARAMETER_INVALID: row(
+    'A parameter is wrong',
+    { http: 400, exit: 2 },
+    'The detail names the parameter; see /openapi.json.',
+  ),
+  API_BODY_INVALID: row(
+    'The body is wrong',
+    { http: 400, exit: 2 },
+    'The detail names the place; see /openapi.json.',
+  ),
+  API_MEDIA_TYPE_UNSUPPORTED: row(
+    'The media type is not supported',
+    { http: 415 },
+    'Send application/json.',
+  ),
+  API_HOST_FORBIDDEN: row(
+    'The Host or Origin header is not allowed',
+    { http: 403 },
+    'Use the address the server printed, or set http.hosts.',
+  ),
+  CONTROL_DEVICE_EXISTS: row('The device exists already', { http: 409 }, 'Choose another id.'),
+  QUERY_LIMIT_EXCEEDED: row(
+    'The query exceeds a limit',
+    { http: 422 },
+    'Narrow the time range, or ask for agg and step.',
+  ),
+  QUERY_FAILED: row(
+    'The query failed',
+    { http: 500, retryable: true },
+    'Retry; if it persists, see the log.',
+  ),
+  CLIENT_UNREACHABLE: row(
+    'The server cannot be reached',
+    { http: 503, exit: 6, retryable: true },
+    'Check the address and that Weir runs.',
+  ),
+  INTERNAL_FAULT: row('Something broke', {}, 'This is a bug: please report it.'),
+} as const satisfies Record<string, CatalogueRow>
+
+export type ErrorCode = keyof typeof ERRORS
+
+export class WeirError extends Error {
+  readonly code: ErrorCode
+  readonly details: Readonly<Record<string, unknown>>
+
+  constructor(
+    code: ErrorCode,
+    detail?: string,
+    options: { details?: Record<string, unknown>; cause?: unknown } = {},
+  ) {
+    super(detail ?? ERRORS[code].title, options.cause === undefined ? {} : { cause: options.cause })
+    this.name = 'WeirError'
+    this.code = code
+    this.details = options.details ?? {}
+  }
+
+  get hint(): string {
+    return ERRORS[this.code].hint
+  }
+
+  get retryable(): boolean {
+    return ERRORS[this.code].retryable
+  }
+}
+
+/** RFC 9457 problem details. */
+export interface Problem {
+  type: string
+  title: string
+  status: number
+  detail: string
+  code: ErrorCode
+  hint: string
+}
+
+export function toProblem(error: unknown): Problem {
+  const known = error instanceof WeirError ? error : new WeirError('INTERNAL_FAULT')
+  const { title, http, hint } = ERRORS[known.code]
+  const type = `urn:weir:error:${known.code}`
+  return { type, title, status: http, detail: known.message, code: known.code, hint }
+}

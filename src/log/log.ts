@@ -1,0 +1,43 @@
+/**
+ * The log: the one durable truth. Entries are opaque bytes (a frame of `src/batch`); everything
+ * else in Weir is derived from them and says up to which offset.
+ *
+ * G1 append() resolves only once the entry would survive a power cut; then with its offset.
+ * G2 Offsets are consecutive integers from 0, in the order of the append() calls; entries become
+ *    durable in that order: if offset n is durable, so is every smaller one.
+ * G3 read() gives durable entries only, in order, byte for byte, each once.
+ * G4 An entry that was not acknowledged may or may not be there after a crash, but never torn.
+ * G5 trim(n) may free entries below n and never one at or above it; firstOffset says what is left.
+ * G6 A full disk rejects append() with LOG_DISK_FULL, keeps every acknowledged entry, and appends
+ *    succeed again once there is room.
+ * G7 A failed flush rejects with LOG_FLUSH_FAILED, and so does every later append(): what the
+ *    kernel may have dropped is never acknowledged from its cache.
+ * G8 Damage is found by checksum: a torn tail is cut at open, damage elsewhere rejects read() with
+ *    LOG_ENTRY_DAMAGED naming segment and offset, and reading on behind it works.
+ */
+export interface LogEntry {
+  offset: number
+  bytes: Uint8Array
+}
+
+export interface Log {
+  append(bytes: Uint8Array): Promise<number>
+  /** At least one entry (if there is one at or after `fromOffset`), then up to `bytesMax` bytes. */
+  read(fromOffset: number, bytesMax: number): Promise<LogEntry[]>
+  trim(beforeOffset: number): Promise<void>
+  close(): Promise<void>
+  /** The oldest offset still readable; equals nextOffset when empty. */
+  readonly firstOffset: number
+  /** The offset that the next entry gets once durable (all below it are durable). */
+  readonly nextOffset: number
+  readonly statistics: LogStatistics
+}
+
+/** Running totals since open, and current sizes. */
+export interface LogStatistics {
+  entriesAppended: number
+  bytesAppended: number
+  flushes: number
+  segmentCount: number
+  bytesOnDisk: number
+}

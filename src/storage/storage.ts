@@ -1,0 +1,52 @@
+/**
+ * The storage port: takes what the stream emits, keeps it for years, answers questions.
+ *
+ * T1 After commit() of a checkpoint resolves, everything output up to its offset is durable: a
+ *    restart hands out that checkpoint, and the log before it may be trimmed.
+ * T2 A commit is atomic: segments, rollups, events and the checkpoint count together or not at all.
+ * T3 A reading that was output is visible to queries at once, and exactly once, also while and after
+ *    it moves from memory into a segment, and however often its entry is output again.
+ * T4 Of readings with one identity (series, event time) the one with the lowest offset wins.
+ */
+import type { Definitions, ValueKind } from '../batch/batch.ts'
+import type { Checkpoint, StreamOutput } from '../stream/stream.ts'
+
+export interface Recovered {
+  /** The first offset that storage has not seen; the log is replayed from here. */
+  nextOffset: number
+  /** All parts of the latest state; empty on a fresh folder. */
+  state: Checkpoint['parts']
+  definitions: Definitions
+}
+
+export interface SeriesInfo {
+  series: number
+  device: number
+  deviceId: string
+  metric: string
+  dimensions: Record<string, string>
+  kind: ValueKind
+}
+
+export interface StorageStatistics {
+  readingsInMemory: number
+  readingsStored: number
+  segmentCount: number
+  /** Segments below their target size that wait to be merged. */
+  mergeDebt: number
+  bytesOnDisk: number
+  lastCommitAtUs: number
+  lastCommitOffset: number
+  deadLetters: number
+  seriesCount: number
+}
+
+export interface Storage {
+  recover(): Promise<Recovered>
+  /** Synchronous and cheap: into memory. */
+  output(output: StreamOutput): void
+  /** Called right after the output() of `checkpoint.offset`; one commit at a time. */
+  commit(checkpoint: Checkpoint): Promise<void>
+  statistics(): StorageStatistics
+  close(): Promise<void>
+}
