@@ -2,6 +2,13 @@
  * The control store: registry of devices and keys. Tokens are 128 random bits or more, kept as
  * SHA-256 only. Writes happen on the main thread; the gateway has a reader of its own.
  */
+
+/**
+ * 1 to 128 printable characters except `/ + #` (ids stand in MQTT topics) and line breaks; neither
+ * "." nor ".." (clients resolve them in paths), no space at either end. A JSON Schema pattern.
+ */
+export const DEVICE_ID_PATTERN = '^(?!\\.{1,2}$)(?! )(?!.* $)[^\\p{C}\\p{Zl}\\p{Zp}/+#]{1,128}$'
+
 export interface Device {
   /** Dense, durable, never reused. */
   number: number
