@@ -1,18 +1,12 @@
 /** What the API needs from the rest; the composition root brings it. */
 import type { Control } from '../control/control.ts'
 import type { TelemetryDoor } from '../gateway/gateway.ts'
+import type { MetricSample } from '../observe/observe.ts'
 import type { Plan } from '../pipeline/pipeline.ts'
 import type { Query } from '../query/query.ts'
 import type { Clock, Random } from '../world/world.ts'
 
-/** One number of the system, as `/metrics` prints it. */
-export interface MetricSample {
-  name: string
-  help: string
-  type: 'counter' | 'gauge' | 'histogram'
-  labels: Record<string, string>
-  value: number
-}
+export type { MetricSample }
 
 /** Pushed to `GET /v1/live` subscribers. */
 export type LiveEvent =

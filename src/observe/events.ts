@@ -1,0 +1,114 @@
+/**
+ * Events: one function per thing that happens, which counts it and writes its line, so that metric
+ * and log cannot disagree. ERROR: data was lost or someone must act. WARN: unexpected, recovered.
+ * INFO: an action finished. Nothing is written per reading, and no event writes more than
+ * LINES_PER_WINDOW lines a window: a storm is counted in full and its next line says how many it held
+ * back. Secrets never come here: fields are ids, codes, counts and durations.
+ */
+import type { Clock } from '../world/world.ts'
+import type { Registry } from './registry.ts'
+
+export type EventLevel = 'info' | 'warn' | 'error'
+type Fields = Record<string, string | number | boolean | undefined>
+
+/** How many lines one event may write in a window; enough for a start, too few to fill a disk. */
+const LINES_PER_WINDOW = 10
+const WINDOW_MS = 60_000
+
+const LEVELS: readonly EventLevel[] = ['info', 'warn', 'error']
+
+export interface EventsOptions {
+  clock: Clock
+  registry: Registry
+  /** Gets one line with its line break: standard error, or a test's array. */
+  write: (line: string) => void
+  format: 'human' | 'json'
+  /** The lowest level that is written; everything is counted. */
+  level?: EventLevel
+}
+
+export type Events = ReturnType<typeof createEvents>
+
+export function createEvents(options: EventsOptions) {
+  const emit = createEmitter(options)
+  return {
+    serverReady: (fields: { http: number; mqtt: number; startMs: number }) =>
+      emit('info', 'server_ready', 'Ready', fields),
+    serverStopped: (fields: { drainMs: number }) =>
+      emit('info', 'server_stopped', 'Stopped', fields),
+    recoveryFinished: (fields: { fromOffset: number; entries: number; durationMs: number }) =>
+      emit('info', 'recovery_finished', 'Replayed the log', fields),
+    threadFailed: (fields: { thread: string; problem: string }) =>
+      emit('error', 'thread_failed', 'A thread failed', fields),
+    logWriteRefused: (fields: { code: string; detail: string }) =>
+      emit('error', 'log_write_refused', 'The log refuses writes', fields),
+    logWriteRecovered: (fields: { outageMs: number }) =>
+      emit('info', 'log_write_recovered', 'The log accepts writes again', fields),
+    logDamageFound: (fields: { segment: string; offset: number }) =>
+      emit('error', 'log_damage_found', 'A log entry is damaged', fields),
+    commitFailed: (fields: { offset: number; problem: string }) =>
+      emit('error', 'commit_failed', 'A checkpoint could not be committed', fields),
+    deviceCreated: (fields: { deviceId: string; type: string }) =>
+      emit('info', 'device_created', 'Registered a device', fields),
+    signInRefused: (fields: { reason: string }) =>
+      emit('warn', 'sign_in_refused', 'Refused a sign-in code', fields),
+    requestFailed: (fields: { route: string; problem: string }) =>
+      emit('error', 'request_failed', 'A request failed by our fault', fields),
+    liveClientClosed: (fields: { bufferedBytes: number }) =>
+      emit('warn', 'live_client_closed', 'Closed a live stream that read too slowly', fields),
+  }
+}
+
+type Emit = (level: EventLevel, name: string, message: string, fields: Fields) => void
+
+function createEmitter({ clock, registry, write, format, level = 'info' }: EventsOptions): Emit {
+  const windows = new Map<string, { sinceMs: number; lines: number; heldBack: number }>()
+  const render = format === 'json' ? renderJson : renderHuman
+  const isWritten = (candidate: EventLevel): boolean =>
+    LEVELS.indexOf(candidate) >= LEVELS.indexOf(level)
+
+  return (eventLevel, name, message, fields) => {
+    registry.counter('weir_events_total', 'Events by name.', { event: name }).add()
+    if (!isWritten(eventLevel)) return
+    const nowMs = clock.monotonicMs()
+    let window = windows.get(name)
+    const heldBack = window?.heldBack ?? 0
+    if (window === undefined || nowMs - window.sinceMs >= WINDOW_MS) {
+      windows.set(name, (window = { sinceMs: nowMs, lines: 0, heldBack }))
+    }
+    if (window.lines >= LINES_PER_WINDOW) {
+      window.heldBack++
+      return
+    }
+    window.lines++
+    window.heldBack = 0
+    const all = heldBack === 0 ? fields : { ...fields, held_back: heldBack }
+    write(render({ timeUs: clock.nowUs(), level: eventLevel, name, message, fields: all }))
+  }
+}
+
+interface Line {
+  timeUs: number
+  level: EventLevel
+  name: string
+  message: string
+  fields: Fields
+}
+
+const isoTime = (timeUs: number): string => new Date(timeUs / 1000).toISOString()
+
+const renderJson = ({ timeUs, level, name, message, fields }: Line): string =>
+  `${JSON.stringify({ time: isoTime(timeUs), level, event: name, message, ...fields })}\n`
+
+function renderHuman({ timeUs, level, message, fields }: Line): string {
+  const details = Object.entries(fields)
+    .filter(([, value]) => value !== undefined)
+    .map(([key, value]) => `${key}=${renderField(value)}`)
+  return `${[isoTime(timeUs), level.toUpperCase().padEnd(5), message, ...details].join(' ')}\n`
+}
+
+/** Quoted unless plain: a device id or a message must not be able to forge a line. */
+function renderField(value: Fields[string]): string {
+  const text = String(value)
+  return /^[\w.:-]+$/.test(text) ? text : JSON.stringify(text)
+}
