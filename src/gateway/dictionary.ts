@@ -1,0 +1,133 @@
+/**
+ * The dictionaries behind the numbers in a frame: series and texts. A number is dense, durable and
+ * never reused: its definition travels in the frame that first uses it, so it is exactly as
+ * durable as the readings that need it.
+ */
+import type { Definitions, SeriesDefinition, ValueKind } from '../batch/batch.ts'
+import { WeirError } from '../errors/errors.ts'
+import type { DeviceState } from './device-state.ts'
+
+export interface DictionaryLimits {
+  seriesMax: number
+  seriesPerDeviceMax: number
+  textsMax: number
+}
+
+export type Dimensions = [string, string][]
+
+const KINDS: readonly ValueKind[] = ['number', 'boolean', 'text']
+
+/** The name of a series inside its device; NUL cannot stand in a metric's or a tag's name. */
+export function seriesKey(metric: string, dimensions: Dimensions): string {
+  return dimensions.length === 0 ? metric : `${metric}\0${JSON.stringify(dimensions)}`
+}
+
+export class Dictionary {
+  readonly #limits: DictionaryLimits
+  readonly #texts = new Map<string, number>()
+  readonly #restored = new Map<number, SeriesDefinition[]>()
+  #kinds = new Uint8Array(1024)
+  #nextSeries = 0
+  #newSeries: SeriesDefinition[] = []
+  #newTexts: [number, string][] = []
+
+  constructor(limits: DictionaryLimits) {
+    this.#limits = limits
+  }
+
+  /** What is known from before: from storage, then from the frames of the log's tail. */
+  restore(definitions: Definitions): void {
+    for (const definition of definitions.series) {
+      if (definition.series < this.#nextSeries) continue
+      const ofDevice = this.#restored.get(definition.device)
+      if (ofDevice) ofDevice.push(definition)
+      else this.#restored.set(definition.device, [definition])
+      this.#setKind(definition.series, definition.kind)
+      this.#nextSeries = definition.series + 1
+    }
+    for (const [id, text] of definitions.texts) this.#texts.set(text, id)
+  }
+
+  /** Hands a device the series it had before. Called once, when the device is first seen. */
+  adopt(device: DeviceState): void {
+    for (const definition of this.#restored.get(device.number) ?? []) {
+      this.#give(device, definition)
+    }
+    this.#restored.delete(device.number)
+  }
+
+  /** 0 number, 1 boolean, 2 text. */
+  kindCode(series: number): number {
+    return this.#kinds[series]!
+  }
+
+  kindOf(series: number): ValueKind {
+    return KINDS[this.#kinds[series] ?? 0] ?? 'number'
+  }
+
+  /** Throws SERIES_LIMIT. */
+  defineSeries(
+    device: DeviceState,
+    what: { metric: string; dimensions: Dimensions; kind: ValueKind },
+  ): number {
+    if (device.series.size >= this.#limits.seriesPerDeviceMax) {
+      throw new WeirError(
+        'SERIES_LIMIT',
+        `device ${device.id} has ${device.series.size} series; ${what.metric} would be one more`,
+      )
+    }
+    if (this.#nextSeries >= this.#limits.seriesMax) {
+      throw new WeirError('SERIES_LIMIT', `all ${this.#limits.seriesMax} series are in use`)
+    }
+    const definition: SeriesDefinition = {
+      series: this.#nextSeries++,
+      device: device.number,
+      tenant: device.tenant,
+      deviceId: device.id,
+      deviceType: device.type.name,
+      ...what,
+    }
+    this.#setKind(definition.series, definition.kind)
+    this.#newSeries.push(definition)
+    this.#give(device, definition)
+    return definition.series
+  }
+
+  /** Number of a text. Throws TEXT_LIMIT. */
+  text(text: string): number {
+    const known = this.#texts.get(text)
+    if (known !== undefined) return known
+    if (this.#texts.size >= this.#limits.textsMax) {
+      throw new WeirError('TEXT_LIMIT', `all ${this.#limits.textsMax} different texts are in use`)
+    }
+    const id = this.#texts.size
+    this.#texts.set(text, id)
+    this.#newTexts.push([id, text])
+    return id
+  }
+
+  /** Definitions since the last call; they go into the frame that is being sealed. */
+  takeNew(): Definitions | undefined {
+    if (this.#newSeries.length === 0 && this.#newTexts.length === 0) return undefined
+    const definitions = { series: this.#newSeries, texts: this.#newTexts }
+    this.#newSeries = []
+    this.#newTexts = []
+    return definitions
+  }
+
+  #give(device: DeviceState, definition: SeriesDefinition): void {
+    device.series.set(seriesKey(definition.metric, definition.dimensions), definition.series)
+    if (definition.dimensions.length > 0) return
+    const index = device.type.indexOf(definition.metric)
+    if (index >= 0) device.setSeriesAt(index, definition.series)
+  }
+
+  #setKind(series: number, kind: ValueKind): void {
+    if (series >= this.#kinds.length) {
+      const larger = new Uint8Array(Math.max(this.#kinds.length * 2, series + 1))
+      larger.set(this.#kinds)
+      this.#kinds = larger
+    }
+    this.#kinds[series] = KINDS.indexOf(kind)
+  }
+}
