@@ -133,6 +133,26 @@ export const ERRORS = {
     { http: 403, mqtt: 0x87 },
     'Publish to devices/{id}/telemetry; subscribe under devices/{id}/.',
   ),
+  MQTT_TOPIC_INVALID: row(
+    'The topic is not acceptable',
+    { http: 400, mqtt: 0x90 },
+    'Use fewer topic levels.',
+  ),
+  MQTT_TOPIC_ALIAS_INVALID: row(
+    'The topic alias is not valid',
+    { http: 400, mqtt: 0x94 },
+    'Respect Topic Alias Maximum of the CONNACK.',
+  ),
+  MQTT_CLIENT_ID_INVALID: row(
+    'The client id is not valid',
+    { http: 400, mqtt: 0x85 },
+    'Give a client id, or connect with a clean session.',
+  ),
+  MQTT_AUTHENTICATION_METHOD_INVALID: row(
+    'The authentication method is not valid',
+    { http: 401, mqtt: 0x8c },
+    'Leave it out: user name is the device id, password its token.',
+  ),
   MQTT_QOS_UNSUPPORTED: row(
     'The QoS is not supported',
     { http: 400, mqtt: 0x9b },
