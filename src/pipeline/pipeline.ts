@@ -3,6 +3,8 @@
  * never see YAML or CEL. The embedded engine's operators are its first back end. Plain data: it is
  * passed between threads by structured clone.
  */
+import type { ValueKind } from '../batch/batch.ts'
+
 export interface Plan {
   version: 1
   /** SHA-256 (hex, 16 digits) of the canonical definition. */
@@ -78,6 +80,11 @@ export interface Rule {
   severity: string
   /** Metric names in the order of the program's variables. */
   metrics: string[]
+  /**
+   * The kinds that the condition takes `metrics` for, in the same order: a series of another kind
+   * (type generic has no schema) is none of its variables. Absent: any kind.
+   */
+  metricKinds?: ValueKind[]
   program: Program
 }
 
@@ -109,3 +116,5 @@ export interface Program {
     | { comparison: 'less' | 'less-or-equal' | 'greater' | 'greater-or-equal'; value: number }
     | undefined
 }
+
+export { run } from './program.ts'
