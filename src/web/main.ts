@@ -1,0 +1,140 @@
+/** The page: builds the parts and tells each what concerns it. */
+import type { LiveEvent } from '../api/api.ts'
+import { Api } from './api.ts'
+import { browserWorld } from './browser-world.ts'
+import { ChartPanel, type Selection } from './chart.ts'
+import { DevicesPanel } from './devices.ts'
+import { byId, setText } from './dom.ts'
+import { EventsPanel } from './events.ts'
+import { refreshAges } from './format.ts'
+import { LiveConnection, type LiveState } from './live.ts'
+import { RatePanel } from './rate.ts'
+import { SignIn } from './sign-in.ts'
+
+const AGES_INTERVAL_MS = 1000
+
+class Page {
+  readonly #page = byId('page')
+  readonly #connection = byId('connection')
+  readonly #connectionText = byId('connection-text')
+  readonly #retry = byId('connection-retry', HTMLButtonElement)
+  readonly #api = new Api(browserWorld.clock, () => this.#askToSignIn())
+  readonly #signIn = new SignIn(this.#api, () => this.#open())
+  readonly #rate = new RatePanel()
+  readonly #chart = new ChartPanel(this.#api, browserWorld, (selection) => remember(selection))
+  readonly #devices = new DevicesPanel(this.#api, browserWorld, {
+    onChoose: (deviceId) => this.#choose({ deviceId, metric: undefined }),
+    onShown: (deviceIds) => this.#follow(deviceIds),
+  })
+  readonly #events = new EventsPanel(this.#api, {
+    onChoose: (deviceId, metric) => this.#choose({ deviceId, metric }),
+    onFiring: (deviceIds) => {
+      this.#rate.showFiring(deviceIds.size)
+      this.#devices.showFiring(deviceIds)
+    },
+  })
+  readonly #live = new LiveConnection(this.#api, browserWorld, {
+    onEvent: (event) => this.#onEvent(event),
+    onOpen: () => this.#refill(),
+    onState: (state) => this.#showState(state),
+  })
+  #shown: readonly string[] = []
+
+  async start(): Promise<void> {
+    this.#retry.addEventListener('click', () => this.#live.retryNow())
+    window.addEventListener('online', () => this.#live.retryNow())
+    document.addEventListener('visibilitychange', () => {
+      if (!document.hidden) this.#live.retryNow()
+    })
+    window.addEventListener('hashchange', () => this.#chooseRemembered())
+    browserWorld.clock.every(AGES_INTERVAL_MS, () => refreshAges(this.#api.nowMs()))
+    await this.#signIn.useAddress()
+    this.#open()
+  }
+
+  #open(): void {
+    this.#signIn.hide()
+    this.#page.hidden = false
+    this.#chooseRemembered()
+    this.#live.follow(this.#followed)
+  }
+
+  #askToSignIn(): void {
+    this.#live.close()
+    this.#page.hidden = true
+    this.#signIn.show()
+  }
+
+  #refill(): void {
+    void this.#events.refill()
+    void this.#chart.refill()
+    void this.#devices.refill().then(() => this.#chooseFirst())
+  }
+
+  /** A newcomer sees a chart at once, without knowing where to click. */
+  #chooseFirst(): void {
+    const first = this.#devices.firstId
+    if (this.#chart.deviceId === undefined && first !== undefined) {
+      this.#choose({ deviceId: first, metric: undefined })
+    }
+  }
+
+  #chooseRemembered(): void {
+    const selection = remembered()
+    if (selection !== undefined) this.#choose(selection)
+  }
+
+  #choose(selection: Selection): void {
+    this.#devices.choose(selection.deviceId)
+    void this.#chart.select(selection.deviceId, selection.metric)
+    this.#follow(this.#shown)
+  }
+
+  get #followed(): string[] {
+    const chosen = this.#chart.deviceId
+    return chosen === undefined ? [...this.#shown] : [chosen, ...this.#shown]
+  }
+
+  #follow(shown: readonly string[]): void {
+    this.#shown = shown
+    this.#live.follow(this.#followed)
+  }
+
+  #onEvent({ event, data }: LiveEvent): void {
+    if (event === 'rate') this.#rate.show(data)
+    else if (event === 'alert') this.#events.onAlert(data)
+    else if (event === 'anomaly') this.#events.onAnomaly(data)
+    else if (event === 'reading') {
+      this.#chart.onReading(data)
+      this.#devices.onReading(data)
+    }
+  }
+
+  #showState(state: LiveState): void {
+    const texts = {
+      connecting: 'Connecting',
+      open: 'Live',
+      waiting: 'Connection lost, trying again',
+      closed: 'Signed out',
+    }
+    this.#connection.dataset['state'] = state.name
+    setText(this.#connectionText, texts[state.name])
+    this.#retry.hidden = state.name !== 'waiting'
+    if (state.name !== 'open') this.#rate.pause()
+  }
+}
+
+/** The choice lives in the address' fragment, so that a reload or a shared link keeps it. */
+function remember({ deviceId, metric }: Selection): void {
+  const fragment = new URLSearchParams({ device: deviceId, ...(metric ? { metric } : {}) })
+  history.replaceState(history.state, '', `#${fragment}`)
+}
+
+function remembered(): Selection | undefined {
+  const fragment = new URLSearchParams(location.hash.slice(1))
+  const deviceId = fragment.get('device')
+  if (deviceId === null) return undefined
+  return { deviceId, metric: fragment.get('metric') ?? undefined }
+}
+
+await new Page().start()
