@@ -158,6 +158,11 @@ export const ERRORS = {
     { http: 400, mqtt: 0x9b },
     'Use QoS 0 or 1.',
   ),
+  MQTT_RETAIN_UNSUPPORTED: row(
+    'Retained messages are not supported',
+    { http: 400, mqtt: 0x9a },
+    'Publish without the RETAIN flag.',
+  ),
   MQTT_RECEIVE_MAXIMUM_EXCEEDED: row(
     'Too many messages in flight',
     { http: 400, mqtt: 0x93 },
@@ -182,6 +187,11 @@ export const ERRORS = {
     'The message has the wrong shape',
     bad,
     'Send {"ts"?, "id"?, "metrics": {name: number|boolean|text}}.',
+  ),
+  TELEMETRY_ALL_REJECTED: row(
+    'No message of the request was accepted',
+    bad,
+    'The detail has the first reason, "rejected" all; they are kept as dead letters.',
   ),
   TELEMETRY_METRICS_EMPTY: row('The message has no metrics', bad, 'Send at least one metric.'),
   TELEMETRY_METRIC_UNKNOWN: row(
@@ -290,6 +300,21 @@ export const ERRORS = {
     'The Host or Origin header is not allowed',
     { http: 403 },
     'Use the address the server printed, or set http.hosts.',
+  ),
+  API_REQUEST_MALFORMED: row(
+    'The request is not valid HTTP',
+    { http: 400 },
+    'Check the client, or a proxy in between.',
+  ),
+  API_REQUEST_TIMEOUT: row(
+    'The request took too long to arrive',
+    { http: 408, retryable: true },
+    'Send headers and body without pauses.',
+  ),
+  API_NOT_READY: row(
+    'The server is not ready yet',
+    { http: 503, exit: 6, retryable: true },
+    'Wait; the detail says what is missing.',
   ),
   CONTROL_DEVICE_EXISTS: row('The device exists already', { http: 409 }, 'Choose another id.'),
   QUERY_LIMIT_EXCEEDED: row(

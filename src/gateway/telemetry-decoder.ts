@@ -82,12 +82,17 @@ export class TelemetryDecoder {
     this.#deadLetters = parts.deadLetters
   }
 
-  /** Decodes the body bytes[start, end) into the batch; the result stands in `outcome`. */
-  decode(bytes: Uint8Array, start: number, end: number, sender: Sender): void {
+  /** Empties `outcome` for the next body. */
+  begin(): void {
     const { outcome } = this
     outcome.accepted = 0
     outcome.rejectedCount = 0
     if (outcome.rejected.length > 0) outcome.rejected = []
+  }
+
+  /** Decodes the body bytes[start, end) into the batch; the result stands in `outcome`. */
+  decode(bytes: Uint8Array, start: number, end: number, sender: Sender): void {
+    this.begin()
     this.#clock.nowUs = sender.nowUs
     this.#clock.isHistorical = sender.isHistorical
     let at = start

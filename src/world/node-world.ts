@@ -1,6 +1,7 @@
 /** The real world: Node's clocks, randomness and file system. */
 import { randomBytes } from 'node:crypto'
 import { open, mkdir, readdir, rename, rm, stat, statfs, type FileHandle } from 'node:fs/promises'
+import { nodeNetwork } from './node-network.ts'
 import type { Clock, Disk, DiskFile, Random, World } from './world.ts'
 
 const nodeClock: Clock = {
@@ -12,6 +13,7 @@ const nodeClock: Clock = {
     timer.unref()
     return () => clearTimeout(timer)
   },
+  soon: (callback) => void setImmediate(callback),
   every(intervalMs, callback) {
     const timer = setInterval(callback, intervalMs)
     timer.unref()
@@ -106,4 +108,9 @@ const nodeDisk: Disk = {
   },
 }
 
-export const nodeWorld: World = { clock: nodeClock, random: nodeRandom, disk: nodeDisk }
+export const nodeWorld: World = {
+  clock: nodeClock,
+  random: nodeRandom,
+  disk: nodeDisk,
+  network: nodeNetwork,
+}

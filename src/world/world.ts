@@ -11,6 +11,8 @@ export interface Clock {
   monotonicMs(): number
   /** Calls back once after `delayMs`. The returned function cancels; the timer keeps no process alive. */
   after(delayMs: number, callback: () => void): () => void
+  /** Calls back once the input that is ready now has been read. */
+  soon(callback: () => void): void
   /** Calls back every `intervalMs` until the returned function is called. */
   every(intervalMs: number, callback: () => void): () => void
 }
@@ -49,8 +51,41 @@ export interface Disk {
   freeBytes(path: string): Promise<number>
 }
 
+/** One accepted connection. */
+export interface Socket {
+  readonly remoteAddress: string
+  /** Bytes written and not yet taken by the kernel. */
+  readonly bufferedBytes: number
+  write(bytes: Uint8Array): void
+  /** Sends what is buffered, then closes. */
+  end(): void
+  destroy(): void
+  pause(): void
+  resume(): void
+}
+
+export interface SocketHandler {
+  /** The bytes are the handler's until it returns, then they may be overwritten. */
+  data(bytes: Uint8Array): void
+  closed(): void
+}
+
+export interface Listener {
+  readonly port: number
+  close(): Promise<void>
+}
+
+export interface Network {
+  /** Port 0: any free one. Throws PORT_IN_USE. */
+  listen(
+    at: { host: string; port: number; connectionsMax: number },
+    accept: (socket: Socket) => SocketHandler,
+  ): Promise<Listener>
+}
+
 export interface World {
   clock: Clock
   random: Random
   disk: Disk
+  network: Network
 }

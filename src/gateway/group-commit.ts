@@ -1,0 +1,193 @@
+/**
+ * Group commit: while one frame is being flushed, everything that arrives fills the next one. Only
+ * when a frame is durable are its messages acknowledged, and only then does the stream see it.
+ *
+ *   builder ─seal─▶ queue ─append, flush─▶ acknowledge ─▶ forward to the stream
+ *
+ * The brake: no more is read from sockets while the queue is long, the stages behind are more than
+ * `lagBytesMax` behind, or the disk is full. Nothing that was read is thrown away.
+ */
+import type { ErrorCode } from '../errors/errors.ts'
+import { WeirError } from '../errors/errors.ts'
+import type { Log } from '../log/log.ts'
+import type { Clock } from '../world/world.ts'
+import type { BatchBuilder } from './batch-builder.ts'
+import type { Dictionary } from './dictionary.ts'
+import type { FramePool } from './frame-pool.ts'
+
+/** Full batches that may wait for the flush before reading stops. */
+const QUEUE_MAX = 3
+const RETRY_DISK_MS = 500
+
+/** Told once everything put into the batch before `expect()` is durable, or why it is not. */
+export interface Awaiting {
+  /** Waits through a full disk, as a connection does whose client resends only on reconnect. */
+  readonly isPatient: boolean
+  durable(): void
+  failed(error: WeirError): void
+}
+
+interface SealedBatch {
+  frame: Uint8Array<ArrayBuffer>
+  awaiting: Awaiting[]
+}
+
+export interface GroupCommitLimits {
+  batchReadingsMax: number
+  lagBytesMax: number
+}
+
+interface GroupCommitParts {
+  builder: BatchBuilder
+  dictionary: Dictionary
+  log: Log
+  clock: Clock
+  pool: FramePool
+  limits: GroupCommitLimits
+  /** The frame's buffer is given away. */
+  forward: (offset: number, frame: Uint8Array<ArrayBuffer>) => void
+  /** Called just before the batch is taken out of the builder. */
+  sealing: () => void
+  /** Called when isBlocked turns false. */
+  unblocked: () => void
+}
+
+export class GroupCommit {
+  readonly #parts: GroupCommitParts
+  readonly #queue: SealedBatch[] = []
+  #awaiting: Awaiting[] = []
+  #isScheduled = false
+  #isPumping = false
+  #lagBytes = 0
+  #failure: WeirError | undefined
+  #wasBlocked = false
+  #drained: (() => void)[] = []
+
+  constructor(parts: GroupCommitParts) {
+    this.#parts = parts
+  }
+
+  /** True while nothing more should be read. */
+  get isBlocked(): boolean {
+    const isBlocked =
+      this.#failure !== undefined ||
+      this.#queue.length >= QUEUE_MAX ||
+      this.#lagBytes > this.#parts.limits.lagBytesMax
+    this.#wasBlocked ||= isBlocked
+    return isBlocked
+  }
+
+  /** Why nothing can become durable now: a full disk (passes) or a failed flush (does not). */
+  get failure(): WeirError | undefined {
+    return this.#failure
+  }
+
+  /** Bytes of durable frames that the stages behind have not yet taken. */
+  get lagBytes(): number {
+    return this.#lagBytes
+  }
+
+  /** Call after the builder got something. */
+  touch(): void {
+    const { builder, clock, limits } = this.#parts
+    if (builder.readingCount >= limits.batchReadingsMax) this.#seal()
+    if (this.#isScheduled || this.#isPumping) return
+    this.#isScheduled = true
+    // All sockets that are readable now get into this batch.
+    clock.soon(() => {
+      this.#isScheduled = false
+      this.#seal()
+    })
+  }
+
+  /** `awaiting` hears of the batch that is being filled now. */
+  expect(awaiting: Awaiting): void {
+    this.#awaiting.push(awaiting)
+    this.touch()
+  }
+
+  /** A tick carries the clock to the stages behind when no message does. */
+  tick(): void {
+    if (this.#failure === undefined && this.#queue.length === 0) this.#seal()
+  }
+
+  /** The stages behind have taken a frame; its buffer comes back. */
+  taken(frameBytes: number, buffer: ArrayBuffer | undefined): void {
+    this.#lagBytes -= frameBytes
+    if (buffer !== undefined) this.#parts.pool.release(buffer)
+    this.#checkUnblocked()
+  }
+
+  /** Hands an entry of the log's tail to the stages behind, as if it had just become durable. */
+  forward(offset: number, frame: Uint8Array<ArrayBuffer>): void {
+    this.#lagBytes += frame.length
+    this.#parts.forward(offset, frame)
+  }
+
+  /** Resolves once nothing is left to flush (or nothing can be flushed any more). */
+  drain(): Promise<void> {
+    if (!this.#parts.builder.isEmpty || this.#awaiting.length > 0) this.#seal()
+    if (!this.#isPumping || this.#failure !== undefined) return Promise.resolve()
+    return new Promise((resolve) => this.#drained.push(resolve))
+  }
+
+  #seal(): void {
+    const { builder, dictionary, clock, pool } = this.#parts
+    this.#parts.sealing()
+    const frame = builder.seal(clock.nowUs(), dictionary.takeNew(), pool.allocate)
+    this.#queue.push({ frame, awaiting: this.#awaiting })
+    this.#awaiting = []
+    if (!this.#isPumping) void this.#pump()
+  }
+
+  async #pump(): Promise<void> {
+    this.#isPumping = true
+    for (;;) {
+      const batch = this.#queue[0]
+      if (batch === undefined) {
+        const { builder } = this.#parts
+        if (builder.isEmpty && this.#awaiting.length === 0) break
+        this.#seal()
+        continue
+      }
+      try {
+        // G1: from here on the batch is durable.
+        const offset = await this.#parts.log.append(batch.frame)
+        this.#queue.shift()
+        this.#failure = undefined
+        for (const waiting of batch.awaiting) waiting.durable()
+        this.forward(offset, batch.frame)
+      } catch (error) {
+        const isPassing = await this.#failed(batch, error)
+        if (!isPassing) break
+      }
+      this.#checkUnblocked()
+    }
+    this.#isPumping = false
+    for (const resolve of this.#drained.splice(0)) resolve()
+  }
+
+  /**
+   * The batch stays at the head of the queue: its messages are not acknowledged, its senders wait
+   * or send again, and its definitions keep their order. True when trying again can help.
+   */
+  async #failed(batch: SealedBatch, error: unknown): Promise<boolean> {
+    const passing: ErrorCode = 'LOG_DISK_FULL'
+    const failure =
+      error instanceof WeirError ? error : new WeirError('LOG_FLUSH_FAILED', String(error))
+    this.#failure = failure
+    this.#wasBlocked = true
+    const telling = batch.awaiting
+    batch.awaiting = telling.filter((waiting) => waiting.isPatient)
+    for (const waiting of telling) if (!batch.awaiting.includes(waiting)) waiting.failed(failure)
+    if (failure.code !== passing) return false
+    await new Promise<void>((resolve) => this.#parts.clock.after(RETRY_DISK_MS, resolve))
+    return true
+  }
+
+  #checkUnblocked(): void {
+    if (!this.#wasBlocked || this.isBlocked) return
+    this.#wasBlocked = false
+    this.#parts.unblocked()
+  }
+}

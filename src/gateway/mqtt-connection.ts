@@ -1,0 +1,251 @@
+/**
+ * One MQTT connection: cuts the byte stream into packets and hands them on. A packet's limit is
+ * checked from its header, before anything of it is kept; what is kept of a packet that came in
+ * pieces is one buffer of exactly its size, however small the pieces.
+ *
+ * PUBLISH in and PUBACK out is the fast path (`mqtt-publish.ts`); all else takes the codec.
+ */
+import { WeirError, ERRORS } from '../errors/errors.ts'
+import { encodeConnackRefusal } from '../mqtt/connack.ts'
+import { parseDisconnect, encodeDisconnect } from '../mqtt/disconnect.ts'
+import * as header from '../mqtt/fixed-header.ts'
+import { PacketReader } from '../mqtt/packet-reader.ts'
+import { encodePingresp, parsePingreq } from '../mqtt/ping.ts'
+import { encodeSuback, parseSubscribe } from '../mqtt/subscribe.ts'
+import { encodeUnsuback, parseUnsubscribe } from '../mqtt/unsubscribe.ts'
+import type { Socket, SocketHandler } from '../world/world.ts'
+import type { DeviceState } from './device-state.ts'
+import type { AckBuffer } from './mqtt-acks.ts'
+import { acceptConnect, type Session } from './mqtt-connect.ts'
+import type { MqttContext } from './mqtt-context.ts'
+import { handlePublish } from './mqtt-publish.ts'
+import type { Sender } from './telemetry-decoder.ts'
+
+const NOTHING = new Uint8Array(0)
+/** A fixed header is at most this long. */
+const HEADER_BYTES_MAX = 5
+const reader = new PacketReader()
+const fixed = header.createFixedHeader()
+const PINGRESP = encodePingresp()
+
+export class MqttConnection implements SocketHandler, Sender {
+  readonly socket: Socket
+  readonly context: MqttContext
+  /** Set by an accepted CONNECT. */
+  session: Session | undefined
+  acks: AckBuffer | undefined
+  readonly acceptedMs: number
+  lastSeenMs: number
+  isClosed = false
+  /** Bytes that came while reading was stopped. */
+  #held: Uint8Array | undefined
+  /** The packet that is not yet whole: its bytes so far, in a buffer of its size. */
+  #partial: Uint8Array = NOTHING
+  #partialLength = 0
+  /** Sender: what the decoder wants to know. */
+  tenant = 'default'
+  device: DeviceState | undefined
+  nowUs = 0
+  readonly isHistorical = false
+
+  constructor(socket: Socket, context: MqttContext) {
+    this.socket = socket
+    this.context = context
+    this.acceptedMs = context.clock.monotonicMs()
+    this.lastSeenMs = this.acceptedMs
+  }
+
+  mayWrite(device: DeviceState): boolean {
+    return this.session !== undefined && this.session.mayWrite(device)
+  }
+
+  data(bytes: Uint8Array): void {
+    if (this.isClosed) return
+    if (this.context.isBlocked()) {
+      this.#held = Uint8Array.from(bytes)
+      this.socket.pause()
+      this.context.hold(this)
+      return
+    }
+    this.lastSeenMs = this.context.clock.monotonicMs()
+    this.nowUs = this.context.clock.nowUs()
+    try {
+      this.#read(bytes)
+    } catch (error) {
+      this.fail(error)
+    }
+  }
+
+  /** Goes on after a stop. */
+  release(): void {
+    const held = this.#held
+    if (this.isClosed || held === undefined) return
+    this.#held = undefined
+    this.socket.resume()
+    this.data(held)
+  }
+
+  /** True while reading is stopped: its silence is our doing, so keep-alive does not count. */
+  get isHeld(): boolean {
+    return this.#held !== undefined
+  }
+
+  closed(): void {
+    if (this.isClosed) return
+    this.isClosed = true
+    this.#partial = NOTHING
+    this.context.left(this)
+  }
+
+  /** Says why as far as the protocol can, and closes. */
+  fail(error: unknown): void {
+    const known =
+      error instanceof WeirError ? error : new WeirError('INTERNAL_FAULT', String(error))
+    this.context.failed(known)
+    const { session } = this
+    const { message: reasonString } = known
+    const goodbye =
+      session === undefined
+        ? encodeConnackRefusal(known)
+        : session.version === 5
+          ? encodeDisconnect({
+              reasonCode: ERRORS[known.code].mqtt,
+              reasonString,
+              bytesMax: session.bytesMax,
+            })
+          : undefined
+    if (goodbye !== undefined) this.socket.write(goodbye)
+    this.close()
+  }
+
+  close(): void {
+    if (this.isClosed) return
+    this.closed()
+    this.socket.end()
+  }
+
+  #read(chunk: Uint8Array): void {
+    let at = 0
+    if (this.#partial !== NOTHING) {
+      at = this.#fillPartial(chunk)
+      if (at < 0) return
+    }
+    const end = chunk.length
+    while (at < end && !this.isClosed) {
+      const length = this.#packetLength(chunk, at, end)
+      if (length === 0 || at + length > end) {
+        this.#keep(chunk, at, length)
+        return
+      }
+      this.#packet(chunk, at, at + length)
+      at += length
+    }
+  }
+
+  /** Whole length of the packet at `at`, or 0 while its header is incomplete. Checks the limits. */
+  #packetLength(bytes: Uint8Array, at: number, end: number): number {
+    const code = header.readFixedHeader(bytes, at, end, fixed)
+    if (code === header.HEADER_MALFORMED) {
+      throw new WeirError('MQTT_PACKET_MALFORMED', 'the fixed header is malformed')
+    }
+    const { session } = this
+    if (session === undefined || fixed.type !== header.PACKET_PUBLISH) {
+      header.checkClientHeader(fixed, session?.version)
+    }
+    if (code === header.HEADER_INCOMPLETE) return 0
+    const { packetBytesMax, connectPacketBytesMax } = this.context.limits
+    const bytesMax = session === undefined ? connectPacketBytesMax : packetBytesMax
+    const length = fixed.headerLength + fixed.remainingLength
+    if (length > bytesMax) {
+      throw new WeirError(
+        'GATEWAY_BODY_TOO_LARGE',
+        `a packet of ${length} bytes; at most ${bytesMax}`,
+      )
+    }
+    return length
+  }
+
+  /** Keeps the beginning of a packet that is not whole; `length` 0: not even its header is. */
+  #keep(chunk: Uint8Array, at: number, length: number): void {
+    const have = chunk.length - at
+    if (have === 0) return
+    this.#partial = new Uint8Array(length === 0 ? HEADER_BYTES_MAX : length)
+    this.#partial.set(chunk.subarray(at))
+    this.#partialLength = have
+  }
+
+  /** Position in the chunk after the packet that was in pieces, or -1 when it needs more still. */
+  #fillPartial(chunk: Uint8Array): number {
+    let at = 0
+    let length = this.#packetLength(this.#partial, 0, this.#partialLength)
+    while (length === 0 && at < chunk.length) {
+      this.#partial[this.#partialLength++] = chunk[at++]!
+      length = this.#packetLength(this.#partial, 0, this.#partialLength)
+    }
+    if (length === 0) return -1
+    if (this.#partial.length !== length) {
+      const whole = new Uint8Array(length)
+      whole.set(this.#partial.subarray(0, Math.min(length, this.#partialLength)))
+      this.#partial = whole
+    }
+    const missing = Math.min(length - this.#partialLength, chunk.length - at)
+    this.#partial.set(chunk.subarray(at, at + missing), this.#partialLength)
+    this.#partialLength += missing
+    if (this.#partialLength < length) return -1
+    const packet = this.#partial
+    this.#partial = NOTHING
+    this.#packetLength(packet, 0, length)
+    this.#packet(packet, 0, length)
+    return at + missing
+  }
+
+  /** One whole packet, whose header stands in `fixed`. */
+  #packet(bytes: Uint8Array, start: number, end: number): void {
+    const { session } = this
+    const { type, flags } = fixed
+    const bodyStart = start + fixed.headerLength
+    if (session === undefined) {
+      acceptConnect(this, reader.reset(bytes, bodyStart, end))
+      return
+    }
+    if (type === header.PACKET_PUBLISH) {
+      handlePublish(this, session, { bytes, flags, start: bodyStart, end })
+      return
+    }
+    reader.reset(bytes, bodyStart, end)
+    if (type === header.PACKET_PINGREQ) {
+      parsePingreq(reader)
+      this.socket.write(PINGRESP)
+    } else if (type === header.PACKET_SUBSCRIBE) this.#subscribe(session)
+    else if (type === header.PACKET_UNSUBSCRIBE) this.#unsubscribe(session)
+    else if (type === header.PACKET_DISCONNECT) {
+      const { reasonCode } = parseDisconnect(reader, session.version)
+      session.leaves(reasonCode)
+      this.close()
+    } else if (type === header.PACKET_PUBACK) {
+      throw new WeirError('MQTT_PROTOCOL_ERROR', 'a PUBACK for nothing that was sent')
+    } else throw new WeirError('MQTT_PROTOCOL_ERROR', 'AUTH without an authentication method')
+  }
+
+  /** Grants filters under the device's own topics; all others, and shared ones, are refused. */
+  #subscribe(session: Session): void {
+    const { packetId, subscriptions } = parseSubscribe(reader, session.version)
+    const own = `devices/${session.device.id}/`
+    const reasonCodes = subscriptions.map(({ filter, isValid, shareName, qos }) => {
+      if (!isValid) return 0x8f
+      if (shareName !== undefined) return 0x9e
+      if (!filter.startsWith(own) || session.filters.size >= session.filtersMax) return 0x87
+      session.filters.add(filter)
+      return Math.min(qos, 1)
+    })
+    const { version, bytesMax } = session
+    this.socket.write(encodeSuback({ packetId, reasonCodes, bytesMax }, version))
+  }
+
+  #unsubscribe(session: Session): void {
+    const { packetId, filters } = parseUnsubscribe(reader, session.version)
+    const reasonCodes = filters.map((filter) => (session.filters.delete(filter) ? 0 : 0x11))
+    const { version, bytesMax } = session
+    this.socket.write(encodeUnsuback({ packetId, reasonCodes, bytesMax }, version))
+  }
+}

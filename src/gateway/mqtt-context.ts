@@ -1,0 +1,36 @@
+/** What all MQTT connections share. */
+import type { DeviceReader } from '../control/control.ts'
+import type { WeirError } from '../errors/errors.ts'
+import type { Clock, Random } from '../world/world.ts'
+import type { DeviceTable } from './device-state.ts'
+import type { GroupCommit } from './group-commit.ts'
+import type { AckBook } from './mqtt-acks.ts'
+import type { MqttConnection } from './mqtt-connection.ts'
+import type { TelemetryDecoder } from './telemetry-decoder.ts'
+
+export interface MqttLimits {
+  packetBytesMax: number
+  connectPacketBytesMax: number
+  connectTimeoutMs: number
+  receiveMaximum: number
+  keepAliveMaxSeconds: number
+  connectionsMax: number
+}
+
+export interface MqttContext {
+  readonly clock: Clock
+  readonly random: Random
+  readonly limits: MqttLimits
+  readonly reader: DeviceReader
+  readonly devices: DeviceTable
+  readonly decoder: TelemetryDecoder
+  readonly commit: GroupCommit
+  readonly ackBook: AckBook
+  isBlocked(): boolean
+  /** The connection waits until reading goes on. */
+  hold(connection: MqttConnection): void
+  /** Its session begins; one with the same device and client id ends. */
+  joined(connection: MqttConnection): void
+  left(connection: MqttConnection): void
+  failed(error: WeirError): void
+}
