@@ -1,0 +1,114 @@
+/**
+ * Opening a log: which files hold entries, which are free, where the log ends.
+ *
+ * Only the newest segment is read and checked in full, since only it can be torn; of the others
+ * one header each is read, for the first offset.
+ */
+import { dirname, join } from 'node:path'
+import { WeirError } from '../errors/errors.ts'
+import type { Disk } from '../world/world.ts'
+import {
+  SEGMENT_SUFFIX,
+  SPARE_SUFFIX,
+  fileName,
+  openSegment,
+  sequenceOf,
+  type Segment,
+} from './segment.ts'
+import { findBaseOffset, walkSegment } from './segment-walk.ts'
+
+export interface OpenedSegments {
+  /** With entries, oldest first; the last one is written on. Empty in a new log. */
+  segments: Segment[]
+  /** Where the last one is written on. */
+  endPosition: number
+  /** Higher than any run in the last one. */
+  run: number
+  spares: string[]
+  nextSequence: number
+}
+
+export async function openSegments(
+  disk: Disk,
+  folder: string,
+  segmentBytes: number,
+): Promise<OpenedSegments> {
+  await makeFolderDurable(disk, folder)
+  const names = await disk.list(folder)
+  const sequencesOf = (suffix: string): number[] =>
+    names.map((name) => sequenceOf(name, suffix)).filter((sequence) => sequence !== undefined)
+  const sequences = sequencesOf(SEGMENT_SUFFIX).toSorted((one, other) => one - other)
+  const spareSequences = sequencesOf(SPARE_SUFFIX)
+  const opened: Segment[] = []
+  for (const sequence of sequences) opened.push(await openSegment(disk, folder, sequence))
+  const { segments, empty } = await sortOut(opened)
+  const spares = await collectSpares(
+    { disk, folder, segmentBytes },
+    { old: spareSequences.map((sequence) => fileName(sequence, SPARE_SUFFIX)), empty },
+  )
+  const nextSequence = Math.max(0, ...sequences, ...spareSequences) + 1
+  const newest = segments.at(-1)
+  if (newest === undefined) return { segments, endPosition: 0, run: 1, spares, nextSequence }
+  const walk = await walkSegment(newest, { endOffset: undefined, isCheckingPayloads: true })
+  newest.index = walk.index
+  return { segments, endPosition: walk.endPosition, run: walk.runMax + 1, spares, nextSequence }
+}
+
+/** Parts the files that hold entries from the empty ones. Throws DATA_FILE_DAMAGED. */
+async function sortOut(opened: Segment[]): Promise<{ segments: Segment[]; empty: Segment[] }> {
+  const segments: Segment[] = []
+  const empty: Segment[] = []
+  for (const segment of opened.toReversed()) {
+    const baseOffset = await findBaseOffset(segment)
+    const following = segments[0]
+    const isUnreadable = Number.isNaN(segment.salt)
+    if (baseOffset === undefined && !isUnreadable) {
+      empty.push(segment)
+    } else if (isUnreadable && following === undefined) {
+      // It may hold what was acknowledged last: to go on would use those offsets again.
+      throw new WeirError(
+        'DATA_FILE_DAMAGED',
+        `The header of the newest log segment ${segment.name} is damaged`,
+        { details: { segment: segment.name, position: 0 } },
+      )
+    } else {
+      // An unreadable one counts as empty; its entries are missed at the end of the one before.
+      segment.baseOffset = baseOffset ?? following!.baseOffset
+      segments.unshift(segment)
+    }
+  }
+  return { segments, empty }
+}
+
+/** Makes spares of empty segments; removes what has another size or was not made to the end. */
+async function collectSpares(
+  place: { disk: Disk; folder: string; segmentBytes: number },
+  candidates: { old: string[]; empty: Segment[] },
+): Promise<string[]> {
+  const { disk, folder, segmentBytes } = place
+  for (const segment of candidates.empty) {
+    await segment.file.close()
+    const spare = fileName(segment.sequence, SPARE_SUFFIX)
+    await disk.rename(join(folder, segment.name), join(folder, spare))
+    candidates.old.push(spare)
+  }
+  const spares: string[] = []
+  for (const name of candidates.old) {
+    const file = await disk.open(join(folder, name), 'read')
+    const bytes = await file.size()
+    await file.close()
+    if (bytes === segmentBytes) spares.push(name)
+    else await disk.remove(join(folder, name))
+  }
+  if (candidates.old.length > 0) await disk.syncFolder(folder)
+  return spares
+}
+
+/** Creates the folder and syncs the parents of all folders that this made. */
+async function makeFolderDurable(disk: Disk, folder: string): Promise<void> {
+  const parents: string[] = []
+  for (let made = folder; !(await disk.exists(made)); made = dirname(made))
+    parents.push(dirname(made))
+  await disk.makeFolder(folder)
+  for (const parent of parents) await disk.syncFolder(parent)
+}
