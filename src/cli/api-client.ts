@@ -1,0 +1,105 @@
+/** The HTTP API as the commands use it: bearer key, JSON, problem details turned into WeirErrors. */
+import { ERRORS, WeirError, type ErrorCode } from '../errors/errors.ts'
+
+export interface ApiClientOptions {
+  /** Such as `http://127.0.0.1:8080`. */
+  url: string
+  /** Admin key or device token; none for what is open. */
+  key: string | undefined
+  timeoutMs?: number
+}
+
+export interface ApiAnswer {
+  status: number
+  body: unknown
+  headers: Headers
+}
+
+const isErrorCode = (code: unknown): code is ErrorCode =>
+  typeof code === 'string' && Object.hasOwn(ERRORS, code)
+
+/** An error for an answer that is not 2xx, with the server's own code where it sent one. */
+export function errorOfAnswer(status: number, body: unknown, retryAfter: string | null): WeirError {
+  const problem = (typeof body === 'object' && body !== null ? body : {}) as Record<string, unknown>
+  const detail = typeof problem['detail'] === 'string' ? problem['detail'] : `HTTP status ${status}`
+  const details = { status, problem, retryAfterS: Number(retryAfter) || undefined }
+  if (isErrorCode(problem['code'])) return new WeirError(problem['code'], detail, { details })
+  const code: ErrorCode =
+    status === 401
+      ? 'API_UNAUTHORIZED'
+      : status === 403
+        ? 'API_FORBIDDEN'
+        : status === 404
+          ? 'API_NOT_FOUND'
+          : status === 429 || status === 503
+            ? 'GATEWAY_OVERLOADED'
+            : status < 500
+              ? 'API_PARAMETER_INVALID'
+              : 'QUERY_FAILED'
+  return new WeirError(code, detail, { details })
+}
+
+export class ApiClient {
+  readonly url: string
+  readonly #key: string | undefined
+  readonly #timeoutMs: number
+
+  constructor({ url, key, timeoutMs = 60_000 }: ApiClientOptions) {
+    this.url = url.replace(/\/+$/, '')
+    this.#key = key
+    this.#timeoutMs = timeoutMs
+  }
+
+  async get<T>(path: string, query: Record<string, string | number | undefined> = {}): Promise<T> {
+    const parameters = new URLSearchParams()
+    for (const [name, value] of Object.entries(query))
+      if (value !== undefined) parameters.set(name, String(value))
+    const suffix = parameters.size > 0 ? `?${parameters}` : ''
+    return (await this.#request('GET', path + suffix)).body as T
+  }
+
+  /** A 2xx answer, 207 included; anything else throws. */
+  post(path: string, body: string | Uint8Array<ArrayBuffer>, type?: string): Promise<ApiAnswer> {
+    return this.#request('POST', path, body, type)
+  }
+
+  /** Line protocol; the door answers 204 also when it kept some lines as dead letters. */
+  async postLines(path: string, body: string): Promise<{ rejectedLines: number }> {
+    const { headers } = await this.#request('POST', path, body, 'text/plain; charset=utf-8')
+    return { rejectedLines: Number(headers.get('x-weir-rejected') ?? 0) }
+  }
+
+  async #request(
+    method: string,
+    path: string,
+    body?: string | Uint8Array<ArrayBuffer>,
+    type = 'application/json',
+  ): Promise<ApiAnswer> {
+    const headers: Record<string, string> = body === undefined ? {} : { 'content-type': type }
+    if (this.#key !== undefined) headers['authorization'] = `Bearer ${this.#key}`
+    let response: Response
+    let text: string
+    try {
+      const signal = AbortSignal.timeout(this.#timeoutMs)
+      const init = body === undefined ? { method, headers } : { method, headers, body }
+      response = await fetch(this.url + path, { ...init, signal })
+      text = await response.text()
+    } catch (cause) {
+      const reason = cause instanceof Error && cause.cause instanceof Error ? cause.cause : cause
+      const detail = `${this.url}: ${reason instanceof Error ? reason.message : String(reason)}`
+      throw new WeirError('CLIENT_UNREACHABLE', detail, { cause })
+    }
+    const answer = parseJson(text)
+    if (!response.ok)
+      throw errorOfAnswer(response.status, answer, response.headers.get('retry-after'))
+    return { status: response.status, body: answer, headers: response.headers }
+  }
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,47 @@
+/** `weir start`: the embedded pipeline, until it is told to stop. */
+import type { Command } from 'commander'
+import { addSettingsFlags, loadPlan, loadSettings, type SettingsFlags } from './settings.ts'
+import { untilStopped } from './until-stopped.ts'
+
+interface StartFlags extends SettingsFlags {
+  writeCredentials?: string
+}
+
+const EXAMPLES = `
+Examples:
+  weir start
+  weir start --data /var/lib/weir --pipeline weir.pipeline.yaml --write-credentials admin.json
+  weir start --http-port 0 --mqtt-port 0     the ports are then in DATA/ports.json
+
+The first start creates an admin key: printed once on a terminal, else only written to the file of
+--write-credentials (mode 600). SIGTERM and Ctrl-C drain and stop.`
+
+export function addStart(program: Command): void {
+  const command = program
+    .command('start')
+    .description('start the pipeline')
+    .option('--write-credentials <file>', 'write {"adminKey":…} to a file of mode 600')
+  addSettingsFlags(command).addHelpText('after', EXAMPLES).action(start)
+}
+
+async function start(flags: StartFlags): Promise<void> {
+  const config = loadSettings(flags)
+  const plan = loadPlan(flags.pipeline)
+  // Loaded here, so that the other commands do not pay for the engine.
+  const { startEmbedded } = await import('../embedded/embedded.ts')
+  const stopped = untilStopped()
+  const embedded = await startEmbedded({
+    config,
+    plan,
+    ...(flags.writeCredentials === undefined ? {} : { credentialsFile: flags.writeCredentials }),
+  })
+  if (process.stdout.isTTY) {
+    console.log(`HTTP ${embedded.httpUrl}\nMQTT ${embedded.mqttUrl}`)
+    if (embedded.adminKey !== undefined) {
+      console.log(`Admin key, shown once: ${embedded.adminKey}`)
+      console.log(`Sign in: ${embedded.signInUrl()}`)
+    }
+  }
+  await stopped
+  await embedded.stop()
+}
