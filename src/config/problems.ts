@@ -9,6 +9,8 @@ export interface Problem {
   path: Path
   /** Says what was found and what is expected; the place is put before it. */
   message: string
+  /** Set when the key at `path` is not known at all. */
+  isUnknownKey?: true
 }
 
 /** Where a document came from. */

@@ -120,18 +120,18 @@ function checkMap(schema: TSchema, value: unknown, path: Path): Problem[] {
   const words = keywords(schema)
   const entries = Object.entries(value)
   const known = Object.keys(words.properties ?? {})
-  const problems = (words.required ?? [])
+  const problems: Problem[] = (words.required ?? [])
     .filter((key) => !Object.hasOwn(value, key))
     .map((key) => ({
-      path,
-      message: `"${key}" is missing, expected ${expectation(words.properties![key]!)}`,
+      path: [...path, key],
+      message: `missing, expected ${expectation(words.properties![key]!)}`,
     }))
   if (entries.length < (words.minProperties ?? 0) || entries.length > (words.maxProperties ?? 1e9))
     problems.push(...mismatch(schema, value, path))
   for (const [key, item] of entries) {
     const property = propertySchema(words, key)
     if (property !== undefined) problems.push(...checkShape(property, item, [...path, key]))
-    else problems.push({ path: [...path, key], message: unknownKey(words, key, known) })
+    else problems.push(unknownKey(words, [...path, key], known))
   }
   return problems
 }
@@ -143,10 +143,12 @@ function propertySchema(words: Keywords, key: string): TSchema | undefined {
   return patterns.find(([pattern]) => new RegExp(pattern, 'u').test(key))?.[1]
 }
 
-const unknownKey = (words: Keywords, key: string, known: string[]): string =>
-  words.patternProperties === undefined
-    ? `unknown key${suggest(key, known)}`
-    : `found the name ${formatFound(key)}, expected ${words.expected ?? 'another form'}`
+function unknownKey(words: Keywords, path: Path, known: string[]): Problem {
+  const key = String(path.at(-1))
+  if (words.patternProperties === undefined)
+    return { path, message: `unknown key${suggest(key, known)}`, isUnknownKey: true }
+  return { path, message: `found this name, expected ${words.expected ?? 'another form'}` }
+}
 
 function checkList(schema: TSchema, value: unknown, path: Path): Problem[] {
   const { items, minItems = 0, maxItems = Infinity } = keywords(schema)

@@ -3,29 +3,21 @@
  * definition is reported at once, each problem with file, line, key and what is expected.
  */
 import { createHash } from 'node:crypto'
-import type { ValueKind } from '../batch/batch.ts'
 import {
   checkShape,
   formatProblems,
-  parseDurationUs,
   readDocument,
   sourceWithoutText,
-  suggest,
   type Path,
   type Problem,
   type Source,
 } from '../config/config.ts'
 import { WeirError } from '../errors/errors.ts'
-import { compileCondition, ConditionError } from './condition.ts'
-import type { Scope } from './condition-kinds.ts'
-import {
-  PipelineDefinition,
-  type DetectorDefinition,
-  type RuleDefinition,
-  type TimeDefinition,
-} from './definition.ts'
+import { PipelineDefinition, type TimeDefinition, type TypeDefinition } from './definition.ts'
+import { resolveDurationUs } from './durations.ts'
 import { resolveTypes } from './device-types.ts'
-import type { Detector, DeviceType, Plan, Rule, TimePolicy } from './pipeline.ts'
+import type { Plan, TimePolicy } from './pipeline.ts'
+import { resolveDetectors, resolveRules } from './rules.ts'
 
 /** DESIGN "Time": what holds unless the definition says otherwise. */
 const TIME_DEFAULTS: Required<TimeDefinition> = {
@@ -37,9 +29,6 @@ const TIME_DEFAULTS: Required<TimeDefinition> = {
   alertStaleness: '5m',
 }
 const WINDOWS_DEFAULT = ['1m', '5m']
-const SEVERITY_DEFAULT = 'warning'
-
-type Types = Record<string, DeviceType>
 
 /** The built-in pipeline: type generic, windows of 1 and 5 minutes, no detectors, no rules. */
 export function defaultPlan(): Plan {
@@ -62,23 +51,52 @@ export function compilePipeline(
   source: Source = sourceWithoutText('pipeline'),
 ): Plan {
   const problems = checkShape(PipelineDefinition, definition)
-  // A section whose shape is wrong is not looked into further; the others are, so that one run
-  // finds as much as can be found.
-  const isSound = (section: string): boolean =>
-    problems.every(({ path }) => path.length > 0 && path[0] !== section)
-  const sound = Object.fromEntries(
-    Object.entries(definition ?? {}).filter(([section]) => isSound(section)),
-  ) as Partial<PipelineDefinition>
-
-  const types = resolveTypes(sound.types ?? {}, problems)
-  const time = resolveTime(sound.time ?? {}, problems)
-  const windowsMs = resolveWindows(sound.windows ?? WINDOWS_DEFAULT, problems)
-  const areTypesSound = isSound('types')
-  const detectors = areTypesSound ? resolveDetectors(sound.detectors ?? [], types, problems) : []
-  const rules = areTypesSound ? resolveRules(sound.rules ?? [], types, problems) : []
+  if (problems.some(({ path }) => path.length === 0)) throw invalid(problems, source)
+  // Parts whose shape is wrong are left out of what follows; everything else is checked further,
+  // so that one run finds as much as can be found.
+  const isSound = soundness(problems)
+  const written = definition as PipelineDefinition
+  const types = resolveTypes(soundTypes(written, isSound), problems)
+  const time = resolveTime(isSound('time') ? (written.time ?? {}) : {}, problems)
+  const windows = isSound('windows') ? (written.windows ?? WINDOWS_DEFAULT) : WINDOWS_DEFAULT
+  const windowsMs = resolveWindows(windows, problems)
+  const context = { types, unsoundTypes: unsoundTypes(written, types), problems }
+  const detectors = resolveDetectors(soundItems('detectors', written, isSound), context)
+  const rules = resolveRules(soundItems('rules', written, isSound), context)
   if (problems.length > 0) throw invalid(problems, source)
   const fingerprint = fingerprintOf(definition)
   return { version: 1, fingerprint, types, time, windowsMs, detectors, rules }
+}
+
+type IsSound = (...path: Path) => boolean
+
+/** Whether no problem lies at, below or above a path. */
+function soundness(problems: readonly Problem[]): IsSound {
+  const wrong = problems.map(({ path }) => path)
+  return (...path) =>
+    !wrong.some((other) =>
+      path.slice(0, other.length).every((part, index) => other[index] === part),
+    )
+}
+
+function soundTypes(written: PipelineDefinition, isSound: IsSound): Record<string, TypeDefinition> {
+  const entries = Object.entries(written.types ?? {})
+  return Object.fromEntries(entries.filter(([name]) => isSound('types', name)))
+}
+
+function unsoundTypes(written: PipelineDefinition, types: Plan['types']): ReadonlySet<string> {
+  return new Set(Object.keys(written.types ?? {}).filter((name) => !Object.hasOwn(types, name)))
+}
+
+/** With their places in the list as written. */
+function soundItems<Section extends 'detectors' | 'rules'>(
+  section: Section,
+  written: PipelineDefinition,
+  isSound: IsSound,
+): [number, NonNullable<PipelineDefinition[Section]>[number]][] {
+  const items = written[section]
+  if (!Array.isArray(items)) return []
+  return [...items.entries()].filter(([index]) => isSound(section, index))
 }
 
 function invalid(problems: Problem[], source: Source): WeirError {
@@ -97,16 +115,9 @@ function fingerprintOf(definition: unknown): string {
   return createHash('sha256').update(canonical).digest('hex').slice(0, 16)
 }
 
-function durationUs(text: string, path: Path, problems: Problem[]): number {
-  const us = parseDurationUs(text)
-  if (us === undefined)
-    problems.push({ path, message: `found ${text}, expected less than 285 years` })
-  return us ?? 0
-}
-
 function resolveTime(definition: TimeDefinition, problems: Problem[]): TimePolicy {
   const us = (key: keyof TimeDefinition): number =>
-    durationUs(definition[key] ?? TIME_DEFAULTS[key], ['time', key], problems)
+    resolveDurationUs(definition[key] ?? TIME_DEFAULTS[key], ['time', key], problems)
   return {
     disorderUs: us('disorder'),
     futureUs: us('future'),
@@ -123,7 +134,7 @@ function resolveWindows(durations: string[], problems: Problem[]): number[] {
     .map((text, index) => ({
       text,
       path: ['windows', index],
-      ms: durationUs(text, ['windows', index], problems) / 1_000,
+      ms: resolveDurationUs(text, ['windows', index], problems) / 1_000,
     }))
     .toSorted((a, b) => a.ms - b.ms)
   const first = windows[0]!
@@ -139,99 +150,4 @@ function resolveWindows(durations: string[], problems: Problem[]): number[] {
       })
   }
   return windows.map(({ ms }) => ms)
-}
-
-function resolveDetectors(
-  definitions: DetectorDefinition[],
-  types: Types,
-  problems: Problem[],
-): Detector[] {
-  checkIds('detectors', definitions, problems)
-  return definitions.map(({ id, type, metric, zscore }, index) => {
-    const path = ['detectors', index]
-    const scope = scopeOf(type, types, path, problems)
-    const kind = scope?.kinds.get(metric)
-    if (scope !== undefined && kind === undefined && !scope.isOpen)
-      problems.push({
-        path: [...path, 'metric'],
-        message: `found "${metric}", which ${scope.title} does not have${suggest(metric, [...scope.kinds.keys()])}`,
-      })
-    if (kind !== undefined && kind !== 'number')
-      problems.push({
-        path: [...path, 'metric'],
-        message: `found "${metric}", which is a ${kind}, expected a number`,
-      })
-    return { id, type, metric, kind: 'zscore', n: zscore.n, threshold: zscore.threshold }
-  })
-}
-
-function resolveRules(definitions: RuleDefinition[], types: Types, problems: Problem[]): Rule[] {
-  checkIds('rules', definitions, problems)
-  return definitions.flatMap((definition, index) => {
-    const path = ['rules', index]
-    const { id, version = 1, type, device, when, severity = SEVERITY_DEFAULT } = definition
-    const forUs = durationUs(definition.for ?? '0s', [...path, 'for'], problems)
-    const scope = scopeOf(type, types, path, problems)
-    if (scope === undefined) return []
-    try {
-      const condition = compileCondition(when, scope)
-      return { id, version, type, deviceId: device, when, forUs, severity, ...condition }
-    } catch (error) {
-      if (!(error instanceof ConditionError)) throw error
-      problems.push({ path: [...path, 'when'], message: `rule ${id}: ${error.message}` })
-      return []
-    }
-  })
-}
-
-function checkIds(section: string, definitions: { id: string }[], problems: Problem[]): void {
-  const seen = new Set<string>()
-  for (const [index, { id }] of definitions.entries()) {
-    if (seen.has(id))
-      problems.push({
-        path: [section, index, 'id'],
-        message: `found "${id}" a second time, expected ids to be unique`,
-      })
-    seen.add(id)
-  }
-}
-
-/**
- * The metrics that a detector or rule may name: those that every active schema of the type has with
- * the same kind; without a type, those of any type.
- */
-function scopeOf(
-  type: string | undefined,
-  types: Types,
-  path: Path,
-  problems: Problem[],
-): Scope | undefined {
-  if (type !== undefined && !Object.hasOwn(types, type)) {
-    problems.push({
-      path: [...path, 'type'],
-      message: `found "${type}", expected a declared type${suggest(type, Object.keys(types))}`,
-    })
-    return undefined
-  }
-  const chosen = type === undefined ? Object.values(types) : [types[type]!]
-  const isOpen = chosen.some(({ isStrict }) => !isStrict)
-  const title = type === undefined ? 'no type' : `type ${type} (in every active schema)`
-  return { ...commonKinds(chosen), isOpen, title }
-}
-
-function commonKinds(types: DeviceType[]): Pick<Scope, 'kinds' | 'ambiguous'> {
-  const kinds = new Map<string, ValueKind>()
-  const ambiguous = new Set<string>()
-  for (const { schemas } of types) {
-    const [first, ...others] = schemas.filter(({ isActive }) => isActive)
-    for (const { name, type } of first?.metrics ?? []) {
-      const isCommon = others.every(({ metrics }) =>
-        metrics.some((metric) => metric.name === name && metric.type === type),
-      )
-      if (!isCommon) continue
-      if (kinds.has(name) && kinds.get(name) !== type) ambiguous.add(name)
-      kinds.set(name, type)
-    }
-  }
-  return { kinds, ambiguous }
 }

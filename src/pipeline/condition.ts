@@ -144,7 +144,7 @@ class Compiler {
   #metric(node: ASTNode, name: string): ValueKind {
     const { isOpen, title, kinds, ambiguous } = this.#scope
     if (ambiguous.has(name))
-      this.#fail(node, `found the metric "${name}", whose kind differs between types; add "type"`)
+      this.#fail(node, `found the metric "${name}", whose kind differs between schemas`)
     const kind = this.#kinds.get(name) ?? (isOpen ? 'number' : undefined)
     if (kind === undefined) {
       const known = [...kinds.keys()]

@@ -1,0 +1,164 @@
+/**
+ * All settings, one schema per stage, in that stage's words. If you add one, run `npm run docs`.
+ * Defaults are for one small machine (2 cores, 4 GiB); limits are where a value stops making sense.
+ */
+import Type from 'typebox'
+import { bytes, duration, integer, port, text, texts } from './settings.ts'
+
+const closed = { additionalProperties: false }
+
+const COUNT_MAX = 1_000_000_000
+
+export const HTTP = Type.Object(
+  {
+    host: text('127.0.0.1', 'Address to listen on; 0.0.0.0 opens it to the network.'),
+    port: port(8080, 'Port; 0 takes any free one (see ports.json in the data folder).'),
+    hosts: texts(
+      [],
+      'Names by which the server may be addressed, besides loopback and `http.host`: other Host and Origin headers are refused.',
+    ),
+    bodyBytesMax: bytes('8 MiB', ['1 KiB', '1 GiB'], 'Largest request body.'),
+    connectionsMax: integer(10_000, [1, 1_000_000], 'Open connections at once.'),
+  },
+  { ...closed, description: 'The HTTP API and the page.' },
+)
+
+export const MQTT = Type.Object(
+  {
+    host: text('127.0.0.1', 'Address to listen on; 0.0.0.0 opens it to the network.'),
+    port: port(1883, 'Port; 0 takes any free one (see ports.json in the data folder).'),
+    packetBytesMax: bytes(
+      '256 KiB',
+      ['1 KiB', '256 MiB'],
+      'Largest packet; checked from its header, before anything is buffered.',
+    ),
+    connectPacketBytesMax: bytes(
+      '64 KiB',
+      ['128 B', '1 MiB'],
+      'Largest packet of a client that is not authenticated yet.',
+    ),
+    connectTimeout: duration('10s', ['100ms', '10m'], 'From the connection to a complete CONNECT.'),
+    receiveMaximum: integer(
+      1_000,
+      [1, 65_535],
+      'QoS 1 messages that a client may have unacknowledged.',
+    ),
+    connectionsMax: integer(100_000, [1, 1_000_000], 'Open connections at once.'),
+    keepAliveMax: duration(
+      '1200s',
+      ['10s', '18h'],
+      'Longest keep-alive; longer ones are cut to it.',
+    ),
+  },
+  { ...closed, description: 'The MQTT server.' },
+)
+
+export const COAP = Type.Object(
+  { port: port(5683, 'Port. Accepted and unused until CoAP is built.') },
+  { ...closed, description: 'The CoAP server.' },
+)
+
+export const LOG = Type.Object(
+  {
+    segmentBytes: bytes('64 MiB', ['64 KiB', '1 GiB'], 'Size of one log file, allocated at once.'),
+    bytesMax: bytes(
+      '8 GiB',
+      ['256 KiB', '1024 TiB'],
+      'Most that the log may hold for consumers that lag; then writes are refused.',
+    ),
+  },
+  { ...closed, description: 'The log: what makes an acknowledgement true.' },
+)
+
+export const GATEWAY = Type.Object(
+  {
+    batchReadingsMax: integer(65_536, [1, 16_777_216], 'Readings that one log entry holds.'),
+    lagBytesMax: bytes(
+      '64 MiB',
+      ['1 MiB', '64 GiB'],
+      'Flushed entries that the stream may be behind before senders are slowed down.',
+    ),
+    seriesPerDeviceMax: integer(1_000, [1, 1_000_000], 'Series of one device.'),
+    seriesMax: integer(1_000_000, [1, 100_000_000], 'Series of all devices.'),
+    textsMax: integer(100_000, [0, 100_000_000], 'Different text values in the dictionary.'),
+    textBytesMax: bytes('256 B', ['1 B', '64 KiB'], 'Longest text value, in UTF-8.'),
+    metricsPerMessageMax: integer(1_000, [1, 65_535], 'Metrics in one message.'),
+    messagesPerBatchMax: integer(100_000, [1, COUNT_MAX], 'Messages in one request or array.'),
+    deadLettersPerDeviceMax: integer(
+      1_000,
+      [0, COUNT_MAX],
+      'Dead letters that are kept of one device in an hour; further ones are only counted.',
+    ),
+    deviceTags: texts(
+      ['device_id', 'host', 'name', 'device'],
+      'Line protocol: tags that name the device; the first that a line has counts.',
+    ),
+  },
+  { ...closed, description: 'Decoding and validation of what devices send.' },
+)
+
+export const STREAM = Type.Object(
+  {
+    stateTtl: duration(
+      '24h',
+      ['1m', '3650d'],
+      'State of a series is forgotten when idle this long.',
+    ),
+    latePartialsMax: integer(
+      200_000,
+      [0, 100_000_000],
+      'Windows that wait for late readings; beyond it the oldest are computed from storage.',
+    ),
+    checkpointReadings: integer(
+      6_000_000,
+      [1, COUNT_MAX],
+      'Readings after which a checkpoint is made: what a restart has to replay at most.',
+    ),
+    checkpointInterval: duration('5m', ['100ms', '1d'], 'Longest time between two checkpoints.'),
+  },
+  { ...closed, description: 'Deduplication, windows, detectors and rules.' },
+)
+
+export const STORAGE = Type.Object(
+  {
+    memoryReadingsMax: integer(
+      24_000_000,
+      [1_000, COUNT_MAX],
+      'Recent readings in memory (about 24 bytes each); older ones go into segments.',
+    ),
+    duckdbMemoryBytes: bytes('512 MiB', ['64 MiB', '1 TiB'], 'Memory limit of DuckDB.'),
+    duckdbThreads: integer(2, [1, 256], 'Threads of DuckDB.'),
+    segmentReadingsTarget: integer(
+      4_000_000,
+      [1_000, COUNT_MAX],
+      'Segments with fewer readings are merged.',
+    ),
+  },
+  { ...closed, description: 'Recent readings in memory, the rest in Parquet segments.' },
+)
+
+export const QUERY = Type.Object(
+  {
+    rowsMax: integer(50_000_000, [1, COUNT_MAX], 'Rows that one query may read.'),
+    concurrency: integer(2, [1, 64], 'Queries at once; others wait.'),
+    pointsMax: integer(10_000, [1, 1_000_000], 'Points in one answer.'),
+  },
+  { ...closed, description: 'Limits of a query.' },
+)
+
+export const SECTIONS = {
+  http: HTTP,
+  mqtt: MQTT,
+  coap: COAP,
+  log: LOG,
+  gateway: GATEWAY,
+  stream: STREAM,
+  storage: STORAGE,
+  query: QUERY,
+} as const
+
+/** The keys that belong to no stage. */
+export const TOP = Type.Object(
+  { data: text('./weir-data', 'The data folder: everything that Weir keeps is in it.') },
+  closed,
+)
