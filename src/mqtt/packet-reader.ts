@@ -81,7 +81,7 @@ export class PacketReader {
   /** A copy: the caller's buffer is reused. */
   binary(field: string): Uint8Array {
     this.locateBinary(field)
-    return this.bytes.slice(this.fieldStart, this.fieldEnd)
+    return copyBytes(this.bytes, this.fieldStart, this.fieldEnd)
   }
 
   /** Packet ids run from 1 to 65,535. [MQTT-2.3.1-1] (5: [MQTT-2.2.1-3]) */
@@ -102,4 +102,9 @@ export class PacketReader {
     this.position = at + count
     return at
   }
+}
+
+/** Not `slice`: that of a Buffer, which is what sockets hand out, copies nothing. */
+export function copyBytes(bytes: Uint8Array, start: number, end: number): Uint8Array {
+  return new Uint8Array(bytes.subarray(start, end))
 }

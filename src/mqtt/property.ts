@@ -3,6 +3,7 @@
  * for each identifier its wire type and which of a client's packets may carry it.
  */
 import { malformed, protocolError } from './failure.ts'
+import { copyBytes } from './packet-reader.ts'
 import type { PacketReader } from './packet-reader.ts'
 import { decodeText } from './utf8.ts'
 
@@ -206,7 +207,7 @@ export class PropertyBlock {
 
   /** A copy. */
   binary(id: number): Uint8Array | undefined {
-    return this.has(id) ? this.#bytes.slice(this.#starts[id], this.#ends[id]) : undefined
+    return this.has(id) ? copyBytes(this.#bytes, this.#starts[id]!, this.#ends[id]!) : undefined
   }
 
   /** `[start, end)` of a text or binary property in the packet's buffer. */
