@@ -1,0 +1,150 @@
+/**
+ * The state as named parts: what changed since the last checkpoint goes out, everything comes back.
+ *
+ *   plan              JSON: what the other parts were laid out for (SavedPlan)
+ *   clock             f64: watermark, sweep, emitted windows (see the processor)
+ *   series-N          f64: one chunk of series records, or the 1,024 floors of a sleeping one
+ *   rules-N           f64: one block of the rules' table
+ *   zscore-D-series   f64: the series of each record of the D-th detector
+ *   zscore-D-N        f64: one chunk of its records
+ *   late              f64: all late partials
+ *   identities-N      u32: one chunk of message identities
+ *
+ * A restart may bring another plan. Deduplication then lives on; rules and detectors that are still
+ * there keep their state; windows that changed size start anew, and those that were open are marked
+ * dirty, so that storage computes them.
+ */
+import type { Identities } from './identities.ts'
+import type { LatePartials } from './late-partials.ts'
+import { RULE_BLOCK, type Rules, type SavedRule } from './rules.ts'
+import type { SeriesState } from './series-state.ts'
+import type { Checkpoint } from './stream.ts'
+import type { ZScore, ZScores } from './zscore.ts'
+
+type Part = Checkpoint['parts'][number]
+
+export interface SavedPlan {
+  version: 1
+  windowsMs: number[]
+  slots: number
+  stride: number
+  /** Float64 in the rules' table. */
+  rulesLength: number
+  rules: SavedRule[]
+  detectors: { id: string; type: string | null; metric: string; n: number }[]
+}
+
+export interface Stores {
+  state: SeriesState
+  rules: Rules
+  zscores: ZScores
+  late: LatePartials
+  identities: Identities
+}
+
+const encoder = new TextEncoder()
+const decoder = new TextDecoder()
+
+const part = (name: string, array: Float64Array<ArrayBuffer> | Uint32Array<ArrayBuffer>): Part => ({
+  name,
+  bytes: new Uint8Array(array.buffer, array.byteOffset, array.byteLength),
+})
+
+/** A copy, since stored bytes may lie at any address. */
+const floats = (bytes: Uint8Array): Float64Array<ArrayBuffer> =>
+  new Float64Array(Uint8Array.from(bytes).buffer)
+
+/** Copies what changed since the last call. */
+export function collectParts(stores: Stores, plan: SavedPlan, clock: Float64Array): Part[] {
+  const { state, rules, zscores, late, identities } = stores
+  const parts: Part[] = [
+    { name: 'plan', bytes: encoder.encode(JSON.stringify(plan)) },
+    part('clock', Float64Array.from(clock)),
+  ]
+  for (const index of takeChanged(state.changed)) {
+    const bytes = state.bytes(index)
+    if (bytes !== undefined) parts.push({ name: `series-${index}`, bytes })
+  }
+  for (const [index, block] of rules.takeChanged()) parts.push(part(`rules-${index}`, block))
+  for (const [d, detector] of zscores.detectors.entries()) {
+    if (detector.isExtended)
+      parts.push(part(`zscore-${d}-series`, Float64Array.from(detector.seriesOf)))
+    detector.isExtended = false
+    for (const index of takeChanged(detector.changed))
+      parts.push(part(`zscore-${d}-${index}`, detector.chunks[index]!.slice()))
+  }
+  if (late.isChanged) parts.push(part('late', late.snapshot()))
+  late.isChanged = false
+  for (const index of takeChanged(identities.changed))
+    parts.push(part(`identities-${index}`, identities.chunks[index]!.slice()))
+  return parts
+}
+
+/**
+ * Fills the stores, whose series must have been attached, and returns plan and clock of the
+ * checkpoint; undefined when there is none. `isSameLayout` says whether windows are kept.
+ */
+export function restoreParts(
+  stores: Stores,
+  parts: readonly Part[],
+  isSameLayout: (saved: SavedPlan) => boolean,
+): { plan: SavedPlan; clock: Float64Array } | undefined {
+  const byName = new Map(parts.map(({ name, bytes }) => [name, bytes]))
+  const planBytes = byName.get('plan')
+  const clockBytes = byName.get('clock')
+  if (planBytes === undefined || clockBytes === undefined) return undefined
+  const plan = JSON.parse(decoder.decode(planBytes)) as SavedPlan
+  const clock = floats(clockBytes)
+  const foreignStride = isSameLayout(plan) ? undefined : plan.stride
+  for (const [name, bytes] of byName) {
+    const [kind, index] = name.split('-')
+    if (kind === 'series') stores.state.restore(Number(index), floats(bytes), foreignStride)
+    if (kind === 'identities')
+      stores.identities.restore(Number(index), new Uint32Array(Uint8Array.from(bytes).buffer))
+  }
+  const table = new Float64Array(plan.rulesLength)
+  for (let at = 0; at < table.length; at += RULE_BLOCK)
+    table.set(floats(byName.get(`rules-${at / RULE_BLOCK}`)!), at)
+  stores.rules.restore(plan.rules, table, clock[0]!)
+  for (const [d, saved] of plan.detectors.entries())
+    restoreDetector(stores.zscores, saved, byName, d)
+  const late = byName.get('late')
+  if (late !== undefined) stores.late.restore(floats(late))
+  return { plan, clock }
+}
+
+function restoreDetector(
+  zscores: ZScores,
+  saved: SavedPlan['detectors'][number],
+  parts: Map<string, Uint8Array>,
+  d: number,
+): void {
+  const isSame = ({ detector }: ZScore): boolean =>
+    detector.id === saved.id &&
+    (detector.type ?? null) === saved.type &&
+    detector.metric === saved.metric &&
+    detector.n === saved.n
+  const current = zscores.detectors.find(isSame)
+  const seriesBytes = parts.get(`zscore-${d}-series`)
+  if (current === undefined || seriesBytes === undefined) return
+  const recordOf = new Map(current.seriesOf.map((series, record) => [series, record]))
+  const chunks = new Map<number, Float64Array>()
+  for (const [was, series] of floats(seriesBytes).entries()) {
+    const record = recordOf.get(series)
+    const bytes = parts.get(`zscore-${d}-${was >> 10}`)
+    if (record === undefined || bytes === undefined) continue
+    let chunk = chunks.get(was >> 10)
+    if (chunk === undefined) chunks.set(was >> 10, (chunk = floats(bytes)))
+    const at = (was & 1023) * current.stride
+    current.restore(record, chunk.subarray(at, at + current.stride))
+  }
+}
+
+/** Indices of the chunks that changed; starts anew. */
+function takeChanged(changed: Uint8Array): number[] {
+  const indices: number[] = []
+  for (let index = changed.indexOf(1); index !== -1; index = changed.indexOf(1, index + 1))
+    indices.push(index)
+  changed.fill(0)
+  return indices
+}

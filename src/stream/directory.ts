@@ -1,0 +1,68 @@
+/**
+ * The directory of series: what the log's definitions say about each number, reduced to one byte of
+ * flags for the hot path. Definitions are never taken back, and a repeated one changes nothing.
+ */
+import type { Definitions, SeriesDefinition } from '../batch/batch.ts'
+import { WeirError } from '../errors/errors.ts'
+import type { StreamLimits } from './limits.ts'
+import type { Rules } from './rules.ts'
+import type { ZScores } from './zscore.ts'
+
+export const SERIES_KNOWN = 1
+/** Numbers and booleans (as 0 and 1) have windows; texts have none. */
+export const SERIES_WINDOWED = 2
+export const SERIES_DETECTED = 4
+export const SERIES_RULED = 8
+export const SERIES_WATCHED = SERIES_DETECTED | SERIES_RULED
+
+export class Directory {
+  /** SERIES_* by series number; 0 is a series that was never defined. */
+  readonly flags: Uint8Array
+  readonly #definitions: (SeriesDefinition | undefined)[] = []
+  readonly #limits: StreamLimits
+  readonly #rules: Rules
+  readonly #zscores: ZScores
+  #count = 0
+
+  constructor(limits: StreamLimits, rules: Rules, zscores: ZScores) {
+    this.flags = new Uint8Array(limits.seriesMax)
+    this.#limits = limits
+    this.#rules = rules
+    this.#zscores = zscores
+  }
+
+  get count(): number {
+    return this.#count
+  }
+
+  define(definitions: Definitions): void {
+    for (const [id, text] of definitions.texts) this.#rules.defineText(id, text)
+    for (const definition of definitions.series) this.#defineSeries(definition)
+  }
+
+  of(series: number): SeriesDefinition {
+    return this.#definitions[series] ?? raise(`series ${series} was never defined`)
+  }
+
+  #defineSeries(definition: SeriesDefinition): void {
+    const { series, device, kind } = definition
+    if (series >= this.#limits.seriesMax || device >= this.#limits.deviceMax)
+      raise(`series ${series} of device ${device} is beyond the stream's limits`)
+    if (this.flags[series] !== 0) return
+    let flags = SERIES_KNOWN
+    if (kind !== 'text') flags |= SERIES_WINDOWED
+    if (kind === 'number') {
+      const { deviceType, metric } = definition
+      if (this.#zscores.attach(series, deviceType, metric)) flags |= SERIES_DETECTED
+    }
+    if (this.#rules.attach(definition)) flags |= SERIES_RULED
+    this.flags[series] = flags
+    this.#definitions[series] = definition
+    this.#count++
+  }
+}
+
+/** The gateway numbers series and devices within the limits, so this is a bug, not an input. */
+function raise(detail: string): never {
+  throw new WeirError('INTERNAL_FAULT', detail)
+}

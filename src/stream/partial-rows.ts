@@ -1,0 +1,35 @@
+/** Rows of PARTIAL_STRIDE float64 that grow as one frame's partials are emitted. */
+import { PARTIAL_STRIDE } from './stream.ts'
+
+export class PartialRows {
+  #rows = new Float64Array(256 * PARTIAL_STRIDE)
+  #count = 0
+
+  get count(): number {
+    return this.#count
+  }
+
+  /** Makes room for `count` more rows; returns the array and leaves the cursor where it was. */
+  reserve(count: number): Float64Array {
+    const needed = (this.#count + count) * PARTIAL_STRIDE
+    if (needed > this.#rows.length) {
+      const grown = new Float64Array(Math.max(needed, this.#rows.length * 2))
+      grown.set(this.#rows.subarray(0, this.#count * PARTIAL_STRIDE))
+      this.#rows = grown
+    }
+    return this.#rows
+  }
+
+  /** The position of the next row, whose room was reserved. */
+  next(): number {
+    return this.#count++ * PARTIAL_STRIDE
+  }
+
+  /** All rows as one array of their own, or undefined; starts anew. */
+  take(): Float64Array<ArrayBuffer> | undefined {
+    if (this.#count === 0) return undefined
+    const taken = this.#rows.slice(0, this.#count * PARTIAL_STRIDE)
+    this.#count = 0
+    return taken
+  }
+}

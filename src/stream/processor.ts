@@ -1,0 +1,426 @@
+/**
+ * The stream stage: a pure, synchronous function of the log. No clock, no chance, no disk: time is
+ * the ingest time that the gateway wrote into the frame, so the same entries give the same outputs
+ * after any restart (S1).
+ *
+ *   frame → definitions → tick (watermark, rules, expiry)
+ *         → each message: repeat? → watermark → each reading: fate → window │ late │ dirty
+ *                                                            └→ detectors, rules
+ *
+ * An exception leaves the state undefined: the caller must drop the processor and restore another.
+ */
+import { decodeFrame, MESSAGE_HISTORICAL, type ReadingBatch } from '../batch/batch.ts'
+import type { Definitions } from '../batch/batch.ts'
+import type { Plan } from '../pipeline/pipeline.ts'
+import { collectParts, restoreParts, type SavedPlan, type Stores } from './checkpoint.ts'
+import { observeTime } from './deduplication.ts'
+import {
+  Directory,
+  SERIES_DETECTED,
+  SERIES_RULED,
+  SERIES_WATCHED,
+  SERIES_WINDOWED,
+} from './directory.ts'
+import { DirtyRanges } from './dirty-ranges.ts'
+import { Identities } from './identities.ts'
+import { LatePartials } from './late-partials.ts'
+import type { StreamLimits } from './limits.ts'
+import { PartialRows } from './partial-rows.ts'
+import { hashKey, Rules } from './rules.ts'
+import {
+  CHUNK_MASK,
+  CHUNK_SHIFT,
+  HIGHEST,
+  LAST_INGEST,
+  SERIES_PER_CHUNK,
+  SeriesState,
+} from './series-state.ts'
+import * as words from './stream.ts'
+import type { AnomalyEvent, Checkpoint, StreamOutput } from './stream.ts'
+import { Watermark } from './watermark.ts'
+import { addToWindow, slotsNeeded, Windows } from './windows.ts'
+import { ZScores } from './zscore.ts'
+
+/** Expired state is looked for this often within its TTL, one chunk a frame. */
+const SWEEPS_PER_TTL = 16
+
+/** Running totals since the process started, and current sizes. */
+export interface StreamStatistics {
+  readings: number
+  duplicates: number
+  unverified: number
+  /** Fresh readings whose smallest window had been emitted. */
+  late: number
+  /** Fresh readings of historical messages. */
+  historical: number
+  /** Fresh late readings that some window could take no more. */
+  tooLate: number
+  partials: number
+  ruleEvents: number
+  anomalies: number
+  latePartialsHeld: number
+  seriesCount: number
+  stateBytes: number
+  /** -Infinity before the first reading. */
+  watermarkUs: number
+}
+
+export class StreamProcessor {
+  readonly #plan: Plan
+  readonly #limits: StreamLimits
+  readonly #rows = new PartialRows()
+  readonly #watermark: Watermark
+  readonly #state: SeriesState
+  readonly #windows: Windows
+  readonly #late: LatePartials
+  readonly #dirty: DirtyRanges
+  readonly #identities: Identities
+  readonly #rules: Rules
+  readonly #zscores: ZScores
+  readonly #directory: Directory
+  readonly #stores: Stores
+  #anomalies: AnomalyEvent[] = []
+  #fates: Uint8Array<ArrayBuffer> | undefined
+  /** The next chunk to be swept, or -1 between sweeps. */
+  #sweepAt = -1
+  #nextSweepUs = -Infinity
+  #readingsSinceCheckpoint = 0
+  #checkpointUs = -Infinity
+  #ingestUs = -Infinity
+  readonly #counts = {
+    readings: 0,
+    duplicates: 0,
+    unverified: 0,
+    late: 0,
+    historical: 0,
+    tooLate: 0,
+    partials: 0,
+    ruleEvents: 0,
+    anomalies: 0,
+  }
+
+  constructor(options: { plan: Plan; limits: StreamLimits }) {
+    const { plan, limits } = options
+    this.#plan = plan
+    this.#limits = limits
+    this.#watermark = new Watermark(plan.time)
+    const sizesUs = plan.windowsMs.map((size) => size * 1000)
+    const slots = slotsNeeded(sizesUs[0]!, this.#watermark.disorderUs)
+    this.#state = new SeriesState(limits.seriesMax, slots + sizesUs.length - 1)
+    this.#windows = new Windows(sizesUs, slots, this.#state, this.#rows)
+    this.#late = new LatePartials(plan.windowsMs, limits.latePartialsMax, this.#rows)
+    this.#dirty = new DirtyRanges(plan.windowsMs.at(-1)!)
+    this.#identities = new Identities(limits.deviceMax)
+    this.#rules = new Rules(plan.rules, limits.seriesMax)
+    this.#zscores = new ZScores(plan.detectors, limits.seriesMax)
+    this.#directory = new Directory(limits, this.#rules, this.#zscores)
+    this.#stores = {
+      state: this.#state,
+      rules: this.#rules,
+      zscores: this.#zscores,
+      late: this.#late,
+      identities: this.#identities,
+    }
+  }
+
+  /** Takes one log entry; entries come in the log's order, each once. */
+  process(offset: number, frame: Uint8Array<ArrayBuffer>): StreamOutput {
+    const batch = decodeFrame(frame)
+    if (batch.definitions !== undefined) this.#directory.define(batch.definitions)
+    this.#tick(batch.baseIngestTimeUs)
+    this.#processMessages(batch)
+    this.#late.flush()
+    this.#readingsSinceCheckpoint += batch.readingCount
+    this.#counts.readings += batch.readingCount
+    this.#counts.partials += this.#rows.count
+    const fates = this.#fates
+    this.#fates = undefined
+    const anomalies = this.#anomalies
+    this.#anomalies = []
+    const ruleEvents = this.#rules.take()
+    this.#counts.ruleEvents += ruleEvents.length
+    this.#counts.anomalies += anomalies.length
+    const dirty = this.#dirty.take()
+    return { offset, frame, fates, partials: this.#rows.take(), ruleEvents, anomalies, dirty }
+  }
+
+  /** Whether a checkpoint is due: by readings, or by ingest time, since the last one. */
+  get shouldCheckpoint(): boolean {
+    if (this.#readingsSinceCheckpoint >= this.#limits.checkpointReadings) return true
+    return this.#ingestUs - this.#checkpointUs >= this.#limits.checkpointIntervalUs
+  }
+
+  /** The state after `offset`, the entry processed last: copies of what changed since the last. */
+  checkpoint(offset: number): Checkpoint {
+    this.#readingsSinceCheckpoint = 0
+    this.#checkpointUs = this.#ingestUs
+    return { offset, parts: collectParts(this.#stores, this.#savedPlan(), this.#clock()) }
+  }
+
+  /** Takes over all parts of a checkpoint and all definitions up to it or beyond. Call it first. */
+  restore(parts: Checkpoint['parts'], definitions: Definitions): void {
+    this.#directory.define(definitions)
+    const mine = this.#savedPlan()
+    const isSameLayout = (saved: SavedPlan): boolean =>
+      saved.slots === mine.slots && saved.windowsMs.join() === mine.windowsMs.join()
+    const restored = restoreParts(this.#stores, parts, isSameLayout)
+    if (restored === undefined) return
+    const { plan, clock } = restored
+    this.#ingestUs = clock[0]!
+    this.#checkpointUs = clock[0]!
+    this.#watermark.watermarkUs = clock[1]!
+    this.#watermark.highestEventUs = clock[2]!
+    this.#watermark.lastIngestUs = clock[3]!
+    this.#sweepAt = clock[4]!
+    this.#nextSweepUs = clock[5]!
+    if (isSameLayout(plan)) {
+      this.#windows.emittedUpToUs.set(clock.subarray(6))
+      this.#windows.rebuild()
+    } else this.#replaceWindows(clock.subarray(6))
+  }
+
+  statistics(): StreamStatistics {
+    const { state, late, identities, rules, zscores } = this.#stores
+    const detectorBytes = zscores.detectors.reduce((sum, { bytesHeld }) => sum + bytesHeld, 0)
+    return {
+      ...this.#counts,
+      latePartialsHeld: late.count,
+      seriesCount: this.#directory.count,
+      stateBytes:
+        state.bytesHeld + late.bytesHeld + identities.bytesHeld + rules.bytesHeld + detectorBytes,
+      watermarkUs: this.#watermark.watermarkUs,
+    }
+  }
+
+  #tick(ingestUs: number): void {
+    if (ingestUs > this.#ingestUs) this.#ingestUs = ingestUs
+    if (this.#checkpointUs === -Infinity) this.#checkpointUs = ingestUs
+    if (this.#watermark.tick(ingestUs)) this.#closeWindows()
+    this.#rules.tick(ingestUs)
+    this.#sweep(ingestUs)
+  }
+
+  #closeWindows(): void {
+    const { watermarkUs } = this.#watermark
+    if (watermarkUs < this.#windows.closesAtUs) return
+    this.#windows.closeThrough(watermarkUs)
+    const pastUs = watermarkUs - this.#plan.time.allowedLatenessUs
+    for (const [k, size] of this.#windows.sizesUs.entries())
+      this.#late.expire(k, (pastUs - size) / 1000)
+  }
+
+  #processMessages(batch: ReadingBatch): void {
+    const { messageCount, baseIngestTimeUs, eventTimeUs, ingestDeltaUs, flags } = batch
+    const { readingsInMessage } = batch
+    const hasIdentities = batch.identityHigh !== undefined
+    let from = 0
+    for (let message = 0; message < messageCount; message++) {
+      const to = from + readingsInMessage[message]!
+      const eventUs = eventTimeUs[message]!
+      const ingestUs = baseIngestTimeUs + ingestDeltaUs[message]!
+      if (hasIdentities && this.#isRepeat(batch, message, ingestUs)) {
+        this.#counts.duplicates += to - from
+        this.#fatesOf(batch).fill(words.FATE_DUPLICATE, from, to)
+      } else if ((flags[message]! & MESSAGE_HISTORICAL) !== 0) {
+        this.#processHistorical(batch, from, to, eventUs, ingestUs)
+      } else {
+        if (this.#watermark.observe(eventUs, ingestUs)) this.#closeWindows()
+        this.#processMessage(batch, from, to, eventUs, ingestUs)
+      }
+      from = to
+    }
+  }
+
+  /**
+   * The hot loop. All readings of a message share its times, so the window is looked up once; what
+   * is rare (a repeat, late, watched) leaves the loop through a call.
+   */
+  #processMessage(
+    batch: ReadingBatch,
+    from: number,
+    to: number,
+    eventUs: number,
+    ingestUs: number,
+  ): void {
+    const { chunks, changed, stride } = this.#state
+    const { flags } = this.#directory
+    const { series, value } = batch
+    const slot = this.#windows.slotOf(eventUs)
+    const windowAt = this.#state.windowAt(slot)
+    const firstAt = this.#state.firstAt(slot)
+    const isAlertable = eventUs >= ingestUs - this.#plan.time.alertStalenessUs
+    for (let reading = from; reading < to; reading++) {
+      const one = series[reading]!
+      const flag = flags[one]
+      if (!flag) this.#directory.of(one)
+      const index = one >> CHUNK_SHIFT
+      const chunk = chunks[index] ?? this.#state.wake(index)
+      const base = (one & CHUNK_MASK) * stride
+      const fate = observeTime(chunk, base, eventUs)
+      chunk[base + LAST_INGEST] = ingestUs
+      changed[index] = 1
+      if (fate !== words.FATE_FRESH) {
+        this.#setAside(batch, reading, fate, eventUs)
+        continue
+      }
+      if ((flag! & SERIES_WINDOWED) !== 0) {
+        if (slot < 0) this.#addLate(one, eventUs, value[reading]!)
+        else if (addToWindow(chunk, base + windowAt, base + firstAt, eventUs, value[reading]!))
+          this.#windows.opened(slot, one)
+      }
+      if ((flag! & SERIES_WATCHED) !== 0 && isAlertable)
+        this.#watch(one, flag!, value[reading]!, eventUs, ingestUs)
+    }
+    this.#rules.endMessage(eventUs, ingestUs)
+  }
+
+  /** Any past is believed: deduplicated and stored; its windows come from storage. */
+  #processHistorical(
+    batch: ReadingBatch,
+    from: number,
+    to: number,
+    eventUs: number,
+    ingestUs: number,
+  ): void {
+    for (let reading = from; reading < to; reading++) {
+      const one = batch.series[reading]!
+      this.#directory.of(one)
+      const index = one >> CHUNK_SHIFT
+      const chunk = this.#state.chunks[index] ?? this.#state.wake(index)
+      const base = (one & CHUNK_MASK) * this.#state.stride
+      const fate = observeTime(chunk, base, eventUs)
+      chunk[base + LAST_INGEST] = ingestUs
+      this.#state.changed[index] = 1
+      if (fate !== words.FATE_FRESH) this.#setAside(batch, reading, fate, eventUs)
+      else {
+        this.#counts.historical++
+        this.#markDirty(one, eventUs)
+      }
+    }
+  }
+
+  /** A duplicate is dropped; what nobody can verify is stored and its windows are recomputed. */
+  #setAside(batch: ReadingBatch, reading: number, fate: number, eventUs: number): void {
+    this.#fatesOf(batch)[reading] = fate
+    if (fate === words.FATE_DUPLICATE) {
+      this.#counts.duplicates++
+      return
+    }
+    this.#counts.unverified++
+    this.#markDirty(batch.series[reading]!, eventUs)
+  }
+
+  #markDirty(series: number, eventUs: number): void {
+    if ((this.#directory.flags[series]! & SERIES_WINDOWED) !== 0) this.#dirty.mark(series, eventUs)
+  }
+
+  /** Per window size: still open, late, or too late. */
+  #addLate(series: number, eventUs: number, value: number): void {
+    this.#counts.late++
+    const openUntilUs = this.#watermark.watermarkUs - this.#plan.time.allowedLatenessUs
+    let isTooLate = false
+    for (const [k, size] of this.#windows.sizesUs.entries()) {
+      const startUs = Math.floor(eventUs / size) * size
+      if (startUs >= this.#windows.emittedUpToUs[k]!)
+        this.#windows.addLate(k, series, eventUs, value)
+      else if (
+        startUs + size <= openUntilUs ||
+        !this.#late.add(k, startUs / 1000, series, eventUs, value)
+      )
+        isTooLate = true
+    }
+    if (!isTooLate) return
+    this.#counts.tooLate++
+    this.#dirty.mark(series, eventUs)
+  }
+
+  #watch(series: number, flag: number, value: number, eventUs: number, ingestUs: number): void {
+    if ((flag & SERIES_RULED) !== 0) this.#rules.observe(series, value, eventUs, ingestUs)
+    if ((flag & SERIES_DETECTED) === 0) return
+    for (let entry = this.#zscores.first(series); entry > 0; entry = this.#zscores.next(entry)) {
+      const score = this.#zscores.observe(entry, value)
+      const { detector } = this.#zscores.detector(entry)
+      if (Math.abs(score) < detector.threshold || Number.isNaN(score)) continue
+      const { tenant, deviceId, metric } = this.#directory.of(series)
+      const id = hashKey([tenant, detector.id, series, eventUs])
+      const what = { series, eventTimeUs: eventUs, value, score }
+      this.#anomalies.push({ id, tenant, detectorId: detector.id, deviceId, metric, ...what })
+    }
+  }
+
+  #isRepeat(batch: ReadingBatch, message: number, ingestUs: number): boolean {
+    const high = batch.identityHigh![message]!
+    const low = batch.identityLow![message]!
+    if (high === 0 && low === 0) return false
+    return this.#identities.isRepeat(batch.device[message]!, high, low, ingestUs)
+  }
+
+  #fatesOf(batch: ReadingBatch): Uint8Array {
+    return (this.#fates ??= new Uint8Array(batch.readingCount))
+  }
+
+  /** One chunk a frame while a sweep is under way, so that no frame pays for all of it. */
+  #sweep(ingestUs: number): void {
+    const { stateTtlUs } = this.#limits
+    if (this.#sweepAt === -1) {
+      if (ingestUs < this.#nextSweepUs) return
+      this.#nextSweepUs = ingestUs + stateTtlUs / SWEEPS_PER_TTL
+      this.#sweepAt = 0
+    }
+    const beforeUs = ingestUs - stateTtlUs
+    this.#state.expire(this.#sweepAt, beforeUs, (series) => {
+      this.#rules.forget(series)
+      this.#zscores.forget(series)
+    })
+    this.#identities.expire(this.#sweepAt, beforeUs)
+    this.#sweepAt++
+    const chunkCount = Math.max(this.#state.bornCount, this.#identities.chunks.length)
+    if (this.#sweepAt >= chunkCount) this.#sweepAt = -1
+  }
+
+  /** The plan's windows changed: those that were open are computed from storage. */
+  #replaceWindows(emittedUpToUs: Float64Array): void {
+    this.#windows.closeThrough(this.#watermark.watermarkUs)
+    const fromUs = Math.min(...emittedUpToUs, ...this.#windows.emittedUpToUs)
+    if (fromUs === -Infinity) return
+    const { chunks, stride } = this.#state
+    for (const [index, chunk] of chunks.entries()) {
+      if (chunk === undefined) continue
+      for (let row = 0; row < SERIES_PER_CHUNK; row++) {
+        const highestUs = chunk[row * stride + HIGHEST]!
+        const series = index * SERIES_PER_CHUNK + row
+        if (highestUs >= fromUs) this.#dirty.markRange(series, fromUs, highestUs)
+      }
+    }
+  }
+
+  #savedPlan(): SavedPlan {
+    const { windowsMs, rules, detectors } = this.#plan
+    return {
+      version: 1,
+      windowsMs,
+      slots: this.#windows.slots,
+      stride: this.#state.stride,
+      rulesLength: this.#rules.length,
+      rules: rules.map(({ id, version, severity, metrics }) => ({
+        id,
+        version,
+        severity,
+        metrics,
+      })),
+      detectors: detectors.map(({ id, type, metric, n }) => ({
+        id,
+        type: type ?? null,
+        metric,
+        n,
+      })),
+    }
+  }
+
+  #clock(): Float64Array {
+    const { watermarkUs, highestEventUs, lastIngestUs } = this.#watermark
+    const times = [this.#ingestUs, watermarkUs, highestEventUs, lastIngestUs]
+    const sweep = [this.#sweepAt, this.#nextSweepUs]
+    return Float64Array.from([...times, ...sweep, ...this.#windows.emittedUpToUs])
+  }
+}

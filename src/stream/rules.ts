@@ -1,0 +1,365 @@
+/**
+ * Rules in arrival order, on the ingest time that the gateway stamped. Per (rule, device) one record
+ * in a flat table: idle, pending since, or firing, and the device's latest value of each variable.
+ *
+ * A message is evaluated when it carries at least one of the rule's metrics; the others take their
+ * latest value, and while one was never seen the rule does not decide. A rule that is one comparison
+ * of one number is decided where the reading is met, without the interpreter; while such a device is
+ * idle and below its threshold nothing is written.
+ *
+ * Record, float64: phase | since | breach event time | triggered at | is queued | is touched | rule |
+ * device | a value a variable (NaN: never seen)
+ */
+import { createHash } from 'node:crypto'
+import type { SeriesDefinition } from '../batch/batch.ts'
+import type { Rule } from '../pipeline/pipeline.ts'
+import { run } from '../pipeline/program.ts'
+import { DueQueue } from './due-queue.ts'
+import type { RuleEvent } from './stream.ts'
+
+const PHASE = 0
+const SINCE = 1
+const BREACH = 2
+const TRIGGERED = 3
+const IS_QUEUED = 4
+const IS_TOUCHED = 5
+const RULE = 6
+const DEVICE = 7
+const VALUES = 8
+
+const IDLE = 0
+const PENDING = 1
+const FIRING = 2
+
+const NO_COMPARISON = 0
+const COMPARISONS = ['none', 'less', 'less-or-equal', 'greater', 'greater-or-equal']
+
+/** The table is checkpointed in blocks of this many float64. */
+const BLOCK_SHIFT = 14
+export const RULE_BLOCK = 1 << BLOCK_SHIFT
+
+/** What a checkpoint keeps of a rule, to find it again and to resolve it when it is gone. */
+export interface SavedRule {
+  id: string
+  version: number
+  severity: string
+  metrics: string[]
+}
+
+const recordLength = (rule: SavedRule): number => (VALUES + rule.metrics.length + 1) & ~1
+
+export class Rules {
+  readonly rules: readonly Rule[]
+  readonly #comparison: Uint8Array
+  readonly #threshold: Float64Array
+  readonly #textIds: ((index: number) => number)[]
+  readonly #stack: Float64Array
+  readonly #values: Float64Array[]
+  /** Ids of the texts that rules mention. */
+  readonly #texts = new Map<string, number>()
+  readonly #deviceOf = new Map<number, SeriesDefinition>()
+  readonly #recordOf = new Map<number, number>()
+  #table = new Float64Array(RULE_BLOCK)
+  #length = 0
+  /** 1 where a block changed since the last checkpoint. */
+  #changed = new Uint8Array(1)
+  /** First binding of a series, plus 1; a binding is (record, variable, next + 1). */
+  readonly #first: Uint32Array
+  readonly #bindings: number[] = []
+  #touched: number[] = []
+  readonly #due = new DueQueue()
+  #events: RuleEvent[] = []
+
+  constructor(rules: readonly Rule[], seriesMax: number) {
+    this.rules = rules
+    this.#comparison = Uint8Array.from(rules, ({ program }) =>
+      program.threshold ? COMPARISONS.indexOf(program.threshold.comparison) : NO_COMPARISON,
+    )
+    this.#threshold = Float64Array.from(rules, ({ program }) => program.threshold?.value ?? NaN)
+    const depth = rules.reduce((most, { program }) => Math.max(most, program.stackDepthMax), 1)
+    this.#stack = new Float64Array(depth)
+    this.#values = rules.map((rule) => new Float64Array(rule.metrics.length))
+    for (const { program } of rules) for (const text of program.texts) this.#texts.set(text, -1)
+    this.#textIds = rules.map(
+      ({ program }) =>
+        (index) =>
+          this.#texts.get(program.texts[index]!) ?? -1,
+    )
+    this.#first = new Uint32Array(rules.length > 0 ? seriesMax : 0)
+  }
+
+  /** Float64 in use; records lie back to back. */
+  get length(): number {
+    return this.#length
+  }
+
+  get bytesHeld(): number {
+    return this.#table.byteLength
+  }
+
+  /** Learns the dictionary id of a text, if a rule mentions it. */
+  defineText(id: number, text: string): void {
+    if (this.#texts.has(text)) this.#texts.set(text, id)
+  }
+
+  /** Lets every rule that this series matters to look at it; true when there is one. */
+  attach(definition: SeriesDefinition): boolean {
+    const { series, device } = definition
+    if (!this.#deviceOf.has(device)) this.#deviceOf.set(device, definition)
+    // Backwards, as each new binding goes to the front: rules then run in the plan's order.
+    for (let index = this.rules.length - 1; index >= 0; index--) {
+      const rule = this.rules[index]!
+      if (rule.type !== undefined && rule.type !== definition.deviceType) continue
+      if (rule.deviceId !== undefined && rule.deviceId !== definition.deviceId) continue
+      if (rule.program.threshold !== undefined && definition.kind === 'text') continue
+      const variable = rule.metrics.indexOf(definition.metric)
+      if (variable === -1) continue
+      this.#bindings.push(this.#record(index, device), variable, this.#first[series]!)
+      this.#first[series] = this.#bindings.length / 3
+    }
+    return (this.#first[series] ?? 0) > 0
+  }
+
+  /** A reading of a watched series arrived. Call endMessage() after the message's last. */
+  observe(series: number, value: number, eventUs: number, ingestUs: number): void {
+    const table = this.#table
+    for (let binding = this.#first[series]!; binding > 0;) {
+      const at = (binding - 1) * 3
+      const record = this.#bindings[at]!
+      const index = table[record + RULE]!
+      const comparison = this.#comparison[index]!
+      if (comparison === NO_COMPARISON) {
+        table[record + VALUES + this.#bindings[at + 1]!] = value
+        this.#touch(record)
+      } else {
+        const isBreach = compare(comparison, value, this.#threshold[index]!)
+        if (isBreach || table[record + PHASE] !== IDLE) {
+          table[record + VALUES] = value
+          this.#decide(record, isBreach, eventUs, ingestUs)
+        }
+      }
+      binding = this.#bindings[at + 2]!
+    }
+  }
+
+  /** Decides the interpreted rules whose metrics the message carried. */
+  endMessage(eventUs: number, ingestUs: number): void {
+    if (this.#touched.length === 0) return
+    for (const record of this.#touched) {
+      this.#table[record + IS_TOUCHED] = 0
+      const index = this.#table[record + RULE]!
+      const values = this.#values[index]!
+      let isKnown = true
+      for (let i = 0; i < values.length; i++) {
+        values[i] = this.#table[record + VALUES + i]!
+        if (Number.isNaN(values[i])) isKnown = false
+      }
+      if (!isKnown) continue
+      const { program } = this.rules[index]!
+      const isBreach = run(program, values, this.#stack, this.#textIds[index]!)
+      this.#decide(record, isBreach, eventUs, ingestUs)
+    }
+    this.#touched.length = 0
+  }
+
+  /** The gateway's clock says `ingestUs`: what is pending long enough fires. */
+  tick(ingestUs: number): void {
+    while (this.#due.nextUs <= ingestUs) {
+      const record = this.#due.pop()
+      this.#table[record + IS_QUEUED] = 0
+      this.#mark(record)
+      if (this.#table[record + PHASE] !== PENDING) continue
+      if (this.#dueUs(record) > ingestUs) this.#queue(record)
+      else this.#fire(record, ingestUs)
+    }
+  }
+
+  /** The device went silent for good: its values are forgotten, and what was pending is idle. */
+  forget(series: number): void {
+    for (let binding = this.#first[series] ?? 0; binding > 0;) {
+      const at = (binding - 1) * 3
+      const record = this.#bindings[at]!
+      this.#table[record + VALUES + this.#bindings[at + 1]!] = NaN
+      if (this.#table[record + PHASE] === PENDING) this.#table[record + PHASE] = IDLE
+      this.#mark(record)
+      binding = this.#bindings[at + 2]!
+    }
+  }
+
+  /** All events since the last call. */
+  take(): RuleEvent[] {
+    const taken = this.#events
+    this.#events = []
+    return taken
+  }
+
+  /** Blocks of the table that changed since the last call: `[index, copy]`. */
+  takeChanged(): [number, Float64Array<ArrayBuffer>][] {
+    const taken: [number, Float64Array<ArrayBuffer>][] = []
+    for (const [block, isChanged] of this.#changed.entries()) {
+      if (isChanged === 0) continue
+      const to = Math.min((block + 1) * RULE_BLOCK, this.#length)
+      taken.push([block, this.#table.slice(block * RULE_BLOCK, to)])
+    }
+    this.#changed.fill(0)
+    return taken
+  }
+
+  /**
+   * Takes over a checkpointed table, after the series were attached again. A record is found by rule
+   * (id, version and metrics) and device; what fires for a rule that is gone is resolved at the
+   * next tick's time.
+   */
+  restore(saved: readonly SavedRule[], table: Float64Array, resolvedAtUs: number): void {
+    const current = saved.map((rule) => this.rules.findIndex((other) => isSame(rule, other)))
+    for (let from = 0; from < table.length;) {
+      const index = table[from + RULE]!
+      const device = table[from + DEVICE]!
+      const rule = saved[index]!
+      const record = this.#recordOf.get(this.#rank(current[index]!, device))
+      if (record !== undefined) {
+        for (let i = 0; i < VALUES + rule.metrics.length; i++)
+          if (i !== RULE) this.#table[record + i] = table[from + i]!
+        this.#table[record + IS_QUEUED] = 0
+        this.#mark(record)
+        if (table[from + PHASE] === PENDING) this.#queue(record)
+      } else if (table[from + PHASE] === FIRING && this.#deviceOf.has(device)) {
+        const breachUs = table[from + BREACH]!
+        this.#emit(rule, device, breachUs, table[from + TRIGGERED]!, { resolvedAtUs, values: {} })
+      }
+      from += recordLength(rule)
+    }
+  }
+
+  #record(index: number, device: number): number {
+    const rank = this.#rank(index, device)
+    const known = this.#recordOf.get(rank)
+    if (known !== undefined) return known
+    const record = this.#length
+    this.#length += recordLength(this.rules[index]!)
+    if (this.#length > this.#table.length) {
+      const grown = new Float64Array(this.#table.length * 2)
+      grown.set(this.#table)
+      this.#table = grown
+      const changed = new Uint8Array(grown.length >> BLOCK_SHIFT)
+      changed.set(this.#changed)
+      this.#changed = changed
+    }
+    this.#table.fill(NaN, record + VALUES, this.#length)
+    this.#table[record + RULE] = index
+    this.#table[record + DEVICE] = device
+    this.#recordOf.set(rank, record)
+    this.#mark(record)
+    return record
+  }
+
+  /** Equal due times fire in this order. */
+  #rank(index: number, device: number): number {
+    return index * 2 ** 32 + device
+  }
+
+  #touch(record: number): void {
+    if (this.#table[record + IS_TOUCHED] === 1) return
+    this.#table[record + IS_TOUCHED] = 1
+    this.#mark(record)
+    this.#touched.push(record)
+  }
+
+  #mark(record: number): void {
+    this.#changed[record >> BLOCK_SHIFT] = 1
+    // A record may straddle two blocks.
+    this.#changed[(record + recordLength(this.#ruleOf(record)) - 1) >> BLOCK_SHIFT] = 1
+  }
+
+  #ruleOf(record: number): Rule {
+    return this.rules[this.#table[record + RULE]!]!
+  }
+
+  #dueUs(record: number): number {
+    return this.#table[record + SINCE]! + this.#ruleOf(record).forUs
+  }
+
+  #decide(record: number, isBreach: boolean, eventUs: number, ingestUs: number): void {
+    const phase = this.#table[record + PHASE]!
+    if (!isBreach) {
+      if (phase === FIRING) this.#resolve(record, ingestUs)
+      if (phase !== IDLE) this.#table[record + PHASE] = IDLE
+    } else if (phase === IDLE) {
+      this.#table[record + SINCE] = ingestUs
+      this.#table[record + BREACH] = eventUs
+      this.#table[record + PHASE] = PENDING
+      if (this.#ruleOf(record).forUs === 0) this.#fire(record, ingestUs)
+      else this.#queue(record)
+    } else if (phase === PENDING && ingestUs >= this.#dueUs(record)) this.#fire(record, ingestUs)
+    this.#mark(record)
+  }
+
+  /** At most one entry a record: an early one is queued again when it comes up. */
+  #queue(record: number): void {
+    if (this.#table[record + IS_QUEUED] === 1) return
+    this.#table[record + IS_QUEUED] = 1
+    const rank = this.#rank(this.#table[record + RULE]!, this.#table[record + DEVICE]!)
+    this.#due.push({ atUs: this.#dueUs(record), rank, item: record })
+  }
+
+  #fire(record: number, ingestUs: number): void {
+    this.#table[record + PHASE] = FIRING
+    this.#table[record + TRIGGERED] = ingestUs
+    this.#emitRecord(record, undefined)
+  }
+
+  #resolve(record: number, ingestUs: number): void {
+    this.#emitRecord(record, ingestUs)
+  }
+
+  #emitRecord(record: number, resolvedAtUs: number | undefined): void {
+    const table = this.#table
+    const rule = this.#ruleOf(record)
+    const values: Record<string, number> = {}
+    for (const [i, metric] of rule.metrics.entries()) values[metric] = table[record + VALUES + i]!
+    const breachUs = table[record + BREACH]!
+    const triggeredUs = table[record + TRIGGERED]!
+    this.#emit(rule, table[record + DEVICE]!, breachUs, triggeredUs, { resolvedAtUs, values })
+  }
+
+  #emit(
+    rule: SavedRule,
+    device: number,
+    breachEventTimeUs: number,
+    triggeredAtUs: number,
+    ending: { resolvedAtUs: number | undefined; values: Record<string, number> },
+  ): void {
+    const { tenant, deviceId } = this.#deviceOf.get(device)!
+    const key = [tenant, rule.id, rule.version, deviceId, breachEventTimeUs]
+    this.#events.push({
+      id: hashKey(key),
+      tenant,
+      ruleId: rule.id,
+      ruleVersion: rule.version,
+      severity: rule.severity,
+      deviceId,
+      state: ending.resolvedAtUs === undefined ? 'firing' : 'resolved',
+      triggeredAtUs,
+      resolvedAtUs: ending.resolvedAtUs,
+      breachEventTimeUs,
+      values: ending.values,
+    })
+  }
+}
+
+/** First 32 hex digits of SHA-256 over the JSON of a key: no two keys share a JSON. */
+export function hashKey(key: (string | number)[]): string {
+  return createHash('sha256').update(JSON.stringify(key)).digest('hex').slice(0, 32)
+}
+
+function isSame(saved: SavedRule, rule: Rule): boolean {
+  const isSameVersion = saved.id === rule.id && saved.version === rule.version
+  return isSameVersion && saved.metrics.join('\n') === rule.metrics.join('\n')
+}
+
+function compare(comparison: number, value: number, threshold: number): boolean {
+  if (comparison === 1) return value < threshold
+  if (comparison === 2) return value <= threshold
+  if (comparison === 3) return value > threshold
+  return value >= threshold
+}
