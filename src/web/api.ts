@@ -41,12 +41,12 @@ export interface HistoryQuestion {
 const DEVICES_PER_REQUEST = 1000
 
 export class Api {
-  readonly #clock: Clock
+  readonly #clock: Pick<Clock, 'nowUs'>
   readonly #onUnauthorized: () => void
   /** How far the server's clock is ahead of the browser's. */
   #aheadMs = 0
 
-  constructor(clock: Clock, onUnauthorized: () => void) {
+  constructor(clock: Pick<Clock, 'nowUs'>, onUnauthorized: () => void) {
     this.#clock = clock
     this.#onUnauthorized = onUnauthorized
   }
@@ -63,6 +63,10 @@ export class Api {
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify({ code }),
     })
+  }
+
+  async closeSession(): Promise<void> {
+    await this.#request('v1/session', { method: 'DELETE' })
   }
 
   devices(after: string | undefined): Promise<{ devices: DeviceRow[]; next?: string | null }> {

@@ -6,7 +6,7 @@ import type { Clock, Random } from '../world/world.ts'
 
 /** What the page needs of the world; chance only spreads reconnects, so it need not be strong. */
 export interface PageWorld {
-  clock: Clock
+  clock: Pick<Clock, 'nowUs' | 'monotonicMs' | 'after' | 'every'>
   random: Pick<Random, 'unit'>
 }
 

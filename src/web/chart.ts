@@ -5,57 +5,63 @@
  */
 import { RequestError, type Api, type Latest } from './api.ts'
 import type { PageWorld } from './browser-world.ts'
-import { button, byId, commandBlock, element, oncePerFrame, setText } from './dom.ts'
+import { chartEmptiness } from './chart-empty.ts'
+import { button, byId, element, oncePerFrame, setText } from './dom.ts'
 import { formatCount, formatValue } from './format.ts'
+import { noteLatest, type Reading } from './latest.ts'
 import { Plot } from './plot.ts'
 import { Points } from './points.ts'
-import type { Value } from '../query/query.ts'
 
 export interface Selection {
   deviceId: string
   metric: string | undefined
 }
 
-export interface ChartReading {
-  device_id: string
-  metric: string
-  ts: number
-  value: Value
+export interface ChartListener {
+  onSelect(selection: Selection): void
+  /** What the title says about the device besides its id. */
+  describe(deviceId: string): string
 }
 
 const POINTS_MAX = 10_000
-/** A fast device's clock may run ahead by 5 s before it is no longer believed (DESIGN.md, Time). */
+/** A device's clock may run ahead by 5 s before it is no longer believed (DESIGN.md, Time). */
 const AHEAD_MS = 5000
 /** Readings this much older than the last one may still have been missed: late arrivals. */
 const OVERLAP_MS = 30_000
 
 export class ChartPanel {
   readonly #api: Api
-  readonly #onSelect: (selection: Selection) => void
+  readonly #listener: ChartListener
   readonly #title = byId('chart-title')
+  readonly #about = byId('chart-about')
   readonly #range = byId('chart-range', HTMLSelectElement)
+  readonly #reset = byId('chart-reset', HTMLButtonElement)
   readonly #metrics = byId('chart-metrics')
   readonly #host = byId('chart-plot')
   readonly #empty = byId('chart-empty')
   readonly #summary = byId('chart-summary')
-  readonly #plot = new Plot(this.#host)
-  readonly #points = new Points()
+  readonly #plot = new Plot(this.#host, (fromMs, toMs) => this.#zoomTo({ fromMs, toMs }))
   readonly #drawSoon = oncePerFrame(() => this.#draw())
-  #latest = new Map<string, Latest>()
-  #buttons = new Map<string, HTMLButtonElement>()
+  readonly #latest = new Map<string, Latest>()
+  readonly #buttons = new Map<string, HTMLButtonElement>()
+  #points = new Points()
   #deviceId: string | undefined
   #metric: string | undefined
+  /** A range drawn by hand stands still; otherwise the window ends now and slides. */
+  #zoom: { fromMs: number; toMs: number } | undefined
   #request = new AbortController()
   #problem: string | undefined
   #isLoading = false
+  #shownEmptiness = ''
 
-  constructor(api: Api, world: PageWorld, onSelect: (selection: Selection) => void) {
+  constructor(api: Api, world: PageWorld, listener: ChartListener) {
     this.#api = api
-    this.#onSelect = onSelect
-    this.#range.addEventListener('change', () => void this.#load())
+    this.#listener = listener
+    this.#range.addEventListener('change', () => this.#zoomTo(undefined))
+    this.#reset.addEventListener('click', () => this.#zoomTo(undefined))
     // The window slides even when nothing arrives.
     world.clock.every(1000, this.#drawSoon)
-    this.#showEmpty()
+    this.#showEmptiness()
   }
 
   get deviceId(): string | undefined {
@@ -63,37 +69,39 @@ export class ChartPanel {
   }
 
   /** Without a metric: the first one that is a number. */
-  async select(deviceId: string, metric?: string): Promise<void> {
+  async select(deviceId: string, metric: string | undefined): Promise<void> {
+    this.#request.abort()
     this.#deviceId = deviceId
     this.#metric = metric
-    this.#latest = new Map()
-    this.#buttons = new Map()
+    this.#problem = undefined
+    this.#latest.clear()
+    this.#buttons.clear()
     this.#metrics.replaceChildren()
-    this.#points.clear()
+    this.#points = new Points()
+    this.#plot.clear()
+    this.#isLoading = true
     setText(this.#title, deviceId)
     await this.#loadLatest()
-    if (this.#deviceId !== deviceId) return
-    if (this.#metric === undefined) this.#chooseMetric(firstMetric(this.#latest))
-    else await this.#load()
+    if (this.#deviceId === deviceId) this.#chooseMetric(metric ?? firstMetric(this.#latest))
   }
 
   /** After the live connection was away: fetches what has happened since the last point. */
   async refill(): Promise<void> {
-    if (this.#deviceId === undefined) return
+    if (this.#deviceId === undefined || this.#isLoading) return
     await this.#loadLatest()
-    const lastMs = this.#points.lastMs
     if (this.#metric === undefined) return this.#chooseMetric(firstMetric(this.#latest))
+    const lastMs = this.#points.lastMs
     if (lastMs === undefined || this.#problem !== undefined) return this.#load()
-    await this.#fetch(Math.max(this.#fromMs, lastMs - OVERLAP_MS))
+    await this.#fetch(Math.max(this.#window.fromMs, lastMs - OVERLAP_MS))
   }
 
-  onReading(reading: ChartReading): void {
+  onReading(reading: Reading): void {
     if (reading.device_id !== this.#deviceId) return
-    this.#noteLatest(reading.metric, reading)
-    if (this.#metric === undefined) return this.#chooseMetric(reading.metric)
+    this.#note(reading.metric, reading)
+    if (this.#metric === undefined && !this.#isLoading) return this.#chooseMetric(reading.metric)
     if (reading.metric !== this.#metric) return
     this.#points.add([[reading.ts, reading.value]])
-    if (this.#points.count > POINTS_MAX) void this.#load()
+    if (this.#points.count > POINTS_MAX && !this.#isLoading) void this.#load()
     this.#drawSoon()
   }
 
@@ -101,17 +109,29 @@ export class ChartPanel {
     return Number(this.#range.value)
   }
 
-  get #fromMs(): number {
-    return this.#api.nowMs() - this.#rangeMs
+  /** Readings of a fast clock stand a little in the future and are shown. */
+  get #window(): { fromMs: number; toMs: number } {
+    if (this.#zoom !== undefined) return this.#zoom
+    const nowMs = this.#api.nowMs()
+    const toMs = Math.max(nowMs, Math.min(this.#points.lastMs ?? 0, nowMs + AHEAD_MS))
+    return { fromMs: toMs - this.#rangeMs, toMs }
+  }
+
+  #zoomTo(zoom: { fromMs: number; toMs: number } | undefined): void {
+    this.#zoom = zoom
+    this.#reset.hidden = zoom === undefined
+    void this.#load()
   }
 
   #chooseMetric(metric: string | undefined): void {
+    this.#isLoading = false
+    if (metric === undefined || this.#deviceId === undefined) return this.#showEmptiness()
+    if (metric !== this.#metric) this.#plot.clear()
     this.#metric = metric
-    if (metric === undefined || this.#deviceId === undefined) return this.#showEmpty()
     for (const [name, choice] of this.#buttons) {
       choice.setAttribute('aria-pressed', String(name === metric))
     }
-    this.#onSelect({ deviceId: this.#deviceId, metric })
+    this.#listener.onSelect({ deviceId: this.#deviceId, metric })
     void this.#load()
   }
 
@@ -121,19 +141,16 @@ export class ChartPanel {
     try {
       const metrics = await this.#api.latest(deviceId)
       if (deviceId !== this.#deviceId) return
-      for (const [name, latest] of Object.entries(metrics)) this.#noteLatest(name, latest)
+      for (const [name, latest] of Object.entries(metrics)) this.#note(name, latest)
     } catch (error) {
-      if (!(error instanceof RequestError)) throw error
-      this.#problem = error.status === 404 ? undefined : `${error.message} ${error.hint}`
+      if (deviceId === this.#deviceId) this.#noteProblem(error)
     }
-    this.#showEmpty()
   }
 
-  /** The whole range anew. */
+  /** The whole window anew; the old picture stays until the answer is here. */
   async #load(): Promise<void> {
-    this.#points.clear()
-    this.#plot.clear()
-    await this.#fetch(this.#fromMs)
+    this.#points = new Points()
+    await this.#fetch(this.#window.fromMs)
   }
 
   async #fetch(startMs: number): Promise<void> {
@@ -144,7 +161,7 @@ export class ChartPanel {
     this.#request = request
     this.#isLoading = true
     const pointsMax = Math.max(500, Math.min(POINTS_MAX, this.#plot.widthPixels * 4))
-    const endMs = this.#api.nowMs() + AHEAD_MS
+    const endMs = this.#zoom?.toMs ?? this.#api.nowMs() + AHEAD_MS
     try {
       const question = { deviceId, metric, startMs, endMs, pointsMax }
       const { points } = await this.#api.history(question, request.signal)
@@ -153,28 +170,28 @@ export class ChartPanel {
       this.#problem = undefined
     } catch (error) {
       if (request.signal.aborted) return
-      if (!(error instanceof RequestError)) throw error
-      // A device or metric without any reading is no problem: the empty chart says what to do.
-      this.#problem = error.status === 404 ? undefined : `${error.message} ${error.hint}`
+      this.#noteProblem(error)
     }
     this.#isLoading = false
     this.#draw()
   }
 
+  /** A device or metric without any reading is no problem: the empty chart says what to do. */
+  #noteProblem(error: unknown): void {
+    if (!(error instanceof RequestError)) throw error
+    this.#problem = error.status === 404 ? undefined : `${error.message} ${error.hint}`
+  }
+
   #draw(): void {
-    this.#showEmpty()
-    const nowMs = this.#api.nowMs()
-    const toMs = Math.max(nowMs, Math.min(this.#points.lastMs ?? 0, nowMs + AHEAD_MS))
-    this.#points.trimBefore(toMs - this.#rangeMs - OVERLAP_MS)
+    if (this.#deviceId !== undefined) setText(this.#about, this.#listener.describe(this.#deviceId))
+    if (this.#isLoading) return
+    this.#showEmptiness()
+    const window = this.#window
+    this.#points.trimBefore(window.fromMs - OVERLAP_MS)
     if (this.#points.count === 0) return this.#plot.clear()
-    this.#plot.draw({
-      kind: this.#points.kind,
-      texts: this.#points.texts,
-      unit: this.#unit,
-      fromMs: toMs - this.#rangeMs,
-      toMs,
-      columns: this.#points.columns(),
-    })
+    const { kind, texts } = this.#points
+    const columns = this.#points.columns()
+    this.#plot.draw({ kind, texts, unit: this.#unit, ...window, columns })
     this.#summarise()
   }
 
@@ -184,27 +201,23 @@ export class ChartPanel {
 
   #summarise(): void {
     const summary = this.#points.kind === 'number' ? this.#points.summary() : undefined
-    const count = `${formatCount(this.#points.count)} points`
-    const show = (value: number): string => formatValue(value, this.#unit)
-    const text =
-      summary === undefined
-        ? count
-        : `${count} · lowest ${show(summary.min)} · mean ${show(summary.avg)} · highest ${show(summary.max)}`
-    setText(this.#summary, text)
+    const parts = [`${formatCount(this.#points.count)} points`]
+    if (summary !== undefined) {
+      const show = (value: number): string => formatValue(value, this.#unit)
+      parts.push(`lowest ${show(summary.min)}`, `mean ${show(summary.avg)}`)
+      parts.push(`highest ${show(summary.max)}`)
+    }
+    setText(this.#summary, parts.join(' · '))
     this.#host.setAttribute('aria-label', `${this.#metric} of ${this.#deviceId}`)
   }
 
-  #noteLatest(name: string, latest: { ts: number; value: Value; unit?: string }): void {
-    const known = this.#latest.get(name)
-    if (known !== undefined && known.ts > latest.ts) return
-    const unit = latest.unit ?? known?.unit
-    const noted = { ts: latest.ts, value: latest.value, ...(unit === undefined ? {} : { unit }) }
-    this.#latest.set(name, noted)
-    setText(this.#metricValue(name), formatValue(latest.value, unit))
+  #note(name: string, latest: Latest): void {
+    const noted = noteLatest(this.#latest, name, latest)
+    if (noted !== undefined) setText(this.#valueElement(name), formatValue(noted.value, noted.unit))
   }
 
   /** The value inside the metric's button, which is made on first sight, in order of names. */
-  #metricValue(name: string): Element {
+  #valueElement(name: string): Element {
     let choice = this.#buttons.get(name)
     if (choice === undefined) {
       choice = button('', () => this.#chooseMetric(name), 'metric')
@@ -217,39 +230,33 @@ export class ChartPanel {
     return choice.lastElementChild ?? choice
   }
 
-  #showEmpty(): void {
+  #showEmptiness(): void {
     const isEmpty = this.#points.count === 0 && !this.#isLoading
     this.#empty.hidden = !isEmpty
     if (!isEmpty) return
     setText(this.#summary, '')
-    const content = this.#emptyContent()
-    const key = content.map((node) => (typeof node === 'string' ? node : node.textContent)).join()
-    if (this.#empty.textContent !== key) this.#empty.replaceChildren(...content)
-  }
-
-  #emptyContent(): (Node | string)[] {
-    const latest = this.#latest.get(this.#metric ?? '')
-    if (this.#problem !== undefined) {
-      return [element('p', {}, this.#problem), button('Try again', () => void this.#load())]
-    }
-    if (this.#deviceId === undefined) {
-      return [element('p', {}, 'Choose a device to see what it measures.')]
-    }
-    if (latest === undefined) {
-      const text = 'No readings yet. Send the first one with the device’s token:'
-      return [element('p', {}, text), commandBlock(telemetryCommand(this.#deviceId))]
-    }
-    const range = this.#rangeThatReaches(latest.ts)
-    const text = element('p', {}, 'No readings in this time range.')
-    if (range === undefined) return [text]
-    const widen = button(`Show the ${range.label.toLowerCase()}`, () => {
-      this.#range.value = range.value
-      void this.#load()
+    const lastMs = this.#latest.get(this.#metric ?? '')?.ts
+    const range = lastMs === undefined ? undefined : this.#rangeThatReaches(lastMs)
+    const key = JSON.stringify([this.#problem, this.#deviceId, lastMs, range?.value])
+    // It is redrawn each second: what is the same must not lose its focus or its selection.
+    if (key === this.#shownEmptiness) return
+    this.#shownEmptiness = key
+    const content = chartEmptiness({
+      problem: this.#problem,
+      deviceId: this.#deviceId,
+      lastMs,
+      wider: range && { label: range.label, show: () => this.#showRange(range.value) },
+      retry: () => void this.#load(),
     })
-    return [text, widen]
+    this.#empty.replaceChildren(...content)
   }
 
-  /** The shortest range that includes this moment. */
+  #showRange(value: string): void {
+    this.#range.value = value
+    this.#zoomTo(undefined)
+  }
+
+  /** The shortest range that includes this moment, when it is wider than the one that is shown. */
   #rangeThatReaches(ms: number): HTMLOptionElement | undefined {
     const ageMs = this.#api.nowMs() - ms
     const ranges = [...this.#range.options]
@@ -260,12 +267,4 @@ export class ChartPanel {
 function firstMetric(latest: ReadonlyMap<string, Latest>): string | undefined {
   const names = [...latest.keys()].sort()
   return names.find((name) => typeof latest.get(name)?.value === 'number') ?? names[0]
-}
-
-/** The line that sends one reading, ready for a terminal. */
-export function telemetryCommand(deviceId: string): string {
-  const path = `${location.origin}/v1/devices/${encodeURIComponent(deviceId)}/telemetry`
-  return `curl ${path} \\
-  -H "Authorization: Bearer $TOKEN" -H "Content-Type: application/json" \\
-  -d '{"metrics": {"temperature": 21.5}}'`
 }

@@ -5,15 +5,15 @@
  */
 import { RequestError, type Api, type DeviceRow, type Latest } from './api.ts'
 import type { PageWorld } from './browser-world.ts'
-import { telemetryCommand } from './chart.ts'
+import { registerCommand, telemetryCommand } from './commands.ts'
 import { byId, button, commandBlock, element, oncePerFrame, setAttributes, setText } from './dom.ts'
 import { DEVICES_MAX, DeviceIndex, type DeviceOrder } from './device-index.ts'
 import { ageElement, formatCount, formatValue, setAge } from './format.ts'
-import type { Value } from '../query/query.ts'
+import { noteLatest, type Reading } from './latest.ts'
 
 const ROWS_PER_PAGE = 12
 /** Values shown in a row; the chart shows all of them. */
-const VALUES_PER_ROW = 4
+const VALUES_PER_ROW = 3
 /** Browsers open six connections to a server, and the live one is always taken. */
 const REQUESTS_AT_ONCE = 4
 /** Waits for the end of typing and paging before rows are asked for. */
@@ -69,7 +69,10 @@ export class DevicesPanel {
     this.#next.addEventListener('click', () => this.#turnTo(this.#page + 1))
   }
 
-  /** Loads all names, a page of the API at a time; the first rows show after the first answer. */
+  /**
+   * Loads all names, a page of the API at a time; the first rows show after the first answer. Called
+   * again after the live connection was away: for new devices, and what the shown rows have missed.
+   */
   async load(): Promise<void> {
     let after: string | undefined
     try {
@@ -88,18 +91,14 @@ export class DevicesPanel {
     this.#render()
   }
 
-  /** After the live connection was away: new devices, and the latest values of the shown rows. */
-  async refill(): Promise<void> {
-    await this.load()
-    await this.#loadLatest()
-  }
-
   get firstId(): string | undefined {
     return this.#rows.keys().next().value
   }
 
-  get count(): number {
-    return this.#index.count
+  /** Type and place, when the device is known. */
+  describe(deviceId: string): string {
+    const device = this.#index.get(deviceId)
+    return device === undefined ? '' : about(device)
   }
 
   choose(deviceId: string): void {
@@ -113,7 +112,7 @@ export class DevicesPanel {
     for (const [id, row] of this.#rows) row.element.classList.toggle('is-firing', firing.has(id))
   }
 
-  onReading(reading: { device_id: string; metric: string; ts: number; value: Value }): void {
+  onReading(reading: Reading): void {
     const row = this.#rows.get(reading.device_id)
     if (row !== undefined) this.#note(row, reading.metric, reading)
   }
@@ -157,8 +156,8 @@ export class DevicesPanel {
 
   #makeRow(device: DeviceRow): Row {
     const choose = button(device.id, () => this.#listener.onChoose(device.id), 'name')
-    const about = [device.type, device.location].filter(Boolean).join(' · ')
-    const name = element('th', { scope: 'row' }, choose, element('small', {}, about))
+    const name = element('th', { scope: 'row' }, choose, element('small', {}, about(device)))
+    choose.title = device.id
     const values = element('td', { class: 'values' })
     const age = element('td', { class: 'age' })
     return { element: element('tr', {}, name, values, age), values, age, latest: new Map() }
@@ -233,12 +232,8 @@ export class DevicesPanel {
     await Promise.all(Array.from({ length: REQUESTS_AT_ONCE }, work))
   }
 
-  #note(row: Row, metric: string, latest: { ts: number; value: Value; unit?: string }): void {
-    const known = row.latest.get(metric)
-    if (known !== undefined && known.ts > latest.ts) return
-    const unit = latest.unit ?? known?.unit
-    const noted = { ts: latest.ts, value: latest.value, ...(unit === undefined ? {} : { unit }) }
-    row.latest.set(metric, noted)
+  #note(row: Row, metric: string, latest: Latest): void {
+    if (noteLatest(row.latest, metric, latest) === undefined) return
     this.#changedRows.add(row)
     this.#paintSoon()
   }
@@ -248,6 +243,9 @@ export class DevicesPanel {
     this.#changedRows.clear()
   }
 }
+
+const about = (device: DeviceRow): string =>
+  [device.type, device.location].filter(Boolean).join(' · ')
 
 function mark(row: Row, isChosen: boolean): void {
   setAttributes(row.element, { 'aria-current': isChosen ? 'true' : undefined })
@@ -274,12 +272,9 @@ function paintRow(row: Row, nowMs: number): void {
 
 /** What a newcomer does first: register a device, then speak for it. */
 function firstDevice(): Node[] {
-  const register = `curl ${location.origin}/v1/devices \\
-  -H "Authorization: Bearer $ADMIN_KEY" -H "Content-Type: application/json" \\
-  -d '{"id": "sensor-1", "type": "generic"}'`
   return [
     element('p', {}, 'No devices yet. Register the first one; the answer holds its token:'),
-    commandBlock(register),
+    commandBlock(registerCommand('sensor-1')),
     element('p', {}, 'Then send its first reading:'),
     commandBlock(telemetryCommand('sensor-1')),
   ]

@@ -111,8 +111,8 @@ export class EventsPanel {
 
   #alertTime(alert: AlertRow): HTMLElement {
     if (alert.resolved_at === null) {
-      const since = ageElement(alert.triggered_at, this.#api.nowMs())
-      return element('span', { class: 'when' }, 'firing, since ', since)
+      const since = ageElement(alert.triggered_at, this.#api.nowMs(), 'for')
+      return element('span', { class: 'when' }, 'firing ', since)
     }
     const lasted = formatDuration(alert.resolved_at - alert.triggered_at)
     const title = `from ${formatFull(alert.triggered_at)} to ${formatFull(alert.resolved_at)}`

@@ -1,5 +1,5 @@
 /** How numbers and times are written for people: the reader's locale and time zone. */
-import { element } from './dom.ts'
+import { element, setText } from './dom.ts'
 import type { Value } from '../query/query.ts'
 
 const formats = new Map<number, Intl.NumberFormat>()
@@ -32,7 +32,14 @@ export function formatValue(value: Value | null, unit = ''): string {
 
 export const formatCount = (value: number): string => withDecimals(0).format(value)
 
-const clockFormat = new Intl.DateTimeFormat(undefined, { timeStyle: 'medium' })
+const secondsFormat = new Intl.DateTimeFormat(undefined, { timeStyle: 'medium' })
+const minutesFormat = new Intl.DateTimeFormat(undefined, { timeStyle: 'short' })
+const daysFormat = new Intl.DateTimeFormat(undefined, { month: 'short', day: 'numeric' })
+const millisecondsFormat = new Intl.DateTimeFormat(undefined, {
+  minute: '2-digit',
+  second: '2-digit',
+  fractionalSecondDigits: 3,
+})
 const fullFormat = new Intl.DateTimeFormat(undefined, {
   year: 'numeric',
   month: 'short',
@@ -43,9 +50,6 @@ const fullFormat = new Intl.DateTimeFormat(undefined, {
   fractionalSecondDigits: 3,
   timeZoneName: 'short',
 })
-
-/** Local time of day. */
-export const formatClock = (ms: number): string => clockFormat.format(ms)
 
 /** Local date and time with milliseconds and zone. */
 export const formatFull = (ms: number): string => fullFormat.format(ms)
@@ -66,15 +70,29 @@ export function formatDuration(durationMs: number): string {
   return `${Math.floor(ms / largeMs)} ${large}${rest === 0 ? '' : ` ${rest} ${small}`}`
 }
 
+/** A tick of a time axis whose ticks stand `stepMs` apart: as much as tells them apart. */
+export function formatTick(ms: number, stepMs: number): string {
+  if (stepMs < SECOND_MS) return millisecondsFormat.format(ms)
+  if (stepMs < MINUTE_MS) return secondsFormat.format(ms)
+  const isMidnight = new Date(ms).getHours() === 0 && new Date(ms).getMinutes() === 0
+  return stepMs >= DAY_MS || isMidnight ? daysFormat.format(ms) : minutesFormat.format(ms)
+}
+
 export function formatAgo(ms: number, nowMs: number): string {
   return nowMs - ms < 2 * SECOND_MS ? 'now' : `${formatDuration(nowMs - ms)} ago`
 }
 
+/** `ago`: `3 min ago`; `for`: `for 3 min`. */
+type AgeStyle = 'ago' | 'for'
+
+function formatAge(ms: number, nowMs: number, style: AgeStyle): string {
+  return style === 'ago' ? formatAgo(ms, nowMs) : `for ${formatDuration(nowMs - ms)}`
+}
+
 /** An age that `refreshAges` keeps true; hovering shows the moment with its milliseconds. */
-export function ageElement(ms: number, nowMs: number): HTMLTimeElement {
-  const attributes = { datetime: new Date(ms).toISOString(), title: formatFull(ms) }
-  const made = element('time', attributes, formatAgo(ms, nowMs))
-  made.dataset['age'] = String(ms)
+export function ageElement(ms: number, nowMs: number, style: AgeStyle = 'ago'): HTMLTimeElement {
+  const made = element('time', { 'data-style': style })
+  setAge(made, ms, nowMs)
   return made
 }
 
@@ -83,12 +101,16 @@ export function setAge(target: HTMLTimeElement, ms: number, nowMs: number): void
   target.dataset['age'] = String(ms)
   target.dateTime = new Date(ms).toISOString()
   target.title = formatFull(ms)
-  target.textContent = formatAgo(ms, nowMs)
+  refreshAge(target, nowMs)
+}
+
+function refreshAge(target: HTMLTimeElement, nowMs: number): void {
+  const style = target.dataset['style'] === 'for' ? 'for' : 'ago'
+  setText(target, formatAge(Number(target.dataset['age']), nowMs, style))
 }
 
 export function refreshAges(nowMs: number): void {
   for (const age of document.querySelectorAll<HTMLTimeElement>('time[data-age]')) {
-    const text = formatAgo(Number(age.dataset['age']), nowMs)
-    if (age.textContent !== text) age.textContent = text
+    refreshAge(age, nowMs)
   }
 }

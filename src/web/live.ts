@@ -4,7 +4,8 @@
  * W1 After any end (refused, cut, silent for SILENCE_MS) it connects again, with a delay that
  *    doubles from 0.5 s to 15 s and is spread by chance, so that a restarted server is not stormed.
  * W2 Each opening is announced, so that every part can fetch what it may have missed.
- * W3 Following other devices opens the new connection before it leaves the old one.
+ * W3 Following other devices opens the new connection before it leaves the old one: a move misses
+ *    nothing of what was followed already, and says that it is one.
  * W4 A 401 ends it for good: the person has to sign in again.
  */
 import type { LiveEvent } from '../api/api.ts'
@@ -20,7 +21,7 @@ export type LiveState =
 
 export interface LiveListener {
   onEvent(event: LiveEvent): void
-  onOpen(): void
+  onOpen(opening: { isMove: boolean }): void
   onState(state: LiveState): void
 }
 
@@ -71,7 +72,8 @@ export class LiveConnection {
     const previous = this.#current
     const mine = new AbortController()
     this.#current = mine
-    if (this.#state.name !== 'open') this.#setState({ name: 'connecting' })
+    const isMove = this.#state.name === 'open'
+    if (!isMove) this.#setState({ name: 'connecting' })
     const silence = this.#watchSilence(mine)
     try {
       const response = await this.#api.live(this.#deviceIds, mine.signal).finally(() => {
@@ -79,8 +81,8 @@ export class LiveConnection {
       })
       if (this.#current !== mine) return
       silence.heard()
-      this.#setState({ name: 'open' })
-      this.#listener.onOpen()
+      if (!isMove) this.#setState({ name: 'open' })
+      this.#tell(() => this.#listener.onOpen({ isMove }))
       await this.#read(response, silence.heard)
     } catch (error) {
       if (error instanceof RequestError && error.status === 401) return this.close()
@@ -102,9 +104,15 @@ export class LiveConnection {
       for (const { event, data } of parser.push(value)) {
         // Only what has worked once resets the delay: a server that accepts and hangs up is not well.
         this.#attempt = 0
-        this.#listener.onEvent({ event, data: JSON.parse(data) } as LiveEvent)
+        const parsed = { event, data: JSON.parse(data) } as LiveEvent
+        this.#tell(() => this.#listener.onEvent(parsed))
       }
     }
+  }
+
+  /** Outside of the connection's own error handling: a listener's bug must show, not reconnect. */
+  #tell(call: () => void): void {
+    queueMicrotask(call)
   }
 
   #watchSilence(connection: AbortController): { heard: () => void; stop: () => void } {

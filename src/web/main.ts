@@ -18,10 +18,14 @@ class Page {
   readonly #connection = byId('connection')
   readonly #connectionText = byId('connection-text')
   readonly #retry = byId('connection-retry', HTMLButtonElement)
+  readonly #signOut = byId('sign-out', HTMLButtonElement)
   readonly #api = new Api(browserWorld.clock, () => this.#askToSignIn())
   readonly #signIn = new SignIn(this.#api, () => this.#open())
   readonly #rate = new RatePanel()
-  readonly #chart = new ChartPanel(this.#api, browserWorld, (selection) => remember(selection))
+  readonly #chart = new ChartPanel(this.#api, browserWorld, {
+    onSelect: (selection) => remember(selection),
+    describe: (deviceId) => this.#devices.describe(deviceId),
+  })
   readonly #devices = new DevicesPanel(this.#api, browserWorld, {
     onChoose: (deviceId) => this.#choose({ deviceId, metric: undefined }),
     onShown: (deviceIds) => this.#follow(deviceIds),
@@ -35,13 +39,16 @@ class Page {
   })
   readonly #live = new LiveConnection(this.#api, browserWorld, {
     onEvent: (event) => this.#onEvent(event),
-    onOpen: () => this.#refill(),
+    onOpen: ({ isMove }) => (isMove ? void this.#chart.refill() : this.#refill()),
     onState: (state) => this.#showState(state),
   })
   #shown: readonly string[] = []
 
   async start(): Promise<void> {
     this.#retry.addEventListener('click', () => this.#live.retryNow())
+    this.#signOut.addEventListener('click', () => {
+      void this.#api.closeSession().then(() => this.#askToSignIn())
+    })
     window.addEventListener('online', () => this.#live.retryNow())
     document.addEventListener('visibilitychange', () => {
       if (!document.hidden) this.#live.retryNow()
@@ -55,6 +62,7 @@ class Page {
   #open(): void {
     this.#signIn.hide()
     this.#page.hidden = false
+    this.#signOut.hidden = false
     this.#chooseRemembered()
     this.#live.follow(this.#followed)
   }
@@ -62,13 +70,14 @@ class Page {
   #askToSignIn(): void {
     this.#live.close()
     this.#page.hidden = true
+    this.#signOut.hidden = true
     this.#signIn.show()
   }
 
   #refill(): void {
     void this.#events.refill()
     void this.#chart.refill()
-    void this.#devices.refill().then(() => this.#chooseFirst())
+    void this.#devices.load().then(() => this.#chooseFirst())
   }
 
   /** A newcomer sees a chart at once, without knowing where to click. */

@@ -1,7 +1,7 @@
 /** One uPlot canvas in the page's colours, with a read-out under the pointer or the arrow keys. */
 import uPlot from 'uplot'
 import { element, setText } from './dom.ts'
-import { formatFull, formatValue } from './format.ts'
+import { formatFull, formatTick, formatValue } from './format.ts'
 import type { PointKind } from './points.ts'
 
 export interface Picture {
@@ -19,12 +19,15 @@ const DOTS_MAX = 60
 
 export class Plot {
   readonly #host: HTMLElement
+  readonly #onZoom: (fromMs: number, toMs: number) => void
   readonly #readout = element('div', { class: 'readout', hidden: '' })
   #plot: uPlot | undefined
   #picture: Picture | undefined
 
-  constructor(host: HTMLElement) {
+  /** `onZoom` is told the time range that the person has drawn over the plot. */
+  constructor(host: HTMLElement, onZoom: (fromMs: number, toMs: number) => void) {
     this.#host = host
+    this.#onZoom = onZoom
     new ResizeObserver(() => this.#resize()).observe(host)
     matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => this.#rebuild())
     host.addEventListener('keydown', (event) => this.#onKey(event))
@@ -74,11 +77,11 @@ export class Plot {
       width: this.#host.clientWidth,
       height: this.#host.clientHeight,
       ms: 1,
-      padding: [12, 16, 0, 0],
+      padding: [12, 24, 0, 0],
       legend: { show: false },
       cursor: {
         y: false,
-        drag: { x: false, y: false },
+        drag: { x: true, y: false, setScale: false, dist: 5 },
         points: { size: 8, fill: colour('--accent'), stroke: colour('--surface'), width: 2 },
       },
       scales: {
@@ -96,10 +99,17 @@ export class Plot {
         },
       ],
       axes: [
-        { ...axis, space: 70 },
+        {
+          ...axis,
+          space: 84,
+          values: (_plot, ticks) => ticks.map((ms) => formatTick(ms, stepOf(ticks))),
+        },
         { ...axis, size: (_plot, labels) => axisWidth(labels), ...this.#valueTicks(kind) },
       ],
-      hooks: { setCursor: [(plot) => this.#showReadout(plot)] },
+      hooks: {
+        setCursor: [(plot) => this.#showReadout(plot)],
+        setSelect: [(plot) => this.#zoom(plot)],
+      },
     }
   }
 
@@ -128,6 +138,14 @@ export class Plot {
     if (picture?.kind === 'boolean') return value === 1 ? 'true' : 'false'
     if (picture?.kind === 'text') return picture.texts[value] ?? ''
     return formatValue(value, picture?.unit)
+  }
+
+  #zoom(plot: uPlot): void {
+    const { left, width } = plot.select
+    if (width === 0) return
+    const [fromMs, toMs] = [plot.posToVal(left, 'x'), plot.posToVal(left + width, 'x')]
+    plot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false)
+    this.#onZoom(fromMs, toMs)
   }
 
   #showReadout(plot: uPlot): void {
@@ -164,6 +182,8 @@ export class Plot {
     plot.setCursor({ left: plot.valToPos(timeMs, 'x'), top: plot.over.clientHeight / 2 })
   }
 }
+
+const stepOf = (ticks: readonly number[]): number => (ticks[1] ?? 0) - (ticks[0] ?? 0)
 
 /** Wide enough for the longest label, so that large numbers and texts are not cut. */
 function axisWidth(labels: string[] | null): number {

@@ -6,7 +6,7 @@ import { RequestError, type Api } from './api.ts'
 import { byId, setText } from './dom.ts'
 
 const USED_CODE =
-  'That code was used already, has expired or is mistyped. Weir prints a new one at each start.'
+  'This code was used already, is older than 10 minutes, or is mistyped. Each start prints a new one.'
 
 export class SignIn {
   readonly #api: Pick<Api, 'openSession'>
