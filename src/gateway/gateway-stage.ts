@@ -1,0 +1,193 @@
+/**
+ * The gateway stage, put together: what comes in by MQTT and HTTP is decoded, checked and made
+ * durable, and goes on to the stream. One instance lives on the gateway's thread.
+ */
+import { decodeFrame, type Definitions } from '../batch/batch.ts'
+import type { DeviceReader, Principal } from '../control/control.ts'
+import { WeirError } from '../errors/errors.ts'
+import type { Log } from '../log/log.ts'
+import type { Plan } from '../pipeline/pipeline.ts'
+import type { World } from '../world/world.ts'
+import { BatchBuilder } from './batch-builder.ts'
+import { DeadLetterBox } from './dead-letter-box.ts'
+import { DeviceTable, type DeviceState } from './device-state.ts'
+import { GatewayTypes } from './device-types.ts'
+import { Dictionary, type DictionaryLimits } from './dictionary.ts'
+import { TimeKeeper } from './event-time.ts'
+import { FramePool } from './frame-pool.ts'
+import type { IngestRequest, IngestResult, TelemetryDoor } from './gateway.ts'
+import { GroupCommit, type GroupCommitLimits } from './group-commit.ts'
+import { LineDoor } from './line-door.ts'
+import { MessageWriter, type MessageLimits } from './message.ts'
+import { AckBook } from './mqtt-acks.ts'
+import type { MqttLimits } from './mqtt-context.ts'
+import { MqttServer } from './mqtt-server.ts'
+import { ShapeMatcher } from './shape-matcher.ts'
+import { TelemetryDecoder, type Sender } from './telemetry-decoder.ts'
+
+const TICK_INTERVAL_MS = 1000
+const REPLAY_READ_BYTES = 8 * 1024 * 1024
+
+export interface GatewayOptions {
+  plan: Plan
+  limits: DictionaryLimits & MessageLimits & GroupCommitLimits & { deadLettersPerDeviceMax: number }
+  mqtt: MqttLimits
+  deviceTags: readonly string[]
+  tenant: string
+}
+
+export interface GatewayParts {
+  world: World
+  log: Log
+  reader: DeviceReader
+  forward: (offset: number, frame: Uint8Array<ArrayBuffer>) => void
+  /** Registers devices that line protocol names, or undefined where that is not allowed. */
+  register: ((ids: string[]) => Promise<void>) | undefined
+}
+
+export class Gateway implements TelemetryDoor {
+  readonly mqtt: MqttServer
+  readonly commit: GroupCommit
+  readonly decoder: TelemetryDecoder
+  readonly deadLetters: DeadLetterBox
+  /** Totals since start. */
+  acceptedMessages = 0
+  refusedByFault = 0
+  readonly #parts: GatewayParts
+  readonly #options: GatewayOptions
+  readonly #builder = new BatchBuilder()
+  readonly #dictionary: Dictionary
+  readonly #devices: DeviceTable
+  readonly #lines: LineDoor
+  #stopTicks: (() => void) | undefined
+  #waiting: (() => void)[] = []
+
+  constructor(parts: GatewayParts, options: GatewayOptions) {
+    this.#parts = parts
+    this.#options = options
+    const { world, log, reader } = parts
+    const { limits, plan, tenant } = options
+    const builder = this.#builder
+    const pool = new FramePool()
+    const dictionary = (this.#dictionary = new Dictionary(limits))
+    const types = new GatewayTypes(plan)
+    const devices = (this.#devices = new DeviceTable({ reader, types, dictionary, tenant }))
+    const time = new TimeKeeper(plan.time)
+    const writer = new MessageWriter({ builder, dictionary, time, limits })
+    const matcher = new ShapeMatcher({ builder, dictionary, devices })
+    const deadLetters = new DeadLetterBox(builder, limits.deadLettersPerDeviceMax)
+    this.deadLetters = deadLetters
+    this.decoder = new TelemetryDecoder({ builder, devices, time, writer, matcher, deadLetters })
+    const { decoder } = this
+    this.#lines = new LineDoor({ decoder, writer, deviceTags: options.deviceTags })
+    const { clock } = world
+    this.commit = new GroupCommit({
+      builder,
+      dictionary,
+      log,
+      clock,
+      pool,
+      limits,
+      forward: parts.forward,
+      sealing: () => this.#sealing(),
+      unblocked: () => this.#unblocked(),
+    })
+    const ackBook = new AckBook(this.commit)
+    this.#ackBook = ackBook
+    const { random, network } = world
+    const shared = { clock, random, network, reader, devices, decoder, ackBook }
+    this.mqtt = new MqttServer({ ...shared, limits: options.mqtt, commit: this.commit })
+  }
+
+  readonly #ackBook: AckBook
+
+  /**
+   * Brings the stages behind up to the log's end: definitions first, then every entry from
+   * `nextOffset`. Resolves once all entries are on their way.
+   */
+  async recover(definitions: Definitions, nextOffset: number): Promise<number> {
+    const { log } = this.#parts
+    this.#dictionary.restore(definitions)
+    let offset = Math.max(nextOffset, log.firstOffset)
+    while (offset < log.nextOffset) {
+      for (const entry of await log.read(offset, REPLAY_READ_BYTES)) {
+        const frame = new Uint8Array(entry.bytes.length)
+        frame.set(entry.bytes)
+        const batch = decodeFrame(frame)
+        if (batch.definitions !== undefined) this.#dictionary.restore(batch.definitions)
+        this.commit.forward(entry.offset, frame)
+        offset = entry.offset + 1
+      }
+      if (this.commit.isBlocked) await new Promise<void>((resolve) => this.#waiting.push(resolve))
+    }
+    return offset - nextOffset
+  }
+
+  /** Resolves with the MQTT port. */
+  async listen(host: string, port: number): Promise<number> {
+    const bound = await this.mqtt.listen(host, port)
+    this.#stopTicks = this.#parts.world.clock.every(TICK_INTERVAL_MS, () => this.commit.tick())
+    return bound
+  }
+
+  async ingest(request: IngestRequest): Promise<IngestResult> {
+    const { register } = this.#parts
+    const { body, principal } = request
+    if (this.commit.failure !== undefined) throw this.#refuse(this.commit.failure)
+    if (this.commit.isBlocked) throw this.#refuse(new WeirError('GATEWAY_OVERLOADED'))
+    if (request.format === 'line' && register !== undefined && principal.kind === 'admin') {
+      const missing = [...this.#lines.deviceIds(body)].filter((id) => !this.#devices.find(id))
+      if (missing.length > 0) await register(missing)
+    }
+    const sender = this.#sender(request)
+    if (request.format === 'line') this.#lines.decode(body, request.precision, sender)
+    else this.decoder.decode(body, 0, body.length, sender)
+    const { accepted, rejectedCount, rejected } = this.decoder.outcome
+    await new Promise<void>((resolve, reject) => {
+      const failed = (error: WeirError): void => reject(this.#refuse(error))
+      this.commit.expect({ isPatient: false, durable: resolve, failed })
+    })
+    return { accepted, rejectedCount, rejected }
+  }
+
+  async stop(): Promise<void> {
+    this.#stopTicks?.()
+    await this.mqtt.stop()
+    await this.commit.drain()
+    await this.#parts.log.close()
+  }
+
+  #refuse(error: WeirError): WeirError {
+    this.refusedByFault++
+    return error
+  }
+
+  #sealing(): void {
+    this.acceptedMessages += this.#builder.messageCount
+    this.#ackBook.seal()
+  }
+
+  #unblocked(): void {
+    this.mqtt.releaseHeld()
+    for (const resolve of this.#waiting.splice(0)) resolve()
+  }
+
+  #sender(request: IngestRequest): Sender {
+    const { principal, isHistorical } = request
+    const nowUs = this.#parts.world.clock.nowUs()
+    const { tenant } = principal
+    const mayWrite = (device: DeviceState): boolean => this.#mayWrite(principal, device)
+    const sender: Sender = { tenant, device: undefined, mayWrite, nowUs, isHistorical }
+    const id = request.deviceId ?? (principal.kind === 'device' ? principal.deviceId : undefined)
+    // A gateway's message without a device would be its own; it must say so, so that a forgotten
+    // name does not go unnoticed.
+    if (id !== undefined) sender.device = this.decoder.findDevice(id, sender)
+    return sender
+  }
+
+  #mayWrite(principal: Principal, device: DeviceState): boolean {
+    if (principal.kind === 'admin') return true
+    if (device.id === principal.deviceId) return true
+    return principal.kind === 'gateway' && device.parent === principal.deviceId
+  }
+}
