@@ -1,6 +1,5 @@
 /** `weir config`: what the configuration says, and whether it is right. */
 import type { Command } from 'commander'
-import { printConfig } from '../config/config.ts'
 import { addSettingsFlags, loadSettings, type SettingsFlags } from './settings.ts'
 
 const EXAMPLES = `
@@ -15,12 +14,15 @@ export function addConfig(program: Command): void {
     .description('check or print the configuration')
     .addHelpText('after', EXAMPLES)
   addSettingsFlags(config.command('check').description('exit code 0 when it is right')).action(
-    (flags: SettingsFlags) => {
-      loadSettings(flags)
+    async (flags: SettingsFlags) => {
+      await loadSettings(flags)
       console.log('The configuration is right.')
     },
   )
   addSettingsFlags(
     config.command('print').description('every key with its value; secrets as ***'),
-  ).action((flags: SettingsFlags) => console.log(printConfig(loadSettings(flags)).trimEnd()))
+  ).action(async (flags: SettingsFlags) => {
+    const { printConfig } = await import('../config/config.ts')
+    console.log(printConfig(await loadSettings(flags)).trimEnd())
+  })
 }

@@ -48,8 +48,8 @@ export function addDemo(program: Command): void {
 
 async function demo(flags: DemoFlags): Promise<void> {
   const settings = await withFreePorts(flags)
-  const config = loadSettings(settings)
-  const plan = loadPlan(flags.pipeline ?? DEMO_PIPELINE)
+  const config = await loadSettings(settings)
+  const plan = await loadPlan(flags.pipeline ?? DEMO_PIPELINE)
   const { startEmbedded } = await import('../embedded/embedded.ts')
   const stopped = untilStopped()
   const embedded = await startEmbedded({ config, plan })
@@ -125,7 +125,7 @@ async function stopFleet(fleet: ChildProcess): Promise<void> {
 
 /** A busy default port is no reason to fail a demo: it takes a free one. A port asked for is. */
 async function withFreePorts(flags: DemoFlags): Promise<DemoFlags> {
-  const { http, mqtt } = loadSettings(flags)
+  const { http, mqtt } = await loadSettings(flags)
   const result = { ...flags }
   if (flags.httpPort === undefined && !(await isFree(http.port, http.host))) {
     console.log(`Port ${http.port} is busy, so the page takes a free one.`)

@@ -14,7 +14,7 @@ export function addPipeline(program: Command): void {
     .description('exit code 0 when it is right')
     .argument('<file>', 'definition in YAML')
     .addHelpText('after', EXAMPLES)
-    .action((file: string) => console.log(summarise(loadPlan(file))))
+    .action(async (file: string) => console.log(summarise(await loadPlan(file))))
 }
 
 /** One line for each kind of thing that a plan holds. */

@@ -1,7 +1,7 @@
 /** `weir query`: readings or aggregates of one device's metric, for people or for other programs. */
 import { Option, type Command } from 'commander'
 import { WeirError } from '../errors/errors.ts'
-import { AGGREGATES } from '../query/query.ts'
+import type { Aggregate } from '../query/query.ts'
 import { addConnectionFlags, clientOf, type ConnectionFlags } from './connection-flags.ts'
 import { numberBetween } from './failure.ts'
 
@@ -12,6 +12,18 @@ interface QueryFlags extends ConnectionFlags {
   step?: string
   maxPoints?: number
   format: 'table' | 'csv' | 'json'
+}
+
+/** A table, so that a new aggregate does not compile until it is here; the port itself loads DuckDB. */
+const AGGREGATES: Record<Aggregate, true> = {
+  avg: true,
+  min: true,
+  max: true,
+  sum: true,
+  count: true,
+  stddev: true,
+  first: true,
+  last: true,
 }
 
 interface Answer {
@@ -35,7 +47,7 @@ export function addQuery(program: Command): void {
     .argument('<metric>', 'name of the metric')
     .option('--start <time>', 'included', '-1h')
     .option('--end <time>', 'excluded', 'now')
-    .addOption(new Option('--agg <function>', 'aggregate').choices([...AGGREGATES]))
+    .addOption(new Option('--agg <function>', 'aggregate').choices(Object.keys(AGGREGATES)))
     .option('--step <duration>', 'with --agg: one value for each step, such as 30s, 5m, 1h')
     .option('--max-points <n>', 'downsample to at most', numberBetween(1, 10_000))
     .addOption(

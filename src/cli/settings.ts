@@ -1,10 +1,12 @@
-/** From command-line flags to the two things that start Weir: its configuration and its plan. */
+/**
+ * From command-line flags to the two things that start Weir: its configuration and its plan. Their
+ * checkers are loaded on first use, so that commands which need neither start at once.
+ */
 import { readFileSync } from 'node:fs'
 import type { Command } from 'commander'
 import { Option } from 'commander'
-import { loadConfig, type Config } from '../config/config.ts'
+import type { Config } from '../config/config.ts'
 import { WeirError } from '../errors/errors.ts'
-import { defaultPlan, parsePipeline } from '../pipeline/compile.ts'
 import type { Plan } from '../pipeline/pipeline.ts'
 import { numberBetween } from './failure.ts'
 
@@ -35,13 +37,27 @@ export function addSettingsFlags(command: Command): Command {
 }
 
 /** Throws CONFIG_*, or CLI_USAGE_INVALID when the file cannot be read. */
-export function loadSettings(flags: SettingsFlags): Config {
+export async function loadSettings(flags: SettingsFlags): Promise<Config> {
+  const { loadConfig } = await import('../config/config.ts')
   const file = flags.config === undefined ? undefined : readText(flags.config)
   return loadConfig({ file, flags: configFlags(flags), env: process.env })
 }
 
+/** By the setting's path; what was not given stays undefined, which is unset. */
+function configFlags(flags: SettingsFlags): Record<string, unknown> {
+  return {
+    data: flags.data,
+    'http.port': flags.httpPort,
+    'mqtt.port': flags.mqttPort,
+    'coap.port': flags.coapPort,
+    'http.host': flags.host,
+    'mqtt.host': flags.host,
+  }
+}
+
 /** The plan of the file, or the default one. Throws PIPELINE_*. */
-export function loadPlan(file: string | undefined): Plan {
+export async function loadPlan(file: string | undefined): Promise<Plan> {
+  const { defaultPlan, parsePipeline } = await import('../pipeline/compile.ts')
   if (file === undefined) return defaultPlan()
   const { text, name } = readText(file)
   return parsePipeline(text, name)

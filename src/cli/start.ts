@@ -25,8 +25,8 @@ export function addStart(program: Command): void {
 }
 
 async function start(flags: StartFlags): Promise<void> {
-  const config = loadSettings(flags)
-  const plan = loadPlan(flags.pipeline)
+  const config = await loadSettings(flags)
+  const plan = await loadPlan(flags.pipeline)
   // Loaded here, so that the other commands do not pay for the engine.
   const { startEmbedded } = await import('../embedded/embedded.ts')
   const stopped = untilStopped()
