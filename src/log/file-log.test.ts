@@ -1,0 +1,70 @@
+import { mkdtemp, open, readdir, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createMemoryDisk } from '../world/memory-disk.ts'
+import { nodeWorld } from '../world/node-world.ts'
+import { ENTRY_HEADER_BYTES, ENTRY_MAGIC } from './entry.ts'
+import { openFileLog } from './file-log.ts'
+import { testLog } from './log.conformance.ts'
+
+const options = { segmentBytes: 16 << 10, sparesMax: 2 }
+
+/** Where the payload of an entry lies in one of the files, if it does. */
+function payloadPosition(content: Uint8Array, offset: number): number | undefined {
+  const view = new DataView(content.buffer, content.byteOffset, content.length)
+  for (let at = 0; at + ENTRY_HEADER_BYTES <= content.length; at += 8)
+    if (view.getUint32(at, true) === ENTRY_MAGIC && view.getFloat64(at + 16, true) === offset)
+      return at + ENTRY_HEADER_BYTES
+  return undefined
+}
+
+testLog({
+  name: 'files on the real disk',
+  async createBench() {
+    const folder = join(await mkdtemp(join(tmpdir(), 'weir-log-')), 'log')
+    return {
+      open: () => openFileLog({ ...nodeWorld, folder, options }),
+      async damage(offset) {
+        for (const name of await readdir(folder)) {
+          const position = payloadPosition(await readFile(join(folder, name)), offset)
+          if (position === undefined) continue
+          const file = await open(join(folder, name), 'r+')
+          // Also the header of every other one.
+          await file.write(Uint8Array.of(0xa5, 0x5a), 0, 2, position - (offset % 2) * 20)
+          await file.close()
+        }
+      },
+      dispose: () => rm(join(folder, '..'), { recursive: true }),
+    }
+  },
+  trimsWholeSegments: true,
+  cannotCutPower: 'the simulated disk does it',
+  cannotFill: 'the simulated disk does it',
+  cannotFailFlush: 'the simulated disk does it',
+})
+
+for (const full of ['growth', 'allocated'] as const)
+  testLog({
+    name: `files on the simulated disk, full for ${full}`,
+    async createBench() {
+      let disk = createMemoryDisk({ seed: 7 })
+      const folder = '/data/log'
+      return {
+        open: () => openFileLog({ disk, folder, options }),
+        cutPower: () => void (disk = disk.crash()),
+        setFull: (isFull) => disk.setFull(isFull ? full : 'no'),
+        failNextFlush: () => disk.failNextSync(),
+        async damage(offset) {
+          for (const name of await disk.list(folder)) {
+            const file = await disk.open(join(folder, name), 'read')
+            const content = new Uint8Array(await file.size())
+            await file.read(content, 0)
+            const position = payloadPosition(content, offset)
+            if (position !== undefined)
+              disk.flipBit(join(folder, name), position - (offset % 2) * 20, 3)
+          }
+        },
+      }
+    },
+    trimsWholeSegments: true,
+  })

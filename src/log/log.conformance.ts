@@ -1,0 +1,362 @@
+/**
+ * What every log must do, named after the port's guarantees. An adapter's test calls `testLog`
+ * with a way to open it; what it cannot be put through is listed with the reason, and shown as
+ * skipped.
+ */
+import assert from 'node:assert/strict'
+import { test, type TestContext } from 'node:test'
+import type { ErrorCode, WeirError } from '../errors/errors.ts'
+import type { Log } from './log.ts'
+
+/** One log and its surroundings. The tests close the log themselves. */
+export interface LogBench {
+  /** Opens the log, again and again; the one before has been closed or its power cut. */
+  open(): Promise<Log>
+  /** Forgets what was not synced. Open logs are dead. */
+  cutPower?(): void
+  setFull?(isFull: boolean): void
+  failNextFlush?(): void
+  /** Destroys an entry in the middle of a closed log. */
+  damage?(offset: number): Promise<void>
+  dispose?(): Promise<void>
+}
+
+export interface LogTraits {
+  name: string
+  createBench(): Promise<LogBench>
+  /** Set when the log does not outlive the object: why. */
+  forgetsOnClose?: string
+  /** Trimming frees whole segments: firstOffset may stay below what was asked. */
+  trimsWholeSegments: boolean
+  /** Why the bench has no such switch. */
+  cannotCutPower?: string
+  cannotFill?: string
+  cannotFailFlush?: string
+  cannotDamage?: string
+}
+
+/** Bytes that tell which entry they are: `length` bytes that depend on `seed`. */
+export function payloadOf(seed: number, length: number): Uint8Array {
+  const bytes = new Uint8Array(length)
+  for (let at = 0; at < length; at++) bytes[at] = (seed * 31 + at * 7 + (at >> 8)) & 0xff
+  return bytes
+}
+
+export const hasCode =
+  (code: ErrorCode) =>
+  (error: WeirError): boolean =>
+    error.code === code
+
+/** Reads everything from `fromOffset` in pieces. */
+export async function readAll(log: Log, fromOffset = 0, bytesMax = 5000): Promise<Uint8Array[]> {
+  const read: Uint8Array[] = []
+  let offset = Math.max(fromOffset, log.firstOffset)
+  while (offset < log.nextOffset) {
+    const entries = await log.read(offset, bytesMax)
+    assert.ok(entries.length > 0, `nothing at ${offset} of ${log.nextOffset}`)
+    for (const entry of entries) {
+      assert.equal(entry.offset, offset++)
+      read.push(entry.bytes)
+    }
+  }
+  return read
+}
+
+/** Appends `count` entries at once, of 1 to 1,999 bytes. Returns their payloads. */
+async function fill(log: Log, count: number): Promise<Uint8Array[]> {
+  const from = log.nextOffset
+  const payloads = Array.from({ length: count }, (_, at) =>
+    payloadOf(from + at, 1 + ((at * 613) % 1999)),
+  )
+  const offsets = await Promise.all(payloads.map((payload) => log.append(payload)))
+  assert.deepEqual(
+    offsets,
+    payloads.map((_, at) => from + at),
+  )
+  return payloads
+}
+
+export function testLog(traits: LogTraits): void {
+  const guarantee = (
+    name: string,
+    skip: string | undefined,
+    run: (bench: LogBench) => Promise<void>,
+  ): void => {
+    test(`${name} [${traits.name}]`, { skip: skip ?? false }, async (context: TestContext) => {
+      const bench = await traits.createBench()
+      context.after(() => bench.dispose?.())
+      await run(bench)
+    })
+  }
+  testAppendAndRead(traits, guarantee)
+  testTrim(traits, guarantee)
+  testFaults(traits, guarantee)
+}
+
+type Guarantee = (
+  name: string,
+  skip: string | undefined,
+  run: (bench: LogBench) => Promise<void>,
+) => void
+
+function testAppendAndRead(traits: LogTraits, guarantee: Guarantee): void {
+  guarantee(
+    'G1 what was appended is there after a restart',
+    traits.forgetsOnClose,
+    async (bench) => {
+      let log = await bench.open()
+      const payloads = await fill(log, 60)
+      await log.close()
+      log = await bench.open()
+      assert.equal(log.nextOffset, 60)
+      assert.deepEqual(await readAll(log), payloads)
+      payloads.push(...(await fill(log, 5)))
+      assert.deepEqual(await readAll(log), payloads)
+      await log.close()
+    },
+  )
+
+  guarantee(
+    'G1 an acknowledged entry survives a power cut',
+    traits.cannotCutPower,
+    async (bench) => {
+      const payloads: Uint8Array[] = []
+      for (let round = 0; round < 10; round++) {
+        const log = await bench.open()
+        const read = await readAll(log)
+        assert.deepEqual(read.slice(0, payloads.length), payloads)
+        payloads.push(...read.slice(payloads.length), ...(await fill(log, 7)))
+        const unanswered = log.append(payloadOf(round, 3000))
+        bench.cutPower!()
+        await unanswered.catch(() => undefined)
+      }
+    },
+  )
+
+  guarantee('G2 offsets follow the order of the calls, from 0', undefined, async (bench) => {
+    const log = await bench.open()
+    assert.equal(log.firstOffset, 0)
+    assert.equal(log.nextOffset, 0)
+    const first = log.append(payloadOf(0, 100))
+    const later = [1, 2, 3, 4, 5].map((seed) => log.append(payloadOf(seed, 2000 - seed * 300)))
+    assert.deepEqual(await Promise.all([first, ...later]), [0, 1, 2, 3, 4, 5])
+    assert.equal(log.nextOffset, 6)
+    assert.equal(log.statistics.entriesAppended, 6)
+    assert.equal(log.statistics.bytesAppended, 100 + 1700 + 1400 + 1100 + 800 + 500)
+    await log.close()
+  })
+
+  guarantee('G2 entries become durable in order', undefined, async (bench) => {
+    const log = await bench.open()
+    let settled = 0
+    const appends = Array.from({ length: 40 }, async (_, at) => {
+      const offset = await log.append(payloadOf(at, at * 50))
+      assert.equal(offset, settled++)
+    })
+    await Promise.all(appends)
+    await log.close()
+  })
+
+  guarantee(
+    'G3 entries are read byte for byte, aligned, in buffers of their own',
+    undefined,
+    async (bench) => {
+      const log = await bench.open()
+      const payloads = await fill(log, 30)
+      const entries = await log.read(0, 3000)
+      assert.ok(entries.length > 1)
+      for (const { bytes } of entries) {
+        assert.equal(bytes.byteOffset % 8, 0)
+        structuredClone(bytes, { transfer: [bytes.buffer as ArrayBuffer] })
+      }
+      assert.deepEqual(await readAll(log), payloads)
+      await log.close()
+    },
+  )
+
+  guarantee(
+    'G3 read() gives at least one entry, and no more than was asked',
+    undefined,
+    async (bench) => {
+      const log = await bench.open()
+      const payloads = await fill(log, 30)
+      for (let offset = 0; offset < 30; offset++) {
+        const entries = await log.read(offset, 2500)
+        assert.equal(entries[0]!.offset, offset)
+        const bytes = entries.reduce((sum, entry) => sum + entry.bytes.length, 0)
+        assert.ok(entries.length === 1 || bytes <= 2500)
+        assert.deepEqual((await log.read(offset, 0))[0]!.bytes, payloads[offset])
+      }
+      assert.deepEqual(await log.read(30, 2500), [])
+      assert.deepEqual(await log.read(1000, 2500), [])
+      await log.close()
+    },
+  )
+
+  guarantee('G3 a reader that follows the appends misses nothing', undefined, async (bench) => {
+    const log = await bench.open()
+    const read: Uint8Array[] = []
+    let isAppending = true
+    const follow = async (): Promise<void> => {
+      while (isAppending || read.length < log.nextOffset) {
+        const entries = await log.read(read.length, 4000)
+        for (const { offset, bytes } of entries) {
+          assert.equal(offset, read.length)
+          assert.ok(offset < log.nextOffset)
+          read.push(bytes)
+        }
+        if (entries.length === 0) await new Promise<void>((resolve) => setImmediate(resolve))
+      }
+    }
+    const following = follow()
+    const payloads: Uint8Array[] = []
+    for (let round = 0; round < 10; round++) payloads.push(...(await fill(log, 11)))
+    isAppending = false
+    await following
+    assert.deepEqual(read, payloads)
+    await log.close()
+  })
+
+  guarantee(
+    'G3 the bytes are the caller’s again once append() has settled',
+    undefined,
+    async (bench) => {
+      const log = await bench.open()
+      const bytes = payloadOf(1, 500)
+      await log.append(bytes)
+      bytes.fill(0)
+      assert.deepEqual((await log.read(0, 0))[0]!.bytes, payloadOf(1, 500))
+      await log.close()
+      await assert.rejects(log.append(bytes), hasCode('GATEWAY_SHUTTING_DOWN'))
+    },
+  )
+}
+
+function testTrim(traits: LogTraits, guarantee: Guarantee): void {
+  guarantee('G5 trim() frees nothing at or above its offset', undefined, async (bench) => {
+    const log = await bench.open()
+    const payloads = await fill(log, 80)
+    for (const offset of [0, 1, 13, 40, 79, 80]) {
+      await log.trim(offset)
+      assert.ok(log.firstOffset <= offset)
+      if (!traits.trimsWholeSegments) assert.equal(log.firstOffset, offset)
+      assert.deepEqual(await readAll(log, offset), payloads.slice(offset))
+    }
+    if (traits.trimsWholeSegments) assert.ok(log.firstOffset > 40, 'it frees something at last')
+    await log.trim(10)
+    assert.equal(log.nextOffset, 80)
+    payloads.push(...(await fill(log, 20)))
+    assert.deepEqual(await readAll(log, 80), payloads.slice(80))
+    await log.close()
+  })
+
+  guarantee('G5 read() below firstOffset goes on with what is left', undefined, async (bench) => {
+    const log = await bench.open()
+    await fill(log, 80)
+    await log.trim(70)
+    const [entry] = await log.read(0, 0)
+    assert.equal(entry?.offset, log.firstOffset)
+    await log.close()
+  })
+
+  guarantee(
+    'G5 offsets go on after everything was trimmed',
+    traits.forgetsOnClose,
+    async (bench) => {
+      let log = await bench.open()
+      await fill(log, 80)
+      await log.trim(80)
+      const { firstOffset } = log
+      await log.close()
+      log = await bench.open()
+      assert.equal(log.firstOffset, firstOffset)
+      assert.equal(await log.append(payloadOf(1, 10)), 80)
+      await log.close()
+    },
+  )
+}
+
+function testFaults(traits: LogTraits, guarantee: Guarantee): void {
+  guarantee(
+    'G6 a full disk refuses, keeps everything, and recovers',
+    traits.cannotFill,
+    async (bench) => {
+      let log = await bench.open()
+      const payloads = await fill(log, 20)
+      for (let round = 0; round < 3; round++) {
+        bench.setFull!(true)
+        // Space that was allocated ahead may take some more.
+        for (let isRefused = false; !isRefused;) {
+          assert.ok(payloads.length < 500, 'a full disk takes no end')
+          const payload = payloadOf(payloads.length, 1500)
+          const outcome = await log.append(payload).catch((error: WeirError) => error)
+          isRefused = typeof outcome !== 'number'
+          if (typeof outcome === 'number') payloads.push(payload)
+          else assert.equal(outcome.code, 'LOG_DISK_FULL')
+        }
+        const refused = [1, 2, 3].map((at) => log.append(payloadOf(at, 1500 + at)))
+        for (const { reason } of (await Promise.allSettled(refused)) as PromiseRejectedResult[])
+          assert.ok(hasCode('LOG_DISK_FULL')(reason as WeirError))
+        assert.deepEqual(await readAll(log), payloads)
+        bench.setFull!(false)
+        payloads.push(...(await fill(log, 3)))
+        assert.deepEqual(await readAll(log), payloads)
+      }
+      await log.close()
+      log = await bench.open()
+      assert.deepEqual(await readAll(log), payloads)
+      await log.close()
+    },
+  )
+
+  guarantee(
+    'G7 after a failed flush nothing is acknowledged any more',
+    traits.cannotFailFlush,
+    async (bench) => {
+      let log = await bench.open()
+      const payloads = await fill(log, 10)
+      bench.failNextFlush!()
+      const appends = [1, 2, 3].map((at) => log.append(payloadOf(at, 900)))
+      for (const append of appends) await assert.rejects(append, hasCode('LOG_FLUSH_FAILED'))
+      await assert.rejects(log.append(payloadOf(4, 10)), hasCode('LOG_FLUSH_FAILED'))
+      assert.deepEqual(await readAll(log), payloads, 'what was durable is still served')
+      await log.close()
+      log = await bench.open()
+      assert.deepEqual((await readAll(log)).slice(0, 10), payloads)
+      await log.close()
+    },
+  )
+
+  guarantee(
+    'G8 damage names segment and offset, and its neighbours are served',
+    traits.cannotDamage,
+    async (bench) => {
+      let log = await bench.open()
+      const payloads: Uint8Array[] = []
+      for (let round = 0; round < 40; round++) payloads.push(...(await fill(log, 2)))
+      await log.close()
+      for (const offset of [3, 41, 42, 77]) await bench.damage!(offset)
+      log = await bench.open()
+      assert.equal(log.nextOffset, 80)
+      const missing: number[] = []
+      for (let offset = 0; offset < 80;) {
+        try {
+          for (const entry of await log.read(offset, 5000)) {
+            assert.equal(entry.offset, offset)
+            assert.deepEqual(entry.bytes, payloads[offset++])
+          }
+        } catch (error) {
+          assert.ok(hasCode('LOG_ENTRY_DAMAGED')(error as WeirError), String(error))
+          const { details } = error as WeirError
+          assert.equal(typeof details['segment'], 'string')
+          assert.equal(details['offset'], offset)
+          const resumeOffset = details['resumeOffset'] as number
+          assert.ok(resumeOffset > offset)
+          for (; offset < resumeOffset; offset++) missing.push(offset)
+        }
+      }
+      assert.deepEqual(missing, [3, 41, 42, 77])
+      await log.close()
+    },
+  )
+}

@@ -1,0 +1,350 @@
+/**
+ * A simulated disk, as unkind as POSIX allows: until a file is synced a power cut may keep any of
+ * its written sectors and forget the others; until a folder is synced it may forget any creation,
+ * rename or removal in it. A failed sync drops what it should have written, while reads still
+ * show it from the cache, as Linux does. Everything is decided by a seed, so a failure replays.
+ *
+ * Not simulated: latency, permissions, links, open files that were removed losing their space.
+ */
+import { dirname } from 'node:path'
+import type { Disk, DiskFile, Random } from './world.ts'
+
+/** What a real disk writes whole or not at all. */
+const SECTOR_BYTES = 512
+
+export interface MemoryDisk extends Disk {
+  /**
+   * Power cut: unsynced changes are kept or lost by chance. Returns the disk as it is found after
+   * it, without faults; everything done through this one or its open files fails from now on.
+   */
+  crash(): MemoryDisk
+  /** `allocated`: even writes into space that a file already has fail, as on copy-on-write disks. */
+  setFull(how: 'no' | 'growth' | 'allocated'): void
+  /** The next sync of a file whose path contains `pathPart` throws EIO and loses its data. */
+  failNextSync(pathPart?: string): void
+  flipBit(path: string, position: number, bit?: number): void
+  /** Syncs of files since the start. */
+  readonly syncCount: number
+}
+
+/** A change that a power cut may still undo. */
+type PendingWrite = { position: number; bytes: Uint8Array } | { size: number }
+
+/** A file's contents, apart from its name. */
+interface Content {
+  cached: Uint8Array
+  durable: Uint8Array
+  pending: PendingWrite[]
+}
+
+/** Names and what they stand for; a folder is `'folder'`. */
+type Names = Map<string, Content | 'folder'>
+
+interface FolderChange {
+  folder: string
+  apply(names: Names): void
+}
+
+/** Deterministic randomness (mulberry32, Tommy Ettinger 2017). Not for secrets. */
+export function createSeededRandom(seed: number): Random {
+  let state = seed >>> 0
+  const unit = (): number => {
+    state = (state + 0x6d2b79f5) >>> 0
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
+  }
+  return { unit, bytes: (count) => Uint8Array.from({ length: count }, () => unit() * 256) }
+}
+
+/** An error as `node:fs` throws it. */
+const systemError = (code: string, path: string): Error =>
+  Object.assign(new Error(`${code}: ${path}`), { code })
+
+const resized = (bytes: Uint8Array, size: number): Uint8Array => {
+  if (bytes.length === size) return bytes
+  const copy = new Uint8Array(size)
+  copy.set(bytes.subarray(0, size))
+  return copy
+}
+
+/** `content` with the write in it: the same array, or a longer copy where the write ends behind it. */
+function written(content: Uint8Array, bytes: Uint8Array, position: number): Uint8Array {
+  const grown = resized(content, Math.max(content.length, position + bytes.length))
+  grown.set(bytes, position)
+  return grown
+}
+
+export function createMemoryDisk(options: { seed: number; capacityBytes?: number }): MemoryDisk {
+  const names: Names = new Map([['/', 'folder']])
+  return new SimulatedDisk(
+    createSeededRandom(options.seed),
+    options.capacityBytes ?? 1 << 30,
+    names,
+  )
+}
+
+class SimulatedDisk implements MemoryDisk {
+  readonly random: Random
+  readonly #capacityBytes: number
+  readonly #names: Names
+  readonly #durableNames: Names
+  #folderChanges: FolderChange[] = []
+  #full: 'no' | 'growth' | 'allocated' = 'no'
+  #failing: string | undefined
+  isDead = false
+  syncCount = 0
+
+  constructor(random: Random, capacityBytes: number, durableNames: Names) {
+    this.random = random
+    this.#capacityBytes = capacityBytes
+    this.#durableNames = durableNames
+    this.#names = new Map(durableNames)
+  }
+
+  /** Lets others run in between, a few turns by chance, as real input and output would. */
+  async pause(): Promise<void> {
+    for (let turns = Math.floor(this.random.unit() * 4); turns >= 0; turns--)
+      await Promise.resolve()
+    if (this.isDead) throw systemError('EIO', 'the power was cut')
+  }
+
+  async open(path: string, mode: 'read' | 'write' | 'create'): Promise<DiskFile> {
+    await this.pause()
+    let content = this.#names.get(path)
+    if (content === 'folder') throw systemError('EISDIR', path)
+    if (content === undefined) {
+      if (mode !== 'create' || !this.#names.has(dirname(path))) throw systemError('ENOENT', path)
+      const created: Content = {
+        cached: new Uint8Array(0),
+        durable: new Uint8Array(0),
+        pending: [],
+      }
+      this.#change(dirname(path), (names) => names.set(path, created))
+      content = created
+    }
+    return new SimulatedFile(this, content, { path, isWritable: mode !== 'read' })
+  }
+
+  async list(folder: string): Promise<string[]> {
+    await this.pause()
+    if (this.#names.get(folder) !== 'folder') throw systemError('ENOENT', folder)
+    const inside = [...this.#names.keys()].filter(
+      (path) => path !== '/' && dirname(path) === folder,
+    )
+    return inside.map((path) => path.slice(folder === '/' ? 1 : folder.length + 1)).toSorted()
+  }
+
+  async exists(path: string): Promise<boolean> {
+    await this.pause()
+    return this.#names.has(path)
+  }
+
+  async makeFolder(path: string): Promise<void> {
+    await this.pause()
+    const missing: string[] = []
+    for (let at = path; !this.#names.has(at); at = dirname(at)) missing.unshift(at)
+    for (const folder of missing)
+      this.#change(dirname(folder), (names) => names.set(folder, 'folder'))
+  }
+
+  async syncFolder(path: string): Promise<void> {
+    await this.pause()
+    if (this.#names.get(path) !== 'folder') throw systemError('ENOENT', path)
+    const isHere = (change: FolderChange): boolean => change.folder === path
+    for (const change of this.#folderChanges.filter(isHere)) change.apply(this.#durableNames)
+    this.#folderChanges = this.#folderChanges.filter((change) => !isHere(change))
+  }
+
+  /** Within one folder, like every rename that must be atomic. */
+  async rename(from: string, to: string): Promise<void> {
+    await this.pause()
+    const content = this.#names.get(from)
+    if (content === undefined) throw systemError('ENOENT', from)
+    if (dirname(from) !== dirname(to)) throw systemError('EXDEV', to)
+    this.#change(dirname(to), (names) => {
+      if (names.delete(from)) names.set(to, content)
+    })
+  }
+
+  async remove(path: string): Promise<void> {
+    await this.pause()
+    if (this.#names.has(path)) this.#change(dirname(path), (names) => names.delete(path))
+  }
+
+  async freeBytes(): Promise<number> {
+    await this.pause()
+    return this.bytesLeft
+  }
+
+  get bytesLeft(): number {
+    if (this.#full !== 'no') return 0
+    let used = 0
+    for (const content of this.#names.values())
+      used += content === 'folder' ? 0 : content.cached.length
+    return Math.max(0, this.#capacityBytes - used)
+  }
+
+  get isFullForAllocated(): boolean {
+    return this.#full === 'allocated'
+  }
+
+  setFull(how: 'no' | 'growth' | 'allocated'): void {
+    this.#full = how
+  }
+
+  failNextSync(pathPart = ''): void {
+    this.#failing = pathPart
+  }
+
+  /** True once for each failNextSync(). */
+  takesFailure(path: string): boolean {
+    const fails = this.#failing !== undefined && path.includes(this.#failing)
+    if (fails) this.#failing = undefined
+    return fails
+  }
+
+  flipBit(path: string, position: number, bit = 0): void {
+    const content = this.#names.get(path)
+    if (content === undefined || content === 'folder') throw systemError('ENOENT', path)
+    if (position >= content.cached.length) throw new RangeError(`${path} ends before ${position}`)
+    content.cached[position]! ^= 1 << bit
+    if (position < content.durable.length) content.durable[position]! ^= 1 << bit
+  }
+
+  crash(): MemoryDisk {
+    this.isDead = true
+    for (const change of this.#folderChanges)
+      if (this.random.unit() < 0.5) change.apply(this.#durableNames)
+    // A file is gone with its folder.
+    for (const path of [...this.#durableNames.keys()].toSorted())
+      if (!this.#durableNames.has(dirname(path))) this.#durableNames.delete(path)
+    const found = [...this.#durableNames].map(([path, content]) => {
+      return [path, content === 'folder' ? content : this.#torn(content)] as const
+    })
+    return new SimulatedDisk(this.random, this.#capacityBytes, new Map(found))
+  }
+
+  #change(folder: string, apply: (names: Names) => void): void {
+    apply(this.#names)
+    this.#folderChanges.push({ folder, apply })
+  }
+
+  /** What is left of a file: all, nothing, or each sector by chance of what was not synced. */
+  #torn(content: Content): Content {
+    const mood = this.random.unit()
+    const keeps = (): boolean => mood < 0.2 || (mood < 0.8 && this.random.unit() < 0.5)
+    let { durable } = content
+    for (const change of content.pending) {
+      if ('size' in change) {
+        if (keeps()) durable = resized(durable, change.size)
+        continue
+      }
+      const { position, bytes } = change
+      for (let at = 0; at < bytes.length;) {
+        const end = Math.min(bytes.length, at + SECTOR_BYTES - ((position + at) % SECTOR_BYTES))
+        if (keeps()) durable = written(durable, bytes.subarray(at, end), position + at)
+        at = end
+      }
+    }
+    return { cached: durable.slice(), durable, pending: [] }
+  }
+}
+
+class SimulatedFile implements DiskFile {
+  readonly #disk: SimulatedDisk
+  readonly #content: Content
+  readonly #path: string
+  readonly #isWritable: boolean
+  #isClosed = false
+
+  constructor(
+    disk: SimulatedDisk,
+    content: Content,
+    settings: { path: string; isWritable: boolean },
+  ) {
+    this.#disk = disk
+    this.#content = content
+    this.#path = settings.path
+    this.#isWritable = settings.isWritable
+  }
+
+  async write(data: Uint8Array, position: number): Promise<void> {
+    // The kernel may read the buffer at any time until this resolves; at once is one of them.
+    const bytes = data.slice()
+    await this.#begin(true)
+    const { cached } = this.#content
+    const growth = Math.max(0, position + bytes.length - cached.length)
+    const isFull =
+      growth > this.#disk.bytesLeft || (this.#disk.isFullForAllocated && bytes.length > 0)
+    if (!isFull) return this.#put(bytes, position)
+    const room = bytes.length - growth
+    this.#put(bytes.subarray(0, Math.floor(this.#disk.random.unit() * room)), position)
+    throw systemError('ENOSPC', this.#path)
+  }
+
+  async read(into: Uint8Array, position: number): Promise<number> {
+    await this.#begin(false)
+    const bytes = this.#content.cached.subarray(position, position + into.length)
+    into.set(bytes)
+    return bytes.length
+  }
+
+  async sync(): Promise<void> {
+    await this.#begin(false)
+    this.#disk.syncCount++
+    const { pending } = this.#content
+    this.#content.pending = []
+    if (this.#disk.takesFailure(this.#path)) throw systemError('EIO', this.#path)
+    for (const change of pending) {
+      this.#content.durable =
+        'size' in change
+          ? resized(this.#content.durable, change.size)
+          : written(this.#content.durable, change.bytes, change.position)
+    }
+  }
+
+  async allocate(bytes: number): Promise<void> {
+    await this.#begin(true)
+    const growth = bytes - this.#content.cached.length
+    if (growth > this.#disk.bytesLeft) throw systemError('ENOSPC', this.#path)
+    if (growth > 0) this.#resize(bytes)
+    await this.sync()
+  }
+
+  async truncate(bytes: number): Promise<void> {
+    await this.#begin(true)
+    this.#resize(bytes)
+  }
+
+  async size(): Promise<number> {
+    await this.#begin(false)
+    return this.#content.cached.length
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true
+  }
+
+  async #begin(isWriting: boolean): Promise<void> {
+    this.#check(isWriting)
+    await this.#disk.pause()
+    this.#check(isWriting)
+  }
+
+  #check(isWriting: boolean): void {
+    const isDead = this.#isClosed || this.#disk.isDead
+    if (isDead || (isWriting && !this.#isWritable)) throw systemError('EBADF', this.#path)
+  }
+
+  #put(bytes: Uint8Array, position: number): void {
+    if (bytes.length === 0) return
+    this.#content.cached = written(this.#content.cached, bytes, position)
+    this.#content.pending.push({ position, bytes })
+  }
+
+  #resize(size: number): void {
+    this.#content.cached = resized(this.#content.cached, size)
+    this.#content.pending.push({ size })
+  }
+}
