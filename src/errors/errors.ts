@@ -188,11 +188,6 @@ export const ERRORS = {
     bad,
     'Send {"ts"?, "id"?, "metrics": {name: number|boolean|text}}.',
   ),
-  TELEMETRY_ALL_REJECTED: row(
-    'No message of the request was accepted',
-    bad,
-    'The detail has the first reason, "rejected" all; they are kept as dead letters.',
-  ),
   TELEMETRY_METRICS_EMPTY: row('The message has no metrics', bad, 'Send at least one metric.'),
   TELEMETRY_METRIC_UNKNOWN: row(
     'The metric is not in the schema',
@@ -317,6 +312,11 @@ export const ERRORS = {
     'Wait; the detail says what is missing.',
   ),
   CONTROL_DEVICE_EXISTS: row('The device exists already', { http: 409 }, 'Choose another id.'),
+  STORAGE_COMMIT_FAILED: row(
+    'The store failed to make data durable',
+    { http: 503, exit: 4, retryable: true },
+    'Check the disk and its free space; the log keeps everything until a commit succeeds.',
+  ),
   QUERY_LIMIT_EXCEEDED: row(
     'The query exceeds a limit',
     { http: 422 },

@@ -1,0 +1,253 @@
+/** What is stored: readings, windows, rule events, anomalies, dead letters. */
+import { Type } from 'typebox'
+import { formatDurationUs, parseDurationUs } from '../../config/units.ts'
+import { suggest } from '../../config/problems.ts'
+import { WeirError } from '../../errors/errors.ts'
+import { AGGREGATES } from '../../query/query.ts'
+import type { EventsFilter } from '../../query/query.ts'
+import type { ApiPorts } from '../api.ts'
+import { invalidParameter } from '../parameters.ts'
+import { jsonAnswer, jsonRoute, type Route } from '../route.ts'
+import type { Services } from '../services.ts'
+import { DeviceId, Limit, Milliseconds, Time, Value } from '../shapes.ts'
+import { parseStep, parseTime } from '../times.ts'
+import { requireDevice } from './devices.ts'
+
+const TAG = 'queries'
+
+const POINTS_MAX = 10_000
+
+const Metric = Type.String({ minLength: 1, description: 'A metric’s name.' })
+
+const Dimension = Type.Optional(
+  Type.Array(Type.String({ pattern: '^[^=]+=' }), {
+    maxItems: 16,
+    description: 'name=value; only series with this dimension. May be given several times.',
+  }),
+)
+
+export function queryRoutes({ ports }: Services): Route[] {
+  return [
+    readingsRoute(ports),
+    windowsRoute(ports),
+    alertsRoute(ports),
+    anomaliesRoute(ports),
+    deadLettersRoute(ports),
+  ]
+}
+
+function readingsRoute(ports: ApiPorts): Route {
+  return jsonRoute({
+    key: 'GET /v1/query',
+    summary: 'Readings of one metric, raw, downsampled or aggregated',
+    description:
+      'Start included, end excluded, oldest first. Without `agg`, more readings than `max_points` ' +
+      'are downsampled so that peaks stay. With `agg`, a point’s time is its step’s start; without ' +
+      '`step` there is one step.',
+    tag: TAG,
+    query: Type.Object({
+      device_id: DeviceId,
+      metric: Metric,
+      start: Time,
+      end: Time,
+      agg: Type.Optional(Type.Enum([...AGGREGATES])),
+      step: Type.Optional(Type.String({ description: 'Milliseconds, or 30s, 5m, 1h; with agg.' })),
+      max_points: Type.Optional(
+        Type.Integer({ minimum: 1, maximum: POINTS_MAX, default: POINTS_MAX }),
+      ),
+      dimension: Dimension,
+    }),
+    answers: { 200: jsonAnswer('The points.', Readings) },
+    problems: ['API_NOT_FOUND', 'QUERY_LIMIT_EXCEEDED', 'QUERY_FAILED'],
+    async handle({ tenant, query }) {
+      const { type } = requireDevice(ports, tenant, query.device_id)
+      if (query.step !== undefined && query.agg === undefined) {
+        throw invalidParameter('step', `needs agg, one of ${AGGREGATES.join(', ')}`)
+      }
+      const answer = await ports.query.readings({
+        ...seriesQuestion(tenant, query),
+        aggregate: query.agg,
+        stepUs: query.step === undefined ? undefined : parseStep(query.step, 'step'),
+        pointsMax: query.max_points ?? POINTS_MAX,
+      })
+      if (answer.meta.series.length === 0) checkMetric(ports, type, query.metric)
+      return { status: 200, json: answer }
+    },
+  })
+}
+
+const Readings = Type.Object({
+  points: Type.Array(Type.Tuple([Milliseconds, Type.Union([Value, Type.Null()])])),
+  meta: Type.Object({
+    series: Type.Array(
+      Type.Object({
+        metric: Type.String(),
+        dimensions: Type.Record(Type.String(), Type.String()),
+      }),
+      { description: 'The series that were merged.' },
+    ),
+    tiers: Type.Array(Type.String(), { description: 'Where the answer came from.' }),
+    resolution_ms: Type.Number({ description: '0: raw readings.' }),
+    completeness: Type.Number({ description: '1: everything accepted is in the answer.' }),
+    segments_read: Type.Integer(),
+    segments_skipped: Type.Integer(),
+  }),
+})
+
+function windowsRoute(ports: ApiPorts): Route {
+  return jsonRoute({
+    key: 'GET /v1/aggregations',
+    summary: 'Tumbling windows of one metric',
+    description: 'On-time and late readings merged. Windows without readings are left out.',
+    tag: TAG,
+    query: Type.Object({
+      device_id: DeviceId,
+      metric: Metric,
+      window: Type.String({ description: 'A window size of the pipeline.', examples: ['1m'] }),
+      start: Time,
+      end: Time,
+      dimension: Dimension,
+    }),
+    answers: { 200: jsonAnswer('By start.', Type.Object({ windows: Type.Array(Window) })) },
+    problems: ['API_NOT_FOUND', 'QUERY_LIMIT_EXCEEDED', 'QUERY_FAILED'],
+    async handle({ tenant, query }) {
+      const { type } = requireDevice(ports, tenant, query.device_id)
+      const question = seriesQuestion(tenant, query)
+      const windowMs = parseWindow(query.window, ports.plan.windowsMs)
+      const windows = await ports.query.windows({ ...question, windowMs })
+      if (windows.length === 0) checkMetric(ports, type, query.metric)
+      return { status: 200, json: { windows } }
+    },
+  })
+}
+
+const Window = Type.Object({
+  window_start: Milliseconds,
+  count: Type.Integer(),
+  avg: Type.Number(),
+  min: Type.Number(),
+  max: Type.Number(),
+  stddev: Type.Union([Type.Number(), Type.Null()], {
+    description: 'Of the sample; null for one reading.',
+  }),
+  first: Type.Number(),
+  last: Type.Number(),
+})
+
+function parseWindow(text: string, windowsMs: number[]): number {
+  const ms = (parseDurationUs(text) ?? 0) / 1000
+  if (windowsMs.includes(ms)) return ms
+  const known = windowsMs.map((size) => formatDurationUs(size * 1000)).join(', ')
+  throw invalidParameter('window', `"${text}" is not one of the pipeline’s windows: ${known}`)
+}
+
+function seriesQuestion(
+  tenant: string,
+  query: { device_id: string; metric: string; start: string; end: string; dimension?: string[] },
+) {
+  const startUs = parseTime(query.start, 'start')
+  const endUs = parseTime(query.end, 'end')
+  if (endUs < startUs) throw invalidParameter('end', 'lies before start')
+  const dimensions = Object.fromEntries(
+    (query.dimension ?? []).map((pair) => {
+      const at = pair.indexOf('=')
+      return [pair.slice(0, at), pair.slice(at + 1)]
+    }),
+  )
+  return { tenant, deviceId: query.device_id, metric: query.metric, startUs, endUs, dimensions }
+}
+
+/** An answer without readings may mean a typo: a strict type knows its metrics. Throws API_NOT_FOUND. */
+function checkMetric({ plan }: ApiPorts, typeName: string, metric: string): void {
+  const type = plan.types[typeName]
+  if (type === undefined || !type.isStrict) return
+  const known = type.schemas.flatMap((schema) => schema.metrics.map(({ name }) => name))
+  if (known.includes(metric)) return
+  const hint = suggest(metric, [...new Set(known)])
+  throw new WeirError('API_NOT_FOUND', `metric: ${typeName} has no metric "${metric}"${hint}`)
+}
+
+const EventsQuery = Type.Object({ device_id: Type.Optional(DeviceId), limit: Limit })
+
+const DEFAULT_LIMIT = 100
+
+const toFilter = (tenant: string, query: { device_id?: string; limit?: number }): EventsFilter => ({
+  tenant,
+  deviceId: query.device_id,
+  limit: query.limit ?? DEFAULT_LIMIT,
+})
+
+function alertsRoute(ports: ApiPorts): Route {
+  const Alert = Type.Object({
+    id: Type.String(),
+    device_id: Type.String(),
+    rule_id: Type.String(),
+    triggered_at: Milliseconds,
+    resolved_at: Type.Union([Milliseconds, Type.Null()], { description: 'Null while it fires.' }),
+    severity: Type.String(),
+    state: Type.Enum(['firing', 'resolved']),
+  })
+  return jsonRoute({
+    key: 'GET /v1/alerts',
+    summary: 'Rule episodes, newest first',
+    tag: TAG,
+    query: EventsQuery,
+    answers: { 200: jsonAnswer('Episodes.', Type.Object({ alerts: Type.Array(Alert) })) },
+    problems: ['API_NOT_FOUND', 'QUERY_FAILED'],
+    async handle({ tenant, query }) {
+      if (query.device_id !== undefined) requireDevice(ports, tenant, query.device_id)
+      return { status: 200, json: { alerts: await ports.query.alerts(toFilter(tenant, query)) } }
+    },
+  })
+}
+
+function anomaliesRoute(ports: ApiPorts): Route {
+  const Anomaly = Type.Object({
+    id: Type.String(),
+    device_id: Type.String(),
+    metric: Type.String(),
+    detector_id: Type.String(),
+    ts: Milliseconds,
+    value: Type.Number(),
+    score: Type.Number(),
+  })
+  return jsonRoute({
+    key: 'GET /v1/anomalies',
+    summary: 'Readings that a detector found unusual, newest first',
+    tag: TAG,
+    query: EventsQuery,
+    answers: { 200: jsonAnswer('Anomalies.', Type.Object({ anomalies: Type.Array(Anomaly) })) },
+    problems: ['API_NOT_FOUND', 'QUERY_FAILED'],
+    async handle({ tenant, query }) {
+      if (query.device_id !== undefined) requireDevice(ports, tenant, query.device_id)
+      const anomalies = await ports.query.anomalies(toFilter(tenant, query))
+      return { status: 200, json: { anomalies } }
+    },
+  })
+}
+
+function deadLettersRoute(ports: ApiPorts): Route {
+  const DeadLetter = Type.Object({
+    id: Type.String(),
+    device_id: Type.String({ description: 'Empty when the message named none.' }),
+    received_at: Milliseconds,
+    code: Type.String(),
+    detail: Type.String(),
+    payload: Type.String({ description: 'As it came, cut at 64 KB.' }),
+  })
+  return jsonRoute({
+    key: 'GET /v1/dead-letters',
+    summary: 'Messages that were refused, newest first',
+    tag: TAG,
+    // Any text: a dead letter may name a device that was never registered.
+    query: Type.Object({ device_id: Type.Optional(Type.String()), limit: Limit }),
+    answers: { 200: jsonAnswer('Dead letters.', Type.Object({ items: Type.Array(DeadLetter) })) },
+    problems: ['QUERY_FAILED'],
+    async handle({ tenant, query }) {
+      return {
+        status: 200,
+        json: { items: await ports.query.deadLetters(toFilter(tenant, query)) },
+      }
+    },
+  })
+}

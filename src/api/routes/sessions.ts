@@ -1,0 +1,47 @@
+/** The page's sign-in and sign-out. */
+import { Type } from 'typebox'
+import { WeirError } from '../../errors/errors.ts'
+import { jsonAnswer, jsonRoute, type Route } from '../route.ts'
+import type { Services } from '../services.ts'
+import { endedCookie, SESSION_LIFETIME_MS, sessionCookie } from '../sessions.ts'
+
+const TAG = 'page'
+
+export function sessionRoutes({ sessions, events }: Services): Route[] {
+  const open = jsonRoute({
+    key: 'POST /v1/session',
+    summary: 'Trade a one-time sign-in code for the page’s session cookie',
+    tag: TAG,
+    body: Type.Object({ code: Type.String({ maxLength: 256 }) }, { additionalProperties: false }),
+    answers: {
+      200: {
+        ...jsonAnswer('Signed in.', Type.Object({ expires_in_seconds: Type.Integer() })),
+        headers: { 'Set-Cookie': 'HttpOnly, SameSite=Strict.' },
+      },
+    },
+    problems: ['API_UNAUTHORIZED'],
+    handle({ body }) {
+      const session = sessions.open(body.code)
+      if (session === undefined) {
+        events?.signInRefused({ reason: 'the code is wrong, used or too old' })
+        throw new WeirError('API_UNAUTHORIZED', 'the sign-in code is wrong, used or too old')
+      }
+      return {
+        status: 200,
+        headers: { 'set-cookie': sessionCookie(session) },
+        json: { expires_in_seconds: SESSION_LIFETIME_MS / 1000 },
+      }
+    },
+  })
+  const close = jsonRoute({
+    key: 'DELETE /v1/session',
+    summary: 'Sign out',
+    tag: TAG,
+    answers: { 204: { description: 'Signed out.', headers: { 'Set-Cookie': 'Ends the cookie.' } } },
+    handle({ session }) {
+      if (session !== undefined) sessions.close(session)
+      return { status: 204, headers: { 'set-cookie': endedCookie } }
+    },
+  })
+  return [open, close]
+}

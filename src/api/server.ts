@@ -1,0 +1,278 @@
+/**
+ * The HTTP server: fastify for sockets and routing, everything else our own: one access table, one
+ * reader of parameters and bodies, one shape of errors, one document made of the routes.
+ *
+ * A1 Every error is RFC 9457 problem details, also 404, 405 and HTTP that cannot be parsed.
+ * A2 A request reaches its handler only through `authorise`.
+ * A3 Telemetry bodies reach the gateway byte for byte (after gzip), and are answered only after it.
+ * A4 close() takes no new request, ends live streams, lets the others finish within `drainMs`.
+ */
+import type { AddressInfo } from 'node:net'
+import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
+import { WeirError } from '../errors/errors.ts'
+import { Registry, type Events } from '../observe/observe.ts'
+import type { Disk } from '../world/world.ts'
+import { ACCESS, authorise, type Access } from './access.ts'
+import type { ApiPorts } from './api.ts'
+import { identify, type Identity } from './credentials.ts'
+import { checkHosts, isLoopbackAddress, isSameOrigin } from './hosts.ts'
+import { LiveStreams } from './live-streams.ts'
+import { registerPage } from './page.ts'
+import { rawProblem, sendProblem, toWeirError } from './problems.ts'
+import { TAKEN_OVER, type Answer, type Incoming, type Route } from './route.ts'
+import { deviceRoutes } from './routes/devices.ts'
+import { liveRoutes } from './routes/live.ts'
+import { queryRoutes } from './routes/queries.ts'
+import { sessionRoutes } from './routes/sessions.ts'
+import { documentRoute, systemRoutes } from './routes/system.ts'
+import { telemetryRoutes } from './routes/telemetry.ts'
+import { API_LIMITS, type ApiLimits, type Services } from './services.ts'
+import { Sessions } from './sessions.ts'
+import { readWebFiles } from './web-files.ts'
+
+export interface ApiOptions {
+  /** Names (without port) that Host and Origin may carry beside loopback's. */
+  hosts?: readonly string[]
+  /** The built page; without it, `/` is not found. */
+  web?: { folder: string; disk: Disk }
+  limits?: Partial<ApiLimits>
+  events?: Events
+}
+
+export interface Api {
+  /** Resolves with the actual port. Throws PORT_IN_USE. */
+  listen(host: string, port: number): Promise<number>
+  close(): Promise<void>
+  /** For the printed address: `http://…/?code=…`, valid once, for 10 minutes. */
+  createSignInCode(): string
+}
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    weirRoute?: Route
+  }
+  interface FastifyRequest {
+    weirIdentity: Identity
+  }
+}
+
+/** Builds the server; nothing listens yet. */
+export async function createApi(ports: ApiPorts, options: ApiOptions = {}): Promise<Api> {
+  const limits = { ...API_LIMITS, ...options.limits }
+  const services = createServices(ports, limits, options.events)
+  const app = createApp(limits)
+  const state = { isClosing: false }
+  addGates(app, services, { state, hosts: new Set(options.hosts) })
+  const routes = allRoutes(services)
+  for (const route of routes) addRoute(app, route, limits)
+  const files = options.web && (await readWebFiles(options.web.disk, options.web.folder))
+  registerPage(app, files ?? new Map(), services)
+  addErrors(app, routes, services)
+  return {
+    listen: (host, port) => listen(app, host, port),
+    createSignInCode: () => services.sessions.createCode(),
+    async close() {
+      state.isClosing = true
+      services.liveStreams.close()
+      const cancel = ports.clock.after(limits.drainMs, () => app.server.closeAllConnections())
+      await app.close()
+      cancel()
+    },
+  }
+}
+
+function createServices(ports: ApiPorts, limits: ApiLimits, events: Events | undefined): Services {
+  const registry = new Registry()
+  const liveStreams = new LiveStreams({
+    feed: ports.live,
+    clock: ports.clock,
+    registry,
+    events,
+    streamsMax: limits.liveStreamsMax,
+    bufferBytesMax: limits.liveBufferBytesMax,
+    heartbeatMs: limits.heartbeatMs,
+  })
+  return { ports, limits, sessions: new Sessions(ports), liveStreams, registry, events }
+}
+
+function allRoutes(services: Services): Route[] {
+  const routes = [
+    ...deviceRoutes(services),
+    ...telemetryRoutes(services),
+    ...queryRoutes(services),
+    ...liveRoutes(services),
+    ...sessionRoutes(services),
+    ...systemRoutes(services),
+  ]
+  return [...routes, documentRoute(routes)]
+}
+
+/** Ids of 128 characters of 4 bytes, each byte percent-encoded, and some air. */
+const PATH_PARAMETER_LENGTH_MAX = 2048
+/** How often Node looks for requests that are late; its own 30 s would stretch every time-out. */
+const LATENESS_CHECK_MS = 1000
+const KEEP_ALIVE_MS = 75_000
+
+function createApp(limits: ApiLimits): FastifyInstance {
+  const app = fastify({
+    logger: false,
+    bodyLimit: limits.bodyBytesMax,
+    requestTimeout: limits.requestTimeoutMs,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    return503OnClosing: false,
+    routerOptions: { maxParamLength: PATH_PARAMETER_LENGTH_MAX },
+    http: {
+      headersTimeout: limits.headersTimeoutMs,
+      connectionsCheckingInterval: LATENESS_CHECK_MS,
+    },
+    frameworkErrors: (error, _request, reply) => {
+      sendProblem(reply as unknown as FastifyReply, toWeirError(error))
+    },
+    clientErrorHandler(error, socket) {
+      const isLate = error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
+      const code = isLate ? 'API_REQUEST_TIMEOUT' : 'API_REQUEST_MALFORMED'
+      if (error.code === 'ECONNRESET' || !socket.writable) socket.destroy()
+      else socket.end(rawProblem(new WeirError(code)))
+    },
+  })
+  app.server.maxConnections = limits.connectionsMax
+  // Bodies stay bytes: the route says what they are.
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
+  app.decorateRequest('weirIdentity', null as unknown as Identity)
+  return app
+}
+
+/** What every request passes before its route: Host and Origin, then who is asking for what. */
+function addGates(
+  app: FastifyInstance,
+  services: Services,
+  gate: { state: { isClosing: boolean }; hosts: ReadonlySet<string> },
+): void {
+  app.addHook('onRequest', async (request, reply) => {
+    reply.header('x-content-type-options', 'nosniff')
+    if (gate.state.isClosing) throw new WeirError('GATEWAY_SHUTTING_DOWN')
+    const { host, origin } = request.headers
+    const { localAddress } = request.socket
+    checkHosts({ host, origin, localAddress }, gate.hosts)
+    const route = request.routeOptions.config.weirRoute
+    if (route !== undefined) request.weirIdentity = authoriseRequest(request, route, services)
+  })
+  const { registry } = services
+  app.addHook('onResponse', async (request, reply) => {
+    const route = request.routeOptions.config.weirRoute?.key ?? 'other'
+    const labels = { route, status: String(reply.statusCode) }
+    registry.counter('weir_api_requests_total', 'Answered requests.', labels).add()
+    registry
+      .histogram('weir_api_request_duration_seconds', 'Time to the whole answer.', {
+        labels: { route },
+      })
+      .observe(reply.elapsedTime / 1000)
+  })
+}
+
+function authoriseRequest(request: FastifyRequest, route: Route, services: Services): Identity {
+  const access: Access = ACCESS[route.key]
+  const { headers, socket, method } = request
+  const query = request.query as Record<string, unknown>
+  const source = {
+    // Where anyone may ask, a wrong key does not matter.
+    authorization: access === 'anyone' ? undefined : headers.authorization,
+    cookie: headers.cookie,
+    password: typeof query['p'] === 'string' ? query['p'] : undefined,
+    isLineDoor: route.isLineDoor === true,
+  }
+  const identity = identify(source, {
+    control: services.ports.control,
+    sessions: services.sessions,
+  })
+  const isReading = method === 'GET' || method === 'HEAD'
+  if (identity.session !== undefined && !isReading && !isSameOrigin(headers)) {
+    throw new WeirError('API_FORBIDDEN', 'a session changes things only from the page itself')
+  }
+  const isProxied = headers['x-forwarded-for'] !== undefined || headers['forwarded'] !== undefined
+  authorise({
+    access,
+    principal: identity.principal,
+    pathDeviceId: (request.params as { id?: string }).id,
+    isHistorical: query['historical'] !== undefined && query['historical'] !== 'false',
+    isLocal: isLoopbackAddress(socket.remoteAddress) && !isProxied,
+  })
+  return identity
+}
+
+function addRoute(app: FastifyInstance, route: Route, limits: ApiLimits): void {
+  const [method = '', path = ''] = route.key.split(' ')
+  const isStream = route.answers[200]?.content?.mediaType === 'text/event-stream'
+  app.route({
+    method: method as 'GET',
+    url: path.replaceAll(/\{(\w+)\}/g, ':$1'),
+    // A HEAD of a stream would never end.
+    exposeHeadRoute: !isStream,
+    config: { weirRoute: route },
+    async handler(request, reply) {
+      const incoming = { ...request.weirIdentity, ...inputs(request), request, reply }
+      return sendAnswer(reply, await route.run(incoming, limits.inflatedBytesMax))
+    },
+  })
+}
+
+const inputs = (request: FastifyRequest): Pick<Incoming, 'params' | 'query' | 'body'> => ({
+  params: request.params as Record<string, string>,
+  query: request.query as Record<string, unknown>,
+  body: request.body as Incoming['body'],
+})
+
+function sendAnswer(reply: FastifyReply, answer: Answer): FastifyReply {
+  if (answer === TAKEN_OVER) return reply
+  reply.code(answer.status).header('cache-control', 'no-store')
+  if (answer.headers !== undefined) reply.headers(answer.headers)
+  if (answer.text !== undefined) {
+    return reply.header('content-type', answer.text.mediaType).send(answer.text.text)
+  }
+  if (answer.json === undefined) return reply.send()
+  return reply
+    .header('content-type', 'application/json; charset=utf-8')
+    .send(JSON.stringify(answer.json))
+}
+
+function addErrors(app: FastifyInstance, routes: readonly Route[], { events }: Services): void {
+  app.setErrorHandler((error, request, reply) => {
+    const known = toWeirError(error)
+    if (known.code === 'INTERNAL_FAULT') {
+      const route = request.routeOptions.config.weirRoute?.key ?? 'other'
+      const cause = known.cause ?? known
+      events?.requestFailed({ route, problem: cause instanceof Error ? cause.message : 'unknown' })
+    }
+    return sendProblem(reply, known)
+  })
+  app.setNotFoundHandler((request, reply) => {
+    const path = request.url.split('?', 1)[0] ?? ''
+    const allow = methodsOf(routes, path)
+    if (allow.length === 0) {
+      return sendProblem(reply, new WeirError('API_NOT_FOUND', `there is nothing at ${path}`))
+    }
+    const detail = `${request.method} is not possible at ${path}, but ${allow.join(', ')}`
+    const details = { allow: allow.join(', ') }
+    return sendProblem(reply, new WeirError('API_METHOD_NOT_ALLOWED', detail, { details }))
+  })
+}
+
+/** The methods that the routes at this path have. */
+function methodsOf(routes: readonly Route[], path: string): string[] {
+  return routes.flatMap(({ key }) => {
+    const [method = '', pattern = ''] = key.split(' ')
+    const matches = new RegExp(`^${pattern.replaceAll(/\{\w+\}/g, '[^/]+')}$`).test(path)
+    return matches ? [method] : []
+  })
+}
+
+async function listen(app: FastifyInstance, host: string, port: number): Promise<number> {
+  try {
+    await app.listen({ host, port })
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw cause
+    throw new WeirError('PORT_IN_USE', `port ${port} of ${host} is in use`, { cause })
+  }
+  return (app.server.address() as AddressInfo).port
+}

@@ -1,0 +1,47 @@
+/** What the routes share: the ports, the limits, and the API's own small parts. */
+import type { Events, Registry } from '../observe/observe.ts'
+import type { ApiPorts } from './api.ts'
+import type { LiveStreams } from './live-streams.ts'
+import type { Sessions } from './sessions.ts'
+
+/** All bytes are bytes, all times milliseconds. */
+export interface ApiLimits {
+  /** A request's body as it comes over the wire. */
+  bodyBytesMax: number
+  /** A body after gzip is undone. */
+  inflatedBytesMax: number
+  /** Open connections; the next one is closed at once. */
+  connectionsMax: number
+  /** From the first byte of a request's head to its last (slow-loris). */
+  headersTimeoutMs: number
+  /** The same for head and body together. */
+  requestTimeoutMs: number
+  /** Open `GET /v1/live` streams. */
+  liveStreamsMax: number
+  /** Bytes that wait for one live client; beyond, it reads too slowly and is closed. */
+  liveBufferBytesMax: number
+  heartbeatMs: number
+  /** How long close() waits for requests under way. */
+  drainMs: number
+}
+
+export const API_LIMITS: Readonly<ApiLimits> = {
+  bodyBytesMax: 8 << 20,
+  inflatedBytesMax: 32 << 20,
+  connectionsMax: 20_000,
+  headersTimeoutMs: 10_000,
+  requestTimeoutMs: 60_000,
+  liveStreamsMax: 256,
+  liveBufferBytesMax: 256 << 10,
+  heartbeatMs: 15_000,
+  drainMs: 3_000,
+}
+
+export interface Services {
+  ports: ApiPorts
+  limits: ApiLimits
+  sessions: Sessions
+  liveStreams: LiveStreams
+  registry: Registry
+  events: Events | undefined
+}

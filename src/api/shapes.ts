@@ -1,0 +1,51 @@
+/** The schemas of what the API answers and of parameters that several routes share. */
+import { Type } from 'typebox'
+import { DEVICE_ID_PATTERN } from '../control/control.ts'
+
+export const DeviceId = Type.String({ pattern: DEVICE_ID_PATTERN, description: 'A device’s id.' })
+
+export const Value = Type.Union([Type.Number(), Type.Boolean(), Type.String()])
+
+export const Milliseconds = Type.Number({ description: 'Milliseconds since 1970.' })
+
+export const Time = Type.String({
+  description: 'Milliseconds since 1970, or RFC 3339.',
+  examples: ['1767225600000', '2026-01-01T00:00:00Z'],
+})
+
+export const Limit = Type.Optional(
+  Type.Integer({ minimum: 1, maximum: 1000, default: 100, description: 'How many; newest first.' }),
+)
+
+export const Device = Type.Object({
+  id: DeviceId,
+  type: Type.String(),
+  location: Type.Union([Type.String(), Type.Null()]),
+  tags: Type.Record(Type.String(), Type.String()),
+  parent: Type.Union([Type.String(), Type.Null()], {
+    description: 'The gateway that may publish for it.',
+  }),
+  gateway: Type.Boolean(),
+  created_at: Milliseconds,
+})
+
+export const Rejected = Type.Array(
+  Type.Object({
+    index: Type.Integer({ description: 'Place of the message in the body, from 0.' }),
+    code: Type.String(),
+    detail: Type.String(),
+  }),
+  { description: 'At most 1,000; each is kept as a dead letter.' },
+)
+
+export const Problem = Type.Object(
+  {
+    type: Type.String({ description: 'urn:weir:error:CODE' }),
+    title: Type.String(),
+    status: Type.Integer(),
+    detail: Type.String({ description: 'What was wrong this time, naming the place.' }),
+    code: Type.String({ description: 'A permanent code of docs/errors.md.' }),
+    hint: Type.String({ description: 'What to do.' }),
+  },
+  { description: 'RFC 9457 problem details.' },
+)

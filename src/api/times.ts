@@ -1,0 +1,52 @@
+/** Times and durations as the API's parameters carry them. */
+import { WeirError } from '../errors/errors.ts'
+import { parseDurationUs } from '../config/units.ts'
+
+/** `date-time` of RFC 3339, 5.6: any count of fraction digits, and always an offset. */
+const RFC_3339 =
+  /^(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d+))?(?:[Zz]|([+-])(\d\d):(\d\d))$/
+
+/** The years 1653 to 2255: beyond them microseconds are not exact in a number. */
+const TIME_US_MAX = Number.MAX_SAFE_INTEGER - 1
+
+/**
+ * Milliseconds since 1970 or RFC 3339 → integer µs (digits below 1 µs are cut). Throws
+ * API_PARAMETER_INVALID naming `parameter`.
+ */
+export function parseTime(text: string, parameter: string): number {
+  const us = /^-?\d{1,16}(\.\d+)?$/.test(text)
+    ? Math.floor(Number(text) * 1000)
+    : parseRfc3339(text)
+  if (us !== undefined && Math.abs(us) <= TIME_US_MAX) return us
+  throw new WeirError(
+    'API_PARAMETER_INVALID',
+    `${parameter}: "${text}" is neither milliseconds since 1970 nor RFC 3339 (2026-01-31T12:00:00Z)`,
+  )
+}
+
+function parseRfc3339(text: string): number | undefined {
+  const match = RFC_3339.exec(text)
+  if (match === null) return undefined
+  const part = (index: number): number => Number(match[index] ?? 0)
+  const [year, month, day, hour, minute] = [part(1), part(2), part(3), part(4), part(5)]
+  // A leap second counts as the second after it, as POSIX time has none.
+  const second = part(6)
+  const isInRange = hour <= 23 && minute <= 59 && second <= 60 && part(9) <= 23 && part(10) <= 59
+  const date = new Date(0)
+  date.setUTCFullYear(year, month - 1, day)
+  if (!isInRange || date.getUTCMonth() !== month - 1 || date.getUTCDate() !== day) return undefined
+  const offsetMinutes = (part(9) * 60 + part(10)) * (match[8] === '-' ? -1 : 1)
+  const seconds = (hour * 60 + minute - offsetMinutes) * 60 + second
+  const fractionUs = Number((match[7] ?? '').slice(0, 6).padEnd(6, '0'))
+  return (date.getTime() + seconds * 1000) * 1000 + fractionUs
+}
+
+/** Milliseconds, or a duration such as `30s`, `5m`, `1h` → µs, at least 1 ms. */
+export function parseStep(text: string, parameter: string): number {
+  const us = /^\d{1,12}$/.test(text) ? Number(text) * 1000 : parseDurationUs(text)
+  if (us !== undefined && us > 0) return us
+  throw new WeirError(
+    'API_PARAMETER_INVALID',
+    `${parameter}: "${text}" is neither milliseconds nor a duration such as 30s, 5m or 1h`,
+  )
+}
