@@ -52,6 +52,7 @@ export class Gateway implements TelemetryDoor {
   readonly deadLetters: DeadLetterBox
   /** Totals since start. */
   acceptedMessages = 0
+  acceptedReadings = 0
   refusedByFault = 0
   readonly #parts: GatewayParts
   readonly #options: GatewayOptions
@@ -164,6 +165,7 @@ export class Gateway implements TelemetryDoor {
 
   #sealing(): void {
     this.acceptedMessages += this.#builder.messageCount
+    this.acceptedReadings += this.#builder.readingCount
     this.#ackBook.seal()
   }
 

@@ -1,0 +1,220 @@
+/**
+ * The embedded engine: the whole pipeline in one process. Starts the parts in the order in which
+ * data flows backwards (storage first, doors last) and stops them in the reverse.
+ */
+import { chmod, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { MessageChannel, Worker, type MessagePort } from 'node:worker_threads'
+import { createApi } from '../api/server.ts'
+import type { Config } from '../config/config.ts'
+import type { Control } from '../control/control.ts'
+import { openControl } from '../control/sqlite-control.ts'
+import type { Events } from '../observe/observe.ts'
+import type { Plan } from '../pipeline/pipeline.ts'
+import { nodeWorld } from '../world/node-world.ts'
+import { lockFolder } from './folder-lock.ts'
+import { LiveHub } from './live-hub.ts'
+import { connect, type Remote } from './rpc.ts'
+import type {
+  GatewayThread,
+  MainEvent,
+  StorageThread,
+  StreamThread,
+  ThreadData,
+} from './threads.ts'
+
+const TENANT = 'default'
+/** A checkpoint that takes longer is left to the next start, which replays the log instead. */
+const FLUSH_AT_STOP_MS = 2500
+const WEB_FOLDER = fileURLToPath(new URL('../../dist/web', import.meta.url))
+
+export interface EmbeddedOptions {
+  config: Config
+  plan: Plan
+  /** Where to write `{"adminKey"}` (mode 600). */
+  credentialsFile?: string | undefined
+  /** Called once when a thread ends that should not. */
+  onCrash?: (error: Error) => void
+  events?: Events
+}
+
+export interface Embedded {
+  readonly httpUrl: string
+  readonly mqttUrl: string
+  readonly httpPort: number
+  readonly mqttPort: number
+  /** Only when it was made in this start. */
+  readonly adminKey: string | undefined
+  readonly entriesReplayed: number
+  /** The page's address with a one-time code. */
+  signInUrl(): string
+  stop(): Promise<void>
+}
+
+interface Threads {
+  gateway: Remote<GatewayThread>
+  stream: Remote<StreamThread>
+  storage: Remote<StorageThread>
+  workers: Worker[]
+}
+
+/** Errors: DATA_FOLDER_LOCKED, PORT_IN_USE, DATA_FORMAT_NEWER, DATA_FILE_DAMAGED. */
+export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded> {
+  const { config, plan } = options
+  const folder = resolve(config.data)
+  await mkdir(folder, { recursive: true, mode: 0o700 })
+  const unlock = lockFolder(folder)
+  try {
+    const control = openControl({ path: join(folder, 'control.db'), world: nodeWorld })
+    const adminKey = await ensureAdminKey(control, folder, options.credentialsFile)
+    const hub = new LiveHub({ clock: nodeWorld.clock, tenant: TENANT })
+    const state = { isReady: false }
+    const threads = startThreads(options, folder, (event) => hub.take(event))
+    hub.onFollow((deviceIds) => void threads.stream.follow(deviceIds))
+    const { port: mqttPort, entriesReplayed } = await threads.gateway.open()
+    const api = await createApi(
+      {
+        control,
+        telemetry: threads.gateway,
+        query: threads.storage,
+        live: hub,
+        plan,
+        clock: nodeWorld.clock,
+        random: nodeWorld.random,
+        metrics: async () =>
+          (
+            await Promise.all([
+              threads.gateway.metrics(),
+              threads.stream.metrics(),
+              threads.storage.metrics(),
+            ])
+          ).flat(),
+        unready: () => (state.isReady ? hub.faults() : ['starting']),
+        deviceChanged: () => {},
+      },
+      {
+        hosts: config.http.hosts,
+        web: { folder: WEB_FOLDER, disk: nodeWorld.disk },
+        limits: {
+          bodyBytesMax: config.http.bodyBytesMax,
+          connectionsMax: config.http.connectionsMax,
+        },
+        ...(options.events && { events: options.events }),
+      },
+    )
+    hub.countDevices(() => control.countDevices(TENANT))
+    const httpPort = await api.listen(config.http.host, config.http.port)
+    const portsFile = join(folder, 'ports.json')
+    const ports = { pid: process.pid, http: httpPort, mqtt: mqttPort }
+    await writeFile(portsFile, `${JSON.stringify(ports)}\n`)
+    state.isReady = true
+    const shown = config.http.host === '0.0.0.0' ? '127.0.0.1' : config.http.host
+    const httpUrl = `http://${shown}:${httpPort}`
+    return {
+      httpUrl,
+      mqttUrl: `mqtt://${shown}:${mqttPort}`,
+      httpPort,
+      mqttPort,
+      adminKey,
+      entriesReplayed,
+      signInUrl: () => `${httpUrl}/?code=${api.createSignInCode()}`,
+      async stop() {
+        state.isReady = false
+        await api.close()
+        await stopThreads(threads)
+        hub.close()
+        control.close()
+        await rm(portsFile, { force: true })
+        unlock()
+      },
+    }
+  } catch (error) {
+    unlock()
+    throw error
+  }
+}
+
+/** The doors close, what was accepted becomes durable, a checkpoint is made if time allows. */
+async function stopThreads(threads: Threads): Promise<void> {
+  await threads.gateway.stop()
+  const late = Promise.withResolvers<void>()
+  const cancel = nodeWorld.clock.after(FLUSH_AT_STOP_MS, late.resolve)
+  await Promise.race([threads.stream.stop().then(() => threads.storage.stop()), late.promise])
+  cancel()
+  for (const worker of threads.workers) {
+    worker.removeAllListeners('exit')
+    await worker.terminate()
+  }
+}
+
+function startThreads(
+  options: EmbeddedOptions,
+  folder: string,
+  onEvent: (event: MainEvent) => void,
+): Threads {
+  const { config, plan } = options
+  const gatewayToStream = new MessageChannel()
+  const streamToStorage = new MessageChannel()
+  const storageToGateway = new MessageChannel()
+  const workers: Worker[] = []
+  const start = <T>(
+    file: string,
+    ports: Partial<Pick<ThreadData, 'upstream' | 'downstream' | 'loop'>>,
+  ): Remote<T> => {
+    const calls = new MessageChannel()
+    const events = new MessageChannel()
+    events.port1.on('message', onEvent)
+    const given = { upstream: undefined, downstream: undefined, loop: undefined, ...ports }
+    const workerData: ThreadData = {
+      ...{ config, plan, folder, tenant: TENANT },
+      ...{ calls: calls.port2, events: events.port2 },
+      ...given,
+    }
+    const transferList = [calls.port2, events.port2, ...Object.values(ports)] as MessagePort[]
+    const worker = new Worker(new URL(file, import.meta.url), { workerData, transferList })
+    worker.on('error', (error) => options.onCrash?.(error as Error))
+    worker.on('exit', (code) => options.onCrash?.(new Error(`${file} ended with code ${code}`)))
+    workers.push(worker)
+    return connect<T>(calls.port1)
+  }
+  const storage = start<StorageThread>('./storage-thread.ts', {
+    upstream: streamToStorage.port2,
+    loop: storageToGateway.port1,
+  })
+  const stream = start<StreamThread>('./stream-thread.ts', {
+    upstream: gatewayToStream.port2,
+    downstream: streamToStorage.port1,
+  })
+  const gateway = start<GatewayThread>('./gateway-thread.ts', {
+    downstream: gatewayToStream.port1,
+    loop: storageToGateway.port2,
+  })
+  return { gateway, stream, storage, workers }
+}
+
+/** A key in the credentials file that still works is kept; else a new one is made and returned. */
+async function ensureAdminKey(
+  control: Control,
+  folder: string,
+  credentialsFile: string | undefined,
+): Promise<string | undefined> {
+  const file = credentialsFile ?? join(folder, 'credentials.json')
+  const known = await readFile(file, 'utf8').catch(() => undefined)
+  if (known !== undefined) {
+    const { adminKey } = parseCredentials(known)
+    if (adminKey !== undefined && control.identify(adminKey)?.kind === 'admin') return adminKey
+  }
+  const adminKey = control.createAdminKey()
+  await writeFile(file, `${JSON.stringify({ adminKey })}\n`, { mode: 0o600 })
+  await chmod(file, 0o600)
+  return adminKey
+}
+
+function parseCredentials(text: string): { adminKey?: string } {
+  try {
+    return JSON.parse(text) as { adminKey?: string }
+  } catch {
+    return {}
+  }
+}

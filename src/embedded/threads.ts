@@ -1,0 +1,78 @@
+/**
+ * The four threads of the embedded engine and what they say to each other.
+ *
+ *   main ── API, page, control store
+ *     │ calls and events
+ *   gateway ──frames──▶ stream ──outputs, checkpoints──▶ storage
+ *      ▲                  ▲                                │
+ *      └── buffers, trim ─┴── recovered, committed ────────┘
+ */
+import type { MessagePort } from 'node:worker_threads'
+import type { LiveEvent, MetricSample } from '../api/api.ts'
+import type { Config } from '../config/config.ts'
+import type { TelemetryDoor } from '../gateway/gateway.ts'
+import type { Plan } from '../pipeline/pipeline.ts'
+import type { Query } from '../query/query.ts'
+import type { Recovered } from '../storage/storage.ts'
+import type { Checkpoint, StreamOutput } from '../stream/stream.ts'
+
+/** Handed to each worker at its start. */
+export interface ThreadData {
+  config: Config
+  plan: Plan
+  folder: string
+  tenant: string
+  /** Calls from main are served on this port. */
+  calls: MessagePort
+  /** Events to main. */
+  events: MessagePort
+  /** To the stage before and behind, where there is one. */
+  upstream: MessagePort | undefined
+  downstream: MessagePort | undefined
+  /** Between storage and gateway: what was taken, what may be trimmed. */
+  loop: MessagePort | undefined
+}
+
+/** gateway → stream. */
+export interface FrameMessage {
+  offset: number
+  frame: Uint8Array<ArrayBuffer>
+}
+
+/** stream → storage. */
+export type StreamMessage = { output: StreamOutput } | { checkpoint: Checkpoint }
+
+/** storage → stream. */
+export type StreamControl = { recovered: Recovered } | { committed: number }
+
+/** storage → gateway. */
+export type LoopMessage =
+  | { taken: number; buffer: ArrayBuffer; offset: number }
+  | { trimBefore: number }
+  | { recovered: Recovered }
+
+/** Anything → main. */
+export type MainEvent =
+  | { live: { tenant: string; event: LiveEvent } }
+  | { rates: { messages: number; readings: number } }
+  /** Why nothing can be accepted now; undefined when all is well again. */
+  | { failure: { message: string } | undefined }
+
+interface Stage {
+  metrics(): MetricSample[]
+  stop(): Promise<void>
+}
+
+export interface GatewayThread extends Stage, TelemetryDoor {
+  /** Brings the stages behind up to date, then opens the doors; answers with the MQTT port. */
+  open(): Promise<{ port: number; entriesReplayed: number }>
+}
+
+export interface StreamThread extends Stage {
+  /** Makes a checkpoint of what was processed so far; resolves once storage committed it. */
+  flush(): Promise<void>
+  /** Devices whose readings go to main as live events. */
+  follow(deviceIds: string[]): void
+}
+
+export type StorageThread = Stage & Query

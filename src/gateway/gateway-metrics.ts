@@ -1,0 +1,58 @@
+/** What the gateway and its log count, as `/metrics` prints it. */
+import type { Log } from '../log/log.ts'
+import type { MetricSample } from '../observe/observe.ts'
+import type { Gateway } from './gateway-stage.ts'
+
+export function gatewaySamples(gateway: Gateway, log: Log): MetricSample[] {
+  const { mqtt, commit, decoder, deadLetters } = gateway
+  const { statistics } = log
+  const counter = (name: string, help: string, value: number): MetricSample => ({
+    name,
+    help,
+    type: 'counter',
+    labels: {},
+    value,
+  })
+  const gauge = (name: string, help: string, value: number): MetricSample => ({
+    ...counter(name, help, value),
+    type: 'gauge',
+  })
+  const byCode = (name: string, help: string, counts: Map<string, number>): MetricSample[] =>
+    [...counts].map(([code, value]) => ({ ...counter(name, help, value), labels: { code } }))
+  return [
+    counter('weir_gateway_messages_total', 'Messages made durable.', gateway.acceptedMessages),
+    counter('weir_gateway_readings_total', 'Readings made durable.', gateway.acceptedReadings),
+    ...byCode('weir_gateway_rejected_total', 'Messages refused, by code.', decoder.rejectedByCode),
+    counter(
+      'weir_gateway_dead_letters_total',
+      'Refused messages that were kept.',
+      deadLetters.kept,
+    ),
+    counter(
+      'weir_gateway_dead_letters_dropped_total',
+      'Refused messages beyond their device’s hourly share: counted, not kept.',
+      deadLetters.countedOnly,
+    ),
+    gauge('weir_gateway_connections', 'Open MQTT connections.', mqtt.connectionCount),
+    counter('weir_gateway_connections_total', 'MQTT connections accepted.', mqtt.accepted),
+    ...byCode('weir_gateway_disconnects_total', 'Connections ended by us, by code.', mqtt.failures),
+    gauge('weir_gateway_held_connections', 'Connections not read from now.', mqtt.heldCount),
+    gauge(
+      'weir_log_lag_bytes',
+      'Durable and not yet taken by stream and storage.',
+      commit.lagBytes,
+    ),
+    counter('weir_log_entries_total', 'Entries appended.', statistics.entriesAppended),
+    counter('weir_log_bytes_total', 'Bytes appended.', statistics.bytesAppended),
+    counter('weir_log_flushes_total', 'Flushes to disk.', statistics.flushes),
+    gauge('weir_log_disk_bytes', 'Size of the log.', statistics.bytesOnDisk),
+    gauge('weir_log_next_offset', 'Offset of the next entry.', log.nextOffset),
+    gauge('weir_log_first_offset', 'Oldest offset kept.', log.firstOffset),
+    counter('weir_slo_accepted_total', 'Messages accepted.', gateway.acceptedMessages),
+    counter(
+      'weir_slo_refused_by_fault_total',
+      'Requests refused though they were right: overload, full disk, shutdown.',
+      gateway.refusedByFault,
+    ),
+  ]
+}
