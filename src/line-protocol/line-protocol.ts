@@ -23,7 +23,8 @@ import type { ErrorCode } from '../errors/errors.ts'
 import { LineReader } from './line-reader.ts'
 import { TextCache } from './text-cache.ts'
 
-export { FIELDS_MAX, LINE_BYTES_MAX, TAGS_MAX } from './line-reader.ts'
+export { LINE_BYTES_MAX } from './line-cursor.ts'
+export { FIELDS_MAX, TAGS_MAX } from './line-reader.ts'
 
 export type Precision = 'ns' | 'us' | 'ms' | 's' | 'm' | 'h'
 
