@@ -18,7 +18,7 @@ import { SECTIONS, TOP } from './stages.ts'
 export { readDocument, sourceWithoutText } from './document.ts'
 export { formatProblems, suggest, type Path, type Problem, type Source } from './problems.ts'
 export { checkShape } from './shape.ts'
-export { DURATION_PATTERN, parseDurationUs } from './units.ts'
+export { DURATION_PATTERN, formatDurationUs, parseDurationUs } from './units.ts'
 
 type Sections = typeof SECTIONS
 

@@ -1,6 +1,6 @@
 /** Reads YAML (and so JSON) with the place of every key, so that a problem can name its line. */
 import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, type Document } from 'yaml'
-import type { Path, Problem, Source } from './problems.ts'
+import type { Path, Place, Problem, Source } from './problems.ts'
 
 export interface ReadDocument {
   /** Plain data; an empty document is an empty map. */
@@ -18,15 +18,15 @@ export function sourceWithoutText(name: string): Source {
 export function readDocument(text: string, name: string): ReadDocument {
   const lineCounter = new LineCounter()
   const document = parseDocument(text, { lineCounter, prettyErrors: false })
-  const place = (offset: number): string => {
+  const place = (offset: number): Place => {
     const { line, col } = lineCounter.linePos(offset)
-    return `${line}:${col}`
+    return { line, column: col }
   }
   if (document.errors.length > 0) {
-    const problems = document.errors.map(({ message, pos }) => ({
-      path: [],
-      message: `is not valid YAML at ${place(pos[0])}: ${message}`,
-    }))
+    const problems = document.errors.map(({ message, pos }) => {
+      const { line, column } = place(pos[0])
+      return { path: [], message: `is not valid YAML at ${line}:${column}: ${message}` }
+    })
     return { value: undefined, source: sourceWithoutText(name), problems }
   }
   const source: Source = {

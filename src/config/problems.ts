@@ -17,8 +17,14 @@ export interface Problem {
 export interface Source {
   /** File name, or what else the reader knows it by. */
   name: string
-  /** `line:column` (from 1) of the key at `path`, or of its nearest parent that exists. */
-  placeOf(path: Path): string | undefined
+  /** Where the key at `path` stands, or its nearest parent that exists. */
+  placeOf(path: Path): Place | undefined
+}
+
+/** Both from 1. */
+export interface Place {
+  line: number
+  column: number
 }
 
 /** `['rules', 0, 'when']` → `rules[0].when`. */
@@ -31,14 +37,25 @@ export function formatPath(path: Path): string {
   return text
 }
 
-/** One line a problem: `weir.yaml:3:5 http.port: found "x", expected a whole number from 0 to 65,535`. */
+/**
+ * One line a problem, in the document's order:
+ * `weir.yaml:3:5 http.port: found "x", expected a whole number from 0 to 65,535`.
+ */
 export function formatProblems(problems: readonly Problem[], source: Source): string {
-  const lines = problems.map(({ path, message }) => {
-    const place = source.placeOf(path)
-    const where = place === undefined ? source.name : `${source.name}:${place}`
-    return path.length === 0 ? `${where} ${message}` : `${where} ${formatPath(path)}: ${message}`
-  })
+  const lines = problems
+    .map((problem) => ({ ...problem, place: source.placeOf(problem.path) }))
+    .toSorted((a, b) => comparePlaces(a.place, b.place))
+    .map(({ path, message, place }) => {
+      const where = place === undefined ? '' : `:${place.line}:${place.column}`
+      const key = path.length === 0 ? '' : `${formatPath(path)}: `
+      return `${source.name}${where} ${key}${message}`
+    })
   return lines.length === 1 ? lines[0]! : `${lines.length} problems:\n${lines.join('\n')}`
+}
+
+function comparePlaces(a: Place | undefined, b: Place | undefined): number {
+  if (a === undefined || b === undefined) return 0
+  return a.line - b.line || a.column - b.column
 }
 
 /** The value as a person wrote it, cut at 60 characters. */

@@ -54,7 +54,7 @@ export function expectation(schema: TSchema): string {
     case 'object':
       return 'a map of keys and values'
     case 'array':
-      return `a list of ${words.items === undefined ? 'anything' : plural(words.items)}`
+      return words.items === undefined ? 'a list' : `a list, each item ${expectation(words.items)}`
     case 'integer':
       return `a whole number${range(words)}`
     case 'number':
@@ -65,9 +65,6 @@ export function expectation(schema: TSchema): string {
       return 'a text'
   }
 }
-
-const plural = (items: TSchema): string =>
-  keywords(items).type === 'object' ? 'maps' : `items, each ${expectation(items)}`
 
 /** Every problem, in the order of the schema's keys. Unknown keys are problems. */
 export function checkShape(schema: TSchema, value: unknown, path: Path = []): Problem[] {
