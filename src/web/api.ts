@@ -23,9 +23,17 @@ export interface DeviceRow {
   tags?: Record<string, string>
 }
 
+export interface DevicesAnswer {
+  devices: DeviceRow[]
+  /** Null on the last page. */
+  next: string | null
+  total: number
+}
+
 export interface Latest {
   ts: number
   value: Value
+  /** Where the device's type declares one. */
   unit?: string
 }
 
@@ -69,7 +77,7 @@ export class Api {
     await this.#request('v1/session', { method: 'DELETE' })
   }
 
-  devices(after: string | undefined): Promise<{ devices: DeviceRow[]; next?: string | null }> {
+  devices(after: string | undefined): Promise<DevicesAnswer> {
     return this.#get('v1/devices', { limit: String(DEVICES_PER_REQUEST), after })
   }
 

@@ -10,7 +10,8 @@ import { nodeWorld } from '../world/node-world.ts'
 const here = fileURLToPath(new URL('.', import.meta.url))
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const output = fileURLToPath(new URL('../../dist/web/', import.meta.url))
-const stamp = `${output}sources.sha256`
+// Beside the folder and not in it: all that is in it is served.
+const stamp = fileURLToPath(new URL('../../dist/web.sha256', import.meta.url))
 
 async function readBytes(disk: Disk, path: string): Promise<Uint8Array> {
   const file = await disk.open(path, 'read')
@@ -22,14 +23,13 @@ async function readBytes(disk: Disk, path: string): Promise<Uint8Array> {
 /** SHA-256 over names and contents of all that the page is made of, the tools' versions included. */
 async function hashSources(disk: Disk): Promise<string> {
   const names = (await disk.list(here)).filter((name) => !name.endsWith('.test.ts')).sort()
-  const paths = [...names.map((name) => here + name), `${root}package.json`]
-  const hash = createHash('sha256')
-  for (const path of paths) hash.update(`${path}\n`).update(await readBytes(disk, path))
+  const hash = createHash('sha256').update(await readBytes(disk, `${root}package.json`))
+  for (const name of names) hash.update(`${name}\n`).update(await readBytes(disk, here + name))
   return hash.digest('hex')
 }
 
 async function isBuilt(disk: Disk, sources: string): Promise<boolean> {
-  if (!(await disk.exists(stamp))) return false
+  if (!(await disk.exists(stamp)) || !(await disk.exists(`${output}index.html`))) return false
   return new TextDecoder().decode(await readBytes(disk, stamp)) === sources
 }
 
@@ -57,6 +57,7 @@ const sources = await hashSources(disk)
 if (!(await isBuilt(disk, sources))) {
   await build()
   const file = await disk.open(stamp, 'create')
+  await file.truncate(0)
   await file.write(new TextEncoder().encode(sources), 0)
   await file.close()
 }

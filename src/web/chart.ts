@@ -46,10 +46,14 @@ export class ChartPanel {
   readonly #buttons = new Map<string, HTMLButtonElement>()
   #points = new Points()
   #deviceId: string | undefined
+  /** The server does not know the device: an old link, or a fresh data folder. */
+  #isUnknown = false
   #metric: string | undefined
   /** A range drawn by hand stands still; otherwise the window ends now and slides. */
   #zoom: { fromMs: number; toMs: number } | undefined
   #request = new AbortController()
+  /** The end of the load that is under way. */
+  #loaded = Promise.resolve()
   #problem: string | undefined
   #isLoading = false
   #shownEmptiness = ''
@@ -68,12 +72,18 @@ export class ChartPanel {
     return this.#deviceId
   }
 
-  /** Without a metric: the first one that is a number. */
+  /** The device whose readings the chart wants live. */
+  get followedId(): string | undefined {
+    return this.#isUnknown ? undefined : this.#deviceId
+  }
+
+  /** Without a metric: the first one that is a number. Resolves once the device is known or not. */
   async select(deviceId: string, metric: string | undefined): Promise<void> {
     this.#request.abort()
     this.#deviceId = deviceId
     this.#metric = metric
     this.#problem = undefined
+    this.#isUnknown = true
     this.#latest.clear()
     this.#buttons.clear()
     this.#metrics.replaceChildren()
@@ -87,6 +97,7 @@ export class ChartPanel {
 
   /** After the live connection was away: fetches what has happened since the last point. */
   async refill(): Promise<void> {
+    await this.#loaded
     if (this.#deviceId === undefined || this.#isLoading) return
     await this.#loadLatest()
     if (this.#metric === undefined) return this.#chooseMetric(firstMetric(this.#latest))
@@ -141,16 +152,20 @@ export class ChartPanel {
     try {
       const metrics = await this.#api.latest(deviceId)
       if (deviceId !== this.#deviceId) return
+      this.#isUnknown = false
       for (const [name, latest] of Object.entries(metrics)) this.#note(name, latest)
     } catch (error) {
-      if (deviceId === this.#deviceId) this.#noteProblem(error)
+      if (deviceId !== this.#deviceId) return
+      this.#isUnknown = error instanceof RequestError && error.status === 404
+      this.#noteProblem(error)
     }
   }
 
   /** The whole window anew; the old picture stays until the answer is here. */
   async #load(): Promise<void> {
     this.#points = new Points()
-    await this.#fetch(this.#window.fromMs)
+    this.#loaded = this.#fetch(this.#window.fromMs)
+    await this.#loaded
   }
 
   async #fetch(startMs: number): Promise<void> {
@@ -176,10 +191,9 @@ export class ChartPanel {
     this.#draw()
   }
 
-  /** A device or metric without any reading is no problem: the empty chart says what to do. */
   #noteProblem(error: unknown): void {
     if (!(error instanceof RequestError)) throw error
-    this.#problem = error.status === 404 ? undefined : `${error.message} ${error.hint}`
+    this.#problem = `${error.message} ${error.hint}`
   }
 
   #draw(): void {

@@ -40,6 +40,16 @@ export class DeviceIndex {
     this.#isSorted = false
   }
 
+  /** Forgets the devices that are not among `ids`. */
+  keepOnly(ids: ReadonlySet<string>): void {
+    for (const id of this.#rows.keys()) {
+      if (ids.has(id)) continue
+      this.#rows.delete(id)
+      this.#words.delete(id)
+      this.#isSorted = false
+    }
+  }
+
   /** Every word of the search must occur somewhere in id, type, location or tags. */
   find(view: DeviceView): DeviceRow[] {
     const words = view.search.toLowerCase().split(/\s+/).filter(Boolean)

@@ -54,6 +54,8 @@ export class DevicesPanel {
   #chosen: string | undefined
   #page = 0
   #isLoaded = false
+  /** All that the server knows, loaded here or not. */
+  #total = 0
   #problem = ''
   #cancelSettle: () => void = () => {}
   #round = 0
@@ -74,15 +76,19 @@ export class DevicesPanel {
    * again after the live connection was away: for new devices, and what the shown rows have missed.
    */
   async load(): Promise<void> {
+    const seen = new Set<string>()
     let after: string | undefined
     try {
       do {
-        const answer = await this.#api.devices(after)
-        this.#index.add(answer.devices)
-        after = answer.next ?? undefined
+        const { devices, next, total } = await this.#api.devices(after)
+        this.#index.add(devices)
+        for (const { id } of devices) seen.add(id)
+        after = next ?? undefined
+        this.#total = total
         this.#problem = ''
         this.#render()
-      } while (after !== undefined && this.#index.count < DEVICES_MAX)
+      } while (after !== undefined && seen.size < DEVICES_MAX)
+      if (after === undefined) this.#index.keepOnly(seen)
       this.#isLoaded = true
     } catch (error) {
       if (!(error instanceof RequestError)) throw error
@@ -164,10 +170,9 @@ export class DevicesPanel {
   }
 
   #renderCounts(found: number, from: number, shown: number): void {
-    const all = formatCount(this.#index.count)
-    const more = this.#isLoaded ? '' : this.#index.count >= DEVICES_MAX ? ' first ones' : ' …'
-    const isFiltered = found !== this.#index.count
-    setText(this.#count, isFiltered ? `${formatCount(found)} of ${all}${more}` : `${all}${more}`)
+    const all = formatCount(Math.max(this.#total, this.#index.count))
+    const isSearch = this.#search.value.trim() !== ''
+    setText(this.#count, isSearch ? `${formatCount(found)} of ${all}` : all)
     setText(this.#pageText, `${formatCount(from + 1)}–${formatCount(from + shown)}`)
     this.#pages.hidden = found <= ROWS_PER_PAGE
     this.#previous.disabled = from === 0

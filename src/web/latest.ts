@@ -5,8 +5,8 @@ import type { Latest } from './api.ts'
 export type Reading = Extract<LiveEvent, { event: 'reading' }>['data']
 
 /**
- * Keeps `latest` unless a newer value is known, and returns what was kept. Live readings carry no
- * unit: the one of an earlier answer stays.
+ * Keeps the newer of the known value and `latest`; returns it when anything changed. Live readings
+ * carry no unit: it comes from an answer, be it earlier or later.
  */
 export function noteLatest(
   values: Map<string, Latest>,
@@ -14,9 +14,10 @@ export function noteLatest(
   latest: Latest,
 ): Latest | undefined {
   const known = values.get(metric)
-  if (known !== undefined && known.ts > latest.ts) return undefined
   const unit = latest.unit ?? known?.unit
-  const noted = { ts: latest.ts, value: latest.value, ...(unit === undefined ? {} : { unit }) }
+  if (known !== undefined && known.ts > latest.ts && known.unit === unit) return undefined
+  const { ts, value } = known !== undefined && known.ts > latest.ts ? known : latest
+  const noted = { ts, value, ...(unit === undefined ? {} : { unit }) }
   values.set(metric, noted)
   return noted
 }

@@ -6,7 +6,8 @@
  * W2 Each opening is announced, so that every part can fetch what it may have missed.
  * W3 Following other devices opens the new connection before it leaves the old one: a move misses
  *    nothing of what was followed already, and says that it is one.
- * W4 A 401 ends it for good: the person has to sign in again.
+ * W4 A 401 ends it for good: the person has to sign in again. After a 404 it follows no device, since
+ *    one of them is gone; the opening that comes then lets the page find out which.
  */
 import type { LiveEvent } from '../api/api.ts'
 import { RequestError, type Api } from './api.ts'
@@ -85,7 +86,9 @@ export class LiveConnection {
       this.#tell(() => this.#listener.onOpen({ isMove }))
       await this.#read(response, silence.heard)
     } catch (error) {
-      if (error instanceof RequestError && error.status === 401) return this.close()
+      const status = error instanceof RequestError ? error.status : 0
+      if (status === 401) return this.close()
+      if (status === 404) this.#deviceIds = []
     } finally {
       silence.stop()
       mine.abort()

@@ -20,7 +20,8 @@ class Page {
   readonly #retry = byId('connection-retry', HTMLButtonElement)
   readonly #signOut = byId('sign-out', HTMLButtonElement)
   readonly #api = new Api(browserWorld.clock, () => this.#askToSignIn())
-  readonly #signIn = new SignIn(this.#api, () => this.#open())
+  // From scratch: who signs in again may face another data folder with other devices.
+  readonly #signIn = new SignIn(this.#api, () => location.reload())
   readonly #rate = new RatePanel()
   readonly #chart = new ChartPanel(this.#api, browserWorld, {
     onSelect: (selection) => remember(selection),
@@ -39,7 +40,7 @@ class Page {
   })
   readonly #live = new LiveConnection(this.#api, browserWorld, {
     onEvent: (event) => this.#onEvent(event),
-    onOpen: ({ isMove }) => (isMove ? void this.#chart.refill() : this.#refill()),
+    onOpen: ({ isMove }) => this.#refill(isMove),
     onState: (state) => this.#showState(state),
   })
   #shown: readonly string[] = []
@@ -60,7 +61,6 @@ class Page {
   }
 
   #open(): void {
-    this.#signIn.hide()
     this.#page.hidden = false
     this.#signOut.hidden = false
     this.#chooseRemembered()
@@ -74,9 +74,11 @@ class Page {
     this.#signIn.show()
   }
 
-  #refill(): void {
+  /** A move has missed only what the newly followed devices said meanwhile. */
+  #refill(isMove: boolean): void {
+    void this.#chart.refill().then(() => this.#follow(this.#shown))
+    if (isMove) return
     void this.#events.refill()
-    void this.#chart.refill()
     void this.#devices.load().then(() => this.#chooseFirst())
   }
 
@@ -95,17 +97,19 @@ class Page {
 
   #choose(selection: Selection): void {
     this.#devices.choose(selection.deviceId)
-    void this.#chart.select(selection.deviceId, selection.metric)
-    this.#follow(this.#shown)
+    const { deviceId, metric } = selection
+    void this.#chart.select(deviceId, metric).then(() => this.#follow(this.#shown))
   }
 
   get #followed(): string[] {
-    const chosen = this.#chart.deviceId
+    const chosen = this.#chart.followedId
     return chosen === undefined ? [...this.#shown] : [chosen, ...this.#shown]
   }
 
   #follow(shown: readonly string[]): void {
     this.#shown = shown
+    // What was under way when the session ended must not open the connection again.
+    if (this.#page.hidden) return
     this.#live.follow(this.#followed)
   }
 

@@ -99,11 +99,7 @@ export class Plot {
         },
       ],
       axes: [
-        {
-          ...axis,
-          space: 84,
-          values: (_plot, ticks) => ticks.map((ms) => formatTick(ms, stepOf(ticks))),
-        },
+        { ...axis, space: 84, size: 34, values: timeLabels },
         { ...axis, size: (_plot, labels) => axisWidth(labels), ...this.#valueTicks(kind) },
       ],
       hooks: {
@@ -183,7 +179,9 @@ export class Plot {
   }
 }
 
-const stepOf = (ticks: readonly number[]): number => (ticks[1] ?? 0) - (ticks[0] ?? 0)
+/** uPlot passes the ticks' distance as the fifth argument. */
+const timeLabels: uPlot.Axis.DynamicValues = (_plot, ticks, _axis, _space, stepMs) =>
+  ticks.map((ms) => formatTick(ms, stepMs))
 
 /** Wide enough for the longest label, so that large numbers and texts are not cut. */
 function axisWidth(labels: string[] | null): number {

@@ -40,10 +40,6 @@ export class SignIn {
     this.#code.focus()
   }
 
-  hide(): void {
-    this.#section.hidden = true
-  }
-
   async #submit(): Promise<void> {
     setText(this.#problem, '')
     if (!(await this.#trade(this.#code.value.trim()))) return this.#code.select()

@@ -113,7 +113,11 @@ export class SmallServer {
     const url = new URL(request.url ?? '/', this.url)
     this.requests.push(url.pathname + url.search)
     if (!url.pathname.startsWith('/v1/')) return this.#file(url.pathname, response)
-    if (url.pathname === '/v1/session') return this.#session(request, response)
+    if (url.pathname === '/v1/session') {
+      return request.method === 'POST'
+        ? this.#openSession(request, response)
+        : this.#closeSession(response)
+    }
     const session = /session=([^;]+)/.exec(request.headers.cookie ?? '')?.[1] ?? ''
     if (!this.#sessions.has(session)) return problem(response, 401, 'Sign in first.')
     if (url.pathname === '/v1/live') return this.#live(url, response)
@@ -145,7 +149,8 @@ export class SmallServer {
   #list(after: string, limit: number): unknown {
     const ids = [...this.devices.keys()].filter((id) => id > after).sort()
     const devices = ids.slice(0, limit).map((id) => withoutMetrics(this.devices.get(id)))
-    return { devices, ...(ids.length > limit ? { next: ids[limit - 1] } : {}) }
+    const next = ids.length > limit ? ids[limit - 1] : null
+    return { devices, next, total: this.devices.size }
   }
 
   /** Thins by leaving out, which is enough here; the real one keeps the peaks. */
@@ -158,7 +163,7 @@ export class SmallServer {
     return { points: inside.filter((_, index) => index % step === 0), meta: {} }
   }
 
-  async #session(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  async #openSession(request: IncomingMessage, response: ServerResponse): Promise<void> {
     let body = ''
     for await (const chunk of request) body += String(chunk)
     const { code } = JSON.parse(body) as { code: string }
@@ -169,8 +174,17 @@ export class SmallServer {
     json(response, 200, {})
   }
 
+  #closeSession(response: ServerResponse): void {
+    this.#sessions.clear()
+    response.setHeader('set-cookie', 'session=; HttpOnly; SameSite=Strict; Path=/; Max-Age=0')
+    response.writeHead(204).end()
+  }
+
   #live(url: URL, response: ServerResponse): void {
     const deviceIds = new Set(url.searchParams.getAll('device_id'))
+    for (const id of deviceIds) {
+      if (!this.devices.has(id)) return problem(response, 404, `There is no device ${id}.`)
+    }
     const subscriber = { response, deviceIds }
     this.#subscribers.add(subscriber)
     response.on('close', () => this.#subscribers.delete(subscriber))
