@@ -106,6 +106,10 @@ export class DeviceTable {
     return this.findByBytes(bytes, 0, bytes.length)
   }
 
+  typeOf(name: string): GatewayType {
+    return this.#types.get(name)
+  }
+
   #load(bytes: Uint8Array, start: number, end: number): DeviceState | undefined {
     let id: string
     try {

@@ -240,15 +240,14 @@ export class TelemetryDecoder {
 
   /** Throws GATEWAY_DEVICE_UNKNOWN or GATEWAY_DEVICE_FORBIDDEN. */
   findDevice(id: string, sender: Sender): DeviceState {
+    const shown = id.slice(0, 128)
+    // First of all, so that a device's token cannot find out which other ids exist.
+    if (sender.device !== undefined && sender.device.id !== id) {
+      throw new WeirError('GATEWAY_DEVICE_FORBIDDEN', `this is not device "${shown}"`)
+    }
     const device = this.#devices.find(id)
     if (device === undefined) {
-      throw new WeirError(
-        'GATEWAY_DEVICE_UNKNOWN',
-        `device "${id.slice(0, 128)}" is not registered`,
-      )
-    }
-    if (sender.device !== undefined && sender.device !== device) {
-      throw new WeirError('GATEWAY_DEVICE_FORBIDDEN', `this is not device "${id.slice(0, 128)}"`)
+      throw new WeirError('GATEWAY_DEVICE_UNKNOWN', `device "${shown}" is not registered`)
     }
     if (!sender.mayWrite(device)) throw new WeirError('GATEWAY_DEVICE_FORBIDDEN')
     return device
@@ -271,6 +270,12 @@ export class TelemetryDecoder {
     const { tenant, nowUs } = sender
     const letter = { tenant, deviceId: device?.id ?? '', nowUs, code, detail }
     this.#deadLetters.put(device, letter, of.bytes)
+  }
+
+  /** The next message of every shape is read the slow way again. */
+  forgetShapes(): void {
+    this.#namedShapes.length = 0
+    for (const type of this.#learnTries.keys()) this.#devices.typeOf(type).shapes.length = 0
   }
 
   #learn(
