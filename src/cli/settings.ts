@@ -19,7 +19,7 @@ export interface SettingsFlags {
   mqttPort?: number
   coapPort?: number
   host?: string
-  logFormat?: 'text' | 'json'
+  logFormat?: 'human' | 'json'
 }
 
 const port = numberBetween(0, 65_535)
@@ -33,7 +33,7 @@ export function addSettingsFlags(command: Command): Command {
     .option('--mqtt-port <n>', 'port of the MQTT door; 0: any free one (default: 1883)', port)
     .option('--coap-port <n>', 'kept for CoAP, which does not exist yet', port)
     .option('--host <address>', 'address to listen on (default: 127.0.0.1)')
-    .addOption(new Option('--log-format <format>', 'events as').choices(['text', 'json']))
+    .addOption(new Option('--log-format <format>', 'events as').choices(['human', 'json']))
 }
 
 /** Throws CONFIG_*, or CLI_USAGE_INVALID when the file cannot be read. */

@@ -1,0 +1,151 @@
+/**
+ * The load generator, a process of its own: takes one LoadJob over its channel, connects, says so,
+ * sends when told to go, checks every acknowledgement, reports. Two ways to send:
+ *
+ * rate 0   closed loop: what was acknowledged is sent anew at once (in chunks of a quarter window,
+ *          so that a server which acknowledges one by one does not force one write a message).
+ * rate n   open loop: messages are due by the clock, and their latency counts from when they were
+ *          due, not from when the connection had room ("coordinated omission").
+ */
+import { Histogram } from './histogram.ts'
+import { HttpLoadConnection } from './http-connection.ts'
+import type { GeneratorWord, LoadConnection, LoadEvents, LoadJob } from './load.ts'
+import { MqttLoadConnection } from './mqtt-connection.ts'
+
+/** Open loop: packets that one connection sends at a time. */
+const BURST = 20
+const DRAIN_MS_MAX = 30_000
+
+const say = (word: GeneratorWord): void => void process.send?.(word)
+
+class Run implements LoadEvents {
+  readonly #job: LoadJob
+  readonly #connections: LoadConnection[]
+  readonly #latency = new Histogram()
+  /** Open loop: packets that are due and found no room, by connection. */
+  readonly #overdue = new Map<LoadConnection, { packets: number; scheduledMs: number }[]>()
+  readonly #chunk: number
+  #acknowledged = 0
+  #acknowledgedInTime = 0
+  #startMs = 0
+  #isSending = false
+  #dueTotal = 0
+  #turn = 0
+  #startCpuUs = 0
+
+  constructor(job: LoadJob) {
+    this.#job = job
+    this.#chunk = job.protocol === 'http' ? 1 : Math.max(1, Math.floor(job.window / 4))
+    const Connection = job.protocol === 'http' ? HttpLoadConnection : MqttLoadConnection
+    this.#connections = job.clients.map(
+      (client, index) =>
+        new Connection(job, client, { seed: job.seed * 1009 + index + 1, events: this }),
+    )
+  }
+
+  async connect(): Promise<void> {
+    await Promise.all(this.#connections.map(({ ready }) => ready))
+  }
+
+  start(): void {
+    this.#startMs = performance.now()
+    this.#startCpuUs = process.cpuUsage().user + process.cpuUsage().system
+    this.#isSending = true
+    const progress = setInterval(() => {
+      const seconds = (performance.now() - this.#startMs) / 1000
+      say({ word: 'progress', acknowledged: this.#acknowledged, seconds })
+    }, 1000)
+    const clock = this.#job.rate > 0 ? setInterval(() => this.#tick(), 1) : undefined
+    if (clock === undefined) for (const connection of this.#connections) this.#fill(connection)
+    setTimeout(() => {
+      this.#isSending = false
+      this.#acknowledgedInTime = this.#acknowledged
+      clearInterval(clock)
+      clearInterval(progress)
+      this.#drain(performance.now())
+    }, this.#job.seconds * 1000)
+  }
+
+  acknowledged(connection: LoadConnection, packets: number, latencyMs: number): void {
+    const messages = packets * this.#job.messagesPerPacket
+    this.#acknowledged += messages
+    this.#latency.add(latencyMs, messages)
+    if (this.#job.rate > 0) this.#sendOverdue(connection)
+    else if (this.#isSending && connection.room >= this.#chunk) this.#fill(connection)
+  }
+
+  failed(problem: string): void {
+    say({ word: 'failed', problem })
+    process.exit(1)
+  }
+
+  #fill(connection: LoadConnection): void {
+    connection.send(connection.room, performance.now())
+  }
+
+  #tick(): void {
+    const nowMs = performance.now()
+    const elapsedS = (nowMs - this.#startMs) / 1000
+    const perPacket = this.#job.messagesPerPacket
+    const due = Math.floor((this.#job.rate * elapsedS) / perPacket)
+    while (this.#dueTotal + BURST <= due) {
+      const connection = this.#connections[this.#turn]
+      this.#turn = (this.#turn + 1) % this.#connections.length
+      this.#dueTotal += BURST
+      if (connection === undefined) continue
+      const scheduledMs = this.#startMs + (this.#dueTotal * perPacket * 1000) / this.#job.rate
+      const waiting = this.#overdue.get(connection) ?? []
+      waiting.push({ packets: BURST, scheduledMs })
+      this.#overdue.set(connection, waiting)
+      this.#sendOverdue(connection)
+    }
+  }
+
+  #sendOverdue(connection: LoadConnection): void {
+    const waiting = this.#overdue.get(connection)
+    while (waiting !== undefined && connection.room > 0) {
+      const block = waiting[0]
+      if (block === undefined) return
+      const packets = Math.min(block.packets, connection.room)
+      connection.send(packets, block.scheduledMs)
+      block.packets -= packets
+      if (block.packets === 0) waiting.shift()
+    }
+  }
+
+  #drain(sinceMs: number): void {
+    const isIdle = this.#connections.every(
+      (connection) =>
+        connection.outstanding === 0 && (this.#overdue.get(connection)?.length ?? 0) === 0,
+    )
+    if (isIdle) return this.#report()
+    if (performance.now() - sinceMs > DRAIN_MS_MAX)
+      return this.failed(`not everything was acknowledged within ${DRAIN_MS_MAX} ms`)
+    setTimeout(() => this.#drain(sinceMs), 2)
+  }
+
+  #report(): void {
+    for (const connection of this.#connections) connection.close()
+    const seconds = (performance.now() - this.#startMs) / 1000
+    const { user, system } = process.cpuUsage()
+    say({
+      word: 'done',
+      report: {
+        messages: this.#acknowledged,
+        seconds,
+        rate: this.#acknowledgedInTime / this.#job.seconds,
+        latencyMs: this.#latency.summary(),
+        cpu: (user + system - this.#startCpuUs) / 1e6 / seconds,
+      },
+    })
+    process.disconnect()
+  }
+}
+
+process.once('message', (job) => {
+  const run = new Run(job as LoadJob)
+  void run.connect().then(() => {
+    say({ word: 'connected' })
+    process.once('message', () => run.start())
+  })
+})

@@ -1,0 +1,179 @@
+/** A real Weir for a benchmark: `weir start` as a process on a fresh data folder. */
+import { spawn, type ChildProcess } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { Agent, request } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { stopChild } from './generate.ts'
+import type { LoadClient } from './load.ts'
+
+const WEIR = fileURLToPath(new URL('../src/cli/weir.ts', import.meta.url))
+const PIPELINE = fileURLToPath(new URL('./bench.pipeline.yaml', import.meta.url))
+const READY_MS_MAX = 30_000
+/** Parallel registrations. */
+const PARALLEL = 200
+
+export interface Fleet {
+  clients: LoadClient[]
+  seconds: number
+}
+
+export interface NewDevice {
+  id: string
+  type: string
+  parent?: string
+  gateway?: boolean
+}
+
+export class WeirServer {
+  readonly httpPort: number
+  readonly mqttPort: number
+  readonly adminKey: string
+  /** From the start of the process to the first 200 of /ready, ms. */
+  readonly readyMs: number
+  readonly pid: number
+  readonly #child: ChildProcess
+  readonly #folder: string
+  readonly #agent = new Agent({ keepAlive: true, maxSockets: PARALLEL })
+
+  private constructor(child: ChildProcess, folder: string, readyMs: number) {
+    const ports = JSON.parse(readFileSync(join(folder, 'data', 'ports.json'), 'utf8')) as {
+      http: number
+      mqtt: number
+    }
+    const credentials = JSON.parse(readFileSync(join(folder, 'admin.json'), 'utf8')) as {
+      adminKey: string
+    }
+    this.#child = child
+    this.#folder = folder
+    this.readyMs = readyMs
+    this.httpPort = ports.http
+    this.mqttPort = ports.mqtt
+    this.adminKey = credentials.adminKey
+    this.pid = child.pid ?? 0
+  }
+
+  /** `folder` of a disk, not of memory: an acknowledgement waits for it. */
+  static async start(): Promise<WeirServer> {
+    const folder = mkdtempSync(join(process.env['WEIR_BENCH_FOLDER'] ?? tmpdir(), 'weir-bench-'))
+    const startMs = performance.now()
+    const child = spawn(
+      process.execPath,
+      [
+        ...['--disable-warning=ExperimentalWarning', WEIR, 'start'],
+        ...['--data', join(folder, 'data'), '--pipeline', PIPELINE],
+        ...['--http-port', '0', '--mqtt-port', '0', '--coap-port', '0'],
+        ...['--write-credentials', join(folder, 'admin.json')],
+      ],
+      { stdio: ['ignore', 'ignore', 'inherit'] },
+    )
+    try {
+      await waitReady(child, join(folder, 'data', 'ports.json'), startMs)
+    } catch (error) {
+      await stopChild(child)
+      rmSync(folder, { recursive: true, force: true })
+      throw error
+    }
+    return new WeirServer(child, folder, performance.now() - startMs)
+  }
+
+  async stop(): Promise<void> {
+    this.#agent.destroy()
+    await stopChild(this.#child)
+    rmSync(this.#folder, { recursive: true, force: true })
+  }
+
+  /** Gateways with devices behind them, registered through the public API. */
+  async registerFleet(gateways: number, devices: number): Promise<Fleet> {
+    const startMs = performance.now()
+    const width = String(devices).length
+    const names = Array.from({ length: gateways }, (_, g) => `gateway-${g}`)
+    const tokens = await this.register(names.map((id) => ({ id, type: 'generic', gateway: true })))
+    const clients = names.map((name, g): LoadClient => {
+      const own = Array.from({ length: devices / gateways }, (_, i) => i * gateways + g)
+      const ids = own.map((n) => `d${String(n).padStart(width, '0')}`)
+      return { name, secret: tokens[g] ?? '', devices: ids }
+    })
+    await this.register(
+      clients.flatMap(({ name, devices: ids }) =>
+        ids.map((id) => ({ id, type: 'sensor', parent: name })),
+      ),
+    )
+    return { clients, seconds: (performance.now() - startMs) / 1000 }
+  }
+
+  /** Tokens in the order of the devices. */
+  async register(devices: NewDevice[]): Promise<string[]> {
+    const tokens: string[] = []
+    let next = 0
+    const work = async (): Promise<void> => {
+      for (let i = next++; i < devices.length; i = next++) {
+        const { status, body } = await this.call('POST', '/v1/devices', devices[i])
+        if (status !== 201) throw new Error(`registration answered ${status}: ${body}`)
+        tokens[i] = (JSON.parse(body) as { token: string }).token
+      }
+    }
+    await Promise.all(Array.from({ length: PARALLEL }, work))
+    return tokens
+  }
+
+  call(method: string, path: string, json?: unknown): Promise<{ status: number; body: string }> {
+    const headers: Record<string, string> = { authorization: `Bearer ${this.adminKey}` }
+    const body = json === undefined ? undefined : JSON.stringify(json)
+    if (body !== undefined) {
+      headers['content-type'] = 'application/json'
+      headers['content-length'] = String(Buffer.byteLength(body))
+    }
+    return new Promise((resolve, reject) => {
+      const options = { port: this.httpPort, method, path, headers, agent: this.#agent }
+      const outgoing = request({ host: '127.0.0.1', ...options }, (response) => {
+        const pieces: Buffer[] = []
+        response.on('data', (piece: Buffer) => pieces.push(piece))
+        response.on('end', () =>
+          resolve({ status: response.statusCode ?? 0, body: Buffer.concat(pieces).toString() }),
+        )
+        response.on('error', reject)
+      })
+      outgoing.on('error', reject)
+      outgoing.end(body)
+    })
+  }
+
+  /** All samples of /metrics, summed over their labels. */
+  async metrics(): Promise<Map<string, number>> {
+    const { status, body } = await this.call('GET', '/metrics')
+    if (status !== 200) throw new Error(`/metrics answered ${status}`)
+    const samples = new Map<string, number>()
+    for (const line of body.split('\n')) {
+      const match = /^([a-zA-Z_:][\w:]*)(?:\{.*\})? (\S+)/.exec(line)
+      if (match?.[1] === undefined) continue
+      samples.set(match[1], (samples.get(match[1]) ?? 0) + Number(match[2]))
+    }
+    return samples
+  }
+
+  /** Waits until storage took in `readings` since the start of the process. */
+  async untilStored(readings: number, msMax: number): Promise<number> {
+    const startMs = performance.now()
+    for (;;) {
+      const stored = (await this.metrics()).get('weir_storage_readings_total') ?? 0
+      if (stored >= readings || performance.now() - startMs > msMax) return stored
+      await new Promise((resolve) => setTimeout(resolve, 50))
+    }
+  }
+}
+
+async function waitReady(child: ChildProcess, portsFile: string, startMs: number): Promise<void> {
+  for (;;) {
+    if (child.exitCode !== null) throw new Error(`weir start ended with ${child.exitCode}`)
+    if (performance.now() - startMs > READY_MS_MAX) throw new Error('weir start is not ready')
+    try {
+      const { http } = JSON.parse(readFileSync(portsFile, 'utf8')) as { http: number }
+      if ((await fetch(`http://127.0.0.1:${http}/ready`)).status === 200) return
+    } catch {
+      // Not listening yet.
+    }
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+}
