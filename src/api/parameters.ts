@@ -5,7 +5,7 @@
 import { Compile, type Validator } from 'typebox/compile'
 import type { Static, TObject, TSchema } from 'typebox'
 import type { TLocalizedValidationError } from 'typebox/error'
-import { suggest } from '../config/problems.ts'
+import { suggest } from '../config/config.ts'
 import { WeirError } from '../errors/errors.ts'
 
 /** JSON nested deeper than this is an attack or a mistake: no body of the API needs more than 3. */

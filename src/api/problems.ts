@@ -37,10 +37,13 @@ export function sendProblem(reply: FastifyReply, error: WeirError): FastifyReply
   }
   if (problem.status === 401) reply.header('www-authenticate', 'Bearer realm="weir"')
   if (problem.status === 405) reply.header('allow', String(error.details['allow']))
-  return reply
-    .code(problem.status)
-    .header('content-type', PROBLEM_MEDIA_TYPE)
-    .send(JSON.stringify(problem))
+  return (
+    reply
+      .code(problem.status)
+      .header('content-type', PROBLEM_MEDIA_TYPE)
+      // As bytes: fastify adds a charset to texts, which this media type does not have.
+      .send(Buffer.from(JSON.stringify(problem)))
+  )
 }
 
 /** Extension members [RFC 9457, 3.2], and another status, that an error brings in `details.problem`. */

@@ -1,6 +1,6 @@
 /** Times and durations as the API's parameters carry them. */
 import { WeirError } from '../errors/errors.ts'
-import { parseDurationUs } from '../config/units.ts'
+import { parseDurationUs } from '../config/config.ts'
 
 /** `date-time` of RFC 3339, 5.6: any count of fraction digits, and always an offset. */
 const RFC_3339 =

@@ -1,7 +1,7 @@
 /** The registry's routes. */
 import { Type } from 'typebox'
 import type { Device as RegisteredDevice } from '../../control/control.ts'
-import { suggest } from '../../config/problems.ts'
+import { suggest } from '../../config/config.ts'
 import { WeirError } from '../../errors/errors.ts'
 import type { ApiPorts } from '../api.ts'
 import { jsonAnswer, jsonRoute, type Route } from '../route.ts'

@@ -1,7 +1,6 @@
 /** What is stored: readings, windows, rule events, anomalies, dead letters. */
 import { Type } from 'typebox'
-import { formatDurationUs, parseDurationUs } from '../../config/units.ts'
-import { suggest } from '../../config/problems.ts'
+import { formatDurationUs, parseDurationUs, suggest } from '../../config/config.ts'
 import { WeirError } from '../../errors/errors.ts'
 import { AGGREGATES } from '../../query/query.ts'
 import type { EventsFilter } from '../../query/query.ts'
