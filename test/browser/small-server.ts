@@ -1,7 +1,7 @@
 /**
  * A small server with the routes that the page uses: it keeps what is posted and pushes it live.
- * The page's tests use it where they must command the server: a fleet of 10,000, an outage, a
- * session that ends. The person's way through the page is tested against the real system.
+ * The page's tests use it where they must command the server; a person's way through the page is
+ * tested against the real system.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { readFile } from 'node:fs/promises'
@@ -54,6 +54,11 @@ export class SmallServer {
 
   get url(): string {
     return `http://127.0.0.1:${this.#port}`
+  }
+
+  /** The devices whose readings are pushed to somebody. */
+  get followed(): Set<string> {
+    return new Set([...this.#subscribers].flatMap(({ deviceIds }) => [...deviceIds]))
   }
 
   /** Listens on the port of the last time, so that a page finds it again after an outage. */
