@@ -27,7 +27,6 @@ export interface SavedPlan {
   version: 1
   windowsMs: number[]
   slots: number
-  stride: number
   /** Float64 in the rules' table. */
   rulesLength: number
   rules: SavedRule[]
@@ -61,10 +60,8 @@ export function collectParts(stores: Stores, plan: SavedPlan, clock: Float64Arra
     { name: 'plan', bytes: encoder.encode(JSON.stringify(plan)) },
     part('clock', Float64Array.from(clock)),
   ]
-  for (const index of takeChanged(state.changed)) {
-    const bytes = state.bytes(index)
-    if (bytes !== undefined) parts.push({ name: `series-${index}`, bytes })
-  }
+  for (const index of takeChanged(state.changed))
+    parts.push(part(`series-${index}`, state.snapshot(index)))
   for (const [index, block] of rules.takeChanged()) parts.push(part(`rules-${index}`, block))
   for (const [d, detector] of zscores.detectors.entries()) {
     if (detector.isExtended)
@@ -80,14 +77,18 @@ export function collectParts(stores: Stores, plan: SavedPlan, clock: Float64Arra
   return parts
 }
 
+/** Whether open windows can be taken over from one plan to the other. */
+export const hasSameWindows = (a: SavedPlan, b: SavedPlan): boolean =>
+  a.slots === b.slots && a.windowsMs.join() === b.windowsMs.join()
+
 /**
  * Fills the stores, whose series must have been attached, and returns plan and clock of the
- * checkpoint; undefined when there is none. `isSameLayout` says whether windows are kept.
+ * checkpoint; undefined when there is none.
  */
 export function restoreParts(
   stores: Stores,
   parts: readonly Part[],
-  isSameLayout: (saved: SavedPlan) => boolean,
+  current: SavedPlan,
 ): { plan: SavedPlan; clock: Float64Array } | undefined {
   const byName = new Map(parts.map(({ name, bytes }) => [name, bytes]))
   const planBytes = byName.get('plan')
@@ -95,10 +96,11 @@ export function restoreParts(
   if (planBytes === undefined || clockBytes === undefined) return undefined
   const plan = JSON.parse(decoder.decode(planBytes)) as SavedPlan
   const clock = floats(clockBytes)
-  const foreignStride = isSameLayout(plan) ? undefined : plan.stride
+  const isSame = hasSameWindows(plan, current)
+  const layout = { slots: plan.slots, sizes: plan.windowsMs.length }
   for (const [name, bytes] of byName) {
     const [kind, index] = name.split('-')
-    if (kind === 'series') stores.state.restore(Number(index), floats(bytes), foreignStride)
+    if (kind === 'series') stores.state.restore(Number(index), floats(bytes), layout, isSame)
     if (kind === 'identities')
       stores.identities.restore(Number(index), new Uint32Array(Uint8Array.from(bytes).buffer))
   }

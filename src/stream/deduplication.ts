@@ -3,52 +3,83 @@
  * event times are remembered, and the highest one that was ever forgotten, the floor. Above the
  * floor the memory is complete, so membership decides exactly; at or below it nobody can know, and
  * the reading is stored as unverified but never counted into a partial.
+ *
+ * In order, a time is appended to the header's few recent ones; they spill into the ring when they
+ * are full, and before anything is looked up, so that laziness is never visible.
  */
-import { COUNT, FLOOR, HIGHEST, NEWEST, RING_AT, RING_LENGTH } from './series-state.ts'
+import * as at from './series-state.ts'
 import { FATE_DUPLICATE, FATE_FRESH, FATE_UNVERIFIED } from './stream.ts'
 
-const MASK = RING_LENGTH - 1
+const MASK = at.RING_LENGTH - 1
 
-/** Decides the fate of event time `time` for the record at `base`, and remembers it when fresh. */
-export function observeTime(chunk: Float64Array, base: number, time: number): number {
-  if (time <= chunk[base + HIGHEST]!) return observeOlder(chunk, base, time)
-  const place = (chunk[base + NEWEST]! + 1) & MASK
-  const count = chunk[base + COUNT]!
-  if (count === RING_LENGTH) chunk[base + FLOOR] = chunk[base + RING_AT + place]!
-  else chunk[base + COUNT] = count + 1
-  chunk[base + RING_AT + place] = time
-  chunk[base + NEWEST] = place
-  chunk[base + HIGHEST] = time
+/**
+ * Decides the fate of event time `time` for the series whose records begin at `base` of `hot` and
+ * `coldBase` of `cold`, and remembers the time when it is fresh.
+ */
+export function observeTime(
+  hot: Float64Array,
+  base: number,
+  cold: Float64Array,
+  coldBase: number,
+  time: number,
+): number {
+  let count = hot[base + at.RECENT_COUNT]!
+  if (time <= hot[base + at.HIGHEST]!) {
+    spill(hot, base, cold, coldBase)
+    return observeOlder(cold, coldBase, time)
+  }
+  if (count === at.RECENT_LENGTH) {
+    spill(hot, base, cold, coldBase)
+    count = 0
+  }
+  hot[base + at.RECENT_AT + count] = time
+  hot[base + at.RECENT_COUNT] = count + 1
+  hot[base + at.HIGHEST] = time
   return FATE_FRESH
 }
 
+/** Appends the recent times, which are higher than all of the ring, to the ring. */
+function spill(hot: Float64Array, base: number, cold: Float64Array, coldBase: number): void {
+  const recent = hot[base + at.RECENT_COUNT]!
+  let place = cold[coldBase + at.NEWEST]!
+  let count = cold[coldBase + at.COUNT]!
+  for (let i = 0; i < recent; i++) {
+    place = (place + 1) & MASK
+    if (count === at.RING_LENGTH) cold[coldBase + at.FLOOR] = cold[coldBase + place]!
+    else count++
+    cold[coldBase + place] = hot[base + at.RECENT_AT + i]!
+  }
+  cold[coldBase + at.NEWEST] = place
+  cold[coldBase + at.COUNT] = count
+  hot[base + at.RECENT_COUNT] = 0
+}
+
 /** Out of order: walks back from the newest, since what is late is mostly a little late. */
-function observeOlder(chunk: Float64Array, base: number, time: number): number {
-  if (time <= chunk[base + FLOOR]!) return FATE_UNVERIFIED
-  const ring = base + RING_AT
-  const newest = chunk[base + NEWEST]!
-  const count = chunk[base + COUNT]!
+function observeOlder(ring: Float64Array, base: number, time: number): number {
+  if (time <= ring[base + at.FLOOR]!) return FATE_UNVERIFIED
+  const newest = ring[base + at.NEWEST]!
+  const count = ring[base + at.COUNT]!
   let newer = 0
   for (; newer < count; newer++) {
-    const seen = chunk[ring + ((newest - newer) & MASK)]!
+    const seen = ring[base + ((newest - newer) & MASK)]!
     if (seen === time) return FATE_DUPLICATE
     if (seen < time) break
   }
   if (newer === count) {
     // Older than all: it takes the place behind the oldest, or is itself the first to be dropped.
-    if (count === RING_LENGTH) chunk[base + FLOOR] = time
+    if (count === at.RING_LENGTH) ring[base + at.FLOOR] = time
     else {
-      chunk[ring + ((newest - count) & MASK)] = time
-      chunk[base + COUNT] = count + 1
+      ring[base + ((newest - count) & MASK)] = time
+      ring[base + at.COUNT] = count + 1
     }
     return FATE_FRESH
   }
   const place = (newest + 1) & MASK
-  if (count === RING_LENGTH) chunk[base + FLOOR] = chunk[ring + place]!
-  else chunk[base + COUNT] = count + 1
+  if (count === at.RING_LENGTH) ring[base + at.FLOOR] = ring[base + place]!
+  else ring[base + at.COUNT] = count + 1
   for (let moved = 0; moved < newer; moved++)
-    chunk[ring + ((place - moved) & MASK)] = chunk[ring + ((newest - moved) & MASK)]!
-  chunk[ring + ((place - newer) & MASK)] = time
-  chunk[base + NEWEST] = place
+    ring[base + ((place - moved) & MASK)] = ring[base + ((newest - moved) & MASK)]!
+  ring[base + ((place - newer) & MASK)] = time
+  ring[base + at.NEWEST] = place
   return FATE_FRESH
 }

@@ -12,7 +12,13 @@
 import { decodeFrame, MESSAGE_HISTORICAL, type ReadingBatch } from '../batch/batch.ts'
 import type { Definitions } from '../batch/batch.ts'
 import type { Plan } from '../pipeline/pipeline.ts'
-import { collectParts, restoreParts, type SavedPlan, type Stores } from './checkpoint.ts'
+import {
+  collectParts,
+  hasSameWindows,
+  restoreParts,
+  type SavedPlan,
+  type Stores,
+} from './checkpoint.ts'
 import { observeTime } from './deduplication.ts'
 import {
   Directory,
@@ -38,11 +44,12 @@ import {
 import * as words from './stream.ts'
 import type { AnomalyEvent, Checkpoint, StreamOutput } from './stream.ts'
 import { Watermark } from './watermark.ts'
-import { addToWindow, slotsNeeded, Windows } from './windows.ts'
+import { addToWindow, slotAt, slotsNeeded, Windows } from './windows.ts'
 import { ZScores } from './zscore.ts'
 
 /** Expired state is looked for this often within its TTL, one chunk a frame. */
 const SWEEPS_PER_TTL = 16
+const WARM_READINGS = 48
 
 /** Running totals since the process started, and current sizes. */
 export interface StreamStatistics {
@@ -79,6 +86,8 @@ export class StreamProcessor {
   readonly #zscores: ZScores
   readonly #directory: Directory
   readonly #stores: Stores
+  #warmSlot = 0
+  #warmth = 0
   #anomalies: AnomalyEvent[] = []
   #fates: Uint8Array<ArrayBuffer> | undefined
   /** The next chunk to be swept, or -1 between sweeps. */
@@ -106,8 +115,8 @@ export class StreamProcessor {
     this.#watermark = new Watermark(plan.time)
     const sizesUs = plan.windowsMs.map((size) => size * 1000)
     const slots = slotsNeeded(sizesUs[0]!, this.#watermark.disorderUs)
-    this.#state = new SeriesState(limits.seriesMax, slots + sizesUs.length - 1)
-    this.#windows = new Windows(sizesUs, slots, this.#state, this.#rows)
+    this.#state = new SeriesState(limits.seriesMax, { slots, sizes: sizesUs.length })
+    this.#windows = new Windows(sizesUs, this.#state, this.#rows)
     this.#late = new LatePartials(plan.windowsMs, limits.latePartialsMax, this.#rows)
     this.#dirty = new DirtyRanges(plan.windowsMs.at(-1)!)
     this.#identities = new Identities(limits.deviceMax)
@@ -161,9 +170,7 @@ export class StreamProcessor {
   restore(parts: Checkpoint['parts'], definitions: Definitions): void {
     this.#directory.define(definitions)
     const mine = this.#savedPlan()
-    const isSameLayout = (saved: SavedPlan): boolean =>
-      saved.slots === mine.slots && saved.windowsMs.join() === mine.windowsMs.join()
-    const restored = restoreParts(this.#stores, parts, isSameLayout)
+    const restored = restoreParts(this.#stores, parts, mine)
     if (restored === undefined) return
     const { plan, clock } = restored
     this.#ingestUs = clock[0]!
@@ -173,7 +180,7 @@ export class StreamProcessor {
     this.#watermark.lastIngestUs = clock[3]!
     this.#sweepAt = clock[4]!
     this.#nextSweepUs = clock[5]!
-    if (isSameLayout(plan)) {
+    if (hasSameWindows(plan, mine)) {
       this.#windows.emittedUpToUs.set(clock.subarray(6))
       this.#windows.rebuild()
     } else this.#replaceWindows(clock.subarray(6))
@@ -214,8 +221,13 @@ export class StreamProcessor {
     const { readingsInMessage } = batch
     const hasIdentities = batch.identityHigh !== undefined
     let from = 0
+    let warmUntil = 0
     for (let message = 0; message < messageCount; message++) {
       const to = from + readingsInMessage[message]!
+      if (from >= warmUntil) {
+        warmUntil = Math.min(from + WARM_READINGS, batch.readingCount)
+        this.#warm(batch, from, warmUntil)
+      }
       const eventUs = eventTimeUs[message]!
       const ingestUs = baseIngestTimeUs + ingestDeltaUs[message]!
       if (hasIdentities && this.#isRepeat(batch, message, ingestUs)) {
@@ -231,6 +243,21 @@ export class StreamProcessor {
     }
   }
 
+  #warm(batch: ReadingBatch, from: number, to: number): void {
+    const { hot, hotStride } = this.#state
+    const { series } = batch
+    const windowAt = slotAt(this.#warmSlot)
+    let sum = 0
+    for (let reading = from; reading < to; reading++) {
+      const one = series[reading]!
+      const chunk = hot[one >> CHUNK_SHIFT]
+      if (chunk === undefined) continue
+      const base = (one & CHUNK_MASK) * hotStride
+      sum += chunk[base]! + chunk[base + windowAt]!
+    }
+    this.#warmth = sum
+  }
+
   /**
    * The hot loop. All readings of a message share its times, so the window is looked up once; what
    * is rare (a repeat, late, watched) leaves the loop through a call.
@@ -242,11 +269,12 @@ export class StreamProcessor {
     eventUs: number,
     ingestUs: number,
   ): void {
-    const { chunks, changed, stride } = this.#state
+    const { hot, cold, changed, hotStride, coldStride } = this.#state
     const { flags } = this.#directory
     const { series, value } = batch
     const slot = this.#windows.slotOf(eventUs)
-    const windowAt = this.#state.windowAt(slot)
+    if (slot >= 0) this.#warmSlot = slot
+    const windowAt = slotAt(slot)
     const firstAt = this.#state.firstAt(slot)
     const isAlertable = eventUs >= ingestUs - this.#plan.time.alertStalenessUs
     for (let reading = from; reading < to; reading++) {
@@ -254,9 +282,11 @@ export class StreamProcessor {
       const flag = flags[one]
       if (!flag) this.#directory.of(one)
       const index = one >> CHUNK_SHIFT
-      const chunk = chunks[index] ?? this.#state.wake(index)
-      const base = (one & CHUNK_MASK) * stride
-      const fate = observeTime(chunk, base, eventUs)
+      const chunk = hot[index] ?? this.#state.wake(index)
+      const coldChunk = cold[index]!
+      const base = (one & CHUNK_MASK) * hotStride
+      const coldBase = (one & CHUNK_MASK) * coldStride
+      const fate = observeTime(chunk, base, coldChunk, coldBase, eventUs)
       chunk[base + LAST_INGEST] = ingestUs
       changed[index] = 1
       if (fate !== words.FATE_FRESH) {
@@ -265,8 +295,12 @@ export class StreamProcessor {
       }
       if ((flag! & SERIES_WINDOWED) !== 0) {
         if (slot < 0) this.#addLate(one, eventUs, value[reading]!)
-        else if (addToWindow(chunk, base + windowAt, base + firstAt, eventUs, value[reading]!))
-          this.#windows.opened(slot, one)
+        else {
+          const at = base + windowAt
+          const first = coldBase + firstAt
+          if (addToWindow(chunk, at, coldChunk, first, eventUs, value[reading]!))
+            this.#windows.opened(slot, one)
+        }
       }
       if ((flag! & SERIES_WATCHED) !== 0 && isAlertable)
         this.#watch(one, flag!, value[reading]!, eventUs, ingestUs)
@@ -286,11 +320,12 @@ export class StreamProcessor {
       const one = batch.series[reading]!
       this.#directory.of(one)
       const index = one >> CHUNK_SHIFT
-      const chunk = this.#state.chunks[index] ?? this.#state.wake(index)
-      const base = (one & CHUNK_MASK) * this.#state.stride
-      const fate = observeTime(chunk, base, eventUs)
+      const { hot, cold, changed, hotStride, coldStride } = this.#state
+      const chunk = hot[index] ?? this.#state.wake(index)
+      const base = (one & CHUNK_MASK) * hotStride
+      const fate = observeTime(chunk, base, cold[index]!, (one & CHUNK_MASK) * coldStride, eventUs)
       chunk[base + LAST_INGEST] = ingestUs
-      this.#state.changed[index] = 1
+      changed[index] = 1
       if (fate !== words.FATE_FRESH) this.#setAside(batch, reading, fate, eventUs)
       else {
         this.#counts.historical++
@@ -383,13 +418,14 @@ export class StreamProcessor {
     this.#windows.closeThrough(this.#watermark.watermarkUs)
     const fromUs = Math.min(...emittedUpToUs, ...this.#windows.emittedUpToUs)
     if (fromUs === -Infinity) return
-    const { chunks, stride } = this.#state
-    for (const [index, chunk] of chunks.entries()) {
+    const { hot, hotStride } = this.#state
+    for (const [index, chunk] of hot.entries()) {
       if (chunk === undefined) continue
       for (let row = 0; row < SERIES_PER_CHUNK; row++) {
-        const highestUs = chunk[row * stride + HIGHEST]!
+        const highestUs = chunk[row * hotStride + HIGHEST]!
         const series = index * SERIES_PER_CHUNK + row
-        if (highestUs >= fromUs) this.#dirty.markRange(series, fromUs, highestUs)
+        const isWindowed = (this.#directory.flags[series]! & SERIES_WINDOWED) !== 0
+        if (isWindowed && highestUs >= fromUs) this.#dirty.markRange(series, fromUs, highestUs)
       }
     }
   }
@@ -400,7 +436,6 @@ export class StreamProcessor {
       version: 1,
       windowsMs,
       slots: this.#windows.slots,
-      stride: this.#state.stride,
       rulesLength: this.#rules.length,
       rules: rules.map(({ id, version, severity, metrics }) => ({
         id,

@@ -46,7 +46,7 @@ export interface SavedRule {
   metrics: string[]
 }
 
-const recordLength = (rule: SavedRule): number => (VALUES + rule.metrics.length + 1) & ~1
+const recordLength = (rule: SavedRule): number => (VALUES + rule.metrics.length + 7) & ~7
 
 export class Rules {
   readonly rules: readonly Rule[]

@@ -15,13 +15,15 @@ import type { PartialRows } from './partial-rows.ts'
 import {
   CHUNK_MASK,
   CHUNK_SHIFT,
+  COLD_WINDOWS_AT,
+  HOT_WINDOWS_AT,
   SERIES_PER_CHUNK,
   type SeriesState,
   WINDOW_STRIDE,
-  WINDOWS_AT,
 } from './series-state.ts'
 import * as words from './stream.ts'
 
+/** Places in a window. */
 const COUNT = 0
 const SUM = 1
 const MIN = 2
@@ -35,12 +37,13 @@ const LAST_TIME = 7
 const CLOSING_US = 1000
 
 /**
- * Adds one reading to the window at `at`, whose first value lives at `firstAt`; true when this opened
- * the window. Mean and centred squares by Welford (1962), so that a large mean costs no digits.
+ * Adds one reading to the window at `at` of `chunk`, whose first value is at `firstAt` of `firsts`; true
+ * when this opened the window. Mean and centred squares by Welford (1962), so that a large mean costs no digits.
  */
 export function addToWindow(
   chunk: Float64Array,
   at: number,
+  firsts: Float64Array,
   firstAt: number,
   time: number,
   value: number,
@@ -55,8 +58,8 @@ export function addToWindow(
     chunk[at + SQUARES] = 0
     chunk[at + LAST] = value
     chunk[at + LAST_TIME] = time
-    chunk[firstAt] = value
-    chunk[firstAt + 1] = time
+    firsts[firstAt] = value
+    firsts[firstAt + 1] = time
     return true
   }
   chunk[at + SUM] = chunk[at + SUM]! + value
@@ -69,9 +72,9 @@ export function addToWindow(
   if (time > chunk[at + LAST_TIME]!) {
     chunk[at + LAST] = value
     chunk[at + LAST_TIME] = time
-  } else if (time < chunk[firstAt + 1]!) {
-    chunk[firstAt] = value
-    chunk[firstAt + 1] = time
+  } else if (time < firsts[firstAt + 1]!) {
+    firsts[firstAt] = value
+    firsts[firstAt + 1] = time
   }
   return false
 }
@@ -106,6 +109,11 @@ class OpenSeries {
 export const slotsNeeded = (sizeUs: number, disorderUs: number): number =>
   Math.ceil(disorderUs / sizeUs) + 1
 
+/** Place of a slot's window of the smallest size in the hot record. */
+export const slotAt = (slot: number): number => HOT_WINDOWS_AT + slot * WINDOW_STRIDE
+/** Place of the one window of size `k` > 0 in the cold record. */
+const largerAt = (k: number): number => COLD_WINDOWS_AT + (k - 1) * WINDOW_STRIDE
+
 export class Windows {
   /** Sizes in µs, ascending. */
   readonly sizesUs: readonly number[]
@@ -116,13 +124,14 @@ export class Windows {
   readonly #rows: PartialRows
   readonly #open: OpenSeries[]
 
-  constructor(sizesUs: readonly number[], slots: number, state: SeriesState, rows: PartialRows) {
+  constructor(sizesUs: readonly number[], state: SeriesState, rows: PartialRows) {
+    const { slots, sizes } = state.layout
     this.sizesUs = sizesUs
     this.slots = slots
     this.#state = state
     this.#rows = rows
     this.emittedUpToUs = new Float64Array(sizesUs.length).fill(-Infinity)
-    this.#open = Array.from({ length: state.slotCount }, () => new OpenSeries())
+    this.#open = Array.from({ length: slots + sizes - 1 }, () => new OpenSeries())
   }
 
   /** The slot of the smallest window that holds `eventUs`, or -1 when that one was emitted. */
@@ -133,7 +142,7 @@ export class Windows {
     if (index * size < emittedUpToUs) return -1
     if (index - emittedUpToUs / size >= this.slots)
       throw new RangeError('an event time is further ahead of the watermark than the disorder')
-    return index % this.slots
+    return this.#slotOfIndex(index)
   }
 
   /** Notes that `series` has an open window in `slot`. */
@@ -143,11 +152,11 @@ export class Windows {
 
   /** A late reading that the larger size `k` still takes on time. */
   addLate(k: number, series: number, eventUs: number, value: number): void {
-    const chunk = this.#state.chunks[series >> CHUNK_SHIFT]!
-    const base = (series & CHUNK_MASK) * this.#state.stride
+    const cold = this.#state.cold[series >> CHUNK_SHIFT]!
+    const base = (series & CHUNK_MASK) * this.#state.coldStride
     const slot = this.#slotOfLarger(k)
-    const at = base + this.#state.windowAt(slot)
-    if (addToWindow(chunk, at, base + this.#state.firstAt(slot), eventUs, value))
+    const firstAt = base + this.#state.firstAt(slot)
+    if (addToWindow(cold, base + largerAt(k), cold, firstAt, eventUs, value))
       this.opened(slot, series)
   }
 
@@ -174,14 +183,23 @@ export class Windows {
   /** Rebuilds the lists of open windows from restored records. */
   rebuild(): void {
     for (const list of this.#open) list.clear()
-    const { chunks, stride, slotCount } = this.#state
-    for (const [index, chunk] of chunks.entries()) {
+    const { hot, cold, hotStride, coldStride } = this.#state
+    for (const [index, chunk] of hot.entries()) {
       if (chunk === undefined) continue
-      for (let row = 0; row < SERIES_PER_CHUNK; row++)
-        for (let slot = 0; slot < slotCount; slot++)
-          if (chunk[row * stride + WINDOWS_AT + slot * WINDOW_STRIDE + COUNT]! > 0)
-            this.opened(slot, index * SERIES_PER_CHUNK + row)
+      for (let row = 0; row < SERIES_PER_CHUNK; row++) {
+        const series = index * SERIES_PER_CHUNK + row
+        for (let slot = 0; slot < this.slots; slot++)
+          if (chunk[row * hotStride + slotAt(slot) + COUNT]! > 0) this.opened(slot, series)
+        for (let k = 1; k < this.sizesUs.length; k++)
+          if (cold[index]![row * coldStride + largerAt(k) + COUNT]! > 0)
+            this.opened(this.#slotOfLarger(k), series)
+      }
     }
+  }
+
+  /** Modulo, as a small integer: `%` of large numbers would cost more than the window itself. */
+  #slotOfIndex(index: number): number {
+    return (index - Math.floor(index / this.slots) * this.slots) | 0
   }
 
   #slotOfLarger(k: number): number {
@@ -189,12 +207,13 @@ export class Windows {
   }
 
   #closeSmallest(startUs: number): void {
-    const slot = (startUs / this.sizesUs[0]!) % this.slots
+    const slot = this.#slotOfIndex(startUs / this.sizesUs[0]!)
     const series = this.#open[slot]!.takeSorted()
-    this.#emit(0, slot, startUs, series)
-    for (let k = 1; k < this.sizesUs.length; k++)
-      for (const one of series) this.#feed(this.#slotOfLarger(k), slot, one)
-    this.#clear(slot, series)
+    const { hot, hotStride } = this.#state
+    const place = { planes: hot, stride: hotStride, at: slotAt(slot), slot }
+    this.#emit(0, place, startUs, series)
+    for (let k = 1; k < this.sizesUs.length; k++) for (const one of series) this.#feed(k, slot, one)
+    this.#clear(place, series)
   }
 
   /** Closes the larger windows that end at or before `upToUs`. */
@@ -206,23 +225,26 @@ export class Windows {
       if (openUs > -Infinity) {
         const slot = this.#slotOfLarger(k)
         const series = this.#open[slot]!.takeSorted()
-        this.#emit(k, slot, openUs, series)
-        this.#clear(slot, series)
+        const { cold, coldStride } = this.#state
+        const place = { planes: cold, stride: coldStride, at: largerAt(k), slot }
+        this.#emit(k, place, openUs, series)
+        this.#clear(place, series)
       }
       this.emittedUpToUs[k] = Math.floor(upToUs / size) * size
     }
   }
 
-  #emit(k: number, slot: number, startUs: number, series: Uint32Array): void {
-    const { chunks, stride } = this.#state
-    const hot = this.#state.windowAt(slot)
-    const first = this.#state.firstAt(slot)
+  #emit(k: number, place: Place, startUs: number, series: Uint32Array): void {
+    const { cold, coldStride } = this.#state
+    const { planes, stride } = place
+    const first = this.#state.firstAt(place.slot)
     const rows = this.#rows.reserve(series.length)
     const windowMs = this.sizesUs[k]! / 1000
     for (const one of series) {
-      const chunk = chunks[one >> CHUNK_SHIFT]!
-      const base = (one & CHUNK_MASK) * stride
-      const at = base + hot
+      const chunk = planes[one >> CHUNK_SHIFT]!
+      const at = (one & CHUNK_MASK) * stride + place.at
+      const firsts = cold[one >> CHUNK_SHIFT]!
+      const firstAt = (one & CHUNK_MASK) * coldStride + first
       const to = this.#rows.next()
       rows[to + words.PARTIAL_SERIES] = one
       rows[to + words.PARTIAL_WINDOW_MS] = windowMs
@@ -234,55 +256,64 @@ export class Windows {
       rows[to + words.PARTIAL_MAX] = chunk[at + MAX]!
       rows[to + words.PARTIAL_MEAN] = chunk[at + MEAN]!
       rows[to + words.PARTIAL_SQUARES] = chunk[at + SQUARES]!
-      rows[to + words.PARTIAL_FIRST] = chunk[base + first]!
-      rows[to + words.PARTIAL_FIRST_TIME_US] = chunk[base + first + 1]!
+      rows[to + words.PARTIAL_FIRST] = firsts[firstAt]!
+      rows[to + words.PARTIAL_FIRST_TIME_US] = firsts[firstAt + 1]!
       rows[to + words.PARTIAL_LAST] = chunk[at + LAST]!
       rows[to + words.PARTIAL_LAST_TIME_US] = chunk[at + LAST_TIME]!
     }
   }
 
-  /** Merges the window in slot `from` into the larger one in slot `to` (Chan et al., 1979). */
-  #feed(to: number, from: number, series: number): void {
-    const chunk = this.#state.chunks[series >> CHUNK_SHIFT]!
-    const base = (series & CHUNK_MASK) * this.#state.stride
-    const a = base + this.#state.windowAt(to)
-    const b = base + this.#state.windowAt(from)
-    const firstA = base + this.#state.firstAt(to)
-    const firstB = base + this.#state.firstAt(from)
-    const countA = chunk[a + COUNT]!
+  /** Merges the smallest window in `slot` into the window of size `k` (Chan et al., 1979). */
+  #feed(k: number, slot: number, series: number): void {
+    const larger = this.#slotOfLarger(k)
+    const hot = this.#state.hot[series >> CHUNK_SHIFT]!
+    const cold = this.#state.cold[series >> CHUNK_SHIFT]!
+    const coldBase = (series & CHUNK_MASK) * this.#state.coldStride
+    const a = coldBase + largerAt(k)
+    const b = (series & CHUNK_MASK) * this.#state.hotStride + slotAt(slot)
+    const firstA = coldBase + this.#state.firstAt(larger)
+    const firstB = coldBase + this.#state.firstAt(slot)
+    const countA = cold[a + COUNT]!
     if (countA === 0) {
-      for (let i = 0; i < WINDOW_STRIDE; i++) chunk[a + i] = chunk[b + i]!
-      chunk[firstA] = chunk[firstB]!
-      chunk[firstA + 1] = chunk[firstB + 1]!
-      this.opened(to, series)
+      for (let i = 0; i < WINDOW_STRIDE; i++) cold[a + i] = hot[b + i]!
+      cold[firstA] = cold[firstB]!
+      cold[firstA + 1] = cold[firstB + 1]!
+      this.opened(larger, series)
       return
     }
-    const countB = chunk[b + COUNT]!
+    const countB = hot[b + COUNT]!
     const count = countA + countB
-    const offset = chunk[b + MEAN]! - chunk[a + MEAN]!
-    chunk[a + SQUARES] =
-      chunk[a + SQUARES]! + chunk[b + SQUARES]! + offset * offset * ((countA * countB) / count)
-    chunk[a + MEAN] = chunk[a + MEAN]! + offset * (countB / count)
-    chunk[a + COUNT] = count
-    chunk[a + SUM] = chunk[a + SUM]! + chunk[b + SUM]!
-    chunk[a + MIN] = Math.min(chunk[a + MIN]!, chunk[b + MIN]!)
-    chunk[a + MAX] = Math.max(chunk[a + MAX]!, chunk[b + MAX]!)
-    if (chunk[b + LAST_TIME]! > chunk[a + LAST_TIME]!) {
-      chunk[a + LAST] = chunk[b + LAST]!
-      chunk[a + LAST_TIME] = chunk[b + LAST_TIME]!
+    const offset = hot[b + MEAN]! - cold[a + MEAN]!
+    cold[a + SQUARES] =
+      cold[a + SQUARES]! + hot[b + SQUARES]! + offset * offset * ((countA * countB) / count)
+    cold[a + MEAN] = cold[a + MEAN]! + offset * (countB / count)
+    cold[a + COUNT] = count
+    cold[a + SUM] = cold[a + SUM]! + hot[b + SUM]!
+    cold[a + MIN] = Math.min(cold[a + MIN]!, hot[b + MIN]!)
+    cold[a + MAX] = Math.max(cold[a + MAX]!, hot[b + MAX]!)
+    if (hot[b + LAST_TIME]! > cold[a + LAST_TIME]!) {
+      cold[a + LAST] = hot[b + LAST]!
+      cold[a + LAST_TIME] = hot[b + LAST_TIME]!
     }
-    if (chunk[firstB + 1]! < chunk[firstA + 1]!) {
-      chunk[firstA] = chunk[firstB]!
-      chunk[firstA + 1] = chunk[firstB + 1]!
+    if (cold[firstB + 1]! < cold[firstA + 1]!) {
+      cold[firstA] = cold[firstB]!
+      cold[firstA + 1] = cold[firstB + 1]!
     }
   }
 
-  #clear(slot: number, series: Uint32Array): void {
-    const { chunks, stride, changed } = this.#state
-    const hot = this.#state.windowAt(slot)
+  #clear(place: Place, series: Uint32Array): void {
     for (const one of series) {
-      chunks[one >> CHUNK_SHIFT]![(one & CHUNK_MASK) * stride + hot + COUNT] = 0
-      changed[one >> CHUNK_SHIFT] = 1
+      const index = one >> CHUNK_SHIFT
+      place.planes[index]![(one & CHUNK_MASK) * place.stride + place.at + COUNT] = 0
+      this.#state.changed[index] = 1
     }
   }
+}
+
+/** Where the windows of one slot are: `at` of each record of a plane. */
+interface Place {
+  planes: SeriesState['hot']
+  stride: number
+  at: number
+  slot: number
 }

@@ -132,11 +132,11 @@ function refresh(chunk: Float64Array, base: number, n: number): void {
 /** All detectors of a plan, and which of them look at a series. */
 export class ZScores {
   readonly detectors: ZScore[]
-  /** First entry of a series, plus 1; entries are (detector, record, next entry + 1). */
-  #first: Uint32Array
-  readonly #detectorOf: number[] = []
-  readonly #recordOf: number[] = []
-  readonly #nextOf: number[] = []
+  /** First entry of a series, plus 1. */
+  readonly #first: Uint32Array
+  /** Per entry: detector | record | next entry + 1 | spare. */
+  #entries = new Uint32Array(1024)
+  #entryCount = 0
 
   constructor(detectors: readonly Detector[], seriesMax: number) {
     this.detectors = detectors.map((detector) => new ZScore(detector, seriesMax))
@@ -150,10 +150,14 @@ export class ZScores {
       const { detector } = this.detectors[d]!
       const isTypeRight = detector.type === undefined || detector.type === deviceType
       if (!isTypeRight || detector.metric !== metric) continue
-      this.#detectorOf.push(d)
-      this.#recordOf.push(this.detectors[d]!.attach(series))
-      this.#nextOf.push(this.#first[series]!)
-      this.#first[series] = this.#detectorOf.length
+      if (this.#entryCount * 4 === this.#entries.length) {
+        const grown = new Uint32Array(this.#entries.length * 2)
+        grown.set(this.#entries)
+        this.#entries = grown
+      }
+      const entry = [d, this.detectors[d]!.attach(series), this.#first[series]!, 0]
+      this.#entries.set(entry, this.#entryCount++ * 4)
+      this.#first[series] = this.#entryCount
     }
     return (this.#first[series] ?? 0) > 0
   }
@@ -163,20 +167,20 @@ export class ZScores {
   }
 
   next(entry: number): number {
-    return this.#nextOf[entry - 1]!
+    return this.#entries[(entry - 1) * 4 + 2]!
   }
 
   detector(entry: number): ZScore {
-    return this.detectors[this.#detectorOf[entry - 1]!]!
+    return this.detectors[this.#entries[(entry - 1) * 4]!]!
   }
 
   /** Feeds `value` to the detector of this entry; see ZScore.observe. */
   observe(entry: number, value: number): number {
-    return this.detectors[this.#detectorOf[entry - 1]!]!.observe(this.#recordOf[entry - 1]!, value)
+    return this.detector(entry).observe(this.#entries[(entry - 1) * 4 + 1]!, value)
   }
 
   forget(series: number): void {
     for (let entry = this.#first[series] ?? 0; entry > 0; entry = this.next(entry))
-      this.detector(entry).forget(this.#recordOf[entry - 1]!)
+      this.detector(entry).forget(this.#entries[(entry - 1) * 4 + 1]!)
   }
 }
