@@ -12,7 +12,9 @@
  *    reason code by the catalogue.
  * M3 A packet that is accepted is valid: reserved bits, UTF-8, properties, packet ids, topics and
  *    the absence of excess bytes were checked.
- * M4 Work and memory are linear in the packet's length.
+ * M4 Work and memory are linear in the packet's length; what is kept of a packet is a copy.
+ * M5 What is encoded is valid and says what it was asked to say, or less of the reason string when
+ *    the client's Maximum Packet Size asks for that.
  *
  * Left out on purpose: QoS 2 (Maximum QoS 1 is announced), MQTT 3.1, whatever only a client needs.
  */
