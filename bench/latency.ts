@@ -1,0 +1,62 @@
+/**
+ * How long from a publish to its PUBACK, and to the rule event that it causes, while the pipeline
+ * works at half of what it can do in this run? The load is open loop: latency counts from when a
+ * message was due. The probes are devices of their own: each one crosses its rule's threshold once.
+ */
+import { generate, prepareGenerator } from './generate.ts'
+import { Histogram } from './histogram.ts'
+import type { LoadClient, LoadJob } from './load.ts'
+import { publishProbes } from './probes.ts'
+import { isQuick, numberFlag, Reporter } from './report.ts'
+import { WeirServer } from './weir-server.ts'
+
+const DEVICES = numberFlag('devices', 10_000)
+const GATEWAYS = numberFlag('gateways', 50)
+const CALIBRATION_SECONDS = numberFlag('calibration-seconds', isQuick ? 4 : 20)
+const SECONDS = numberFlag('seconds', isQuick ? 10 : 60)
+const PROBES_PER_SECOND = 20
+/** The first seconds of a load warm it up. */
+const WARM_UP_MS = 1500
+
+const reporter = new Reporter('latency', 'publish to PUBACK and to rule event, at half of the rate')
+
+function job(port: number, clients: LoadClient[], seconds: number, rate: number): LoadJob {
+  const shape = { protocol: 'mqtt', window: 200, messagesPerPacket: 1 } as const
+  return { ...shape, port, clients, seconds, rate, seed: rate === 0 ? 1 : 2 }
+}
+
+const server = await WeirServer.start()
+try {
+  const { clients } = await server.registerFleet(GATEWAYS, DEVICES)
+  const count = Math.floor(((SECONDS * 1000 - WARM_UP_MS) / 1000) * PROBES_PER_SECOND)
+  const probeGateway = 'gateway-probes'
+  const [secret = ''] = await server.register([
+    { id: probeGateway, type: 'generic', gateway: true },
+  ])
+  const probes = Array.from({ length: count }, (_, i) => `probe-${String(i).padStart(6, '0')}`)
+  await server.register(probes.map((id) => ({ id, type: 'probe', parent: probeGateway })))
+
+  const full = await generate(job(server.mqttPort, clients, CALIBRATION_SECONDS, 0))
+  reporter.add('rate of this run', full.rate, 'messages/s')
+  const half = Math.floor(full.rate / 2)
+  const generation = await prepareGenerator(job(server.mqttPort, clients, SECONDS, half))
+  generation.start()
+  await new Promise((resolve) => setTimeout(resolve, WARM_UP_MS))
+  const toEvent = new Histogram()
+  const toPuback = new Histogram()
+  const intervalMs = 1000 / PROBES_PER_SECOND
+  const gateway = { name: probeGateway, secret, devices: probes }
+  const missing = await publishProbes(server, gateway, { intervalMs, toEvent, toPuback })
+  const report = await generation.report
+  reporter.add('rate while measuring', report.rate, 'messages/s')
+  reporter.add('publish to PUBACK, p50', report.latencyMs.p50, 'ms')
+  reporter.add('publish to PUBACK, p99', report.latencyMs.p99, 'ms')
+  reporter.add('probe to PUBACK, p99', toPuback.summary().p99, 'ms')
+  reporter.add('publish to rule event, p50', toEvent.summary().p50, 'ms')
+  reporter.add('publish to rule event, p99', toEvent.summary().p99, 'ms')
+  reporter.note(`${count - missing} of ${count} probes had their rule event`)
+  if (missing > 0) throw new Error(`${missing} rule events never came`)
+} finally {
+  await server.stop()
+}
+reporter.finish()
