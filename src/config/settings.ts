@@ -20,7 +20,7 @@ declare const durationMark: unique symbol
 export type Duration = string & { [durationMark]: true }
 
 /** `host` → `host: string`; `connectTimeout` → `connectTimeoutUs: number`. */
-export type Values<Section> = {
+type Values<Section> = {
   [
     Key in keyof Section & string as Section[Key] extends Duration ? `${Key}Us` : Key
   ]: Section[Key] extends Duration ? number : Section[Key]

@@ -9,7 +9,7 @@ const closed = { additionalProperties: false }
 
 const COUNT_MAX = 1_000_000_000
 
-export const HTTP = Type.Object(
+const HTTP = Type.Object(
   {
     host: text('127.0.0.1', 'Address to listen on; 0.0.0.0 opens it to the network.'),
     port: port(8080, 'Port; 0 takes any free one (see ports.json in the data folder).'),
@@ -23,7 +23,7 @@ export const HTTP = Type.Object(
   { ...closed, description: 'The HTTP API and the page.' },
 )
 
-export const MQTT = Type.Object(
+const MQTT = Type.Object(
   {
     host: text('127.0.0.1', 'Address to listen on; 0.0.0.0 opens it to the network.'),
     port: port(1883, 'Port; 0 takes any free one (see ports.json in the data folder).'),
@@ -53,12 +53,12 @@ export const MQTT = Type.Object(
   { ...closed, description: 'The MQTT server.' },
 )
 
-export const COAP = Type.Object(
+const COAP = Type.Object(
   { port: port(5683, 'Port. Accepted and unused until CoAP is built.') },
   { ...closed, description: 'The CoAP server.' },
 )
 
-export const LOG = Type.Object(
+const LOG = Type.Object(
   {
     segmentBytes: bytes('64 MiB', ['64 KiB', '1 GiB'], 'Size of one log file, allocated at once.'),
     bytesMax: bytes(
@@ -70,7 +70,7 @@ export const LOG = Type.Object(
   { ...closed, description: 'The log: what makes an acknowledgement true.' },
 )
 
-export const GATEWAY = Type.Object(
+const GATEWAY = Type.Object(
   {
     batchReadingsMax: integer(65_536, [1, 16_777_216], 'Readings that one log entry holds.'),
     lagBytesMax: bytes(
@@ -97,7 +97,7 @@ export const GATEWAY = Type.Object(
   { ...closed, description: 'Decoding and validation of what devices send.' },
 )
 
-export const STREAM = Type.Object(
+const STREAM = Type.Object(
   {
     stateTtl: duration(
       '24h',
@@ -119,7 +119,7 @@ export const STREAM = Type.Object(
   { ...closed, description: 'Deduplication, windows, detectors and rules.' },
 )
 
-export const STORAGE = Type.Object(
+const STORAGE = Type.Object(
   {
     memoryReadingsMax: integer(
       24_000_000,
@@ -137,7 +137,7 @@ export const STORAGE = Type.Object(
   { ...closed, description: 'Recent readings in memory, the rest in Parquet segments.' },
 )
 
-export const QUERY = Type.Object(
+const QUERY = Type.Object(
   {
     rowsMax: integer(50_000_000, [1, COUNT_MAX], 'Rows that one query may read.'),
     concurrency: integer(2, [1, 64], 'Queries at once; others wait.'),

@@ -1,7 +1,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { compilePipeline } from './compile.ts'
-import { compareSchemas, compareVersions, type BreakingChange } from './compatibility.ts'
+import {
+  compareSchemas,
+  compareVersions,
+  describeVersions,
+  type BreakingChange,
+} from './compatibility.ts'
 import type { MetricDefinition, SchemaDefinition } from './definition.ts'
 
 function compare(older: SchemaDefinition, newer: SchemaDefinition): BreakingChange[] {
@@ -77,5 +82,10 @@ test('consecutive versions are compared, and the result names metric and change'
         { metric: 'p', breaks: 'backward', change: 'removed' },
       ],
     },
+  ])
+  assert.deepEqual(describeVersions(plan), [
+    'pump@1 to pump@2: forward compatible; breaks: t max went from 150 to 120 (backward)',
+    'pump@2 to pump@4: compatible both ways',
+    'pump@4 to pump@5: not compatible; breaks: t unit went from "K" to "°C" (both), p removed (backward)',
   ])
 })

@@ -8,7 +8,7 @@
  */
 import type { Metric, Plan, Schema } from './pipeline.ts'
 
-export type Compatibility = 'full' | 'backward' | 'forward' | 'none'
+type Compatibility = 'full' | 'backward' | 'forward' | 'none'
 
 export interface BreakingChange {
   metric: string
@@ -26,7 +26,7 @@ export interface SchemaComparison {
   changes: BreakingChange[]
 }
 
-/** Every pair of consecutive schema versions of every type; for `weir config check`. */
+/** Every pair of consecutive schema versions of every type. */
 export function compareVersions(plan: Pick<Plan, 'types'>): SchemaComparison[] {
   return Object.values(plan.types).flatMap(({ name, schemas }) =>
     schemas.slice(1).map((newer, index) => {
@@ -38,7 +38,23 @@ export function compareVersions(plan: Pick<Plan, 'types'>): SchemaComparison[] {
   )
 }
 
-export function compatibilityOf(changes: readonly BreakingChange[]): Compatibility {
+/** One line for each pair of consecutive versions, for people (`weir pipeline check`). */
+export function describeVersions(plan: Pick<Plan, 'types'>): string[] {
+  return compareVersions(plan).map(({ type, from, to, compatibility, changes }) => {
+    const details = changes.map(({ metric, change, breaks }) => `${metric} ${change} (${breaks})`)
+    const lost = details.length === 0 ? '' : `; breaks: ${details.join(', ')}`
+    return `${type}@${from} to ${type}@${to}: ${TITLES[compatibility]}${lost}`
+  })
+}
+
+const TITLES: Record<Compatibility, string> = {
+  full: 'compatible both ways',
+  backward: 'backward compatible',
+  forward: 'forward compatible',
+  none: 'not compatible',
+}
+
+function compatibilityOf(changes: readonly BreakingChange[]): Compatibility {
   const isBackward = changes.every(({ breaks }) => breaks === 'forward')
   const isForward = changes.every(({ breaks }) => breaks === 'backward')
   if (isBackward) return isForward ? 'full' : 'backward'

@@ -4,7 +4,7 @@ import type { MetricDefinition, SchemaDefinition, TypeDefinition } from './defin
 import type { DeviceType, Metric, Schema } from './pipeline.ts'
 
 /** Always present; takes any metric. A definition may only set its dimensions and time source. */
-export const GENERIC_TYPE = 'generic'
+const GENERIC_TYPE = 'generic'
 
 /** Same limit as `gateway.textBytesMax`, so that every value of an enum can be sent. */
 const TEXT_BYTES_MAX = 256
