@@ -184,3 +184,8 @@ export function decodeFrame(bytes: Uint8Array): ReadingBatch {
       deadLettersBytes > 0 ? (parse(deadLettersAt, deadLettersBytes) as DeadLetter[]) : undefined,
   }
 }
+
+/** How many readings a frame holds, from its header alone. */
+export function readingsOfFrame(bytes: Uint8Array): number {
+  return new DataView(bytes.buffer, bytes.byteOffset, FRAME_HEADER_BYTES).getUint32(8, true)
+}

@@ -85,6 +85,7 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded>
         metrics: async () =>
           (
             await Promise.all([
+              processSamples(),
               threads.gateway.metrics(),
               threads.stream.metrics(),
               threads.storage.metrics(),

@@ -27,9 +27,18 @@ export function streamSamples(processor: StreamProcessor): MetricSample[] {
   ])
 }
 
-export function storageSamples(storage: Storage): MetricSample[] {
+export function processSamples(): MetricSample[] {
+  const { user, system } = process.cpuUsage()
+  return samples([
+    ['process_resident_memory_bytes', 'Resident memory.', 'gauge', process.memoryUsage.rss()],
+    ['process_cpu_seconds_total', 'CPU time, user and system.', 'counter', (user + system) / 1e6],
+  ])
+}
+
+export function storageSamples(storage: Storage, readingsTaken: number): MetricSample[] {
   const s = storage.statistics()
   return samples([
+    ['weir_storage_readings_total', 'Readings taken in since start.', 'counter', readingsTaken],
     ['weir_storage_readings_stored', 'Readings in segments.', 'gauge', s.readingsStored],
     [
       'weir_storage_readings_in_memory',

@@ -1,7 +1,9 @@
 /** The storage's thread: recent readings, segments, the catalogue, and all queries. */
 import { workerData } from 'node:worker_threads'
+import { readingsOfFrame } from '../batch/batch.ts'
 import { openStorage } from '../storage/embedded-storage.ts'
 import { storageSamples } from './stage-metrics.ts'
+import { FATE_DUPLICATE, type StreamOutput } from '../stream/stream.ts'
 import { nodeWorld } from '../world/node-world.ts'
 import { serve } from './rpc.ts'
 import type {
@@ -34,11 +36,22 @@ upstream!.postMessage({ recovered } satisfies StreamControl)
 // The gateway wants the dictionary and the offset; the state is the stream's alone.
 loop!.postMessage({ recovered: { ...recovered, state: [] } } satisfies LoopMessage)
 
+/** Since start, what was replayed included. */
+let readingsTaken = 0
+
+function countTaken({ frame, fates }: StreamOutput): number {
+  if (fates === undefined) return readingsOfFrame(frame)
+  let taken = 0
+  for (const fate of fates) if (fate !== FATE_DUPLICATE) taken++
+  return taken
+}
+
 upstream!.on('message', (message: StreamMessage) => {
   if ('output' in message) {
     const { output } = message
     const { offset, frame } = output
     storage.output(output)
+    readingsTaken += countTaken(output)
     const { buffer } = frame
     loop!.postMessage({ taken: frame.length, buffer, offset } satisfies LoopMessage, [buffer])
     return
@@ -63,7 +76,7 @@ const methods: StorageThread = {
   alerts: (filter) => storage.alerts(filter),
   anomalies: (filter) => storage.anomalies(filter),
   deadLetters: (filter) => storage.deadLetters(filter),
-  metrics: () => storageSamples(storage),
+  metrics: () => storageSamples(storage, readingsTaken),
   stop: () => storage.close(),
 }
 serve(calls, methods as never)
