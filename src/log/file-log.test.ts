@@ -53,7 +53,7 @@ for (const full of ['growth', 'allocated'] as const)
         open: () => openFileLog({ disk, folder, options }),
         cutPower: () => void (disk = disk.crash()),
         setFull: (isFull) => disk.setFull(isFull ? full : 'no'),
-        failNextFlush: () => disk.failNextSync(),
+        failNextFlush: () => disk.failNextSync('.segment'),
         async damage(offset) {
           for (const name of await disk.list(folder)) {
             const file = await disk.open(join(folder, name), 'read')

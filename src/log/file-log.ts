@@ -40,19 +40,23 @@ export interface FileLogSettings {
 
 /**
  * Opens the log in `folder`, or begins one. One process and one instance per folder.
- * Throws DATA_FILE_DAMAGED, DATA_FORMAT_NEWER, LOG_DISK_FULL.
+ * Throws DATA_FILE_DAMAGED, DATA_FORMAT_NEWER, LOG_DISK_FULL, LOG_FLUSH_FAILED.
  */
 export async function openFileLog(settings: FileLogSettings): Promise<Log> {
-  const { disk, random, folder } = settings
+  try {
+    return await openLog(settings)
+  } catch (cause) {
+    throw isDiskFull(cause) ? new WeirError('LOG_DISK_FULL', undefined, { cause }) : cause
+  }
+}
+
+async function openLog({ disk, random, folder, ...settings }: FileLogSettings): Promise<Log> {
   const options = { ...DEFAULTS, ...settings.options }
-  const opened = await openSegments(disk, folder, options.segmentBytes)
   const { segmentBytes, sparesMax } = options
+  const opened = await openSegments(disk, folder, segmentBytes)
   const pool = new SegmentPool({ disk, random, folder, segmentBytes, sparesMax }, opened)
   if (opened.segments.length === 0) {
-    const first = await pool.take().catch((error: unknown) => {
-      throw isDiskFull(error) ? new WeirError('LOG_DISK_FULL', undefined, { cause: error }) : error
-    })
-    opened.segments.push({ ...first, baseOffset: 0, index: emptyIndex() })
+    opened.segments.push({ ...(await pool.take()), baseOffset: 0, index: emptyIndex() })
     opened.endPosition = SEGMENT_DATA_START
   }
   pool.prepareAhead()
@@ -128,7 +132,7 @@ class FileLog implements Log {
       )
     return new Promise((resolve, reject) => {
       this.#queue.push({ bytes, crc: crc32(bytes), resolve, reject })
-      this.#flushing ??= this.#flushAll().finally(() => (this.#flushing = undefined))
+      this.#flushing ??= this.#flushAll()
     })
   }
 
@@ -179,18 +183,24 @@ class FileLog implements Log {
 
   /** Flushes group after group until nobody waits. */
   async #flushAll(): Promise<void> {
-    while (this.#queue.length > 0) {
-      let group: Waiting[] = []
-      try {
-        if (this.#failure !== undefined) throw this.#failure
-        await this.#makeRoom(entryBytes(this.#queue[0]!.bytes.length))
-        group = this.#takeGroup()
-        await this.#writeGroup(group)
-      } catch (error) {
-        const refused = group.length > 0 ? group : this.#queue.splice(0)
-        const refusal = this.#judge(error)
-        for (const waiting of refused) waiting.reject(refusal)
-      }
+    // So that the assignment of #flushing comes before its end, and calls of one turn are a group.
+    await Promise.resolve()
+    while (this.#queue.length > 0) await this.#flushGroup()
+    // In the same turn as the look at the queue: an append in between would wait for ever.
+    this.#flushing = undefined
+  }
+
+  async #flushGroup(): Promise<void> {
+    let group: Waiting[] = []
+    try {
+      if (this.#failure !== undefined) throw this.#failure
+      await this.#makeRoom(entryBytes(this.#queue[0]!.bytes.length))
+      group = this.#takeGroup()
+      await this.#writeGroup(group)
+    } catch (error) {
+      const refused = group.length > 0 ? group : this.#queue.splice(0)
+      const refusal = this.#judge(error)
+      for (const waiting of refused) waiting.reject(refusal)
     }
   }
 

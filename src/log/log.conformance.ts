@@ -157,6 +157,20 @@ function testAppendAndRead(traits: LogTraits, guarantee: Guarantee): void {
     await log.close()
   })
 
+  guarantee('G2 an append is answered at whatever moment it comes', undefined, async (bench) => {
+    const log = await bench.open()
+    for (let turns = 0; turns < 30; turns++) {
+      const before = log.append(payloadOf(turns, 100))
+      for (let turn = 0; turn < turns; turn++) await Promise.resolve()
+      const between = log.append(payloadOf(turns, 200))
+      await before
+      for (let turn = 0; turn < turns % 10; turn++) await Promise.resolve()
+      const after = log.append(payloadOf(turns, 300))
+      assert.deepEqual(await Promise.all([between, after]), [turns * 3 + 1, turns * 3 + 2])
+    }
+    await log.close()
+  })
+
   guarantee(
     'G3 entries are read byte for byte, aligned, in buffers of their own',
     undefined,

@@ -15,7 +15,7 @@ import {
   sequenceOf,
   type Segment,
 } from './segment.ts'
-import { findBaseOffset, walkSegment } from './segment-walk.ts'
+import { findBaseOffset, walkSegment, type Walk } from './segment-walk.ts'
 
 export interface OpenedSegments {
   /** With entries, oldest first; the last one is written on. Empty in a new log. */
@@ -51,7 +51,24 @@ export async function openSegments(
   if (newest === undefined) return { segments, endPosition: 0, run: 1, spares, nextSequence }
   const walk = await walkSegment(newest, { endOffset: undefined, isCheckingPayloads: true })
   newest.index = walk.index
+  await writeAgain(newest, walk)
   return { segments, endPosition: walk.endPosition, run: walk.runMax + 1, spares, nextSequence }
+}
+
+/**
+ * Writes the last group again and syncs it. After a crash of the process alone, or a failed flush,
+ * it may be in the kernel's cache only, even in pages that the kernel takes for clean: to serve it
+ * as it is would hand out offsets that a power cut gives to other entries.
+ */
+async function writeAgain(segment: Segment, walk: Walk): Promise<void> {
+  const start = walk.index.positions[walk.provenCount]
+  if (start === undefined) return
+  const group = new Uint8Array(walk.endPosition - start)
+  await segment.file.read(group, start)
+  await segment.file.write(group, start)
+  await segment.file.sync().catch((cause: unknown) => {
+    throw new WeirError('LOG_FLUSH_FAILED', undefined, { cause })
+  })
 }
 
 /** Parts the files that hold entries from the empty ones. Throws DATA_FILE_DAMAGED. */

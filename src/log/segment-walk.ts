@@ -96,6 +96,8 @@ export interface Walk {
   index: SegmentIndex
   /** Where the next entry goes. */
   endPosition: number
+  /** Entries before this index had been flushed; the rest, the last group, perhaps not. */
+  provenCount: number
   /** The highest run seen, in entries that count and in those that do not. */
   runMax: number
 }
@@ -115,6 +117,7 @@ export async function walkSegment(segment: Segment, options: WalkOptions): Promi
   let position = SEGMENT_DATA_START
   let run = 0
   let runMax = 0
+  let provenCount = 0
   while (positions.length < countMax) {
     const bytes = await window.at(position, ENTRY_HEADER_BYTES)
     const header = decodeEntryHeader(bytes, segment.salt)
@@ -125,6 +128,7 @@ export async function walkSegment(segment: Segment, options: WalkOptions): Promi
     if (isNext && (!options.isCheckingPayloads || (await isIntact(window, position, header)))) {
       payloadBytes[positions.push(position) - 1] = header.payloadBytes
       run = header.run
+      provenCount = header.index - header.place
       position = end
       continue
     }
@@ -136,7 +140,7 @@ export async function walkSegment(segment: Segment, options: WalkOptions): Promi
     position = rest.resume.position
   }
   if (options.endOffset !== undefined) markDamaged(countMax)
-  return { index: { positions, payloadBytes }, endPosition: position, runMax }
+  return { index: { positions, payloadBytes }, endPosition: position, provenCount, runMax }
 }
 
 const follows = (header: EntryHeader, segment: Segment, run: number): boolean =>

@@ -102,79 +102,87 @@ class SimulatedDisk implements MemoryDisk {
     this.#names = new Map(durableNames)
   }
 
-  /** Lets others run in between, a few turns by chance, as real input and output would. */
-  async pause(): Promise<void> {
+  /**
+   * Does something after letting others run, a few turns by chance, as real input and output
+   * would. A power cut comes before or after it, never between it and the check.
+   */
+  async perform<T>(action: () => T): Promise<T> {
     for (let turns = Math.floor(this.random.unit() * 4); turns >= 0; turns--)
       await Promise.resolve()
     if (this.isDead) throw systemError('EIO', 'the power was cut')
+    return action()
   }
 
-  async open(path: string, mode: 'read' | 'write' | 'create'): Promise<DiskFile> {
-    await this.pause()
-    let content = this.#names.get(path)
-    if (content === 'folder') throw systemError('EISDIR', path)
-    if (content === undefined) {
-      if (mode !== 'create' || !this.#names.has(dirname(path))) throw systemError('ENOENT', path)
-      const created: Content = {
-        cached: new Uint8Array(0),
-        durable: new Uint8Array(0),
-        pending: [],
+  open(path: string, mode: 'read' | 'write' | 'create'): Promise<DiskFile> {
+    return this.perform(() => {
+      let content = this.#names.get(path)
+      if (content === 'folder') throw systemError('EISDIR', path)
+      if (content === undefined) {
+        if (mode !== 'create' || !this.#names.has(dirname(path))) throw systemError('ENOENT', path)
+        const created: Content = {
+          cached: new Uint8Array(0),
+          durable: new Uint8Array(0),
+          pending: [],
+        }
+        this.#change(dirname(path), (names) => names.set(path, created))
+        content = created
       }
-      this.#change(dirname(path), (names) => names.set(path, created))
-      content = created
-    }
-    return new SimulatedFile(this, content, { path, isWritable: mode !== 'read' })
-  }
-
-  async list(folder: string): Promise<string[]> {
-    await this.pause()
-    if (this.#names.get(folder) !== 'folder') throw systemError('ENOENT', folder)
-    const inside = [...this.#names.keys()].filter(
-      (path) => path !== '/' && dirname(path) === folder,
-    )
-    return inside.map((path) => path.slice(folder === '/' ? 1 : folder.length + 1)).toSorted()
-  }
-
-  async exists(path: string): Promise<boolean> {
-    await this.pause()
-    return this.#names.has(path)
-  }
-
-  async makeFolder(path: string): Promise<void> {
-    await this.pause()
-    const missing: string[] = []
-    for (let at = path; !this.#names.has(at); at = dirname(at)) missing.unshift(at)
-    for (const folder of missing)
-      this.#change(dirname(folder), (names) => names.set(folder, 'folder'))
-  }
-
-  async syncFolder(path: string): Promise<void> {
-    await this.pause()
-    if (this.#names.get(path) !== 'folder') throw systemError('ENOENT', path)
-    const isHere = (change: FolderChange): boolean => change.folder === path
-    for (const change of this.#folderChanges.filter(isHere)) change.apply(this.#durableNames)
-    this.#folderChanges = this.#folderChanges.filter((change) => !isHere(change))
-  }
-
-  /** Within one folder, like every rename that must be atomic. */
-  async rename(from: string, to: string): Promise<void> {
-    await this.pause()
-    const content = this.#names.get(from)
-    if (content === undefined) throw systemError('ENOENT', from)
-    if (dirname(from) !== dirname(to)) throw systemError('EXDEV', to)
-    this.#change(dirname(to), (names) => {
-      if (names.delete(from)) names.set(to, content)
+      return new SimulatedFile(this, content, { path, isWritable: mode !== 'read' })
     })
   }
 
-  async remove(path: string): Promise<void> {
-    await this.pause()
-    if (this.#names.has(path)) this.#change(dirname(path), (names) => names.delete(path))
+  list(folder: string): Promise<string[]> {
+    return this.perform(() => {
+      if (this.#names.get(folder) !== 'folder') throw systemError('ENOENT', folder)
+      const inside = [...this.#names.keys()].filter(
+        (path) => path !== '/' && dirname(path) === folder,
+      )
+      return inside.map((path) => path.slice(folder === '/' ? 1 : folder.length + 1)).toSorted()
+    })
   }
 
-  async freeBytes(): Promise<number> {
-    await this.pause()
-    return this.bytesLeft
+  exists(path: string): Promise<boolean> {
+    return this.perform(() => this.#names.has(path))
+  }
+
+  makeFolder(path: string): Promise<void> {
+    return this.perform(() => {
+      const missing: string[] = []
+      for (let at = path; !this.#names.has(at); at = dirname(at)) missing.unshift(at)
+      for (const folder of missing)
+        this.#change(dirname(folder), (names) => names.set(folder, 'folder'))
+    })
+  }
+
+  syncFolder(path: string): Promise<void> {
+    return this.perform(() => {
+      if (this.#names.get(path) !== 'folder') throw systemError('ENOENT', path)
+      const isHere = (change: FolderChange): boolean => change.folder === path
+      for (const change of this.#folderChanges.filter(isHere)) change.apply(this.#durableNames)
+      this.#folderChanges = this.#folderChanges.filter((change) => !isHere(change))
+    })
+  }
+
+  /** Within one folder, like every rename that must be atomic. */
+  rename(from: string, to: string): Promise<void> {
+    return this.perform(() => {
+      const content = this.#names.get(from)
+      if (content === undefined) throw systemError('ENOENT', from)
+      if (dirname(from) !== dirname(to)) throw systemError('EXDEV', to)
+      this.#change(dirname(to), (names) => {
+        if (names.delete(from)) names.set(to, content)
+      })
+    })
+  }
+
+  remove(path: string): Promise<void> {
+    return this.perform(() => {
+      if (this.#names.has(path)) this.#change(dirname(path), (names) => names.delete(path))
+    })
+  }
+
+  freeBytes(): Promise<number> {
+    return this.perform(() => this.bytesLeft)
   }
 
   get bytesLeft(): number {
@@ -269,29 +277,62 @@ class SimulatedFile implements DiskFile {
     this.#isWritable = settings.isWritable
   }
 
-  async write(data: Uint8Array, position: number): Promise<void> {
+  write(data: Uint8Array, position: number): Promise<void> {
     // The kernel may read the buffer at any time until this resolves; at once is one of them.
     const bytes = data.slice()
-    await this.#begin(true)
-    const { cached } = this.#content
-    const growth = Math.max(0, position + bytes.length - cached.length)
-    const isFull =
-      growth > this.#disk.bytesLeft || (this.#disk.isFullForAllocated && bytes.length > 0)
-    if (!isFull) return this.#put(bytes, position)
-    const room = bytes.length - growth
-    this.#put(bytes.subarray(0, Math.floor(this.#disk.random.unit() * room)), position)
-    throw systemError('ENOSPC', this.#path)
+    return this.#perform('writing', () => {
+      const { length } = this.#content.cached
+      const growth = Math.max(0, position + bytes.length - length)
+      const isFull = growth > this.#disk.bytesLeft || this.#disk.isFullForAllocated
+      if (!isFull || bytes.length === 0) return this.#put(bytes, position)
+      const room = Math.floor(this.#disk.random.unit() * (bytes.length - growth))
+      this.#put(bytes.subarray(0, room), position)
+      throw systemError('ENOSPC', this.#path)
+    })
   }
 
-  async read(into: Uint8Array, position: number): Promise<number> {
-    await this.#begin(false)
-    const bytes = this.#content.cached.subarray(position, position + into.length)
-    into.set(bytes)
-    return bytes.length
+  read(into: Uint8Array, position: number): Promise<number> {
+    return this.#perform('reading', () => {
+      const bytes = this.#content.cached.subarray(position, position + into.length)
+      into.set(bytes)
+      return bytes.length
+    })
   }
 
-  async sync(): Promise<void> {
-    await this.#begin(false)
+  sync(): Promise<void> {
+    return this.#perform('reading', () => this.#flush())
+  }
+
+  allocate(bytes: number): Promise<void> {
+    return this.#perform('writing', () => {
+      const growth = bytes - this.#content.cached.length
+      if (growth > this.#disk.bytesLeft) throw systemError('ENOSPC', this.#path)
+      if (growth > 0) this.#resize(bytes)
+      this.#flush()
+    })
+  }
+
+  truncate(bytes: number): Promise<void> {
+    return this.#perform('writing', () => this.#resize(bytes))
+  }
+
+  size(): Promise<number> {
+    return this.#perform('reading', () => this.#content.cached.length)
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true
+  }
+
+  #perform<T>(how: 'reading' | 'writing', action: () => T): Promise<T> {
+    return this.#disk.perform(() => {
+      const isAllowed = !this.#isClosed && (how === 'reading' || this.#isWritable)
+      if (!isAllowed) throw systemError('EBADF', this.#path)
+      return action()
+    })
+  }
+
+  #flush(): void {
     this.#disk.syncCount++
     const { pending } = this.#content
     this.#content.pending = []
@@ -302,39 +343,6 @@ class SimulatedFile implements DiskFile {
           ? resized(this.#content.durable, change.size)
           : written(this.#content.durable, change.bytes, change.position)
     }
-  }
-
-  async allocate(bytes: number): Promise<void> {
-    await this.#begin(true)
-    const growth = bytes - this.#content.cached.length
-    if (growth > this.#disk.bytesLeft) throw systemError('ENOSPC', this.#path)
-    if (growth > 0) this.#resize(bytes)
-    await this.sync()
-  }
-
-  async truncate(bytes: number): Promise<void> {
-    await this.#begin(true)
-    this.#resize(bytes)
-  }
-
-  async size(): Promise<number> {
-    await this.#begin(false)
-    return this.#content.cached.length
-  }
-
-  async close(): Promise<void> {
-    this.#isClosed = true
-  }
-
-  async #begin(isWriting: boolean): Promise<void> {
-    this.#check(isWriting)
-    await this.#disk.pause()
-    this.#check(isWriting)
-  }
-
-  #check(isWriting: boolean): void {
-    const isDead = this.#isClosed || this.#disk.isDead
-    if (isDead || (isWriting && !this.#isWritable)) throw systemError('EBADF', this.#path)
   }
 
   #put(bytes: Uint8Array, position: number): void {
