@@ -16,6 +16,7 @@ import { nodeWorld } from '../world/node-world.ts'
 import { lockFolder } from './folder-lock.ts'
 import { LiveHub } from './live-hub.ts'
 import { connect, type Remote } from './rpc.ts'
+import { processSamples } from './stage-metrics.ts'
 import type {
   GatewayThread,
   MainEvent,
