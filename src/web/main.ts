@@ -11,12 +11,21 @@ import { LiveConnection, type LiveState } from './live.ts'
 import { RatePanel } from './rate.ts'
 import { SignIn } from './sign-in.ts'
 
-const AGES_INTERVAL_MS = 1000
+/** Ages and the time to the next try are told in seconds. */
+const TEXTS_INTERVAL_MS = 1000
+
+const STATE_TEXTS = {
+  connecting: 'Connecting',
+  open: 'Live',
+  waiting: 'Connection lost',
+  closed: 'Signed out',
+}
 
 class Page {
   readonly #page = byId('page')
   readonly #connection = byId('connection')
   readonly #connectionText = byId('connection-text')
+  readonly #connectionWait = byId('connection-wait')
   readonly #retry = byId('connection-retry', HTMLButtonElement)
   readonly #signOut = byId('sign-out', HTMLButtonElement)
   readonly #api = new Api(browserWorld.clock, () => this.#askToSignIn())
@@ -44,6 +53,7 @@ class Page {
     onState: (state) => this.#showState(state),
   })
   #shown: readonly string[] = []
+  #state: LiveState = { name: 'connecting' }
 
   async start(): Promise<void> {
     this.#retry.addEventListener('click', () => this.#live.retryNow())
@@ -55,7 +65,10 @@ class Page {
       if (!document.hidden) this.#live.retryNow()
     })
     window.addEventListener('hashchange', () => this.#chooseRemembered())
-    browserWorld.clock.every(AGES_INTERVAL_MS, () => refreshAges(this.#api.nowMs()))
+    browserWorld.clock.every(TEXTS_INTERVAL_MS, () => {
+      refreshAges(this.#api.nowMs())
+      this.#showWait()
+    })
     await this.#signIn.useAddress()
     this.#open()
   }
@@ -123,15 +136,17 @@ class Page {
     }
   }
 
+  #showWait(): void {
+    const { monotonicMs } = browserWorld.clock
+    const waitMs = this.#state.name === 'waiting' ? this.#state.retryAtMs - monotonicMs() : 0
+    setText(this.#connectionWait, waitMs > 0 ? `next try in ${Math.ceil(waitMs / 1000)} s` : '')
+  }
+
   #showState(state: LiveState): void {
-    const texts = {
-      connecting: 'Connecting',
-      open: 'Live',
-      waiting: 'Connection lost, trying again',
-      closed: 'Signed out',
-    }
+    this.#state = state
     this.#connection.dataset['state'] = state.name
-    setText(this.#connectionText, texts[state.name])
+    setText(this.#connectionText, STATE_TEXTS[state.name])
+    this.#showWait()
     this.#retry.hidden = state.name !== 'waiting'
     if (state.name !== 'open') this.#rate.pause()
   }
