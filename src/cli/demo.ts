@@ -12,6 +12,7 @@ import type { Embedded } from '../embedded/embedded.ts'
 import { WeirError } from '../errors/errors.ts'
 import { ApiClient } from './api-client.ts'
 import { DeviceTokens } from './device-tokens.ts'
+import { openEvents } from './event-output.ts'
 import { numberBetween } from './failure.ts'
 import { registerMissing } from './registration.ts'
 import { addSettingsFlags, loadPlan, loadSettings, type SettingsFlags } from './settings.ts'
@@ -28,7 +29,7 @@ Examples:
   weir demo --devices 500 --data ./try-out
 
 The pipeline definition is src/fleet/demo.pipeline.yaml unless --pipeline names another. The demo keeps
-its admin key and its devices' tokens in DATA/demo.json (mode 600).`
+its devices' tokens in DATA/demo.json (mode 600).`
 
 const DEMO_PIPELINE = fileURLToPath(new URL('../fleet/demo.pipeline.yaml', import.meta.url))
 const WEIR = fileURLToPath(new URL('./weir.ts', import.meta.url))
@@ -52,10 +53,17 @@ async function demo(flags: DemoFlags): Promise<void> {
   const plan = await loadPlan(flags.pipeline ?? DEMO_PIPELINE)
   const { startEmbedded } = await import('../embedded/embedded.ts')
   const stopped = untilStopped()
-  const embedded = await startEmbedded({ config, plan })
+  const embedded = await startEmbedded({
+    config,
+    plan,
+    events: openEvents(flags.logFormat, 'warn'),
+  })
   try {
     const secrets = join(config.data, 'demo.json')
-    const { adminKey, ownToken } = await prepare(embedded, secrets)
+    const { adminKey } = embedded
+    if (adminKey === undefined)
+      throw new WeirError('API_UNAUTHORIZED', `${config.data} has no admin key that can be read`)
+    const ownToken = await registerOwnDevice(embedded, adminKey, secrets)
     const fleet = startFleet(embedded, { secrets, adminKey }, flags)
     printWelcome(embedded, ownToken, flags)
     const ended = once(fleet, 'exit').then(([code]) => `the fleet ended with ${String(code)}`)
@@ -74,30 +82,19 @@ async function keepServing(reason: string, stopped: Promise<string>): Promise<vo
   await stopped
 }
 
-/** The admin key, known since the first start, and the token of the reader's own device. */
-async function prepare(
-  embedded: Embedded,
+/** The token of the reader's own device, which is registered on the first start. */
+async function registerOwnDevice(
+  { httpUrl }: Embedded,
+  adminKey: string,
   file: string,
-): Promise<{ adminKey: string; ownToken: string }> {
+): Promise<string> {
   const secrets = new DeviceTokens(file)
-  const adminKey = embedded.adminKey ?? secrets.adminKey
-  if (adminKey === undefined)
-    throw new WeirError(
-      'API_UNAUTHORIZED',
-      `this data folder belongs to an admin key that ${file} does not know; ` +
-        'use another folder (--data), or `weir start` and `weir simulate`',
-    )
-  secrets.adminKey = adminKey
-  secrets.save()
-  const client = new ApiClient({ url: embedded.httpUrl, key: adminKey })
-  const lost = await registerMissing(client, secrets, [{ id: OWN_DEVICE, type: 'generic' }])
-  const ownToken = secrets.get(OWN_DEVICE)
-  if (ownToken === undefined)
-    throw new WeirError(
-      'CONTROL_DEVICE_EXISTS',
-      `${lost.join()} exists, but ${file} has no token for it`,
-    )
-  return { adminKey, ownToken }
+  const client = new ApiClient({ url: httpUrl, key: adminKey })
+  await registerMissing(client, secrets, [{ id: OWN_DEVICE, type: 'generic' }])
+  const token = secrets.get(OWN_DEVICE)
+  if (token !== undefined) return token
+  const detail = `${OWN_DEVICE} exists, but ${file} has no token for it; use another --data`
+  throw new WeirError('CONTROL_DEVICE_EXISTS', detail)
 }
 
 /** `weir simulate` as a child that ends with its parent: it watches the channel between them. */

@@ -7,7 +7,6 @@ import { dirname } from 'node:path'
 import { WeirError } from '../errors/errors.ts'
 
 interface Contents {
-  adminKey?: string
   tokens: Record<string, string>
 }
 
@@ -19,14 +18,6 @@ export class DeviceTokens {
   constructor(file: string | undefined) {
     this.#file = file
     this.#contents = file !== undefined && existsSync(file) ? read(file) : { tokens: {} }
-  }
-
-  get adminKey(): string | undefined {
-    return this.#contents.adminKey
-  }
-
-  set adminKey(key: string) {
-    this.#contents.adminKey = key
   }
 
   get(deviceId: string): string | undefined {
@@ -51,7 +42,7 @@ export class DeviceTokens {
 function read(file: string): Contents {
   try {
     const contents = JSON.parse(readFileSync(file, 'utf8')) as Partial<Contents>
-    return { ...contents, tokens: { ...contents.tokens } }
+    return { tokens: { ...contents.tokens } }
   } catch (cause) {
     throw new WeirError('DATA_FILE_DAMAGED', `${file} is not readable as JSON`, { cause })
   }

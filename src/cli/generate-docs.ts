@@ -1,4 +1,4 @@
-/** `npm run docs` writes the reference pages that are rendered from the code; `--check` compares. */
+/** `npm run docs` writes the pages that are rendered from the code; `--check` compares them. */
 import { readFile, writeFile } from 'node:fs/promises'
 import { renderConfigDocs, renderErrorDocs } from '../config/docs.ts'
 

@@ -1,6 +1,7 @@
 /** `weir start`: the embedded pipeline, until it is told to stop. */
 import type { Command } from 'commander'
 import { addSettingsFlags, loadPlan, loadSettings, type SettingsFlags } from './settings.ts'
+import { openEvents } from './event-output.ts'
 import { untilStopped } from './until-stopped.ts'
 
 interface StartFlags extends SettingsFlags {
@@ -30,10 +31,13 @@ async function start(flags: StartFlags): Promise<void> {
   // Loaded here, so that the other commands do not pay for the engine.
   const { startEmbedded } = await import('../embedded/embedded.ts')
   const stopped = untilStopped()
+  const crashed = Promise.withResolvers<Error>()
   const embedded = await startEmbedded({
     config,
     plan,
-    ...(flags.writeCredentials === undefined ? {} : { credentialsFile: flags.writeCredentials }),
+    credentialsFile: flags.writeCredentials,
+    onCrash: crashed.resolve,
+    events: openEvents(flags.logFormat, 'info'),
   })
   if (process.stdout.isTTY) {
     console.log(`HTTP ${embedded.httpUrl}\nMQTT ${embedded.mqttUrl}`)
@@ -42,6 +46,8 @@ async function start(flags: StartFlags): Promise<void> {
       console.log(`Sign in: ${embedded.signInUrl()}`)
     }
   }
-  await stopped
+  const end = await Promise.race([stopped, crashed.promise])
   await embedded.stop()
+  // Everything acknowledged is in the log; a restart goes on from there, so the service must restart.
+  if (typeof end !== 'string') throw end
 }
