@@ -1,4 +1,6 @@
 /** The questions that can be asked of what is stored. All times are µs; start included, end excluded. */
+import type { SeriesDefinition } from '../batch/batch.ts'
+
 export type Aggregate = 'avg' | 'min' | 'max' | 'sum' | 'count' | 'stddev' | 'first' | 'last'
 export const AGGREGATES: readonly Aggregate[] = [
   'avg',
@@ -110,3 +112,65 @@ export interface Query {
   anomalies(filter: EventsFilter): Promise<AnomalyRow[]>
   deadLetters(filter: EventsFilter): Promise<DeadLetterRow[]>
 }
+
+/** A stretch of event time in µs; start included, end excluded. */
+export interface Span {
+  startUs: number
+  endUs: number
+}
+
+/** The readings of one series in these spans, which are in order and apart. */
+export interface Wanted {
+  series: number
+  spans: readonly Span[]
+}
+
+/** Readings as columns, `count` rows, in no order. Valid during the call that hands them over. */
+export interface ReadingRows {
+  count: number
+  series: Int32Array
+  timeUs: Float64Array
+  value: Float64Array
+}
+
+/**
+ * What the answers are computed from; storage implements it. A view is one consistent look: what
+ * is output, sealed or merged while it is held changes nothing in it. Release it in a `finally`.
+ */
+export interface ReadingSource {
+  series(tenant: string, deviceId: string, metric: string): SeriesDefinition[]
+  text(id: number): string
+  view(): ReadingView
+}
+
+export interface ReadingView {
+  /** Every identity once (T4). `consume` may throw to end it. */
+  readings(wanted: readonly Wanted[], consume: (rows: ReadingRows) => void): Promise<void>
+  /** Window partials that start in the span, the newest of each key once (PARTIAL_* places). */
+  partials(
+    series: readonly number[],
+    windows: { windowMs: number; span: Span },
+    consume: (row: Float64Array) => void,
+  ): Promise<void>
+  /** Window sizes, ascending, and where their partials tell everything that was committed. */
+  readonly coverage: readonly { windowMs: number; fromMs: number; toMs: number }[]
+  /** Where the partials of a series do not tell everything. */
+  dirty(series: number): readonly Span[]
+  /** Event times of a series' readings that are in memory only, within the span; in no order. */
+  memoryTimes(series: number, span: Span): Float64Array
+  readonly tiers: ReadonlySet<string>
+  readonly segmentsRead: number
+  readonly segmentsSkipped: number
+  release(): void
+}
+
+export interface QueryLimits {
+  /** Stored rows that one query may look at. */
+  rowsMax: number
+  /** Windows that one answer may hold. */
+  windowsMax: number
+}
+
+export { answerReadings } from './readings.ts'
+export { addSpan } from './spans.ts'
+export { answerWindows } from './windows.ts'

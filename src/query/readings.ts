@@ -1,0 +1,184 @@
+/** Readings: raw, downsampled so that peaks stay, or aggregated per step. */
+import type { SeriesDefinition } from '../batch/batch.ts'
+import { WeirError } from '../errors/errors.ts'
+import { PARTIAL_SERIES, PARTIAL_START_MS } from '../stream/stream.ts'
+import { Downsampling, inTimeOrder, type Point } from './downsample.ts'
+import { matchSeries, valueReader } from './matching.ts'
+import type {
+  Aggregate,
+  ReadingRows,
+  ReadingsAnswer,
+  ReadingsQuestion,
+  ReadingSource,
+  ReadingView,
+  Value,
+} from './query.ts'
+import { planRollups } from './rollup-plan.ts'
+import { contains } from './spans.ts'
+import { Steps, type Step } from './steps.ts'
+
+type Points = ReadingsAnswer['points']
+
+/** Errors: QUERY_LIMIT_EXCEEDED; API_PARAMETER_INVALID for an aggregate that texts do not have. */
+export async function answerReadings(
+  source: ReadingSource,
+  question: ReadingsQuestion,
+): Promise<ReadingsAnswer> {
+  const series = matchSeries(source, question)
+  checkAggregate(series, question)
+  const view = source.view()
+  try {
+    const read = valueReader(source, series)
+    const answer =
+      question.aggregate === undefined
+        ? await answerRaw(view, series, question)
+        : await answerSteps(view, series, question)
+    return {
+      points: answer.points(read),
+      meta: {
+        series: series.map(({ metric, dimensions }) => ({
+          metric,
+          dimensions: Object.fromEntries(dimensions),
+        })),
+        tiers: [...view.tiers],
+        resolution_ms: answer.resolutionUs / 1000,
+        completeness: 1,
+        segments_read: view.segmentsRead,
+        segments_skipped: view.segmentsSkipped,
+      },
+    }
+  } finally {
+    view.release()
+  }
+}
+
+const TEXT_AGGREGATES: readonly Aggregate[] = ['first', 'last', 'count']
+
+function checkAggregate(
+  series: readonly SeriesDefinition[],
+  { aggregate, metric }: ReadingsQuestion,
+): void {
+  if (aggregate === undefined || TEXT_AGGREGATES.includes(aggregate)) return
+  if (!series.some(({ kind }) => kind === 'text')) return
+  throw new WeirError(
+    'API_PARAMETER_INVALID',
+    `agg: ${aggregate} needs numbers, but ${metric} is text; use first, last or count`,
+    { details: { parameter: 'agg' } },
+  )
+}
+
+/** Points once the values can be read back, and how far apart they are. */
+interface Unread {
+  points(read: (series: number, value: number) => Value): Points
+  resolutionUs: number
+}
+
+async function answerRaw(
+  view: ReadingView,
+  series: readonly SeriesDefinition[],
+  question: ReadingsQuestion,
+): Promise<Unread> {
+  const span = { startUs: question.startUs, endUs: question.endUs }
+  const hasText = series.some(({ kind }) => kind === 'text')
+  const collected = new RawPoints(question.pointsMax, hasText)
+  const wanted = series.map(({ series }) => ({ series, spans: [span] }))
+  await view.readings(wanted, (rows) => collected.add(rows))
+  const points = collected.points()
+  return {
+    points: (read) =>
+      points.map(({ timeUs, value, series }) => [timeUs / 1000, read(series, value)]),
+    resolutionUs: collected.resolutionUs,
+  }
+}
+
+/** Keeps every reading while they fit, and downsamples from the first that does not. */
+class RawPoints {
+  readonly #pointsMax: number
+  readonly #hasText: boolean
+  #exact: Point[] = []
+  #downsampling: Downsampling | undefined
+
+  constructor(pointsMax: number, hasText: boolean) {
+    this.#pointsMax = pointsMax
+    this.#hasText = hasText
+  }
+
+  add(rows: ReadingRows): void {
+    if (this.#downsampling === undefined && this.#exact.length + rows.count > this.#pointsMax) {
+      this.#downsampling = new Downsampling(this.#pointsMax, this.#hasText)
+      this.#downsampling.add(toRows(this.#exact))
+      this.#exact = []
+    }
+    if (this.#downsampling !== undefined) return this.#downsampling.add(rows)
+    for (let row = 0; row < rows.count; row++) {
+      const point = { timeUs: rows.timeUs[row]!, value: rows.value[row]! }
+      this.#exact.push({ ...point, series: rows.series[row]! })
+    }
+  }
+
+  get resolutionUs(): number {
+    return this.#downsampling?.widthUs ?? 0
+  }
+
+  points(): Point[] {
+    const points = this.#downsampling?.points() ?? this.#exact.toSorted(inTimeOrder)
+    return points.slice(0, this.#pointsMax)
+  }
+}
+
+const toRows = (points: readonly Point[]): ReadingRows => ({
+  count: points.length,
+  series: Int32Array.from(points, ({ series }) => series),
+  timeUs: Float64Array.from(points, ({ timeUs }) => timeUs),
+  value: Float64Array.from(points, ({ value }) => value),
+})
+
+async function answerSteps(
+  view: ReadingView,
+  series: readonly SeriesDefinition[],
+  question: ReadingsQuestion,
+): Promise<Unread> {
+  const { aggregate, stepUs, startUs, endUs, pointsMax } = question
+  const steps = new Steps(stepUs, pointsMax)
+  const { windows, covered, raw } = planRollups(view, series, question)
+  if (windows !== undefined) {
+    const numbers = series.map(({ series }) => series)
+    await view.partials(numbers, windows, (row) => {
+      const spans = covered.get(row[PARTIAL_SERIES]!) ?? []
+      if (contains(spans, row[PARTIAL_START_MS]! * 1000)) steps.addPartial(row)
+    })
+  }
+  await view.readings(raw, (rows) => steps.addReadings(rows))
+  return {
+    points: (read) =>
+      steps
+        .list()
+        .map((step) => [
+          (stepUs === undefined ? startUs : step.startUs) / 1000,
+          stepValue(step, { aggregate: aggregate!, read, series: series[0]!.series }),
+        ]),
+    resolutionUs: stepUs ?? endUs - startUs,
+  }
+}
+
+/** First, last and the extremes are values of the series' own kind; the others are numbers. */
+function stepValue(
+  step: Step,
+  how: {
+    aggregate: Aggregate
+    read: (series: number, value: number) => Value
+    series: number
+  },
+): Value | null {
+  switch (how.aggregate) {
+    case 'first':
+      return how.read(step.firstSeries, step.first)
+    case 'last':
+      return how.read(step.lastSeries, step.last)
+    case 'min':
+    case 'max':
+      return how.read(how.series, step[how.aggregate])
+    default:
+      return step[how.aggregate]
+  }
+}

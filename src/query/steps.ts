@@ -1,0 +1,171 @@
+/**
+ * Aggregates per step, fed in any order by readings and by window partials. Mean and centred sum of
+ * squares follow Welford for a reading and Chan et al. (1979) for a partial, so that they neither
+ * cancel nor depend on which of the two brought a value.
+ */
+import { WeirError } from '../errors/errors.ts'
+import {
+  PARTIAL_COUNT,
+  PARTIAL_FIRST,
+  PARTIAL_FIRST_TIME_US,
+  PARTIAL_LAST,
+  PARTIAL_LAST_TIME_US,
+  PARTIAL_MAX,
+  PARTIAL_MEAN,
+  PARTIAL_MIN,
+  PARTIAL_SERIES,
+  PARTIAL_SQUARES,
+  PARTIAL_START_MS,
+  PARTIAL_SUM,
+} from '../stream/stream.ts'
+import type { Aggregate, ReadingRows } from './query.ts'
+
+const STRIDE = 12
+const COUNT = 0
+const SUM = 1
+const MIN = 2
+const MAX = 3
+const MEAN = 4
+const SQUARES = 5
+const FIRST = 6
+const FIRST_TIME_US = 7
+const FIRST_SERIES = 8
+const LAST = 9
+const LAST_TIME_US = 10
+const LAST_SERIES = 11
+const EMPTY = [0, 0, Infinity, -Infinity, 0, 0, 0, Infinity, -1, 0, -Infinity, -1]
+
+/** One step's results. `stddev` is the sample one. */
+export interface Step extends Record<Exclude<Aggregate, 'stddev'>, number> {
+  startUs: number
+  stddev: number | null
+  firstSeries: number
+  lastSeries: number
+}
+
+export class Steps {
+  readonly #stepUs: number | undefined
+  readonly #stepsMax: number
+  readonly #slots = new Map<number, number>()
+  #rows = new Float64Array(64 * STRIDE)
+  /** The step of the last reading: the next is mostly in it too. */
+  #stepAt = NaN
+  #slotAt = 0
+
+  /** Without `stepUs` everything is one step. */
+  constructor(stepUs: number | undefined, stepsMax: number) {
+    this.#stepUs = stepUs
+    this.#stepsMax = stepsMax
+  }
+
+  addReadings({ count, series, timeUs, value }: ReadingRows): void {
+    for (let row = 0; row < count; row++) {
+      const time = timeUs[row]!
+      const at = this.#slot(time)
+      const rows = this.#rows
+      const one = value[row]!
+      const n = ++rows[at + COUNT]!
+      rows[at + SUM]! += one
+      if (one < rows[at + MIN]!) rows[at + MIN] = one
+      if (one > rows[at + MAX]!) rows[at + MAX] = one
+      const delta = one - rows[at + MEAN]!
+      const mean = rows[at + MEAN]! + delta / n
+      rows[at + MEAN] = mean
+      rows[at + SQUARES]! += delta * (one - mean)
+      this.#noteEnds(at, series[row]!, { first: one, firstUs: time, last: one, lastUs: time })
+    }
+  }
+
+  /** A row of PARTIAL_* places whose window lies within one step. */
+  addPartial(partial: Float64Array): void {
+    const added = partial[PARTIAL_COUNT]!
+    const at = this.#slot(partial[PARTIAL_START_MS]! * 1000)
+    const rows = this.#rows
+    const had = rows[at + COUNT]!
+    const total = had + added
+    const delta = partial[PARTIAL_MEAN]! - rows[at + MEAN]!
+    rows[at + COUNT] = total
+    rows[at + SUM]! += partial[PARTIAL_SUM]!
+    rows[at + MIN] = Math.min(rows[at + MIN]!, partial[PARTIAL_MIN]!)
+    rows[at + MAX] = Math.max(rows[at + MAX]!, partial[PARTIAL_MAX]!)
+    rows[at + MEAN]! += (delta * added) / total
+    rows[at + SQUARES]! += partial[PARTIAL_SQUARES]! + (delta * delta * had * added) / total
+    this.#noteEnds(at, partial[PARTIAL_SERIES]!, {
+      first: partial[PARTIAL_FIRST]!,
+      firstUs: partial[PARTIAL_FIRST_TIME_US]!,
+      last: partial[PARTIAL_LAST]!,
+      lastUs: partial[PARTIAL_LAST_TIME_US]!,
+    })
+  }
+
+  /** Of equal times the lower series comes first, so that the answer depends on no order. */
+  #noteEnds(
+    at: number,
+    series: number,
+    ends: { first: number; firstUs: number; last: number; lastUs: number },
+  ): void {
+    const rows = this.#rows
+    const firstUs = rows[at + FIRST_TIME_US]!
+    if (ends.firstUs < firstUs || (ends.firstUs === firstUs && series < rows[at + FIRST_SERIES]!)) {
+      rows[at + FIRST] = ends.first
+      rows[at + FIRST_TIME_US] = ends.firstUs
+      rows[at + FIRST_SERIES] = series
+    }
+    const lastUs = rows[at + LAST_TIME_US]!
+    if (ends.lastUs > lastUs || (ends.lastUs === lastUs && series > rows[at + LAST_SERIES]!)) {
+      rows[at + LAST] = ends.last
+      rows[at + LAST_TIME_US] = ends.lastUs
+      rows[at + LAST_SERIES] = series
+    }
+  }
+
+  /** Where the step of this time lies in the rows. */
+  #slot(timeUs: number): number {
+    const step = this.#stepUs === undefined ? 0 : Math.floor(timeUs / this.#stepUs)
+    if (step === this.#stepAt) return this.#slotAt
+    this.#stepAt = step
+    this.#slotAt = this.#slots.get(step) ?? this.#createSlot(step)
+    return this.#slotAt
+  }
+
+  #createSlot(step: number): number {
+    if (this.#slots.size === this.#stepsMax) {
+      const detail = `The answer has more than ${this.#stepsMax} steps: narrow it or raise step`
+      throw new WeirError('QUERY_LIMIT_EXCEEDED', detail, { details: { limit: this.#stepsMax } })
+    }
+    const at = this.#slots.size * STRIDE
+    if (at === this.#rows.length) {
+      const rows = new Float64Array(at * 2)
+      rows.set(this.#rows)
+      this.#rows = rows
+    }
+    this.#rows.set(EMPTY, at)
+    this.#slots.set(step, at)
+    return at
+  }
+
+  /** Steps that hold anything, oldest first. Without a step width `startUs` is 0. */
+  list(): Step[] {
+    const inOrder = [...this.#slots].toSorted(([a], [b]) => a - b)
+    return inOrder.map(([step, at]) => this.#read(step * (this.#stepUs ?? 0), at))
+  }
+
+  #read(startUs: number, at: number): Step {
+    const rows = this.#rows
+    const count = rows[at + COUNT]!
+    const sum = rows[at + SUM]!
+    return {
+      startUs,
+      count,
+      sum,
+      avg: rows[at + MEAN]!,
+      min: rows[at + MIN]!,
+      max: rows[at + MAX]!,
+      stddev: count > 1 ? Math.sqrt(Math.max(0, rows[at + SQUARES]!) / (count - 1)) : null,
+      first: rows[at + FIRST]!,
+      firstSeries: rows[at + FIRST_SERIES]!,
+      last: rows[at + LAST]!,
+      lastSeries: rows[at + LAST_SERIES]!,
+    }
+  }
+}

@@ -1,0 +1,47 @@
+/** The catalogue's tables. If you change one, raise the format and teach `open` to migrate. */
+export const CATALOGUE_FORMAT = 1
+
+export const CATALOGUE_SCHEMA = `
+CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS segments (
+  file TEXT PRIMARY KEY, kind TEXT NOT NULL, first_offset INTEGER NOT NULL,
+  last_offset INTEGER NOT NULL, row_count INTEGER NOT NULL, bytes INTEGER NOT NULL,
+  min_series INTEGER NOT NULL, max_series INTEGER NOT NULL,
+  min_time_us INTEGER NOT NULL, max_time_us INTEGER NOT NULL, has_unverified INTEGER NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS series (
+  series INTEGER PRIMARY KEY, device INTEGER NOT NULL, tenant TEXT NOT NULL,
+  device_id TEXT NOT NULL, device_type TEXT NOT NULL, metric TEXT NOT NULL,
+  dimensions TEXT NOT NULL, kind TEXT NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS texts (id INTEGER PRIMARY KEY, text TEXT NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS state_parts (
+  name TEXT PRIMARY KEY, position INTEGER NOT NULL, length INTEGER NOT NULL, crc INTEGER NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS dirty_ranges (
+  series INTEGER NOT NULL, start_us INTEGER NOT NULL, end_us INTEGER NOT NULL,
+  PRIMARY KEY (series, start_us)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS rollup_coverage (
+  window_ms INTEGER PRIMARY KEY, from_ms INTEGER NOT NULL, to_ms INTEGER NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS alerts (
+  id TEXT PRIMARY KEY, tenant TEXT NOT NULL, device_id TEXT NOT NULL,
+  triggered_at_us INTEGER NOT NULL, event TEXT NOT NULL
+) STRICT;
+CREATE INDEX IF NOT EXISTS alerts_by_time ON alerts (tenant, triggered_at_us);
+CREATE INDEX IF NOT EXISTS alerts_by_device ON alerts (tenant, device_id, triggered_at_us);
+CREATE TABLE IF NOT EXISTS anomalies (
+  id TEXT PRIMARY KEY, tenant TEXT NOT NULL, device_id TEXT NOT NULL,
+  event_time_us INTEGER NOT NULL, event TEXT NOT NULL
+) STRICT;
+CREATE INDEX IF NOT EXISTS anomalies_by_time ON anomalies (tenant, event_time_us);
+CREATE INDEX IF NOT EXISTS anomalies_by_device ON anomalies (tenant, device_id, event_time_us);
+CREATE TABLE IF NOT EXISTS dead_letters (
+  "offset" INTEGER NOT NULL, "index" INTEGER NOT NULL, tenant TEXT NOT NULL,
+  device_id TEXT NOT NULL, received_at_us INTEGER NOT NULL, code TEXT NOT NULL,
+  detail TEXT NOT NULL, payload TEXT NOT NULL, PRIMARY KEY ("offset", "index")
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS dead_letters_by_device
+  ON dead_letters (tenant, device_id, "offset", "index");
+`

@@ -1,0 +1,129 @@
+/**
+ * Turns sealed generations into segments and commits them. Order is the promise: segment files and
+ * state parts are flushed first, then one transaction of the catalogue makes all of it count.
+ */
+import type { Checkpoint } from '../stream/stream.ts'
+import type { Span } from '../query/query.ts'
+import type { Clock } from '../world/world.ts'
+import type { Catalogue } from './catalogue.ts'
+import type { Generation } from './generation.ts'
+import { settlePartials } from './recent-partials.ts'
+import { sortReadings } from './recent-readings.ts'
+import type { RollupCoverage } from './rollup-coverage.ts'
+import { segmentFile, type Segment } from './segment-set.ts'
+import type { SegmentWriter } from './segment-writer.ts'
+import { PARTIAL_SERIES, PARTIAL_START_MS } from '../stream/stream.ts'
+import type { NamedBytes, StateFile, StatePart } from './state-file.ts'
+import type { Turns } from './turns.ts'
+
+/** What a checkpoint found at its moment; later outputs are no part of it. */
+export interface Sealed {
+  offset: number
+  /** In the order of their offsets. */
+  generations: Generation[]
+  parts: Map<string, Checkpoint['parts'][number]>
+  dirty: Map<number, readonly Span[]>
+  coverage: readonly RollupCoverage[]
+}
+
+/** A seal whose commit failed goes into the next; what is newer counts. */
+export const absorb = (older: Sealed, newer: Sealed): Sealed => ({
+  offset: newer.offset,
+  generations: [...older.generations, ...newer.generations],
+  parts: new Map([...older.parts, ...newer.parts]),
+  dirty: new Map([...older.dirty, ...newer.dirty]),
+  coverage: newer.coverage,
+})
+
+export class Committer {
+  readonly #catalogue: Catalogue
+  readonly #writer: SegmentWriter
+  readonly #stateFile: StateFile
+  readonly #turns: Turns
+  readonly #clock: Clock
+  #state: readonly StatePart[]
+
+  constructor(parts: {
+    catalogue: Catalogue
+    writer: SegmentWriter
+    stateFile: StateFile
+    turns: Turns
+    clock: Clock
+  }) {
+    this.#catalogue = parts.catalogue
+    this.#writer = parts.writer
+    this.#stateFile = parts.stateFile
+    this.#turns = parts.turns
+    this.#clock = parts.clock
+    this.#state = parts.catalogue.stateParts()
+  }
+
+  get stateParts(): readonly StatePart[] {
+    return this.#state
+  }
+
+  /** Resolves with the new segments in the same turn as the transaction. */
+  async commit(sealed: Sealed): Promise<{ segments: Segment[]; committedAtUs: number }> {
+    const segments = [await this.#writeReadings(sealed), await this.#writePartials(sealed)].filter(
+      (segment) => segment !== undefined,
+    )
+    const parts: NamedBytes[] = [...sealed.parts.values()]
+    const state = await this.#stateFile.write(this.#state, parts)
+    const committedAtUs = this.#clock.nowUs()
+    this.#catalogue.commit({
+      offset: sealed.offset,
+      committedAtUs,
+      segments,
+      state,
+      definitions: sealed.generations.map(({ definitions }) => definitions),
+      events: sealed.generations.map(({ events }) => events),
+      dirty: sealed.dirty,
+      coverage: sealed.coverage,
+    })
+    this.#state = state
+    return { segments, committedAtUs }
+  }
+
+  async #writeReadings({ generations, offset }: Sealed): Promise<Segment | undefined> {
+    const recent = generations.map(({ readings }) => readings)
+    const sorted = await this.#turns.run(sortReadings(recent))
+    if (sorted.count === 0) return undefined
+    const { firstOffset } = generations[0]!
+    const file = segmentFile('readings', firstOffset, offset)
+    const bytes = await this.#writer.writeReadings(file, sorted)
+    return {
+      ...{ kind: 'readings', file, firstOffset, lastOffset: offset, rows: sorted.count, bytes },
+      minSeries: sorted.series[0]!,
+      maxSeries: sorted.series[sorted.count - 1]!,
+      minTimeUs: Math.min(...recent.map(({ minTimeUs }) => minTimeUs)),
+      maxTimeUs: Math.max(...recent.map(({ maxTimeUs }) => maxTimeUs)),
+      hasUnverified: recent.some(({ hasUnverified }) => hasUnverified),
+    }
+  }
+
+  async #writePartials({ generations, offset }: Sealed): Promise<Segment | undefined> {
+    const rows = settlePartials(generations.map(({ partials }) => partials))
+    if (rows.length === 0) return undefined
+    const { firstOffset } = generations[0]!
+    const file = segmentFile('rollup', firstOffset, offset)
+    const bytes = await this.#writer.writePartials(file, rows, offset)
+    const range = (column: number): { least: number; most: number } =>
+      rows.reduce(
+        ({ least, most }, row) => ({
+          least: Math.min(least, row[column]!),
+          most: Math.max(most, row[column]!),
+        }),
+        { least: Infinity, most: -Infinity },
+      )
+    const series = range(PARTIAL_SERIES)
+    const startMs = range(PARTIAL_START_MS)
+    return {
+      ...{ kind: 'rollup', file, firstOffset, lastOffset: offset, rows: rows.length, bytes },
+      minSeries: series.least,
+      maxSeries: series.most,
+      minTimeUs: startMs.least * 1000,
+      maxTimeUs: startMs.most * 1000,
+      hasUnverified: false,
+    }
+  }
+}

@@ -1,0 +1,104 @@
+/**
+ * The one DuckDB of the process, in memory: it writes and reads Parquet and keeps nothing. Its calls
+ * run on libuv's pool, which the log's flushes share, so few may be under way: one that writes and
+ * `concurrency` that read. Who comes later waits here, not in the pool.
+ */
+import { DuckDBInstance, type DuckDBConnection, type DuckDBDataChunk } from '@duckdb/node-api'
+
+export interface DuckOptions {
+  threads: number
+  memoryBytes: number
+  /** Queries under way at once. */
+  concurrency: number
+  /** Where sorts that exceed the memory spill. */
+  temporaryFolder: string
+}
+
+/** Connections that are lent to one user each; the others wait in order. */
+class Lane {
+  readonly #free: DuckDBConnection[]
+  readonly #waiting: ((connection: DuckDBConnection) => void)[] = []
+
+  constructor(connections: DuckDBConnection[]) {
+    this.#free = connections
+  }
+
+  async use<T>(work: (connection: DuckDBConnection) => Promise<T>): Promise<T> {
+    const connection = this.#free.pop() ?? (await this.#wait())
+    try {
+      return await work(connection)
+    } finally {
+      const next = this.#waiting.shift()
+      if (next === undefined) this.#free.push(connection)
+      else next(connection)
+    }
+  }
+
+  #wait(): Promise<DuckDBConnection> {
+    return new Promise((resolve) => this.#waiting.push(resolve))
+  }
+}
+
+export class Duck {
+  readonly #instance: DuckDBInstance
+  readonly #connections: DuckDBConnection[]
+  readonly #readers: Lane
+  readonly #writer: Lane
+
+  private constructor(instance: DuckDBInstance, connections: DuckDBConnection[]) {
+    this.#instance = instance
+    this.#connections = connections
+    this.#writer = new Lane(connections.slice(0, 1))
+    this.#readers = new Lane(connections.slice(1))
+  }
+
+  static async open(options: DuckOptions): Promise<Duck> {
+    const instance = await DuckDBInstance.create(':memory:', {
+      threads: String(options.threads),
+      memory_limit: `${Math.floor(options.memoryBytes / 1024)}KiB`,
+      temp_directory: options.temporaryFolder,
+      preserve_insertion_order: 'true',
+      autoinstall_known_extensions: 'false',
+      autoload_known_extensions: 'false',
+    })
+    const connections: DuckDBConnection[] = []
+    for (let count = 0; count < options.concurrency + 1; count++) {
+      connections.push(await instance.connect())
+    }
+    // Segments never change, so their footers may be kept.
+    await connections[0]!.run('SET parquet_metadata_cache = true')
+    return new Duck(instance, connections)
+  }
+
+  /** One at a time: commits and merges. */
+  write<T>(work: (connection: DuckDBConnection) => Promise<T>): Promise<T> {
+    return this.#writer.use(work)
+  }
+
+  /** Streams the rows of one statement; `consume` may throw to end it. */
+  read(sql: string, consume: (chunk: DuckDBDataChunk) => void): Promise<void> {
+    return this.#readers.use(async (connection) => {
+      const result = await connection.stream(sql)
+      for (;;) {
+        const chunk = await result.fetchChunk()
+        if (chunk === null || chunk.rowCount === 0) return
+        consume(chunk)
+      }
+    })
+  }
+
+  close(): void {
+    for (const connection of this.#connections) connection.closeSync()
+    this.#instance.closeSync()
+  }
+}
+
+/** A DOUBLE or INTEGER column's numbers without a copy; the binding keeps them private. */
+export function columnItems<T extends Float64Array | Int32Array>(
+  chunk: DuckDBDataChunk,
+  column: number,
+): T {
+  return (chunk.getColumnVector(column) as unknown as { items: T }).items
+}
+
+export const quote = (text: string): string => `'${text.replaceAll("'", "''")}'`

@@ -1,0 +1,122 @@
+/** Alerts, anomalies and dead letters in the catalogue. Every id is deterministic, so a replay never doubles. */
+import type { DatabaseSync, SQLOutputValue } from 'node:sqlite'
+import type { EventsFilter } from '../query/query.ts'
+import type { AnomalyEvent, RuleEvent } from '../stream/stream.ts'
+import {
+  DEAD_LETTERS_PER_DEVICE_MAX,
+  type KeptDeadLetter,
+  type RecentEvents,
+} from './recent-events.ts'
+
+/** Anomalies that are kept of one device; beyond it the newest win. */
+const ANOMALIES_PER_DEVICE_MAX = 10_000
+
+export class EventTables {
+  readonly #database: DatabaseSync
+  #deadLetterCount: number | undefined
+
+  constructor(database: DatabaseSync) {
+    this.#database = database
+  }
+
+  /** Within the caller's transaction. */
+  insert(events: RecentEvents): void {
+    this.#insertAlerts(events.alerts())
+    this.#insertAnomalies(events.anomalies())
+    this.#insertDeadLetters(events.deadLetters())
+    this.#deadLetterCount = undefined
+  }
+
+  #insertAlerts(alerts: readonly RuleEvent[]): void {
+    // A resolved episode stays resolved, in whatever order its events come again.
+    const upsert = this.#database.prepare(
+      `INSERT INTO alerts VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET event = excluded.event
+       WHERE json_extract(alerts.event, '$.state') <> 'resolved'`,
+    )
+    for (const event of alerts) {
+      const { id, tenant, deviceId, triggeredAtUs } = event
+      upsert.run(id, tenant, deviceId, triggeredAtUs, JSON.stringify(event))
+    }
+  }
+
+  #insertAnomalies(anomalies: readonly AnomalyEvent[]): void {
+    const insert = this.#database.prepare('INSERT OR IGNORE INTO anomalies VALUES (?, ?, ?, ?, ?)')
+    for (const event of anomalies) {
+      const { id, tenant, deviceId, eventTimeUs } = event
+      insert.run(id, tenant, deviceId, eventTimeUs, JSON.stringify(event))
+    }
+    const trim = this.#database.prepare(
+      `DELETE FROM anomalies WHERE tenant = ?1 AND device_id = ?2 AND event_time_us <
+         (SELECT event_time_us FROM anomalies WHERE tenant = ?1 AND device_id = ?2
+          ORDER BY event_time_us DESC LIMIT 1 OFFSET ${ANOMALIES_PER_DEVICE_MAX - 1})`,
+    )
+    for (const [tenant, deviceId] of devicesOf(anomalies)) trim.run(tenant, deviceId)
+  }
+
+  #insertDeadLetters(letters: readonly KeptDeadLetter[]): void {
+    const insert = this.#database.prepare(
+      'INSERT OR IGNORE INTO dead_letters VALUES (?, ?, ?, ?, ?, ?, ?, ?)',
+    )
+    for (const { offset, index, tenant, deviceId, receivedAtUs, ...rest } of letters) {
+      const { code, detail, payload } = rest
+      insert.run(offset, index, tenant, deviceId, receivedAtUs, code, detail, payload)
+    }
+    const trim = this.#database.prepare(
+      `DELETE FROM dead_letters WHERE tenant = ?1 AND device_id = ?2 AND ("offset", "index") <
+         (SELECT "offset", "index" FROM dead_letters WHERE tenant = ?1 AND device_id = ?2
+          ORDER BY "offset" DESC, "index" DESC
+          LIMIT 1 OFFSET ${DEAD_LETTERS_PER_DEVICE_MAX - 1})`,
+    )
+    for (const [tenant, deviceId] of devicesOf(letters)) trim.run(tenant, deviceId)
+  }
+
+  alerts(filter: EventsFilter): RuleEvent[] {
+    return this.#newest('alerts', 'triggered_at_us DESC', filter).map(
+      ({ event }) => JSON.parse(String(event)) as RuleEvent,
+    )
+  }
+
+  anomalies(filter: EventsFilter): AnomalyEvent[] {
+    return this.#newest('anomalies', 'event_time_us DESC', filter).map(
+      ({ event }) => JSON.parse(String(event)) as AnomalyEvent,
+    )
+  }
+
+  deadLetters(filter: EventsFilter): KeptDeadLetter[] {
+    return this.#newest('dead_letters', '"offset" DESC, "index" DESC', filter).map((row) => ({
+      offset: Number(row.offset),
+      index: Number(row.index),
+      tenant: String(row.tenant),
+      deviceId: String(row.device_id),
+      receivedAtUs: Number(row.received_at_us),
+      code: String(row.code),
+      detail: String(row.detail),
+      payload: String(row.payload),
+    }))
+  }
+
+  /** Counted anew after a commit only: statistics are asked often. */
+  get deadLetterCount(): number {
+    const count = this.#database.prepare('SELECT count(*) AS count FROM dead_letters')
+    return (this.#deadLetterCount ??= Number(count.get()?.count))
+  }
+
+  #newest(
+    table: string,
+    order: string,
+    { tenant, deviceId, limit }: EventsFilter,
+  ): Record<string, SQLOutputValue>[] {
+    const ofDevice = deviceId === undefined ? '' : 'AND device_id = ?'
+    const sql = `SELECT * FROM ${table} WHERE tenant = ? ${ofDevice} ORDER BY ${order} LIMIT ?`
+    const values = deviceId === undefined ? [tenant, limit] : [tenant, deviceId, limit]
+    return this.#database.prepare(sql).all(...values)
+  }
+}
+
+/** Each (tenant, device) once. */
+function devicesOf(rows: readonly { tenant: string; deviceId: string }[]): [string, string][] {
+  const devices = new Map(
+    rows.map(({ tenant, deviceId }) => [`${tenant}\0${deviceId}`, [tenant, deviceId] as const]),
+  )
+  return [...devices.values()].map(([tenant, deviceId]) => [tenant, deviceId])
+}

@@ -1,0 +1,106 @@
+/** Merges small segments in the background, one merge at a time, each in one transaction. */
+import type { Catalogue } from './catalogue.ts'
+import { quote } from './duck.ts'
+import { mergeDebt, planMerge, type MergePolicy } from './merge-plan.ts'
+import { segmentFile, type Segment, type SegmentSet } from './segment-set.ts'
+import type { SegmentWriter } from './segment-writer.ts'
+
+export interface MergerParts {
+  folder: string
+  catalogue: Catalogue
+  segments: SegmentSet
+  writer: SegmentWriter
+  policy: MergePolicy
+  /** A merge that fails changes nothing; the next commit tries again. */
+  onFailure: (cause: unknown) => void
+}
+
+export class Merger {
+  readonly #parts: MergerParts
+  #running: Promise<void> | undefined
+  #isClosing = false
+
+  constructor(parts: MergerParts) {
+    this.#parts = parts
+  }
+
+  get debt(): number {
+    const { segments, policy } = this.#parts
+    return (['readings', 'rollup'] as const).reduce(
+      (sum, kind) => sum + mergeDebt(segments.list(kind), policy),
+      0,
+    )
+  }
+
+  /** Starts merging what is due unless that is under way. */
+  start(): void {
+    if (this.#isClosing) return
+    this.#running ??= this.#mergeAll()
+      .catch(this.#parts.onFailure)
+      .finally(() => {
+        this.#running = undefined
+      })
+  }
+
+  /** Waits until no merge is under way. */
+  async settle(): Promise<void> {
+    await this.#running
+  }
+
+  close(): Promise<void> {
+    this.#isClosing = true
+    return this.settle()
+  }
+
+  async #mergeAll(): Promise<void> {
+    const { segments, policy } = this.#parts
+    for (const kind of ['rollup', 'readings'] as const) {
+      for (;;) {
+        const run = planMerge(segments.list(kind), policy)
+        if (run.length === 0 || this.#isClosing) break
+        await this.#merge(run)
+      }
+    }
+  }
+
+  async #merge(run: readonly Segment[]): Promise<void> {
+    const { catalogue, segments, writer } = this.#parts
+    const { kind, firstOffset } = run[0]!
+    const { lastOffset } = run.at(-1)!
+    const file = segmentFile(kind, firstOffset, lastOffset)
+    const sql = kind === 'readings' ? this.#mergeReadings(run) : this.#mergeRollups(run)
+    const { bytes, rows } = await writer.writeQuery(file, sql)
+    const merged: Segment = {
+      ...{ kind, file, firstOffset, lastOffset, rows, bytes },
+      minSeries: Math.min(...run.map(({ minSeries }) => minSeries)),
+      maxSeries: Math.max(...run.map(({ maxSeries }) => maxSeries)),
+      minTimeUs: Math.min(...run.map(({ minTimeUs }) => minTimeUs)),
+      maxTimeUs: Math.max(...run.map(({ maxTimeUs }) => maxTimeUs)),
+      // It may still repeat what a segment outside of this run holds.
+      hasUnverified: run.some(({ hasUnverified }) => hasUnverified),
+    }
+    catalogue.replaceSegments(run, merged)
+    segments.replace(run, [merged])
+  }
+
+  #files(run: readonly Segment[]): string {
+    return run.map(({ file }) => quote(`${this.#parts.folder}/${file}`)).join()
+  }
+
+  /** Of equal identities the lowest offset stays: file names sort as offsets do. */
+  #mergeReadings(run: readonly Segment[]): string {
+    const files = this.#files(run)
+    const isVerified = run.every(({ hasUnverified }) => !hasUnverified)
+    return isVerified
+      ? `SELECT series, time, value FROM read_parquet([${files}]) ORDER BY series, time`
+      : `SELECT DISTINCT ON (series, time) series, time, value
+         FROM read_parquet([${files}], filename = true) ORDER BY series, time, filename`
+  }
+
+  /** Of equal keys the highest offset stays: a later late partial replaces the earlier. */
+  #mergeRollups(run: readonly Segment[]): string {
+    return `SELECT DISTINCT ON (window_ms, series, start_ms, is_late) *
+      FROM read_parquet([${this.#files(run)}])
+      ORDER BY window_ms, series, start_ms, is_late, "offset" DESC`
+  }
+}

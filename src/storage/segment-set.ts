@@ -1,0 +1,73 @@
+/** The segments that count, and who reads them: a file goes only after its last reader. */
+
+/** One immutable Parquet file, by its catalogue entry. Offsets, series and times are inclusive. */
+export interface Segment {
+  kind: 'readings' | 'rollup'
+  /** Name in the segments folder. Names sort as offsets do, so a name says who wins (T4). */
+  file: string
+  firstOffset: number
+  lastOffset: number
+  rows: number
+  bytes: number
+  minSeries: number
+  maxSeries: number
+  /** Event times; of a rollup the starts of its windows. */
+  minTimeUs: number
+  maxTimeUs: number
+  /** Some identities may be in another segment too. */
+  hasUnverified: boolean
+}
+
+const padOffset = (offset: number): string => String(offset).padStart(16, '0')
+
+export const segmentFile = (kind: Segment['kind'], first: number, last: number): string =>
+  `${kind}-${padOffset(first)}-${padOffset(last)}.parquet`
+
+export class SegmentSet {
+  #segments: readonly Segment[]
+  readonly #readers = new Map<Segment, number>()
+  readonly #dropped = new Set<Segment>()
+  readonly #removeFile: (file: string) => void
+
+  constructor(segments: readonly Segment[], removeFile: (file: string) => void) {
+    this.#segments = inOrder(segments)
+    this.#removeFile = removeFile
+  }
+
+  /** In the order of their offsets. */
+  list(kind: Segment['kind']): Segment[] {
+    return this.#segments.filter((segment) => segment.kind === kind)
+  }
+
+  get bytes(): number {
+    return this.#segments.reduce((sum, { bytes }) => sum + bytes, 0)
+  }
+
+  /** Called right after the catalogue's transaction, in the same turn. */
+  replace(removed: readonly Segment[], added: readonly Segment[]): void {
+    this.#segments = inOrder([...this.#segments.filter((one) => !removed.includes(one)), ...added])
+    for (const segment of removed) {
+      if (this.#readers.has(segment)) this.#dropped.add(segment)
+      else this.#removeFile(segment.file)
+    }
+  }
+
+  /** Keeps the files until the returned function is called (once). */
+  pin(segments: readonly Segment[]): () => void {
+    for (const one of segments) this.#readers.set(one, (this.#readers.get(one) ?? 0) + 1)
+    return () => segments.forEach((segment) => this.#release(segment))
+  }
+
+  #release(segment: Segment): void {
+    const left = (this.#readers.get(segment) ?? 1) - 1
+    if (left > 0) {
+      this.#readers.set(segment, left)
+      return
+    }
+    this.#readers.delete(segment)
+    if (this.#dropped.delete(segment)) this.#removeFile(segment.file)
+  }
+}
+
+const inOrder = (segments: readonly Segment[]): Segment[] =>
+  segments.toSorted((a, b) => a.firstOffset - b.firstOffset)

@@ -1,0 +1,41 @@
+/** Every series and text by name and number. Grows with the fleet; the gateway limits both. */
+import type { Definitions, SeriesDefinition } from '../batch/batch.ts'
+
+const deviceKey = (tenant: string, deviceId: string): string => `${tenant}\0${deviceId}`
+
+export class SeriesDirectory {
+  readonly #byDevice = new Map<string, SeriesDefinition[]>()
+  readonly #bySeries = new Map<number, SeriesDefinition>()
+  readonly #texts = new Map<number, string>()
+
+  get seriesCount(): number {
+    return this.#bySeries.size
+  }
+
+  /** Adds what is new and returns it; a definition that is known already is a replay. */
+  add(definitions: Definitions): Definitions {
+    const series = definitions.series.filter(({ series }) => !this.#bySeries.has(series))
+    const texts = definitions.texts.filter(([id]) => !this.#texts.has(id))
+    for (const definition of series) {
+      const key = deviceKey(definition.tenant, definition.deviceId)
+      const known = this.#byDevice.get(key)
+      if (known === undefined) this.#byDevice.set(key, [definition])
+      else known.push(definition)
+      this.#bySeries.set(definition.series, definition)
+    }
+    for (const [id, text] of texts) this.#texts.set(id, text)
+    return { series, texts }
+  }
+
+  ofDevice(tenant: string, deviceId: string): readonly SeriesDefinition[] {
+    return this.#byDevice.get(deviceKey(tenant, deviceId)) ?? []
+  }
+
+  text(id: number): string {
+    return this.#texts.get(id) ?? ''
+  }
+
+  all(): Definitions {
+    return { series: [...this.#bySeries.values()], texts: [...this.#texts] }
+  }
+}

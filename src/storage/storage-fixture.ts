@@ -1,0 +1,96 @@
+/** For tests: outputs built from plain objects, and a folder that is gone afterwards. */
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { TestContext } from 'node:test'
+import {
+  encodeFrame,
+  type DeadLetter,
+  type SeriesDefinition,
+  type ValueKind,
+} from '../batch/batch.ts'
+import type { ReadingsQuestion } from '../query/query.ts'
+import { PARTIAL_STRIDE, type StreamOutput } from '../stream/stream.ts'
+
+export interface Reading {
+  series: number
+  timeUs: number
+  value: number
+  fate?: number
+}
+
+export interface OutputParts extends Partial<Omit<StreamOutput, 'frame' | 'fates' | 'partials'>> {
+  offset: number
+  readings?: Reading[]
+  series?: SeriesDefinition[]
+  texts?: [number, string][]
+  deadLetters?: DeadLetter[]
+  partials?: number[][]
+}
+
+/** Each reading is a message of its own. */
+export function makeOutput(parts: OutputParts): StreamOutput {
+  const readings = parts.readings ?? []
+  const count = readings.length
+  const frame = encodeFrame({
+    messageCount: count,
+    readingCount: count,
+    baseIngestTimeUs: 0,
+    eventTimeUs: Float64Array.from(readings, ({ timeUs }) => timeUs),
+    ingestDeltaUs: new Uint32Array(count),
+    device: new Uint32Array(count),
+    identityHigh: undefined,
+    identityLow: undefined,
+    readingsInMessage: new Uint16Array(count).fill(1),
+    flags: new Uint8Array(count),
+    value: Float64Array.from(readings, ({ value }) => value),
+    series: Uint32Array.from(readings, ({ series }) => series),
+    definitions: { series: parts.series ?? [], texts: parts.texts ?? [] },
+    deadLetters: parts.deadLetters,
+  })
+  const hasFates = readings.some(({ fate }) => fate !== undefined)
+  const rows = parts.partials?.map((row) => row.concat(Array(PARTIAL_STRIDE - row.length).fill(0)))
+  return {
+    offset: parts.offset,
+    frame,
+    fates: hasFates ? Uint8Array.from(readings, ({ fate }) => fate ?? 0) : undefined,
+    partials: rows === undefined ? undefined : Float64Array.from(rows.flat()),
+    ruleEvents: parts.ruleEvents ?? [],
+    anomalies: parts.anomalies ?? [],
+    dirty: parts.dirty ?? [],
+  }
+}
+
+export const defineSeries = (
+  series: number,
+  metric: string,
+  how: { kind?: ValueKind; dimensions?: [string, string][]; deviceId?: string } = {},
+): SeriesDefinition => ({
+  series,
+  device: 1,
+  tenant: 'default',
+  deviceId: how.deviceId ?? 'pump-1',
+  deviceType: 'generic',
+  metric,
+  dimensions: how.dimensions ?? [],
+  kind: how.kind ?? 'number',
+})
+
+export const ask = (parts: Partial<ReadingsQuestion> = {}): ReadingsQuestion => ({
+  tenant: 'default',
+  deviceId: 'pump-1',
+  metric: 'temperature',
+  startUs: 0,
+  endUs: 1e15,
+  dimensions: {},
+  aggregate: undefined,
+  stepUs: undefined,
+  pointsMax: 10_000,
+  ...parts,
+})
+
+export async function makeFolder(context: TestContext): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'weir-storage-'))
+  context.after(() => rm(folder, { recursive: true, force: true }))
+  return folder
+}

@@ -1,0 +1,231 @@
+/** One consistent look at everything output so far: memory up to a row, and pinned segments. */
+import { WeirError } from '../errors/errors.ts'
+import type { ReadingRows, ReadingView, Span, Wanted } from '../query/query.ts'
+import { PARTIAL_IS_LATE, PARTIAL_START_MS, PARTIAL_WINDOW_MS } from '../stream/stream.ts'
+import type { DirtyRanges } from './dirty-ranges.ts'
+import type { Generation } from './generation.ts'
+import { GrowingColumns } from './growing-columns.ts'
+import type { RollupCoverage } from './rollup-coverage.ts'
+import { mayHold, type SegmentReader } from './segment-reader.ts'
+import type { Segment } from './segment-set.ts'
+import { sortByTime } from './time-order.ts'
+
+export interface ViewParts {
+  /** In the order of their offsets. */
+  generations: readonly Generation[]
+  segments: readonly Segment[]
+  rollups: readonly Segment[]
+  reader: SegmentReader
+  dirty: DirtyRanges
+  coverage: readonly RollupCoverage[]
+  rowsMax: number
+  release: () => void
+}
+
+export class StorageView implements ReadingView {
+  readonly #parts: ViewParts
+  readonly #memory: readonly { generation: Generation; readings: number; partials: number }[]
+  readonly tiers = new Set<string>()
+  segmentsRead = 0
+  segmentsSkipped = 0
+  #rows = 0
+
+  constructor(parts: ViewParts) {
+    this.#parts = parts
+    this.#memory = parts.generations.map((generation) => ({
+      generation,
+      readings: generation.readings.count,
+      partials: generation.partials.count,
+    }))
+  }
+
+  get coverage(): readonly RollupCoverage[] {
+    return this.#parts.coverage
+  }
+
+  dirty(series: number): readonly Span[] {
+    return this.#parts.dirty.of(series)
+  }
+
+  release(): void {
+    this.#parts.release()
+  }
+
+  async readings(wanted: readonly Wanted[], consume: (rows: ReadingRows) => void): Promise<void> {
+    const chosen = this.#parts.segments.filter((segment) => mayHold(segment, wanted))
+    this.segmentsRead += chosen.length
+    this.segmentsSkipped += this.#parts.segments.length - chosen.length
+    const memory = this.#collectMemory(wanted)
+    const isSorted =
+      chosen.some((segment) => segment.hasUnverified) ||
+      (memory.count > 0 && this.#memory.some(({ generation }) => generation.readings.hasUnverified))
+    const only = isSorted ? new FirstWrites(memory) : undefined
+    await this.#parts.reader.readReadings(chosen, { wanted, isSorted }, (rows) => {
+      this.#count(rows.count)
+      this.tiers.add('segments')
+      consume(only?.ofSegments(rows) ?? rows)
+    })
+    this.#count(memory.count)
+    if (memory.count === 0) return
+    this.tiers.add('memory')
+    consume(only?.ofMemory() ?? memory)
+  }
+
+  #count(rows: number): void {
+    this.#rows += rows
+    const { rowsMax } = this.#parts
+    if (this.#rows <= rowsMax) return
+    const detail = `The query looks at more than ${rowsMax} stored readings`
+    throw new WeirError('QUERY_LIMIT_EXCEEDED', detail, { details: { limit: rowsMax } })
+  }
+
+  /** Sorted by series and time, each identity once. */
+  #collectMemory(wanted: readonly Wanted[]): ReadingRows {
+    const columns = new GrowingColumns()
+    const runs: { series: number; end: number }[] = []
+    for (const { series, spans } of wanted.toSorted((a, b) => a.series - b.series)) {
+      const start = columns.count
+      for (const span of spans) this.#walk(series, span, columns)
+      sortByTime(columns.timeUs, columns.value, { from: start, to: columns.count })
+      columns.dropRepeatsFrom(start)
+      runs.push({ series, end: columns.count })
+    }
+    const { count, timeUs, value } = columns
+    const ids = new Int32Array(count)
+    let from = 0
+    for (const { series, end } of runs) {
+      ids.fill(series, from, end)
+      from = end
+    }
+    return { count, series: ids, timeUs, value }
+  }
+
+  /** Adds a series' readings in memory, oldest arrived first. */
+  #walk(series: number, { startUs, endUs }: Span, columns: GrowingColumns): void {
+    for (const { generation, readings } of this.#memory) {
+      const { minTimeUs, maxTimeUs } = generation.readings
+      if (maxTimeUs < startUs || minTimeUs >= endUs) continue
+      const from = columns.count
+      generation.readings.walk(series, readings, (timeUs, value) => {
+        if (startUs <= timeUs && timeUs < endUs) columns.push(timeUs, value)
+      })
+      columns.reverseFrom(from)
+    }
+  }
+
+  memoryTimes(series: number, span: Span): Float64Array {
+    const columns = new GrowingColumns()
+    this.#walk(series, span, columns)
+    return columns.timeUs.subarray(0, columns.count)
+  }
+
+  async partials(
+    series: readonly number[],
+    windows: { windowMs: number; span: Span },
+    consume: (row: Float64Array) => void,
+  ): Promise<void> {
+    const { windowMs, span } = windows
+    const newest = new Map<string, { row: Float64Array; offset: number }>()
+    const wanted = series.map((series) => ({ series, spans: [span] }))
+    const rollups = this.#parts.rollups.filter((segment) => mayHold(segment, wanted))
+    const question = { series, windowMs, span }
+    await this.#parts.reader.readPartials(rollups, question, (row, offset) => {
+      const key = `${row[0]}:${row[PARTIAL_START_MS]}:${row[PARTIAL_IS_LATE]}`
+      const known = newest.get(key)
+      if (known !== undefined && known.offset >= offset) return
+      if (known === undefined) this.#count(1)
+      newest.set(key, { row: row.slice(), offset })
+    })
+    for (const id of series) this.#overlayMemory(id, windows, newest)
+    if (newest.size > 0) this.tiers.add(`rollup-${windowName(windowMs)}`)
+    for (const { row } of newest.values()) consume(row)
+  }
+
+  /** What memory holds of a key is newer than any segment's. */
+  #overlayMemory(
+    series: number,
+    { windowMs, span }: { windowMs: number; span: Span },
+    newest: Map<string, { row: Float64Array; offset: number }>,
+  ): void {
+    for (const { generation, partials } of this.#memory.toReversed()) {
+      generation.partials.walk(series, partials, (row) => {
+        const startUs = row[PARTIAL_START_MS]! * 1000
+        if (row[PARTIAL_WINDOW_MS] !== windowMs) return
+        if (startUs < span.startUs || startUs >= span.endUs) return
+        const key = `${series}:${row[PARTIAL_START_MS]}:${row[PARTIAL_IS_LATE]}`
+        if (newest.get(key)?.offset === Infinity) return
+        newest.set(key, { row: row.slice(), offset: Infinity })
+      })
+    }
+  }
+}
+
+const windowName = (windowMs: number): string =>
+  windowMs % 60_000 === 0 ? `${windowMs / 60_000}m` : `${windowMs / 1000}s`
+
+/**
+ * First write wins (T4) where identities may repeat: segments' rows come sorted by identity and
+ * offset, and memory, which is newer than all of them, is walked beside.
+ */
+class FirstWrites {
+  readonly #memory: ReadingRows
+  readonly #isRepeat: Uint8Array
+  #at = 0
+  #lastSeries = -1
+  #lastTimeUs = NaN
+
+  constructor(memory: ReadingRows) {
+    this.#memory = memory
+    this.#isRepeat = new Uint8Array(memory.count)
+  }
+
+  ofSegments(rows: ReadingRows): ReadingRows {
+    const kept = copyShape(rows.count)
+    for (let row = 0; row < rows.count; row++) {
+      const series = rows.series[row]!
+      const timeUs = rows.timeUs[row]!
+      if (series === this.#lastSeries && timeUs === this.#lastTimeUs) continue
+      this.#lastSeries = series
+      this.#lastTimeUs = timeUs
+      this.#markMemory(series, timeUs)
+      push(kept, { series, timeUs, value: rows.value[row]! })
+    }
+    return kept
+  }
+
+  #markMemory(series: number, timeUs: number): void {
+    const memory = this.#memory
+    while (this.#at < memory.count) {
+      const difference = memory.series[this.#at]! - series || memory.timeUs[this.#at]! - timeUs
+      if (difference > 0) return
+      if (difference === 0) this.#isRepeat[this.#at] = 1
+      this.#at++
+    }
+  }
+
+  ofMemory(): ReadingRows {
+    const { count, series, timeUs, value } = this.#memory
+    const kept = copyShape(count)
+    for (let row = 0; row < count; row++) {
+      if (this.#isRepeat[row] === 1) continue
+      push(kept, { series: series[row]!, timeUs: timeUs[row]!, value: value[row]! })
+    }
+    return kept
+  }
+}
+
+const copyShape = (rows: number): ReadingRows => ({
+  count: 0,
+  series: new Int32Array(rows),
+  timeUs: new Float64Array(rows),
+  value: new Float64Array(rows),
+})
+
+function push(
+  rows: ReadingRows,
+  { series, timeUs, value }: { series: number; timeUs: number; value: number },
+): void {
+  rows.series[rows.count] = series
+  rows.timeUs[rows.count] = timeUs
+  rows.value[rows.count++] = value
+}
