@@ -14,12 +14,13 @@
  * there keep their state; windows that changed size start anew, and those that were open are marked
  * dirty, so that storage computes them.
  */
+import type { Detectors } from './detectors.ts'
 import type { Identities } from './identities.ts'
 import type { LatePartials } from './late-partials.ts'
 import { RULE_BLOCK, type Rules, type SavedRule } from './rules.ts'
 import type { SeriesState } from './series-state.ts'
 import type { Checkpoint } from './stream.ts'
-import type { ZScore, ZScores } from './zscore.ts'
+import type { ZScore } from './zscore.ts'
 
 type Part = Checkpoint['parts'][number]
 
@@ -36,7 +37,7 @@ export interface SavedPlan {
 export interface Stores {
   state: SeriesState
   rules: Rules
-  zscores: ZScores
+  detectors: Detectors
   late: LatePartials
   identities: Identities
 }
@@ -55,7 +56,7 @@ const floats = (bytes: Uint8Array): Float64Array<ArrayBuffer> =>
 
 /** Copies what changed since the last call. */
 export function collectParts(stores: Stores, plan: SavedPlan, clock: Float64Array): Part[] {
-  const { state, rules, zscores, late, identities } = stores
+  const { state, rules, detectors, late, identities } = stores
   const parts: Part[] = [
     { name: 'plan', bytes: encoder.encode(JSON.stringify(plan)) },
     part('clock', Float64Array.from(clock)),
@@ -63,7 +64,7 @@ export function collectParts(stores: Stores, plan: SavedPlan, clock: Float64Arra
   for (const index of takeChanged(state.changed))
     parts.push(part(`series-${index}`, state.snapshot(index)))
   for (const [index, block] of rules.takeChanged()) parts.push(part(`rules-${index}`, block))
-  for (const [d, detector] of zscores.detectors.entries()) {
+  for (const [d, detector] of detectors.zscores.entries()) {
     if (detector.isExtended)
       parts.push(part(`zscore-${d}-series`, Float64Array.from(detector.seriesOf)))
     detector.isExtended = false
@@ -109,14 +110,14 @@ export function restoreParts(
     table.set(floats(byName.get(`rules-${at / RULE_BLOCK}`)!), at)
   stores.rules.restore(plan.rules, table, clock[0]!)
   for (const [d, saved] of plan.detectors.entries())
-    restoreDetector(stores.zscores, saved, byName, d)
+    restoreDetector(stores.detectors, saved, byName, d)
   const late = byName.get('late')
   if (late !== undefined) stores.late.restore(floats(late))
   return { plan, clock }
 }
 
 function restoreDetector(
-  zscores: ZScores,
+  detectors: Detectors,
   saved: SavedPlan['detectors'][number],
   parts: Map<string, Uint8Array>,
   d: number,
@@ -126,7 +127,7 @@ function restoreDetector(
     (detector.type ?? null) === saved.type &&
     detector.metric === saved.metric &&
     detector.n === saved.n
-  const current = zscores.detectors.find(isSame)
+  const current = detectors.zscores.find(isSame)
   const seriesBytes = parts.get(`zscore-${d}-series`)
   if (current === undefined || seriesBytes === undefined) return
   const recordOf = new Map(current.seriesOf.map((series, record) => [series, record]))

@@ -4,9 +4,9 @@
  */
 import type { Definitions, SeriesDefinition } from '../batch/batch.ts'
 import { WeirError } from '../errors/errors.ts'
+import type { Detectors } from './detectors.ts'
 import type { StreamLimits } from './limits.ts'
 import type { Rules } from './rules.ts'
-import type { ZScores } from './zscore.ts'
 
 export const SERIES_KNOWN = 1
 /** Numbers and booleans (as 0 and 1) have windows; texts have none. */
@@ -18,17 +18,16 @@ export const SERIES_WATCHED = SERIES_DETECTED | SERIES_RULED
 export class Directory {
   /** SERIES_* by series number; 0 is a series that was never defined. */
   readonly flags: Uint8Array
-  readonly #definitions: (SeriesDefinition | undefined)[] = []
   readonly #limits: StreamLimits
   readonly #rules: Rules
-  readonly #zscores: ZScores
+  readonly #detectors: Detectors
   #count = 0
 
-  constructor(limits: StreamLimits, rules: Rules, zscores: ZScores) {
+  constructor(limits: StreamLimits, rules: Rules, detectors: Detectors) {
     this.flags = new Uint8Array(limits.seriesMax)
     this.#limits = limits
     this.#rules = rules
-    this.#zscores = zscores
+    this.#detectors = detectors
   }
 
   get count(): number {
@@ -40,8 +39,9 @@ export class Directory {
     for (const definition of definitions.series) this.#defineSeries(definition)
   }
 
-  of(series: number): SeriesDefinition {
-    return this.#definitions[series] ?? raise(`series ${series} was never defined`)
+  /** Flags of a series that must have been defined. */
+  of(series: number): number {
+    return this.flags[series] || raise(`series ${series} was never defined`)
   }
 
   #defineSeries(definition: SeriesDefinition): void {
@@ -51,13 +51,9 @@ export class Directory {
     if (this.flags[series] !== 0) return
     let flags = SERIES_KNOWN
     if (kind !== 'text') flags |= SERIES_WINDOWED
-    if (kind === 'number') {
-      const { deviceType, metric } = definition
-      if (this.#zscores.attach(series, deviceType, metric)) flags |= SERIES_DETECTED
-    }
+    if (kind === 'number' && this.#detectors.attach(definition)) flags |= SERIES_DETECTED
     if (this.#rules.attach(definition)) flags |= SERIES_RULED
     this.flags[series] = flags
-    this.#definitions[series] = definition
     this.#count++
   }
 }

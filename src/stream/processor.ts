@@ -20,6 +20,7 @@ import {
   type Stores,
 } from './checkpoint.ts'
 import { observeTime } from './deduplication.ts'
+import { Detectors } from './detectors.ts'
 import {
   Directory,
   SERIES_DETECTED,
@@ -28,11 +29,12 @@ import {
   SERIES_WINDOWED,
 } from './directory.ts'
 import { DirtyRanges } from './dirty-ranges.ts'
+import { Expiry } from './expiry.ts'
 import { Identities } from './identities.ts'
 import { LatePartials } from './late-partials.ts'
 import type { StreamLimits } from './limits.ts'
 import { PartialRows } from './partial-rows.ts'
-import { hashKey, Rules } from './rules.ts'
+import { Rules } from './rules.ts'
 import {
   CHUNK_MASK,
   CHUNK_SHIFT,
@@ -42,35 +44,12 @@ import {
   SeriesState,
 } from './series-state.ts'
 import * as words from './stream.ts'
-import type { AnomalyEvent, Checkpoint, StreamOutput } from './stream.ts'
+import type { Checkpoint, StreamOutput } from './stream.ts'
+import { noCounts, type StreamStatistics } from './statistics.ts'
 import { Watermark } from './watermark.ts'
 import { addToWindow, slotAt, slotsNeeded, Windows } from './windows.ts'
-import { ZScores } from './zscore.ts'
 
-/** Expired state is looked for this often within its TTL, one chunk a frame. */
-const SWEEPS_PER_TTL = 16
 const WARM_READINGS = 48
-
-/** Running totals since the process started, and current sizes. */
-export interface StreamStatistics {
-  readings: number
-  duplicates: number
-  unverified: number
-  /** Fresh readings whose smallest window had been emitted. */
-  late: number
-  /** Fresh readings of historical messages. */
-  historical: number
-  /** Fresh late readings that some window could take no more. */
-  tooLate: number
-  partials: number
-  ruleEvents: number
-  anomalies: number
-  latePartialsHeld: number
-  seriesCount: number
-  stateBytes: number
-  /** -Infinity before the first reading. */
-  watermarkUs: number
-}
 
 export class StreamProcessor {
   readonly #plan: Plan
@@ -83,30 +62,17 @@ export class StreamProcessor {
   readonly #dirty: DirtyRanges
   readonly #identities: Identities
   readonly #rules: Rules
-  readonly #zscores: ZScores
+  readonly #detectors: Detectors
   readonly #directory: Directory
   readonly #stores: Stores
   #warmSlot = 0
   #warmth = 0
-  #anomalies: AnomalyEvent[] = []
   #fates: Uint8Array<ArrayBuffer> | undefined
-  /** The next chunk to be swept, or -1 between sweeps. */
-  #sweepAt = -1
-  #nextSweepUs = -Infinity
+  readonly #expiry: Expiry
   #readingsSinceCheckpoint = 0
   #checkpointUs = -Infinity
   #ingestUs = -Infinity
-  readonly #counts = {
-    readings: 0,
-    duplicates: 0,
-    unverified: 0,
-    late: 0,
-    historical: 0,
-    tooLate: 0,
-    partials: 0,
-    ruleEvents: 0,
-    anomalies: 0,
-  }
+  readonly #counts = noCounts()
 
   constructor(options: { plan: Plan; limits: StreamLimits }) {
     const { plan, limits } = options
@@ -121,15 +87,16 @@ export class StreamProcessor {
     this.#dirty = new DirtyRanges(plan.windowsMs.at(-1)!)
     this.#identities = new Identities(limits.deviceMax)
     this.#rules = new Rules(plan.rules, limits.seriesMax)
-    this.#zscores = new ZScores(plan.detectors, limits.seriesMax)
-    this.#directory = new Directory(limits, this.#rules, this.#zscores)
+    this.#detectors = new Detectors(plan.detectors, limits.seriesMax)
+    this.#directory = new Directory(limits, this.#rules, this.#detectors)
     this.#stores = {
       state: this.#state,
       rules: this.#rules,
-      zscores: this.#zscores,
+      detectors: this.#detectors,
       late: this.#late,
       identities: this.#identities,
     }
+    this.#expiry = new Expiry(this.#stores, limits.stateTtlUs)
   }
 
   /** Takes one log entry; entries come in the log's order, each once. */
@@ -144,8 +111,7 @@ export class StreamProcessor {
     this.#counts.partials += this.#rows.count
     const fates = this.#fates
     this.#fates = undefined
-    const anomalies = this.#anomalies
-    this.#anomalies = []
+    const anomalies = this.#detectors.take()
     const ruleEvents = this.#rules.take()
     this.#counts.ruleEvents += ruleEvents.length
     this.#counts.anomalies += anomalies.length
@@ -178,8 +144,8 @@ export class StreamProcessor {
     this.#watermark.watermarkUs = clock[1]!
     this.#watermark.highestEventUs = clock[2]!
     this.#watermark.lastIngestUs = clock[3]!
-    this.#sweepAt = clock[4]!
-    this.#nextSweepUs = clock[5]!
+    this.#expiry.cursor = clock[4]!
+    this.#expiry.nextSweepUs = clock[5]!
     if (hasSameWindows(plan, mine)) {
       this.#windows.emittedUpToUs.set(clock.subarray(6))
       this.#windows.rebuild()
@@ -187,14 +153,12 @@ export class StreamProcessor {
   }
 
   statistics(): StreamStatistics {
-    const { state, late, identities, rules, zscores } = this.#stores
-    const detectorBytes = zscores.detectors.reduce((sum, { bytesHeld }) => sum + bytesHeld, 0)
+    const held = Object.values(this.#stores).reduce((sum, { bytesHeld }) => sum + bytesHeld, 0)
     return {
       ...this.#counts,
-      latePartialsHeld: late.count,
+      latePartialsHeld: this.#late.count,
       seriesCount: this.#directory.count,
-      stateBytes:
-        state.bytesHeld + late.bytesHeld + identities.bytesHeld + rules.bytesHeld + detectorBytes,
+      stateBytes: held,
       watermarkUs: this.#watermark.watermarkUs,
     }
   }
@@ -204,7 +168,7 @@ export class StreamProcessor {
     if (this.#checkpointUs === -Infinity) this.#checkpointUs = ingestUs
     if (this.#watermark.tick(ingestUs)) this.#closeWindows()
     this.#rules.tick(ingestUs)
-    this.#sweep(ingestUs)
+    this.#expiry.tick(ingestUs)
   }
 
   #closeWindows(): void {
@@ -302,8 +266,9 @@ export class StreamProcessor {
             this.#windows.opened(slot, one)
         }
       }
-      if ((flag! & SERIES_WATCHED) !== 0 && isAlertable)
-        this.#watch(one, flag!, value[reading]!, eventUs, ingestUs)
+      if ((flag! & SERIES_WATCHED) === 0 || !isAlertable) continue
+      if ((flag! & SERIES_RULED) !== 0) this.#rules.observe(one, value[reading]!, eventUs, ingestUs)
+      if ((flag! & SERIES_DETECTED) !== 0) this.#detectors.observe(one, value[reading]!, eventUs)
     }
     this.#rules.endMessage(eventUs, ingestUs)
   }
@@ -369,20 +334,6 @@ export class StreamProcessor {
     this.#dirty.mark(series, eventUs)
   }
 
-  #watch(series: number, flag: number, value: number, eventUs: number, ingestUs: number): void {
-    if ((flag & SERIES_RULED) !== 0) this.#rules.observe(series, value, eventUs, ingestUs)
-    if ((flag & SERIES_DETECTED) === 0) return
-    for (let entry = this.#zscores.first(series); entry > 0; entry = this.#zscores.next(entry)) {
-      const score = this.#zscores.observe(entry, value)
-      const { detector } = this.#zscores.detector(entry)
-      if (Math.abs(score) < detector.threshold || Number.isNaN(score)) continue
-      const { tenant, deviceId, metric } = this.#directory.of(series)
-      const id = hashKey([tenant, detector.id, series, eventUs])
-      const what = { series, eventTimeUs: eventUs, value, score }
-      this.#anomalies.push({ id, tenant, detectorId: detector.id, deviceId, metric, ...what })
-    }
-  }
-
   #isRepeat(batch: ReadingBatch, message: number, ingestUs: number): boolean {
     const high = batch.identityHigh![message]!
     const low = batch.identityLow![message]!
@@ -392,25 +343,6 @@ export class StreamProcessor {
 
   #fatesOf(batch: ReadingBatch): Uint8Array {
     return (this.#fates ??= new Uint8Array(batch.readingCount))
-  }
-
-  /** One chunk a frame while a sweep is under way, so that no frame pays for all of it. */
-  #sweep(ingestUs: number): void {
-    const { stateTtlUs } = this.#limits
-    if (this.#sweepAt === -1) {
-      if (ingestUs < this.#nextSweepUs) return
-      this.#nextSweepUs = ingestUs + stateTtlUs / SWEEPS_PER_TTL
-      this.#sweepAt = 0
-    }
-    const beforeUs = ingestUs - stateTtlUs
-    this.#state.expire(this.#sweepAt, beforeUs, (series) => {
-      this.#rules.forget(series)
-      this.#zscores.forget(series)
-    })
-    this.#identities.expire(this.#sweepAt, beforeUs)
-    this.#sweepAt++
-    const chunkCount = Math.max(this.#state.bornCount, this.#identities.chunks.length)
-    if (this.#sweepAt >= chunkCount) this.#sweepAt = -1
   }
 
   /** The plan's windows changed: those that were open are computed from storage. */
@@ -455,7 +387,7 @@ export class StreamProcessor {
   #clock(): Float64Array {
     const { watermarkUs, highestEventUs, lastIngestUs } = this.#watermark
     const times = [this.#ingestUs, watermarkUs, highestEventUs, lastIngestUs]
-    const sweep = [this.#sweepAt, this.#nextSweepUs]
+    const sweep = [this.#expiry.cursor, this.#expiry.nextSweepUs]
     return Float64Array.from([...times, ...sweep, ...this.#windows.emittedUpToUs])
   }
 }

@@ -10,11 +10,11 @@
  * Record, float64: phase | since | breach event time | triggered at | is queued | is touched | rule |
  * device | a value a variable (NaN: never seen)
  */
-import { createHash } from 'node:crypto'
 import type { SeriesDefinition } from '../batch/batch.ts'
 import type { Rule } from '../pipeline/pipeline.ts'
 import { run } from '../pipeline/program.ts'
 import { DueQueue } from './due-queue.ts'
+import { hashKey } from './keys.ts'
 import type { RuleEvent } from './stream.ts'
 
 const PHASE = 0
@@ -345,11 +345,6 @@ export class Rules {
       values: ending.values,
     })
   }
-}
-
-/** First 32 hex digits of SHA-256 over the JSON of a key: no two keys share a JSON. */
-export function hashKey(key: (string | number)[]): string {
-  return createHash('sha256').update(JSON.stringify(key)).digest('hex').slice(0, 32)
 }
 
 function isSame(saved: SavedRule, rule: Rule): boolean {

@@ -33,10 +33,13 @@ export class ZScore {
   /** True when a record was added since the last checkpoint. */
   isExtended = false
   readonly #n: number
+  /** The threshold's square, a little less, so that rounding never hides a score. */
+  readonly #nearly: number
 
   constructor(detector: Detector, seriesMax: number) {
     this.detector = detector
     this.#n = detector.n
+    this.#nearly = detector.threshold ** 2 * (1 - 1e-9)
     this.stride = (RING + detector.n + 7) & ~7
     this.changed = new Uint8Array(Math.ceil(seriesMax / RECORDS_PER_CHUNK))
   }
@@ -55,8 +58,8 @@ export class ZScore {
   }
 
   /**
-   * The score of `value` against the n values before it, which it then joins. NaN while there are
-   * fewer than n, and when they are all equal.
+   * Compares `value` with the n values before it, which it then joins. Returns its score if that
+   * reaches the threshold, else NaN: also while there are fewer than n, and when all are equal.
    */
   observe(record: number, value: number): number {
     const chunk = this.chunks[record >> CHUNK_SHIFT]!
@@ -78,7 +81,7 @@ export class ZScore {
     const mean = chunk[base + MEAN]!
     const squares = chunk[base + SQUARES]!
     const relative = value - pivot
-    const score = squares > 0 ? (relative - mean) / Math.sqrt(squares / (n - 1)) : NaN
+    const score = this.#score(relative - mean, squares)
     const gone = oldest - pivot
     const change = relative - gone
     const meanAfter = mean + change / n
@@ -93,6 +96,13 @@ export class ZScore {
       if (squaresAfter > peak) chunk[base + SQUARES_PEAK] = squaresAfter
     }
     return score
+  }
+
+  /** The root is taken only when the squares, which are cheaper, say that it matters. */
+  #score(offset: number, squares: number): number {
+    if (squares <= 0 || offset * offset * (this.#n - 1) < this.#nearly * squares) return NaN
+    const score = offset / Math.sqrt(squares / (this.#n - 1))
+    return Math.abs(score) >= this.detector.threshold ? score : NaN
   }
 
   /** Starts the series anew. */
@@ -127,60 +137,4 @@ function refresh(chunk: Float64Array, base: number, n: number): void {
   chunk[base + SQUARES] = squares
   chunk[base + SQUARES_PEAK] = squares
   chunk[base + STEPS] = 0
-}
-
-/** All detectors of a plan, and which of them look at a series. */
-export class ZScores {
-  readonly detectors: ZScore[]
-  /** First entry of a series, plus 1. */
-  readonly #first: Uint32Array
-  /** Per entry: detector | record | next entry + 1 | spare. */
-  #entries = new Uint32Array(1024)
-  #entryCount = 0
-
-  constructor(detectors: readonly Detector[], seriesMax: number) {
-    this.detectors = detectors.map((detector) => new ZScore(detector, seriesMax))
-    this.#first = new Uint32Array(detectors.length > 0 ? seriesMax : 0)
-  }
-
-  /** Lets every detector of this type and metric look at the series; true when there is one. */
-  attach(series: number, deviceType: string, metric: string): boolean {
-    // Backwards, as each new entry goes to the front: detectors then run in the plan's order.
-    for (let d = this.detectors.length - 1; d >= 0; d--) {
-      const { detector } = this.detectors[d]!
-      const isTypeRight = detector.type === undefined || detector.type === deviceType
-      if (!isTypeRight || detector.metric !== metric) continue
-      if (this.#entryCount * 4 === this.#entries.length) {
-        const grown = new Uint32Array(this.#entries.length * 2)
-        grown.set(this.#entries)
-        this.#entries = grown
-      }
-      const entry = [d, this.detectors[d]!.attach(series), this.#first[series]!, 0]
-      this.#entries.set(entry, this.#entryCount++ * 4)
-      this.#first[series] = this.#entryCount
-    }
-    return (this.#first[series] ?? 0) > 0
-  }
-
-  first(series: number): number {
-    return this.#first[series]!
-  }
-
-  next(entry: number): number {
-    return this.#entries[(entry - 1) * 4 + 2]!
-  }
-
-  detector(entry: number): ZScore {
-    return this.detectors[this.#entries[(entry - 1) * 4]!]!
-  }
-
-  /** Feeds `value` to the detector of this entry; see ZScore.observe. */
-  observe(entry: number, value: number): number {
-    return this.detector(entry).observe(this.#entries[(entry - 1) * 4 + 1]!, value)
-  }
-
-  forget(series: number): void {
-    for (let entry = this.#first[series] ?? 0; entry > 0; entry = this.next(entry))
-      this.detector(entry).forget(this.#entries[(entry - 1) * 4 + 1]!)
-  }
 }
