@@ -170,7 +170,7 @@ test('G1-G7 random appends, trims, faults and power cuts leave what an array wou
       await model.log.close()
     },
   )
-  await fc.assert(property, { numRuns: 150 })
+  await fc.assert(property, { numRuns: Number(process.env.RUNS ?? 100) })
 })
 
 test('G8 one flipped bit costs at most the entry it is in, and is never served', async () => {

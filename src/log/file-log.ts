@@ -6,7 +6,6 @@
  * group. A group lies in one segment and is one write of one piece: headers and payloads are
  * gathered in a buffer first, since a copy of 300 KB costs 12 µs and a second write 100.
  */
-import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import { WeirError } from '../errors/errors.ts'
 import type { Disk, Random } from '../world/world.ts'

@@ -51,21 +51,24 @@ export async function openSegments(
   if (newest === undefined) return { segments, endPosition: 0, run: 1, spares, nextSequence }
   const walk = await walkSegment(newest, { endOffset: undefined, isCheckingPayloads: true })
   newest.index = walk.index
-  await writeAgain(newest, walk)
+  await settleEnd(newest, walk)
   return { segments, endPosition: walk.endPosition, run: walk.runMax + 1, spares, nextSequence }
 }
 
 /**
- * Writes the last group again and syncs it. After a crash of the process alone, or a failed flush,
- * it may be in the kernel's cache only, even in pages that the kernel takes for clean: to serve it
- * as it is would hand out offsets that a power cut gives to other entries.
+ * Makes the end of the log as it was just read the durable one. After a crash of the process alone,
+ * or a failed flush, the last group may be in the kernel's cache only, even in pages that the
+ * kernel takes for clean, so it is written again: to serve it as it is would hand out offsets that
+ * a power cut gives to other entries. The sync also settles what lies behind the end, where an
+ * older version of a sector could otherwise come back.
  */
-async function writeAgain(segment: Segment, walk: Walk): Promise<void> {
+async function settleEnd(segment: Segment, walk: Walk): Promise<void> {
   const start = walk.index.positions[walk.provenCount]
-  if (start === undefined) return
-  const group = new Uint8Array(walk.endPosition - start)
-  await segment.file.read(group, start)
-  await segment.file.write(group, start)
+  if (start !== undefined) {
+    const group = new Uint8Array(walk.endPosition - start)
+    await segment.file.read(group, start)
+    await segment.file.write(group, start)
+  }
   await segment.file.sync().catch((cause: unknown) => {
     throw new WeirError('LOG_FLUSH_FAILED', undefined, { cause })
   })

@@ -205,9 +205,12 @@ class SimulatedDisk implements MemoryDisk {
     this.#failing = pathPart
   }
 
-  /** True once for each failNextSync(). */
-  takesFailure(path: string): boolean {
-    const fails = this.#failing !== undefined && path.includes(this.#failing)
+  /** True once for each failNextSync(), for a file that now has such a name. */
+  takesFailure(content: Content): boolean {
+    const failing = this.#failing
+    if (failing === undefined) return false
+    const names = [...this.#names].filter(([, named]) => named === content)
+    const fails = names.some(([path]) => path.includes(failing))
     if (fails) this.#failing = undefined
     return fails
   }
@@ -336,7 +339,7 @@ class SimulatedFile implements DiskFile {
     this.#disk.syncCount++
     const { pending } = this.#content
     this.#content.pending = []
-    if (this.#disk.takesFailure(this.#path)) throw systemError('EIO', this.#path)
+    if (this.#disk.takesFailure(this.#content)) throw systemError('EIO', this.#path)
     for (const change of pending) {
       this.#content.durable =
         'size' in change
