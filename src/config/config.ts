@@ -32,7 +32,7 @@ export interface ConfigSources {
   file?: { name: string; text: string } | undefined
   /** All of the environment; only `WEIR_…` of a stage counts. Example: `WEIR_HTTP_PORT`. */
   env?: Readonly<Record<string, string | undefined>> | undefined
-  /** By the setting's path, as text or as in the file: `{ 'http.port': '0' }`. Undefined is unset. */
+  /** By path, as text or as in the file: `{ 'http.port': '0' }`. Undefined is unset. */
   flags?: Readonly<Record<string, unknown>> | undefined
 }
 

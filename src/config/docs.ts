@@ -44,10 +44,12 @@ export function renderConfigDocs(): string {
 
 ${GENERATED}
 
-A YAML file (\`--config FILE\`) with the keys below, nested by stage. A flag (\`--http-port 0\`) beats an environment
-variable (\`WEIR_HTTP_PORT=0\`) beats the file beats the default. Durations are written \`500ms\`, \`10s\`, \`5m\`, \`1h\`, \`8d\`;
-sizes \`64 KiB\`, \`8 MiB\`, \`1 GiB\` or a plain count of bytes; lists in variables are separated by commas. An unknown key
-refuses to start. \`weir config print\` shows what is in effect, \`weir config check\` what is wrong.
+A YAML file (\`--config FILE\`) with the keys below, nested by stage. A flag
+(\`--http-port 0\`) beats an environment variable (\`WEIR_HTTP_PORT=0\`) beats the file beats the
+default. Durations are written \`500ms\`, \`10s\`, \`5m\`, \`1h\`, \`8d\`; sizes \`64 KiB\`,
+\`8 MiB\`, \`1 GiB\` or a plain count of bytes; lists in variables are separated by commas. An
+unknown key refuses to start. \`weir config print\` shows what is in effect, \`weir config check\`
+what is wrong.
 
 \`\`\`yaml
 data: /var/lib/weir
@@ -78,9 +80,10 @@ export function renderErrorDocs(): string {
 
 ${GENERATED}
 
-Codes are permanent. HTTP answers carry them in an RFC 9457 body, \`{"type","title","status","detail","code","hint"}\`, where
-\`detail\` says what exactly was wrong; MQTT 5 gives the reason code; commands exit with the exit code. *Retry* says whether
-sending the same bytes again can help.
+Codes are permanent. HTTP answers carry them in an RFC 9457 body,
+\`{"type","title","status","detail","code","hint"}\`, where \`detail\` says what exactly was wrong;
+MQTT 5 gives the reason code; commands exit with the exit code. *Retry* says whether sending the
+same bytes again can help.
 
 ${table(head, rows)}
 `

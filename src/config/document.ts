@@ -45,7 +45,7 @@ export function readDocument(text: string, name: string): ReadDocument {
   }
 }
 
-/** Character offset of the key (in a map) or item (in a list) at `path`, else of the nearest parent. */
+/** Offset of the key (in a map) or item (in a list) at `path`, else of the nearest parent. */
 function offsetOf(document: Document.Parsed, path: Path): number | undefined {
   let node: unknown = document.contents
   let offset = document.contents?.range?.[0]

@@ -1,6 +1,6 @@
 /**
- * What is wrong with a document a person wrote: all of it at once, each problem with its place, what
- * was found, what is expected, and the nearest known key for a typo.
+ * What is wrong with a document a person wrote: all of it at once, each problem with its place,
+ * what was found, what is expected, and the nearest known key for a typo.
  */
 export type Path = readonly (string | number)[]
 

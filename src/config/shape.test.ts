@@ -52,9 +52,9 @@ test('the shape checker takes what TypeBox takes, and nothing else', () => {
       if (isTaken) taken++
       assert.equal(isTaken, Value.Check(Shape, data))
     }),
-    { numRuns: 5_000 },
+    { numRuns: 2_000 },
   )
-  assert.ok(taken > 300, `only ${taken} documents were taken`)
+  assert.ok(taken > 100, `only ${taken} documents were taken`)
 })
 
 test('a typo gets the nearest known word, another word the list of the known', () => {
@@ -70,7 +70,7 @@ test('a path reads as it would be written in code', () => {
   assert.equal(formatPath(['rules', 0, 'when']), 'rules[0].when')
 })
 
-test('durations and sizes are read as written and written in the largest unit that is exact', () => {
+test('durations and sizes are read as written, and written in the largest exact unit', () => {
   assert.deepEqual(
     ['500ms', '10s', '5m', '1h', '8d'].map(parseDurationUs),
     [5e5, 1e7, 3e8, 3.6e9, 6.912e11],

@@ -15,7 +15,7 @@ const HTTP = Type.Object(
     port: port(8080, 'Port; 0 takes any free one (see ports.json in the data folder).'),
     hosts: texts(
       [],
-      'Names by which the server may be addressed, besides loopback and `http.host`: other Host and Origin headers are refused.',
+      'Further names of the server, besides loopback and `http.host`; other hosts are refused.',
     ),
     bodyBytesMax: bytes('8 MiB', ['1 KiB', '1 GiB'], 'Largest request body.'),
     connectionsMax: integer(10_000, [1, 1_000_000], 'Open connections at once.'),

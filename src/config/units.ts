@@ -15,7 +15,7 @@ const BYTE_UNITS = { B: 1, KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3, TiB: 1024 
 export const DURATION_PATTERN = '^\\d{1,12}(ms|s|m|h|d)$'
 export const BYTES_PATTERN = '^\\d{1,12} ?(B|KiB|MiB|GiB|TiB)$'
 
-/** `5m` → 300,000,000 µs. Undefined when it is no duration (or beyond 2^53 µs, which is 285 years). */
+/** `5m` → 300,000,000 µs. Undefined when it is no duration, or beyond 2^53 µs (285 years). */
 export function parseDurationUs(text: string): number | undefined {
   const match = /^(\d{1,12})(ms|s|m|h|d)$/.exec(text)
   if (match === null) return undefined

@@ -86,6 +86,7 @@ test('consecutive versions are compared, and the result names metric and change'
   assert.deepEqual(describeVersions(plan), [
     'pump@1 to pump@2: forward compatible; breaks: t max went from 150 to 120 (backward)',
     'pump@2 to pump@4: compatible both ways',
-    'pump@4 to pump@5: not compatible; breaks: t unit went from "K" to "°C" (both), p removed (backward)',
+    'pump@4 to pump@5: not compatible; ' +
+      'breaks: t unit went from "K" to "°C" (both), p removed (backward)',
   ])
 })

@@ -3,7 +3,7 @@
  *
  * - *backward*: would the new version take every message that a device on the old one sends? (So a
  *   new version may be activated before all devices are updated.)
- * - *forward*: does what was built for the old version (rules, queries, dashboards) understand every
+ * - *forward*: does what was built for the old version (rules, queries, charts) understand every
  *   message of the new one? Metrics that it does not know do it no harm.
  */
 import type { Metric, Plan, Schema } from './pipeline.ts'
@@ -84,7 +84,7 @@ const find = ({ metrics }: Pick<Schema, 'metrics'>, name: string): Metric | unde
 
 function compareMetrics(older: Metric, newer: Metric | undefined): BreakingChange[] {
   const { name } = older
-  // An old message with it is refused (schemas are strict); old rules may miss it if they may rely on it.
+  // Schemas are strict, so old messages with it are refused; old rules may rely on a required one.
   if (newer === undefined)
     return [{ metric: name, breaks: older.isRequired ? 'both' : 'backward', change: 'removed' }]
   if (older.type !== newer.type)

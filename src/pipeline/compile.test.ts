@@ -10,7 +10,9 @@ const PUMP = `version: 1
 types:
   pump:
     schemas:
-      1: {temperature: {unit: "°C", min: -40, max: 150, critical: true}, running: {type: boolean, required: false}}
+      1:
+        temperature: {unit: "°C", min: -40, max: 150, critical: true}
+        running: {type: boolean, required: false}
 `
 
 function refusal(yaml: string): { code: ErrorCode; lines: string[] } {
@@ -58,7 +60,9 @@ test('a definition becomes a plan that survives the way to another thread', () =
     `${PUMP}time: {disorder: 500ms}
 windows: [5m, 10s]
 detectors: [{id: z, type: pump, metric: temperature, zscore: {n: 32, threshold: 4}}]
-rules: [{id: hot, type: pump, device: p1, version: 3, when: "80 < temperature", for: 30s, severity: critical}]`,
+rules:
+  - {id: hot, type: pump, device: p1, version: 3, when: "80 < temperature", for: 30s,
+     severity: critical}`,
     'weir.yaml',
   )
   assert.deepEqual(structuredClone(plan), plan)
@@ -137,7 +141,7 @@ test('schema versions come in ascending order, and only those that are active ar
   ])
 })
 
-test('all problems are reported at once, each with line, key, finding, expectation and near key', () => {
+test('all problems are reported at once, each with line, key, what was found and expected', () => {
   const { code, lines } = refusal(`version: 1
 types:
   pump:
@@ -163,12 +167,14 @@ rules:
     'weir.yaml:7:5 types.fan.dimension: unknown key; did you mean "dimensions"?',
     'weir.yaml:10:1 window: unknown key; did you mean "windows"?',
     'weir.yaml:11:16 windows[1]: found 15s, expected a multiple of the smallest window (10s)',
-    'weir.yaml:12:8 time.past: found "8 days", expected a duration such as 500ms, 10s, 5m, 1h or 8d',
+    'weir.yaml:12:8 time.past: found "8 days", ' +
+      'expected a duration such as 500ms, 10s, 5m, 1h or 8d',
     'weir.yaml:14:48 detectors[0].zscore.n: found 1, expected a whole number from 2 to 1,024',
     'weir.yaml:14:54 detectors[0].zscore.threshold: found 0, expected a number above 0',
     'weir.yaml:16:13 rules[0].type: found "pum", expected a declared type; did you mean "pump"?',
     'weir.yaml:17:6 rules[1].id: found "r" a second time, expected ids to be unique',
-    'weir.yaml:17:13 rules[1].when: rule r: not valid CEL: Unexpected token: EOF (at character 4 of "x >")',
+    'weir.yaml:17:13 rules[1].when: rule r: not valid CEL: ' +
+      'Unexpected token: EOF (at character 4 of "x >")',
   ])
 })
 
@@ -177,8 +183,9 @@ test('problems of conditions alone have a code of their own', () => {
   assert.equal(code, 'PIPELINE_RULE_INVALID')
   assert.match(
     lines[0]!,
-    /^weir\.yaml:6:31 rules\[0\]\.when: rule hot: found the metric "temprature", which type pump .*did you mean "temperature"\?/,
+    /^weir\.yaml:8:31 rules\[0\]\.when: rule hot: found the metric "temprature"/,
   )
+  assert.match(lines[0]!, /, which type pump .*did you mean "temperature"\?/)
 })
 
 test('each check refuses what it is there for', () => {
@@ -346,12 +353,12 @@ test('any data and any text are compiled or refused with a WeirError', () => {
   )
   fc.assert(
     fc.property(fc.oneof(piece, definition), (value) => isWeirError(() => compilePipeline(value))),
-    { numRuns: 3_000 },
+    { numRuns: 1_000 },
   )
   fc.assert(
     fc.property(fc.string({ unit: 'binary' }), (text) =>
       isWeirError(() => parsePipeline(text, 'a')),
     ),
-    { numRuns: 1_000 },
+    { numRuns: 500 },
   )
 })

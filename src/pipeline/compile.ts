@@ -35,7 +35,7 @@ export function defaultPlan(): Plan {
   return compilePipeline({ version: 1 })
 }
 
-/** Compiles YAML (or JSON). Errors as `compilePipeline`, with `fileName` and lines in the message. */
+/** Compiles YAML (or JSON); errors as `compilePipeline`, with `fileName` and lines. */
 export function parsePipeline(yamlText: string, fileName: string): Plan {
   const { value, source, problems } = readDocument(yamlText, fileName)
   if (problems.length > 0) throw invalid(problems, source)

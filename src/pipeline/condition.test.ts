@@ -50,7 +50,7 @@ function refusal(text: string, scope: Scope = PUMP): string {
   return assert.fail(`${text} was taken`)
 }
 
-test('a comparison of one metric with a constant is a threshold, also when mirrored or folded', () => {
+test('one metric compared with a constant is a threshold, also when mirrored or folded', () => {
   const threshold = (text: string) => compileCondition(text, PUMP).program.threshold
   assert.deepEqual(threshold('t > 80'), { comparison: 'greater', value: 80 })
   assert.deepEqual(threshold('80 < t'), { comparison: 'greater', value: 80 })
@@ -91,7 +91,7 @@ test('two texts that the dictionary does not know differ', () => {
   assert.equal(holds(condition, { on: false }), true)
 })
 
-test('metrics are named plainly, with dots, or in brackets, and become variables by first use', () => {
+test('metrics are named plainly, with dots or in brackets, and numbered by first use', () => {
   const condition = compileCondition(
     'metrics["PM2.5"] > 1 && cpu.load > 2 && metrics["PM2.5"] < 9',
     GENERIC,

@@ -2,10 +2,10 @@
  * Compiles a rule's condition from CEL to a typed stack program.
  *
  * What is taken of CEL: numbers, booleans, texts, metrics by name (`temperature`, `motor.current`,
- * `metrics["PM2.5"]`), `+ - * / %`, comparisons, `&& || !`, `? :`, and `in [constants]`. All numbers
+ * `metrics["PM2.5"]`), `+ - * / %`, comparisons, `&& || !`, `? :`, and `in [constants]`. Numbers
  * are doubles, as telemetry is, so `80` and `80.0` are the same, where CEL proper would refuse to
- * compare a double with an int; the one place where that could change a result, the division of two
- * whole constants, is refused. Everything else of CEL gets an error that names it.
+ * compare a double with an int; the one place where that could change a result, the division of
+ * two whole constants, is refused. Everything else of CEL gets an error that names it.
  */
 import { parse, type ASTNode } from '@marcbachmann/cel-js'
 import { suggest } from '../config/config.ts'

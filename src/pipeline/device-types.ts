@@ -47,11 +47,12 @@ function resolveType(name: string, definition: TypeDefinition, problems: Problem
 
 function resolveSchemas(path: Path, definition: TypeDefinition, problems: Problem[]): Schema[] {
   const { schemas = {}, active } = definition
+  const known = Object.keys(schemas)
   for (const [index, version] of (active ?? []).entries())
     if (schemas[version] === undefined)
       problems.push({
         path: [...path, 'active', index],
-        message: `found version ${version}, which has no schema${suggest(String(version), Object.keys(schemas))}`,
+        message: `found version ${version}, which has no schema${suggest(`${version}`, known)}`,
       })
   return Object.entries(schemas)
     .map(([version, schema]) => ({

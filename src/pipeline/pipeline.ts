@@ -57,7 +57,7 @@ export interface TimePolicy {
   alertStalenessUs: number
 }
 
-/** z-score against the mean and sample deviation of the n accepted readings before the current one. */
+/** z-score against mean and sample deviation of the n accepted readings before the current one. */
 export interface Detector {
   id: string
   /** Device type, or undefined for every type. */
@@ -90,7 +90,7 @@ export interface Rule {
 
 /**
  * A rule's condition as a stack program over the message's metrics. Each instruction is
- * `[operation, operand?]`; `run` in `program.ts` interprets it; Flink's operator has the same table.
+ * `[operation, operand?]`; `run` in `program.ts` interprets it, and so does Flink's operator.
  * Booleans are 0 and 1. `metric` pushes the value of variable `operand`, `text` a text constant's
  * index in `texts`.
  */

@@ -1,16 +1,16 @@
 /**
  * The interpreter of a rule's condition. It allocates nothing: values and stack belong to the
- * caller, texts are compared by their dictionary ids. Every operation is total (numbers are IEEE 754
- * doubles, nothing throws), so `and`, `or` and `select` may evaluate all their operands. Flink's
- * operator interprets the same table.
+ * caller, texts are compared by their dictionary ids. Every operation is total (numbers are IEEE
+ * 754 doubles, nothing throws), so `and`, `or` and `select` may evaluate all their operands.
+ * Flink's operator interprets the same table.
  */
 import type { Program } from './pipeline.ts'
 
 /**
  * Whether the condition holds.
  *
- * @param values one per variable, in the order of `Rule.metrics`: numbers as they are, booleans as 0
- *   or 1, texts as dictionary ids (0 or more)
+ * @param values one per variable, in the order of `Rule.metrics`: numbers as they are, booleans as
+ *   0 or 1, texts as dictionary ids (0 or more)
  * @param stack scratch space of at least `program.stackDepthMax`
  * @param textId the dictionary id of `program.texts[index]`; negative when the dictionary has no
  *   such text yet, and then it equals no value

@@ -87,9 +87,10 @@ function scopeOf(type: string | undefined, path: Path, context: Context): Scope 
   const { types, unsoundTypes, problems } = context
   if (type !== undefined && unsoundTypes.has(type)) return undefined
   if (type !== undefined && !Object.hasOwn(types, type)) {
+    const declared = [...Object.keys(types), ...unsoundTypes]
     problems.push({
       path: [...path, 'type'],
-      message: `found "${type}", expected a declared type${suggest(type, [...Object.keys(types), ...unsoundTypes])}`,
+      message: `found "${type}", expected a declared type${suggest(type, declared)}`,
     })
     return undefined
   }
