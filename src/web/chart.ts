@@ -215,7 +215,8 @@ export class ChartPanel {
 
   #summarise(): void {
     const summary = this.#points.kind === 'number' ? this.#points.summary() : undefined
-    const parts = [`${formatCount(this.#points.count)} points`]
+    const { count } = this.#points
+    const parts = [count === 1 ? '1 point' : `${formatCount(count)} points`]
     if (summary !== undefined) {
       const show = (value: number): string => formatValue(value, this.#unit)
       parts.push(`lowest ${show(summary.min)}`, `mean ${show(summary.avg)}`)

@@ -8,6 +8,9 @@ import type { AlertRow, AnomalyRow } from '../query/query.ts'
 const EVENTS_MAX = 200
 const ROWS_MAX = 50
 
+/** Answers leave out the values that decided; live events bring them. */
+type Alert = AlertRow & { values?: Record<string, number> }
+
 export interface EventsListener {
   onChoose(deviceId: string, metric: string | undefined): void
   onFiring(deviceIds: ReadonlySet<string>): void
@@ -22,7 +25,7 @@ export class EventsPanel {
   readonly #anomaliesEmpty = byId('anomalies-empty')
   readonly #announcement = byId('alerts-announcement')
   readonly #renderSoon = oncePerFrame(() => this.#render())
-  readonly #alerts = new Map<string, AlertRow>()
+  readonly #alerts = new Map<string, Alert>()
   readonly #anomalies = new Map<string, AnomalyRow>()
 
   constructor(api: Api, listener: EventsListener) {
@@ -46,7 +49,7 @@ export class EventsPanel {
     }
   }
 
-  onAlert(alert: AlertRow): void {
+  onAlert(alert: Alert): void {
     const isNews = this.#alerts.get(alert.id)?.state !== alert.state
     this.#noteAlert(alert)
     if (isNews) {
@@ -62,9 +65,11 @@ export class EventsPanel {
   }
 
   /** An episode that is resolved never fires again: a late answer cannot reopen it. */
-  #noteAlert(alert: AlertRow): void {
-    if (this.#alerts.get(alert.id)?.state === 'resolved') return
-    this.#alerts.set(alert.id, alert)
+  #noteAlert(alert: Alert): void {
+    const known = this.#alerts.get(alert.id)
+    if (known?.state === 'resolved') return
+    const values = alert.values ?? known?.values
+    this.#alerts.set(alert.id, values === undefined ? alert : { ...alert, values })
   }
 
   #render(): void {
@@ -97,11 +102,11 @@ export class EventsPanel {
     )
   }
 
-  #alertRow(alert: AlertRow): HTMLLIElement {
+  #alertRow(alert: Alert): HTMLLIElement {
     const badge = element('span', { class: 'badge' }, alert.severity)
     const device = button(
       alert.device_id,
-      () => this.#listener.onChoose(alert.device_id, undefined),
+      () => this.#listener.onChoose(alert.device_id, metricOf(alert)),
       'name',
     )
     const rule = element('span', { class: 'what' }, alert.rule_id)
@@ -130,6 +135,9 @@ export class EventsPanel {
     return element('li', { title: anomaly.detector_id }, score, device, what, age)
   }
 }
+
+/** The first metric that decided, when the alert came live. */
+const metricOf = (alert: Alert): string | undefined => Object.keys(alert.values ?? {})[0]
 
 /** Sorts by time, newest first, and forgets what is beyond EVENTS_MAX. */
 function newest<T>(events: Map<string, T>, timeMs: (event: T) => number): T[] {

@@ -138,6 +138,8 @@ describe('the page', { skip }, () => {
 
   test('rule events are shown and read aloud, fire before they resolve, and stay resolved', async () => {
     server.register('pump-1', 'pump')
+    fillMinute('pump-1', 'flow')
+    fillMinute('pump-1')
     server.register('pump-2', 'pump')
     server.alerts.push(alert('old', 'pump-2', 'resolved'))
     const page = await signedIn()
@@ -149,6 +151,8 @@ describe('the page', { skip }, () => {
     await until(() => hasText(page, '#alerts-list li:first-child', /hot.*firing for/))
     assert.equal(await page.textContent('#rate-firing'), '1')
     assert.equal(await page.locator('tr.is-firing').count(), 1)
+    await page.locator('#alerts-list').getByRole('button', { name: 'pump-1' }).click()
+    await until(() => /metric=temperature$/.test(page.url()))
     const resolved = { ...hot, state: 'resolved' as const, resolved_at: Date.now(), values: {} }
     server.push({ event: 'alert', data: resolved })
     await until(() => hasText(page, '#alerts-list', /hotresolved now, lasted/))
