@@ -1,0 +1,410 @@
+import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { connect as tcpConnect, type Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test, type TestContext } from 'node:test'
+import mqtt from 'mqtt'
+import { generate, parser as createParser, type Packet } from 'mqtt-packet'
+import { decodeFrame } from '../batch/batch.ts'
+import type { Control } from '../control/control.ts'
+import { openControl } from '../control/sqlite-control.ts'
+import { WeirError } from '../errors/errors.ts'
+import { createMemoryLog } from '../log/memory-log.ts'
+import type { Log } from '../log/log.ts'
+import { nodeWorld } from '../world/node-world.ts'
+import { Gateway, type GatewayOptions } from './gateway-stage.ts'
+import { PLAN } from './testing.ts'
+
+const OPTIONS: GatewayOptions = {
+  plan: PLAN,
+  limits: {
+    seriesMax: 1000,
+    seriesPerDeviceMax: 100,
+    textsMax: 100,
+    metricsPerMessageMax: 50,
+    textBytesMax: 64,
+    batchReadingsMax: 1000,
+    lagBytesMax: 4096,
+    deadLettersPerDeviceMax: 100,
+  },
+  mqtt: {
+    packetBytesMax: 4096,
+    connectPacketBytesMax: 512,
+    connectTimeoutMs: 300,
+    receiveMaximum: 10,
+    keepAliveMaxSeconds: 60,
+    connectionsMax: 100,
+  },
+  deviceTags: ['device_id'],
+  tenant: 'default',
+}
+
+/** The real memory log behind a gate that a test opens, or that fails on demand. */
+class GatedLog implements Log {
+  readonly #log = createMemoryLog()
+  isOpen = true
+  failure: WeirError | undefined
+  #waiting: (() => void)[] = []
+
+  async append(bytes: Uint8Array): Promise<number> {
+    if (!this.isOpen) await new Promise<void>((resolve) => this.#waiting.push(resolve))
+    if (this.failure !== undefined) throw this.failure
+    return this.#log.append(Uint8Array.from(bytes))
+  }
+
+  open(): void {
+    this.isOpen = true
+    for (const resolve of this.#waiting.splice(0)) resolve()
+  }
+
+  read(from: number, bytesMax: number) {
+    return this.#log.read(from, bytesMax)
+  }
+
+  trim(before: number) {
+    return this.#log.trim(before)
+  }
+
+  close() {
+    return this.#log.close()
+  }
+
+  get firstOffset() {
+    return this.#log.firstOffset
+  }
+
+  get nextOffset() {
+    return this.#log.nextOffset
+  }
+
+  get statistics() {
+    return this.#log.statistics
+  }
+}
+
+interface Rig {
+  gateway: Gateway
+  control: Control
+  log: GatedLog
+  port: number
+  /** Frames handed on, oldest first; `take` gives their room back. */
+  frames: Uint8Array<ArrayBuffer>[]
+  take(): void
+  token(
+    id: string,
+    options?: { type?: string; parent?: string; isGateway?: boolean },
+  ): Promise<string>
+}
+
+async function startRig(t: TestContext): Promise<Rig> {
+  const folder = mkdtempSync(join(tmpdir(), 'weir-gateway-'))
+  const control = openControl({ path: join(folder, 'control.db'), world: nodeWorld })
+  const log = new GatedLog()
+  const frames: Uint8Array<ArrayBuffer>[] = []
+  const forward = (_: number, frame: Uint8Array<ArrayBuffer>): void => void frames.push(frame)
+  const parts = { world: nodeWorld, log, reader: control, forward, register: undefined }
+  const gateway = new Gateway(parts, OPTIONS)
+  const port = await gateway.listen('127.0.0.1', 0)
+  t.after(async () => {
+    log.open()
+    await gateway.stop()
+    control.close()
+    rmSync(folder, { recursive: true })
+  })
+  const take = (): void => {
+    for (const frame of frames.splice(0)) gateway.commit.taken(frame.length, undefined)
+  }
+  const token: Rig['token'] = async (id, options = {}) => {
+    const created = await control.createDevice('default', { id, type: 'generic', ...options })
+    return created.token
+  }
+  return { gateway, control, log, port, frames, take, token }
+}
+
+/** A bare client: sends what it is told, collects what comes. */
+class Wire {
+  readonly socket: Socket
+  readonly packets: Packet[] = []
+  isClosed = false
+
+  constructor(port: number, protocolVersion: 4 | 5) {
+    this.socket = tcpConnect({ host: '127.0.0.1', port, noDelay: true })
+    const parser = createParser({ protocolVersion })
+    parser.on('packet', (packet: Packet) => this.packets.push(packet))
+    this.socket.on('data', (bytes) => parser.parse(bytes))
+    this.socket.on('close', () => (this.isClosed = true))
+    this.socket.on('error', () => {})
+  }
+
+  send(packet: Packet, protocolVersion: 4 | 5): void {
+    this.socket.write(generate(packet, { protocolVersion }))
+  }
+}
+
+/** Waits until `isTrue`, at most 3 s. */
+async function until(isTrue: () => boolean, what: string): Promise<void> {
+  const endMs = performance.now() + 3000
+  while (!isTrue()) {
+    if (performance.now() > endMs) assert.fail(`waited in vain: ${what}`)
+    await new Promise((resolve) => setTimeout(resolve, 2))
+  }
+}
+
+async function connected(rig: Rig, id: string, version: 4 | 5): Promise<Wire> {
+  const password = Buffer.from(await rig.token(id))
+  const wire = new Wire(rig.port, version)
+  wire.send(
+    {
+      cmd: 'connect',
+      protocolId: 'MQTT',
+      protocolVersion: version,
+      clientId: id,
+      clean: true,
+      keepalive: 30,
+      username: id,
+      password,
+    } as Packet,
+    version,
+  )
+  await until(() => wire.packets.length === 1, 'CONNACK')
+  const connack = wire.packets.shift() as { returnCode?: number; reasonCode?: number }
+  assert.equal(connack.reasonCode ?? connack.returnCode, 0)
+  return wire
+}
+
+const publish = (id: string, messageId: number, payload: string): Packet =>
+  ({
+    cmd: 'publish',
+    topic: `devices/${id}/telemetry`,
+    payload,
+    qos: 1,
+    dup: false,
+    retain: false,
+    messageId,
+  }) as Packet
+
+test('promise 1: a PUBACK leaves only after the flush', async (t) => {
+  const rig = await startRig(t)
+  const wire = await connected(rig, 'd1', 4)
+  rig.log.isOpen = false
+  wire.send(publish('d1', 1, '{"x":1}'), 4)
+  await until(() => rig.gateway.acceptedMessages === 1, 'the batch is sealed')
+  assert.equal(wire.packets.length, 0)
+  assert.equal(rig.frames.length, 0)
+  rig.log.open()
+  await until(() => wire.packets.length === 1, 'PUBACK')
+  assert.equal(rig.frames.length >= 1, true)
+})
+
+test('MQTT-4.6.0-2: PUBACKs come in the order of the PUBLISHes, refusals among them', async (t) => {
+  const rig = await startRig(t)
+  const wire = await connected(rig, 'd1', 5)
+  for (let id = 1; id <= 9; id++)
+    wire.send(publish('d1', id, id % 3 === 0 ? 'nonsense' : '{"x":1}'), 5)
+  await until(() => wire.packets.length === 9, 'nine PUBACKs')
+  const seen = wire.packets.map((packet) => [
+    packet.messageId,
+    (packet as { reasonCode?: number }).reasonCode ?? 0,
+  ])
+  assert.deepEqual(
+    seen,
+    Array.from({ length: 9 }, (_, i) => [i + 1, (i + 1) % 3 === 0 ? 0x99 : 0]),
+  )
+})
+
+test('promise 6: MQTT 3.1.1 has no refusal; the dead letter is durable before the PUBACK', async (t) => {
+  const rig = await startRig(t)
+  const wire = await connected(rig, 'd1', 4)
+  wire.send(publish('d1', 7, '{"x":'), 4)
+  await until(() => wire.packets.length === 1, 'PUBACK')
+  const letters = rig.frames.flatMap((frame) => decodeFrame(frame).deadLetters ?? [])
+  assert.deepEqual(
+    letters.map(({ code, payload }) => [code, payload]),
+    [['TELEMETRY_JSON_INVALID', '{"x":']],
+  )
+})
+
+test('promise 6: a full disk withholds PUBACKs, answers HTTP with an error, and passes', async (t) => {
+  const rig = await startRig(t)
+  const wire = await connected(rig, 'd1', 4)
+  rig.log.failure = new WeirError('LOG_DISK_FULL')
+  wire.send(publish('d1', 1, '{"x":1}'), 4)
+  await until(() => rig.gateway.commit.failure !== undefined, 'the disk is seen to be full')
+  const request = {
+    format: 'json' as const,
+    body: new TextEncoder().encode('{"x":2}'),
+    principal: { kind: 'device' as const, tenant: 'default', deviceId: 'd1' },
+    deviceId: undefined,
+    isHistorical: false,
+    precision: 'ns' as const,
+  }
+  await assert.rejects(rig.gateway.ingest(request), { code: 'LOG_DISK_FULL' })
+  assert.equal(wire.packets.length, 0)
+  rig.log.failure = undefined
+  await until(() => wire.packets.length === 1, 'PUBACK once there is room')
+  assert.deepEqual(await rig.gateway.ingest(request), {
+    accepted: 1,
+    rejectedCount: 0,
+    rejected: [],
+  })
+})
+
+test('G7: after a failed flush nothing is acknowledged any more', async (t) => {
+  const rig = await startRig(t)
+  const wire = await connected(rig, 'd1', 4)
+  rig.log.failure = new WeirError('LOG_FLUSH_FAILED')
+  wire.send(publish('d1', 1, '{"x":1}'), 4)
+  await until(() => rig.gateway.commit.failure !== undefined, 'the failure is seen')
+  rig.log.failure = undefined
+  wire.send(publish('d1', 2, '{"x":2}'), 4)
+  await new Promise((resolve) => setTimeout(resolve, 700))
+  assert.equal(wire.packets.length, 0)
+})
+
+test('promise 6: when the stages behind lag, reading stops; nothing is lost when they catch up', async (t) => {
+  const rig = await startRig(t)
+  const wire = await connected(rig, 'd1', 4)
+  const payload = JSON.stringify({ x: 1, pad: 'y'.repeat(60) })
+  for (let id = 1; id <= 400; id++) wire.send(publish('d1', id, payload), 4)
+  let taken = 0
+  while (taken < 400) {
+    await until(
+      () => rig.frames.some((frame) => decodeFrame(frame).messageCount > 0),
+      'more frames',
+    )
+    for (const frame of rig.frames) taken += decodeFrame(frame).messageCount
+    assert.ok(rig.gateway.commit.lagBytes < OPTIONS.limits.lagBytesMax + 100_000)
+    rig.take()
+  }
+  await until(() => wire.packets.length === 400, 'all PUBACKs')
+  assert.deepEqual(
+    wire.packets.map(({ messageId }) => messageId),
+    Array.from({ length: 400 }, (_, i) => i + 1),
+  )
+})
+
+test('a packet dripped byte by byte is read as one', async (t) => {
+  const rig = await startRig(t)
+  const wire = await connected(rig, 'd1', 5)
+  const bytes = generate(publish('d1', 3, `{"x":1,"pad":"${'y'.repeat(50)}"}`), {
+    protocolVersion: 5,
+  })
+  for (const byte of bytes) {
+    wire.socket.write(Uint8Array.of(byte))
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  await until(() => wire.packets.length === 1, 'PUBACK')
+})
+
+test('a packet beyond the limit is refused from its header, before its body', async (t) => {
+  const rig = await startRig(t)
+  const wire = await connected(rig, 'd1', 5)
+  wire.socket.write(Uint8Array.of(0x32, 0xff, 0xff, 0xff, 0x7f))
+  await until(() => wire.isClosed, 'the connection is closed')
+  assert.equal((wire.packets[0] as { reasonCode?: number }).reasonCode, 0x95)
+})
+
+test('a first packet that is no CONNECT closes the connection on its first byte', async (t) => {
+  const rig = await startRig(t)
+  const wire = new Wire(rig.port, 4)
+  wire.socket.write(Uint8Array.of(0x32))
+  await until(() => wire.isClosed, 'closed')
+})
+
+test('a connection that says nothing, or drips, is closed at the connect time-out', async (t) => {
+  const rig = await startRig(t)
+  const silent = new Wire(rig.port, 4)
+  const dripping = new Wire(rig.port, 4)
+  const drip = setInterval(() => dripping.socket.write(Uint8Array.of(0x10)), 5000)
+  dripping.socket.write(Uint8Array.of(0x10))
+  await until(() => silent.isClosed && dripping.isClosed, 'both are closed')
+  clearInterval(drip)
+})
+
+test('wrong token and unknown device get one and the same answer', async (t) => {
+  const rig = await startRig(t)
+  await rig.token('d1')
+  const answers = await Promise.all(
+    ['d1', 'nobody'].map(async (username) => {
+      const client = mqtt.connect({
+        port: rig.port,
+        host: '127.0.0.1',
+        protocolVersion: 5,
+        username,
+        password: 'wrong',
+        reconnectPeriod: 0,
+      })
+      const error = await new Promise<Error>((resolve) => client.once('error', resolve))
+      client.end(true)
+      return error.message
+    }),
+  )
+  assert.equal(answers[0], answers[1])
+  assert.match(answers[0] ?? '', /Bad User Name or Password|Not authorized/i)
+})
+
+test('the same client id of the same device takes over; of another device it does not', async (t) => {
+  const rig = await startRig(t)
+  const first = await connected(rig, 'd1', 5)
+  const other = new Wire(rig.port, 5)
+  const connect = (username: string, password: string): Packet =>
+    ({
+      cmd: 'connect',
+      protocolId: 'MQTT',
+      protocolVersion: 5,
+      clientId: 'd1',
+      clean: true,
+      keepalive: 30,
+      username,
+      password: Buffer.from(password),
+    }) as Packet
+  other.send(connect('d2', await rig.token('d2')), 5)
+  await until(() => other.packets.length === 1, 'CONNACK')
+  assert.equal(first.isClosed, false)
+  const again = new Wire(rig.port, 5)
+  other.socket.destroy()
+  again.send(connect('d2', 'wrong'), 5)
+  await until(() => again.isClosed, 'refused')
+  assert.equal(first.isClosed, false)
+})
+
+test('a device may publish for itself, a gateway for its children, nobody for others', async (t) => {
+  const rig = await startRig(t)
+  await rig.token('kid', { parent: 'gw' })
+  await rig.token('stranger')
+  const token = await rig.token('gw', { isGateway: true })
+  const client = mqtt.connect({
+    port: rig.port,
+    host: '127.0.0.1',
+    protocolVersion: 5,
+    username: 'gw',
+    password: token,
+    reconnectPeriod: 0,
+  })
+  await new Promise((resolve) => client.once('connect', resolve))
+  const send = (id: string): Promise<number> =>
+    new Promise((resolve) =>
+      client.publish(`devices/${id}/telemetry`, '{"x":1}', { qos: 1 }, (error, packet) =>
+        resolve(
+          (error as { code?: number } | null)?.code ??
+            (packet as { reasonCode?: number } | undefined)?.reasonCode ??
+            0,
+        ),
+      ),
+    )
+  assert.deepEqual(
+    [await send('kid'), await send('gw'), await send('stranger'), await send('nobody')],
+    [0, 0, 0x87, 0x83],
+  )
+  await client.endAsync(true)
+})
+
+test('more in flight than the Receive Maximum is a protocol error', async (t) => {
+  const rig = await startRig(t)
+  const wire = await connected(rig, 'd1', 5)
+  rig.log.isOpen = false
+  for (let id = 1; id <= 11; id++) wire.send(publish('d1', id, '{"x":1}'), 5)
+  await until(() => wire.isClosed, 'disconnected')
+  assert.equal((wire.packets[0] as { reasonCode?: number }).reasonCode, 0x93)
+})
