@@ -46,7 +46,7 @@ const EXAMPLES_MAX = 5
 const BACKOFF_FIRST_MS = 200
 const BACKOFF_MAX_MS = 5000
 /** The server says only how many lines it refused; the reasons are in its dead letters. */
-const UNLISTED = 'see dead letters'
+const UNLISTED = 'NOT_LISTED'
 
 interface Lane {
   batch: ReplayMessage[]
@@ -186,7 +186,8 @@ interface Verdict {
   rejected?: { index: number; code: string; detail: string }[]
 }
 
-/** The title of a code, where it is one of ours. */
-export function titleOf(code: string): string {
-  return Object.hasOwn(ERRORS, code) ? ERRORS[code as keyof typeof ERRORS].title : code
+/** What a reason means, for people. */
+export function describeReason(code: string): string {
+  if (code === UNLISTED) return 'the reasons are in GET /v1/dead-letters'
+  return Object.hasOwn(ERRORS, code) ? ERRORS[code as keyof typeof ERRORS].title : 'unknown'
 }

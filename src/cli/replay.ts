@@ -9,7 +9,7 @@ import { LineProtocolMessages, NdjsonMessages } from './line-messages.ts'
 import { Progress } from './progress.ts'
 import { openReplayFile } from './replay-file.ts'
 import type { ReplayFormat, ReplayItem } from './replay-item.ts'
-import { ReplayLanes, titleOf, type ReplayTotals } from './replay-lanes.ts'
+import { ReplayLanes, describeReason, type ReplayTotals } from './replay-lanes.ts'
 
 interface ReplayFlags extends ConnectionFlags {
   format?: ReplayFormat
@@ -145,6 +145,6 @@ function printSummary(totals: ReplayTotals, run: { lines: number; seconds: numbe
     `${run.lines} lines, ${messages} messages with ${readings} readings sent in ` +
       `${run.seconds.toFixed(1)} s (${rate} readings/s): ${accepted} accepted, ${rejected} rejected`,
   )
-  for (const [code, count] of reasons) console.log(`  ${count} × ${code}: ${titleOf(code)}`)
+  for (const [code, count] of reasons) console.log(`  ${count} × ${code}: ${describeReason(code)}`)
   for (const { line, code, detail } of examples) console.log(`  line ${line}: ${code}: ${detail}`)
 }

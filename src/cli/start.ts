@@ -31,14 +31,18 @@ async function start(flags: StartFlags): Promise<void> {
   // Loaded here, so that the other commands do not pay for the engine.
   const { startEmbedded } = await import('../embedded/embedded.ts')
   const stopped = untilStopped()
+  const events = openEvents(flags.logFormat, 'info')
+  const startMs = performance.now()
   const crashed = Promise.withResolvers<Error>()
   const embedded = await startEmbedded({
     config,
     plan,
     credentialsFile: flags.writeCredentials,
     onCrash: crashed.resolve,
-    events: openEvents(flags.logFormat, 'info'),
+    events,
   })
+  const { httpPort: http, mqttPort: mqtt } = embedded
+  events.serverReady({ http, mqtt, startMs: Math.round(performance.now() - startMs) })
   if (process.stdout.isTTY) {
     console.log(`HTTP ${embedded.httpUrl}\nMQTT ${embedded.mqttUrl}`)
     if (embedded.adminKey !== undefined) {
@@ -47,7 +51,9 @@ async function start(flags: StartFlags): Promise<void> {
     }
   }
   const end = await Promise.race([stopped, crashed.promise])
+  const drainStartMs = performance.now()
   await embedded.stop()
+  events.serverStopped({ drainMs: Math.round(performance.now() - drainStartMs) })
   // Everything acknowledged is in the log; a restart goes on from there, so the service must restart.
   if (typeof end !== 'string') throw end
 }
