@@ -80,13 +80,8 @@ function resolveMetrics(path: Path, schema: SchemaDefinition, problems: Problem[
 }
 
 function checkMetric(path: Path, definition: MetricDefinition, problems: Problem[]): void {
-  const { type = 'number', unit, min, max, values } = definition
+  const { type = 'number', min, max, values } = definition
   const isNumber = type === 'number'
-  if (isNumber && unit === undefined)
-    problems.push({
-      path,
-      message: '"unit" is missing, expected a unit such as "°C" ("1" for none)',
-    })
   for (const key of ['min', 'max'] as const)
     if (!isNumber && definition[key] !== undefined)
       problems.push({
