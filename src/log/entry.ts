@@ -34,7 +34,7 @@ export interface EntryHeader {
   run: number
 }
 
-export const align8 = (bytes: number): number => Math.ceil(bytes / 8) * 8
+const align8 = (bytes: number): number => Math.ceil(bytes / 8) * 8
 
 /** Bytes that an entry takes in its segment. */
 export const entryBytes = (payloadBytes: number): number =>
@@ -81,7 +81,7 @@ export function decodeEntryHeader(bytes: Uint8Array, salt: number): EntryHeader 
   }
 }
 
-/** Whether this place never held an entry of the segment: zeroes, or a recycled file's old entry. */
+/** Whether this place held no entry of the segment: zeroes, or a recycled file's old entry. */
 export function isUnwritten(bytes: Uint8Array, salt: number): boolean {
   if (bytes.every((byte) => byte === 0)) return true
   const view = viewOf(bytes)

@@ -17,7 +17,7 @@ import { SegmentPool } from './segment-pool.ts'
 import { readEntries } from './segment-read.ts'
 import { walkSegment } from './segment-walk.ts'
 
-export interface FileLogOptions {
+interface FileLogOptions {
   /** Size of each segment file, a multiple of 4,096. An entry must fit into one. */
   segmentBytes?: number
   /** Trimmed files kept for reuse, so that a steady log never allocates. */
@@ -26,7 +26,7 @@ export interface FileLogOptions {
   groupBytesMax?: number
 }
 
-/** 64 MiB: a second at full speed; making one takes 50 ms. Spares bridge eight seconds between trims. */
+/** 64 MiB: a second at full speed; making one takes 50 ms. Spares bridge 8 s between trims. */
 const DEFAULTS = { segmentBytes: 64 << 20, sparesMax: 8, groupBytesMax: 8 << 20 }
 
 export interface FileLogSettings {

@@ -9,7 +9,7 @@ import type { ErrorCode, WeirError } from '../errors/errors.ts'
 import type { Log } from './log.ts'
 
 /** One log and its surroundings. The tests close the log themselves. */
-export interface LogBench {
+interface LogBench {
   /** Opens the log, again and again; the one before has been closed or its power cut. */
   open(): Promise<Log>
   /** Forgets what was not synced. Open logs are dead. */
@@ -42,7 +42,7 @@ export function payloadOf(seed: number, length: number): Uint8Array {
   return bytes
 }
 
-export const hasCode =
+const hasCode =
   (code: ErrorCode) =>
   (error: WeirError): boolean =>
     error.code === code
@@ -88,9 +88,12 @@ export function testLog(traits: LogTraits): void {
       await run(bench)
     })
   }
-  testAppendAndRead(traits, guarantee)
+  testDurability(traits, guarantee)
+  testOrder(guarantee)
+  testReading(guarantee)
   testTrim(traits, guarantee)
   testFaults(traits, guarantee)
+  testDamage(traits, guarantee)
 }
 
 type Guarantee = (
@@ -99,7 +102,7 @@ type Guarantee = (
   run: (bench: LogBench) => Promise<void>,
 ) => void
 
-function testAppendAndRead(traits: LogTraits, guarantee: Guarantee): void {
+function testDurability(traits: LogTraits, guarantee: Guarantee): void {
   guarantee(
     'G1 what was appended is there after a restart',
     traits.forgetsOnClose,
@@ -132,7 +135,9 @@ function testAppendAndRead(traits: LogTraits, guarantee: Guarantee): void {
       }
     },
   )
+}
 
+function testOrder(guarantee: Guarantee): void {
   guarantee('G2 offsets follow the order of the calls, from 0', undefined, async (bench) => {
     const log = await bench.open()
     assert.equal(log.firstOffset, 0)
@@ -170,7 +175,9 @@ function testAppendAndRead(traits: LogTraits, guarantee: Guarantee): void {
     }
     await log.close()
   })
+}
 
+function testReading(guarantee: Guarantee): void {
   guarantee(
     'G3 entries are read byte for byte, aligned, in buffers of their own',
     undefined,
@@ -340,7 +347,9 @@ function testFaults(traits: LogTraits, guarantee: Guarantee): void {
       await log.close()
     },
   )
+}
 
+function testDamage(traits: LogTraits, guarantee: Guarantee): void {
   guarantee(
     'G8 damage names segment and offset, and its neighbours are served',
     traits.cannotDamage,

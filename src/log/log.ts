@@ -21,8 +21,14 @@ export interface LogEntry {
 }
 
 export interface Log {
+  /** The bytes must not change until this settles. After close(): GATEWAY_SHUTTING_DOWN. */
   append(bytes: Uint8Array): Promise<number>
-  /** At least one entry (if there is one at or after `fromOffset`), then up to `bytesMax` bytes. */
+  /**
+   * At least one entry (if there is one at or after `fromOffset`), then up to `bytesMax` bytes, but
+   * perhaps fewer entries than would fit: read on behind the last one. Each entry's bytes are
+   * aligned to 8 and own their buffer, so they can be transferred to another thread. On
+   * LOG_ENTRY_DAMAGED, `details.resumeOffset` is where to read on.
+   */
   read(fromOffset: number, bytesMax: number): Promise<LogEntry[]>
   trim(beforeOffset: number): Promise<void>
   close(): Promise<void>

@@ -9,7 +9,7 @@
  *
  * A sequence is never used twice for a segment that holds entries, and the salt is derived from it:
  * what a recycled file held before is never taken for new. With randomness the salt is also a
- * secret, so that nobody can place a forged entry in a payload for the search of a torn tail to find.
+ * secret: nobody can hide a forged entry in a payload for the search behind a torn one to find.
  */
 import { join } from 'node:path'
 import { WeirError } from '../errors/errors.ts'

@@ -71,7 +71,7 @@ export function encodeSegmentHeader(identity: SegmentIdentity): Uint8Array {
 }
 
 /** From whichever copy is intact; undefined when none is. Throws DATA_FORMAT_NEWER. */
-export function decodeSegmentHeader(page: Uint8Array): SegmentIdentity | undefined {
+function decodeSegmentHeader(page: Uint8Array): SegmentIdentity | undefined {
   for (const at of HEADER_COPIES) {
     const bytes = page.subarray(at, at + HEADER_BYTES)
     if (bytes.length < HEADER_BYTES) return undefined
@@ -90,7 +90,7 @@ export function decodeSegmentHeader(page: Uint8Array): SegmentIdentity | undefin
   return undefined
 }
 
-/** Opens an existing segment file. A salt of NaN (no entry has it) says that its header is damaged. */
+/** Opens an existing segment file. A salt of NaN, which no entry has, says: header damaged. */
 export async function openSegment(disk: Disk, folder: string, sequence: number): Promise<Segment> {
   const name = fileName(sequence, SEGMENT_SUFFIX)
   const file = await disk.open(join(folder, name), 'write')

@@ -68,7 +68,7 @@ const resized = (bytes: Uint8Array, size: number): Uint8Array => {
   return copy
 }
 
-/** `content` with the write in it: the same array, or a longer copy where the write ends behind it. */
+/** `content` with the write in it: the same array, or a longer copy if the write needs it. */
 function written(content: Uint8Array, bytes: Uint8Array, position: number): Uint8Array {
   const grown = resized(content, Math.max(content.length, position + bytes.length))
   grown.set(bytes, position)
