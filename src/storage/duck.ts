@@ -4,6 +4,7 @@
  * `concurrency` that read. Who comes later waits here, not in the pool.
  */
 import { DuckDBInstance, type DuckDBConnection, type DuckDBDataChunk } from '@duckdb/node-api'
+import { WeirError } from '../errors/errors.ts'
 
 export interface DuckOptions {
   threads: number
@@ -75,14 +76,19 @@ export class Duck {
     return this.#writer.use(work)
   }
 
-  /** Streams the rows of one statement; `consume` may throw to end it. */
+  /** Streams the rows of one statement; `consume` may throw to end it. Errors: QUERY_FAILED. */
   read(sql: string, consume: (chunk: DuckDBDataChunk) => void): Promise<void> {
     return this.#readers.use(async (connection) => {
-      const result = await connection.stream(sql)
-      for (;;) {
-        const chunk = await result.fetchChunk()
-        if (chunk === null || chunk.rowCount === 0) return
-        consume(chunk)
+      try {
+        const result = await connection.stream(sql)
+        for (;;) {
+          const chunk = await result.fetchChunk()
+          if (chunk === null || chunk.rowCount === 0) return
+          consume(chunk)
+        }
+      } catch (cause) {
+        if (cause instanceof WeirError) throw cause
+        throw new WeirError('QUERY_FAILED', undefined, { cause })
       }
     })
   }

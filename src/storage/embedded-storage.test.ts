@@ -1,12 +1,26 @@
 import assert from 'node:assert/strict'
-import { cp } from 'node:fs/promises'
+import { cp, rm } from 'node:fs/promises'
 import { test, type TestContext } from 'node:test'
 import { setImmediate } from 'node:timers/promises'
+import type { DeadLetter } from '../batch/batch.ts'
 import type { Query } from '../query/query.ts'
-import { FATE_DUPLICATE, FATE_UNVERIFIED } from '../stream/stream.ts'
+import {
+  FATE_DUPLICATE,
+  FATE_UNVERIFIED,
+  type Checkpoint,
+  type RuleEvent,
+} from '../stream/stream.ts'
 import { nodeWorld } from '../world/node-world.ts'
+import type { Disk, World } from '../world/world.ts'
 import { openStorage, type StorageOptions } from './embedded-storage.ts'
-import { ask, defineSeries, makeFolder, makeOutput, type OutputParts } from './storage-fixture.ts'
+import {
+  ask,
+  defineSeries,
+  makeFolder,
+  makeOutput,
+  type OutputParts,
+  type Reading,
+} from './storage-fixture.ts'
 import type { Storage } from './storage.ts'
 
 const TEMPERATURE = defineSeries(1, 'temperature')
@@ -35,6 +49,7 @@ async function reopenCopy(context: TestContext, folder: string): Promise<Store> 
   const store = await open(copy)
   context.after(async () => {
     await store.close()
+    await rm(copy, { recursive: true, force: true })
   })
   return store
 }
@@ -112,4 +127,185 @@ test('T4 of equal identities the lowest offset wins, within memory, across segme
   }
   assert.equal(store.statistics().segmentCount, 1)
   assert.equal(store.statistics().readingsStored, 1)
+})
+
+/** The real disk, with something done before each call. */
+function withHook(before: (call: string) => Promise<void>): World {
+  const disk: Disk = { ...nodeWorld.disk }
+  const hooked = {
+    open: async (path: string, mode: Parameters<Disk['open']>[1]) => {
+      await before('open')
+      const file = await nodeWorld.disk.open(path, mode)
+      return {
+        write: async (data: Uint8Array, position: number) => {
+          await before('write')
+          await file.write(data, position)
+        },
+        sync: async () => {
+          await before('sync')
+          await file.sync()
+        },
+        read: (into: Uint8Array, position: number) => file.read(into, position),
+        allocate: (bytes: number) => file.allocate(bytes),
+        truncate: (bytes: number) => file.truncate(bytes),
+        size: () => file.size(),
+        close: () => file.close(),
+      }
+    },
+    rename: async (from: string, to: string) => {
+      await before('rename')
+      await nodeWorld.disk.rename(from, to)
+    },
+    syncFolder: async (path: string) => {
+      await before('syncFolder')
+      await nodeWorld.disk.syncFolder(path)
+    },
+  }
+  return { ...nodeWorld, disk: Object.assign(disk, hooked) }
+}
+
+const FIRING: RuleEvent = {
+  id: 'episode-1',
+  tenant: 'default',
+  ruleId: 'hot',
+  ruleVersion: 1,
+  severity: 'critical',
+  deviceId: 'pump-1',
+  state: 'firing',
+  triggeredAtUs: ms(5),
+  resolvedAtUs: undefined,
+  breachEventTimeUs: ms(5),
+  values: { temperature: 90 },
+}
+const LETTER: DeadLetter = {
+  tenant: 'default',
+  deviceId: 'pump-1',
+  receivedAtUs: ms(7),
+  code: 'TELEMETRY_JSON_INVALID',
+  detail: 'no',
+  payload: '{',
+}
+const EVENTS = { tenant: 'default', deviceId: undefined, limit: 1000 }
+
+test('T2 a power cut at any moment of a commit leaves all of it or nothing', async (context) => {
+  const folder = await makeFolder(context)
+  const copies: string[] = []
+  let isWatching = false
+  const world = withHook(async () => {
+    if (!isWatching) return
+    copies.push(`${folder}/cut-${copies.length}`)
+    await cp(`${folder}/data`, copies.at(-1)!, { recursive: true })
+  })
+  const store = await openStorage({ folder: `${folder}/data`, world })
+  context.after(() => store.close())
+  const first = { offset: 0, series: [TEMPERATURE], readings: [reading(1, 10)] }
+  put(store, first)
+  await store.commit({ offset: 0, parts: [part('a', 1), part('b', 1)] })
+  const second = {
+    offset: 1,
+    readings: [reading(60_001, 20)],
+    partials: [[1, 60_000, 0, 0, 1, 10, 10, 10, 10, 0, 10, 1000, 10, 1000]],
+    ruleEvents: [FIRING],
+    deadLetters: [LETTER],
+  }
+  put(store, second)
+  isWatching = true
+  await store.commit({ offset: 1, parts: [part('b', 2)] })
+  isWatching = false
+  assert.ok(copies.length >= 8, `only ${copies.length} moments were seen`)
+  for (const copy of copies) {
+    const cut = await open(copy)
+    assert.deepEqual(await look(cut), { nextOffset: 1, b: 1, points: 1, windows: 0, events: 0 })
+    // What the log replays brings everything, once.
+    put(cut, first)
+    put(cut, second)
+    await cut.commit({ offset: 1, parts: [part('b', 2)] })
+    assert.deepEqual(await look(cut), { nextOffset: 2, b: 2, points: 2, windows: 1, events: 2 })
+    await cut.close()
+  }
+  assert.deepEqual(await look(await reopenCopy(context, `${folder}/data`)), {
+    ...{ nextOffset: 2, b: 2, points: 2, windows: 1, events: 2 },
+  })
+})
+
+const reading = (atMs: number, value: number): Reading => ({ series: 1, timeUs: ms(atMs), value })
+const part = (name: string, byte: number): Checkpoint['parts'][number] => ({
+  name,
+  bytes: new Uint8Array(5000).fill(byte),
+})
+
+async function look(store: Store): Promise<Record<string, number | undefined>> {
+  const { nextOffset, state } = await store.recover()
+  const windows = { ...ask(), windowMs: 60_000 }
+  const events = [await store.alerts(EVENTS), await store.deadLetters(EVENTS)]
+  assert.equal(state.find(({ name }) => name === 'a')?.bytes[4999], 1)
+  return {
+    nextOffset,
+    b: state.find(({ name }) => name === 'b')?.bytes[4999],
+    points: (await points(store)).length,
+    windows: (await store.windows(windows)).length,
+    events: events.flat().length,
+  }
+}
+
+test('T1 a commit that failed loses nothing: the next takes it along', async (context) => {
+  const folder = await makeFolder(context)
+  let isBroken = false
+  const world = withHook(async (call) => {
+    if (isBroken && call === 'sync') throw new Error('no space left on device')
+  })
+  const store = await openStorage({ folder: `${folder}/data`, world })
+  context.after(() => store.close())
+  put(store, { offset: 0, series: [TEMPERATURE], readings: [reading(1, 10)] })
+  isBroken = true
+  const failing = store.commit({ offset: 0, parts: [part('a', 1), part('b', 1)] })
+  await assert.rejects(failing, { code: 'STORAGE_COMMIT_FAILED' })
+  assert.deepEqual(await points(store), [[1, 10]])
+  isBroken = false
+  put(store, { offset: 1, readings: [reading(2, 20)] })
+  await store.commit({ offset: 1, parts: [part('b', 2)] })
+  const again = await reopenCopy(context, `${folder}/data`)
+  const expected = { nextOffset: 2, b: 2, points: 2, windows: 0, events: 0 }
+  assert.deepEqual(await look(again), expected)
+})
+
+test('T2 a state part that fails its checksum is named, never handed out', async (context) => {
+  const folder = await makeFolder(context)
+  const store = await open(folder)
+  put(store, { offset: 0, series: [TEMPERATURE], readings: [reading(1, 10)] })
+  await store.commit({ offset: 0, parts: [part('a', 1)] })
+  await store.close()
+  const file = await nodeWorld.disk.open(`${folder}/state.bin`, 'write')
+  await file.write(new Uint8Array([99]), 100)
+  await file.close()
+  const damaged = await open(folder)
+  context.after(() => damaged.close())
+  await assert.rejects(damaged.recover(), { code: 'DATA_FILE_DAMAGED', message: /state part a/ })
+})
+
+test('T3 events and dead letters are visible at once, once, newest first, and bounded', async (context) => {
+  const { store, folder } = await openFresh(context)
+  const resolved: RuleEvent = { ...FIRING, state: 'resolved', resolvedAtUs: ms(9) }
+  put(store, { offset: 0, ruleEvents: [FIRING], deadLetters: Array(600).fill(LETTER) })
+  assert.equal((await store.alerts(EVENTS))[0]?.resolved_at, null)
+  await store.commit({ offset: 0, ...NOTHING })
+  put(store, { offset: 1, ruleEvents: [resolved, FIRING], deadLetters: Array(600).fill(LETTER) })
+  const check = async (one: Store): Promise<void> => {
+    const alerts = await one.alerts(EVENTS)
+    assert.deepEqual(
+      alerts.map((row) => [row.id, row.resolved_at, row.state]),
+      [['episode-1', 9, 'resolved']],
+    )
+    const letters = await one.deadLetters({ ...EVENTS, deviceId: 'pump-1' })
+    assert.equal(letters.length, 1000)
+    assert.equal(letters[0]?.id, '1-599')
+    assert.equal(letters.at(-1)?.id, '0-200')
+    assert.deepEqual(await one.deadLetters({ ...EVENTS, tenant: 'other' }), [])
+  }
+  await check(store)
+  await store.commit({ offset: 1, ...NOTHING })
+  await check(store)
+  const again = await reopenCopy(context, folder)
+  await check(again)
+  assert.equal(again.statistics().deadLetters, 1000)
 })

@@ -211,7 +211,7 @@ class EmbeddedStorage implements Storage, Query {
 
   /** Errors: STORAGE_COMMIT_FAILED; nothing is lost then, and the next commit takes it along. */
   commit(checkpoint: Checkpoint): Promise<void> {
-    if (checkpoint.offset < this.#current.firstOffset) return this.#committing
+    if (checkpoint.offset <= this.#committedOffset) return this.#committing
     const sealed = this.#seal(checkpoint)
     const done = this.#committing.then(() => this.#write(sealed))
     this.#committing = done.catch(() => undefined)

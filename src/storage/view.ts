@@ -1,7 +1,12 @@
 /** One consistent look at everything output so far: memory up to a row, and pinned segments. */
 import { WeirError } from '../errors/errors.ts'
 import type { ReadingRows, ReadingView, Span, Wanted } from '../query/query.ts'
-import { PARTIAL_IS_LATE, PARTIAL_START_MS, PARTIAL_WINDOW_MS } from '../stream/stream.ts'
+import {
+  PARTIAL_IS_LATE,
+  PARTIAL_SERIES,
+  PARTIAL_START_MS,
+  PARTIAL_WINDOW_MS,
+} from '../stream/stream.ts'
 import type { DirtyRanges } from './dirty-ranges.ts'
 import type { Generation } from './generation.ts'
 import { GrowingColumns } from './growing-columns.ts'
@@ -130,7 +135,7 @@ export class StorageView implements ReadingView {
     const rollups = this.#parts.rollups.filter((segment) => mayHold(segment, wanted))
     const question = { series, windowMs, span }
     await this.#parts.reader.readPartials(rollups, question, (row, offset) => {
-      const key = `${row[0]}:${row[PARTIAL_START_MS]}:${row[PARTIAL_IS_LATE]}`
+      const key = `${row[PARTIAL_SERIES]}:${row[PARTIAL_START_MS]}:${row[PARTIAL_IS_LATE]}`
       const known = newest.get(key)
       if (known !== undefined && known.offset >= offset) return
       if (known === undefined) this.#count(1)
