@@ -156,7 +156,7 @@ async function take(model: Model, next: Step): Promise<void> {
   }
 }
 
-test('G1-G7 random appends, trims, faults and power cuts leave what an array would hold', async () => {
+test('G1-G7 random appends, faults and power cuts leave what an array would hold', async () => {
   const property = fc.asyncProperty(
     fc.nat(),
     fc.array(step, { minLength: 5, maxLength: 40 }),

@@ -1,4 +1,4 @@
-/** The log in memory: the port's meaning in the fewest lines. For tests, and for nothing durable. */
+/** The log in memory: the port's meaning in the fewest lines. For tests; nothing is durable. */
 import { WeirError } from '../errors/errors.ts'
 import type { Log, LogEntry, LogStatistics } from './log.ts'
 

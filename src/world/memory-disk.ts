@@ -18,7 +18,7 @@ export interface MemoryDisk extends Disk {
    * it, without faults; everything done through this one or its open files fails from now on.
    */
   crash(): MemoryDisk
-  /** `allocated`: even writes into space that a file already has fail, as on copy-on-write disks. */
+  /** `allocated`: even writes into space that a file already has fail, as when copying on write. */
   setFull(how: 'no' | 'growth' | 'allocated'): void
   /** The next sync of a file whose path contains `pathPart` throws EIO and loses its data. */
   failNextSync(pathPart?: string): void
