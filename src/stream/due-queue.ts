@@ -31,12 +31,12 @@ export class DueQueue {
     heap[at] = due
   }
 
-  /** The item that falls due first. The queue must not be empty. */
-  pop(): number {
+  /** What falls due first. The queue must not be empty. */
+  pop(): Due {
     const heap = this.#heap
-    const { item } = heap[0]!
+    const first = heap[0]!
     const last = heap.pop()!
-    if (heap.length === 0) return item
+    if (heap.length === 0) return first
     let at = 0
     for (;;) {
       let child = 2 * at + 1
@@ -47,6 +47,6 @@ export class DueQueue {
       at = child
     }
     heap[at] = last
-    return item
+    return first
   }
 }

@@ -3,10 +3,13 @@
  * the watermark has not passed. Each is an upsert: a frame that touched it emits its whole value
  * once. Their number is bounded; what does not fit is recomputed from storage instead.
  */
-import type { PartialRows } from './partial-rows.ts'
+import { type PartialRows, writeMoments } from './partial-rows.ts'
 import * as words from './stream.ts'
 
 const STRIDE = words.PARTIAL_STRIDE
+/** While a row is held, these places carry its moments as in windows.ts: sums from a pivot. */
+const PIVOT = words.PARTIAL_SUM
+const OFFSETS = words.PARTIAL_MEAN
 /** Rows grow by doubling from here, so that a calm stream holds almost nothing. */
 const ROWS_MIN = 256
 
@@ -137,22 +140,28 @@ export class LatePartials {
     this.#isTouched[row] = 0
     const rows = this.#rows.reserve(1)
     const from = row * STRIDE
-    rows.set(this.#table.subarray(from, from + STRIDE), this.#rows.next())
+    const to = this.#rows.next()
+    rows.set(this.#table.subarray(from, from + STRIDE), to)
+    writeMoments(rows, to, {
+      count: rows[to + words.PARTIAL_COUNT]!,
+      pivot: rows[to + PIVOT]!,
+      offsets: rows[to + OFFSETS]!,
+      squares: rows[to + words.PARTIAL_SQUARES]!,
+    })
   }
 }
 
-/** Welford's step, on a row of the emitted shape. */
+/** As `addToWindow`, on a row of the emitted shape. */
 function addToRow(table: Float64Array, at: number, time: number, value: number): void {
   const count = table[at + words.PARTIAL_COUNT]! + 1
-  table[at + words.PARTIAL_COUNT] = count
   const isOnly = count === 1
-  table[at + words.PARTIAL_SUM] = table[at + words.PARTIAL_SUM]! + value
+  if (isOnly) table[at + PIVOT] = value
+  const offset = value - table[at + PIVOT]!
+  table[at + words.PARTIAL_COUNT] = count
+  table[at + OFFSETS] = table[at + OFFSETS]! + offset
+  table[at + words.PARTIAL_SQUARES] = table[at + words.PARTIAL_SQUARES]! + offset * offset
   if (isOnly || value < table[at + words.PARTIAL_MIN]!) table[at + words.PARTIAL_MIN] = value
   if (isOnly || value > table[at + words.PARTIAL_MAX]!) table[at + words.PARTIAL_MAX] = value
-  const offset = value - table[at + words.PARTIAL_MEAN]!
-  const mean = table[at + words.PARTIAL_MEAN]! + offset / count
-  table[at + words.PARTIAL_MEAN] = mean
-  table[at + words.PARTIAL_SQUARES] = table[at + words.PARTIAL_SQUARES]! + offset * (value - mean)
   if (isOnly || time < table[at + words.PARTIAL_FIRST_TIME_US]!) {
     table[at + words.PARTIAL_FIRST] = value
     table[at + words.PARTIAL_FIRST_TIME_US] = time

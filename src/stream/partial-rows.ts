@@ -1,5 +1,11 @@
 /** Rows of PARTIAL_STRIDE float64 that grow as one frame's partials are emitted. */
-import { PARTIAL_STRIDE } from './stream.ts'
+import {
+  PARTIAL_COUNT,
+  PARTIAL_MEAN,
+  PARTIAL_SQUARES,
+  PARTIAL_STRIDE,
+  PARTIAL_SUM,
+} from './stream.ts'
 
 export class PartialRows {
   #rows = new Float64Array(256 * PARTIAL_STRIDE)
@@ -32,4 +38,24 @@ export class PartialRows {
     this.#count = 0
     return taken
   }
+}
+
+/** A window's moments as they are kept: sums of offsets from a pivot, and of their squares. */
+interface Moments {
+  count: number
+  pivot: number
+  offsets: number
+  squares: number
+}
+
+/** Turns moments into what a partial says: count, sum, mean and centred sum of squares. */
+export function writeMoments(
+  rows: Float64Array,
+  at: number,
+  { count, pivot, offsets, squares }: Moments,
+): void {
+  rows[at + PARTIAL_COUNT] = count
+  rows[at + PARTIAL_SUM] = count * pivot + offsets
+  rows[at + PARTIAL_MEAN] = pivot + offsets / count
+  rows[at + PARTIAL_SQUARES] = Math.max(0, squares - (offsets * offsets) / count)
 }

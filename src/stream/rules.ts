@@ -7,7 +7,7 @@
  * of one number is decided where the reading is met, without the interpreter; while such a device is
  * idle and below its threshold nothing is written.
  *
- * Record, float64: phase | since | breach event time | triggered at | is queued | is touched | rule |
+ * Record, float64: phase | since | breach event time | triggered at | queued for | is touched | rule |
  * device | a value a variable (NaN: never seen)
  */
 import type { SeriesDefinition } from '../batch/batch.ts'
@@ -21,7 +21,8 @@ const PHASE = 0
 const SINCE = 1
 const BREACH = 2
 const TRIGGERED = 3
-const IS_QUEUED = 4
+/** The due time of the one entry in the queue that counts, or 0. */
+const QUEUED_FOR = 4
 const IS_TOUCHED = 5
 const RULE = 6
 const DEVICE = 7
@@ -165,11 +166,14 @@ export class Rules {
   /** The gateway's clock says `ingestUs`: what is pending long enough fires. */
   tick(ingestUs: number): void {
     while (this.#due.nextUs <= ingestUs) {
-      const record = this.#due.pop()
-      this.#table[record + IS_QUEUED] = 0
+      const { atUs, item: record } = this.#due.pop()
+      if (this.#table[record + QUEUED_FOR] !== atUs) continue
+      this.#table[record + QUEUED_FOR] = 0
       this.#mark(record)
       if (this.#table[record + PHASE] !== PENDING) continue
-      if (this.#dueUs(record) > ingestUs) this.#queue(record)
+      // Queued for an earlier breach: it goes to the place of this one, so that order never depends
+      // on what was cleared in between.
+      if (this.#dueUs(record) !== atUs) this.#queue(record)
       else this.#fire(record, ingestUs)
     }
   }
@@ -220,7 +224,7 @@ export class Rules {
       if (record !== undefined) {
         for (let i = 0; i < VALUES + rule.metrics.length; i++)
           if (i !== RULE) this.#table[record + i] = table[from + i]!
-        this.#table[record + IS_QUEUED] = 0
+        this.#table[record + QUEUED_FOR] = 0
         this.#mark(record)
         if (table[from + PHASE] === PENDING) this.#queue(record)
       } else if (table[from + PHASE] === FIRING && this.#deviceOf.has(device)) {
@@ -294,12 +298,14 @@ export class Rules {
     this.#mark(record)
   }
 
-  /** At most one entry a record: an early one is queued again when it comes up. */
+  /** One entry a record: an early one stands for a later one, and is queued again when it comes up. */
   #queue(record: number): void {
-    if (this.#table[record + IS_QUEUED] === 1) return
-    this.#table[record + IS_QUEUED] = 1
+    const queuedFor = this.#table[record + QUEUED_FOR]!
+    const atUs = this.#dueUs(record)
+    if (queuedFor !== 0 && queuedFor <= atUs) return
+    this.#table[record + QUEUED_FOR] = atUs
     const rank = this.#rank(this.#table[record + RULE]!, this.#table[record + DEVICE]!)
-    this.#due.push({ atUs: this.#dueUs(record), rank, item: record })
+    this.#due.push({ atUs, rank, item: record })
   }
 
   #fire(record: number, ingestUs: number): void {

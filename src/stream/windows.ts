@@ -1,6 +1,6 @@
 /**
  * Tumbling windows in event time. Each reading updates one window of the smallest size; a larger one
- * is the merge of the smaller on-time partials as they close (exact, by Chan's formula), plus late
+ * is the merge of the smaller on-time partials as they close, plus late
  * readings that still find it open.
  *
  * How many can be open at once? A window is closed when the watermark reaches its end - 1 ms, and no
@@ -11,7 +11,7 @@
  *
  * Every slot lists the series that opened a window in it, so closing touches those and no others.
  */
-import type { PartialRows } from './partial-rows.ts'
+import { type PartialRows, writeMoments } from './partial-rows.ts'
 import {
   CHUNK_MASK,
   CHUNK_SHIFT,
@@ -25,10 +25,11 @@ import * as words from './stream.ts'
 
 /** Places in a window. */
 const COUNT = 0
-const SUM = 1
+/** The first value to arrive; the sums are of offsets from it. */
+const PIVOT = 1
 const MIN = 2
 const MAX = 3
-const MEAN = 4
+const OFFSETS = 4
 const SQUARES = 5
 const LAST = 6
 const LAST_TIME = 7
@@ -38,7 +39,9 @@ const CLOSING_US = 1000
 
 /**
  * Adds one reading to the window at `at` of `chunk`, whose first value is at `firstAt` of `firsts`; true
- * when this opened the window. Mean and centred squares by Welford (1962), so that a large mean costs no digits.
+ * when this opened the window. Sums are of offsets from the pivot: a large mean costs no
+ * digits, and as the pivot is one of the values, its squares exceed the centred ones by a factor of
+ * count at most, so that much precision is the most that an outlier as pivot can cost.
  */
 export function addToWindow(
   chunk: Float64Array,
@@ -51,10 +54,10 @@ export function addToWindow(
   const count = chunk[at + COUNT]! + 1
   chunk[at + COUNT] = count
   if (count === 1) {
-    chunk[at + SUM] = value
+    chunk[at + PIVOT] = value
     chunk[at + MIN] = value
     chunk[at + MAX] = value
-    chunk[at + MEAN] = value
+    chunk[at + OFFSETS] = 0
     chunk[at + SQUARES] = 0
     chunk[at + LAST] = value
     chunk[at + LAST_TIME] = time
@@ -62,13 +65,11 @@ export function addToWindow(
     firsts[firstAt + 1] = time
     return true
   }
-  chunk[at + SUM] = chunk[at + SUM]! + value
   if (value < chunk[at + MIN]!) chunk[at + MIN] = value
   if (value > chunk[at + MAX]!) chunk[at + MAX] = value
-  const offset = value - chunk[at + MEAN]!
-  const mean = chunk[at + MEAN]! + offset / count
-  chunk[at + MEAN] = mean
-  chunk[at + SQUARES] = chunk[at + SQUARES]! + offset * (value - mean)
+  const offset = value - chunk[at + PIVOT]!
+  chunk[at + OFFSETS] = chunk[at + OFFSETS]! + offset
+  chunk[at + SQUARES] = chunk[at + SQUARES]! + offset * offset
   if (time > chunk[at + LAST_TIME]!) {
     chunk[at + LAST] = value
     chunk[at + LAST_TIME] = time
@@ -250,12 +251,14 @@ export class Windows {
       rows[to + words.PARTIAL_WINDOW_MS] = windowMs
       rows[to + words.PARTIAL_START_MS] = startUs / 1000
       rows[to + words.PARTIAL_IS_LATE] = 0
-      rows[to + words.PARTIAL_COUNT] = chunk[at + COUNT]!
-      rows[to + words.PARTIAL_SUM] = chunk[at + SUM]!
       rows[to + words.PARTIAL_MIN] = chunk[at + MIN]!
       rows[to + words.PARTIAL_MAX] = chunk[at + MAX]!
-      rows[to + words.PARTIAL_MEAN] = chunk[at + MEAN]!
-      rows[to + words.PARTIAL_SQUARES] = chunk[at + SQUARES]!
+      writeMoments(rows, to, {
+        count: chunk[at + COUNT]!,
+        pivot: chunk[at + PIVOT]!,
+        offsets: chunk[at + OFFSETS]!,
+        squares: chunk[at + SQUARES]!,
+      })
       rows[to + words.PARTIAL_FIRST] = firsts[firstAt]!
       rows[to + words.PARTIAL_FIRST_TIME_US] = firsts[firstAt + 1]!
       rows[to + words.PARTIAL_LAST] = chunk[at + LAST]!
@@ -263,7 +266,7 @@ export class Windows {
     }
   }
 
-  /** Merges the smallest window in `slot` into the window of size `k` (Chan et al., 1979). */
+  /** Merges the smallest window in `slot` into the window of size `k`. */
   #feed(k: number, slot: number, series: number): void {
     const larger = this.#slotOfLarger(k)
     const hot = this.#state.hot[series >> CHUNK_SHIFT]!
@@ -281,14 +284,14 @@ export class Windows {
       this.opened(larger, series)
       return
     }
-    const countB = hot[b + COUNT]!
-    const count = countA + countB
-    const offset = hot[b + MEAN]! - cold[a + MEAN]!
+    // B's sums are moved to A's pivot, which is one of the merged values and so as good as any.
+    const count = hot[b + COUNT]!
+    const offsets = hot[b + OFFSETS]!
+    const shift = hot[b + PIVOT]! - cold[a + PIVOT]!
+    cold[a + COUNT] = countA + count
+    cold[a + OFFSETS] = cold[a + OFFSETS]! + offsets + count * shift
     cold[a + SQUARES] =
-      cold[a + SQUARES]! + hot[b + SQUARES]! + offset * offset * ((countA * countB) / count)
-    cold[a + MEAN] = cold[a + MEAN]! + offset * (countB / count)
-    cold[a + COUNT] = count
-    cold[a + SUM] = cold[a + SUM]! + hot[b + SUM]!
+      cold[a + SQUARES]! + hot[b + SQUARES]! + shift * (2 * offsets + count * shift)
     cold[a + MIN] = Math.min(cold[a + MIN]!, hot[b + MIN]!)
     cold[a + MAX] = Math.max(cold[a + MAX]!, hot[b + MAX]!)
     if (hot[b + LAST_TIME]! > cold[a + LAST_TIME]!) {
