@@ -66,7 +66,7 @@ export async function createApi(ports: ApiPorts, options: ApiOptions = {}): Prom
   const routes = allRoutes(services)
   for (const route of routes) addRoute(app, route, limits)
   const files = options.web && (await readWebFiles(options.web.disk, options.web.folder))
-  registerPage(app, files ?? new Map(), services)
+  registerPage(app, files ?? new Map())
   addErrors(app, routes, services)
   return {
     listen: (host, port) => listen(app, host, port),

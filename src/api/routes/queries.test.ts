@@ -1,0 +1,166 @@
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { startBench } from '../testing/api-bench.ts'
+
+let bench: Awaited<ReturnType<typeof startBench>>
+const START = Date.UTC(2026, 0, 1)
+
+before(async () => {
+  bench = await startBench()
+  const key = bench.createDevice('pump-1', { type: 'pump' })
+  const readings = Array.from({ length: 120 }, (_, index) => ({
+    ts: START + index * 1000,
+    temperature: 20 + index,
+  }))
+  await bench.call('POST /v1/telemetry', { key, body: readings })
+  const body = `m1,host=pump-1 flow=1 ${START}\nm2,host=pump-1 flow=2 ${START + 1}\nm t=1\n`
+  const headers = { 'content-type': 'text/plain' }
+  await bench.call('POST /write?precision=ms', { key: bench.admin, headers, body })
+  bench.createDevice('idle')
+})
+after(() => bench.close())
+
+const get = (path: string) => bench.call(`GET ${path}`, { key: bench.admin })
+const query = (parameters: string) => get(`/v1/query?device_id=pump-1&${parameters}`)
+const span = `start=${START}&end=${START + 120_000}`
+
+test('readings come oldest first, start included, end excluded', async () => {
+  const range = `start=2026-01-01T00:00:10Z&end=2026-01-01T01:00:12%2B01:00`
+  const { json } = await query(`metric=temperature&${range}`)
+  assert.deepEqual(json.points, [
+    [START + 10_000, 30],
+    [START + 11_000, 31],
+  ])
+  assert.deepEqual(json.meta.series, [{ metric: 'temperature', dimensions: {} }])
+  assert.equal(json.meta.resolution_ms, 0)
+})
+
+test('every aggregate, in steps and over the whole span', async () => {
+  const expected = {
+    avg: 49.5,
+    min: 20,
+    max: 79,
+    sum: 2970,
+    count: 60,
+    first: 20,
+    last: 79,
+    stddev: Math.sqrt(305),
+  }
+  for (const [agg, value] of Object.entries(expected)) {
+    for (const step of ['1m', '60s', '60000']) {
+      const { json } = await query(`metric=temperature&${span}&agg=${agg}&step=${step}`)
+      assert.equal(json.points.length, 2)
+      assert.equal(json.points[0][0], START)
+      assert.ok(Math.abs(json.points[0][1] - value) < 1e-9, `${agg} ${json.points[0][1]}`)
+    }
+  }
+  const whole = await query(`metric=temperature&${span}&agg=max`)
+  assert.deepEqual(
+    whole.json.points.map(([, value]: [number, number]) => value),
+    [139],
+  )
+})
+
+test('max_points and dimension reach the store', async () => {
+  assert.equal((await query(`metric=temperature&${span}&max_points=7`)).json.points.length, 7)
+  assert.equal((await query(`metric=flow&${span}`)).json.meta.series.length, 2)
+  const one = await query(`metric=flow&${span}&dimension=measurement=m2`)
+  assert.deepEqual(one.json.points, [[START + 1, 2]])
+})
+
+test('a wrong parameter gets a 400 that names it', async () => {
+  const good = `metric=temperature&${span}`
+  const cases: [string, RegExp][] = [
+    ['start=0&end=1', /^metric: is required/],
+    [`metric=&${span}`, /^metric: /],
+    ['metric=temperature&end=1', /^start: is required/],
+    ['metric=temperature&start=0', /^end: is required/],
+    ['metric=temperature&start=yesterday&end=1', /^start: "yesterday" is neither/],
+    ['metric=temperature&start=0&end=2026-13-01T00:00:00Z', /^end: /],
+    ['metric=temperature&start=5&end=4', /^end: lies before start/],
+    [`${good}&start=1`, /^start: is given more than once/],
+    [`${good}&agg=mean`, /^agg: must be one of avg, min/],
+    [`${good}&step=1m`, /^step: needs agg/],
+    [`${good}&agg=avg&step=0`, /^step: "0"/],
+    [`${good}&agg=avg&step=soon`, /^step: "soon"/],
+    [`${good}&max_points=10001`, /^max_points: must be <= 10000/],
+    [`${good}&max_points=0`, /^max_points/],
+    [`${good}&max_points=many`, /^max_points: must be integer/],
+    [`${good}&max_point=1`, /^max_point: .*did you mean "max_points"/],
+    [`${good}&constructor=1`, /^constructor: is not a parameter/],
+    [`${good}&dimension=x`, /^dimension/],
+  ]
+  for (const [parameters, expected] of cases) {
+    const reply = await query(parameters)
+    assert.deepEqual([reply.status, reply.json.code], [400, 'API_PARAMETER_INVALID'], parameters)
+    assert.match(reply.json.detail, expected)
+  }
+  const device = await get(`/v1/query?metric=t&${span}`)
+  assert.match(device.json.detail, /^device_id: is required/)
+  const none = await get('/v1/devices/idle?limit=1')
+  assert.match(none.json.detail, /^limit: this path takes no parameters/)
+})
+
+test('an unknown device is a 404, an unknown metric of a strict type too, no readings are none', async () => {
+  for (const path of ['query?', 'aggregations?window=1m&']) {
+    const ask = (device: string, metric: string) =>
+      get(`/v1/${path}device_id=${device}&metric=${metric}&${span}`)
+    assert.equal((await ask('nobody', 'temperature')).status, 404)
+    const typo = await ask('pump-1', 'temprature')
+    assert.deepEqual([typo.status, typo.json.code], [404, 'API_NOT_FOUND'])
+    assert.match(typo.json.detail, /did you mean "temperature"/)
+    assert.equal((await ask('idle', 'anything')).status, 200)
+  }
+  for (const path of ['alerts', 'anomalies']) {
+    assert.equal((await get(`/v1/${path}?device_id=nobody`)).status, 404)
+  }
+})
+
+test('windows of the pipeline’s sizes, and no others', async () => {
+  const ask = (window: string) =>
+    get(`/v1/aggregations?device_id=pump-1&metric=temperature&window=${window}&${span}`)
+  const { windows } = (await ask('1m')).json
+  assert.deepEqual(
+    windows.map(({ window_start: start }: any) => start),
+    [START, START + 60_000],
+  )
+  assert.deepEqual(
+    [windows[0].count, windows[0].avg, windows[0].first, windows[0].last],
+    [60, 49.5, 20, 79],
+  )
+  assert.equal((await ask('5m')).json.windows[0].count, 120)
+  for (const window of ['2m', '60', 'x']) {
+    const reply = await ask(window)
+    assert.deepEqual([reply.status, reply.json.code], [400, 'API_PARAMETER_INVALID'])
+    assert.match(reply.json.detail, /^window: .* 1m, 5m/)
+  }
+})
+
+test('alerts, anomalies and dead letters, all and of one device, newest first', async () => {
+  const key = bench.createDevice('hot')
+  const body = [
+    { ts: START, temperature: 81 },
+    { ts: START + 1, temperature: 2000 },
+    { temperature: null },
+  ]
+  await bench.call('POST /v1/telemetry', { key, body })
+  const { alerts } = (await get('/v1/alerts?device_id=hot')).json
+  assert.deepEqual(
+    alerts.map((alert: any) => alert.triggered_at),
+    [START + 1, START],
+  )
+  assert.equal((await get('/v1/alerts?limit=1')).json.alerts.length, 1)
+  assert.deepEqual((await get('/v1/alerts?device_id=idle')).json, { alerts: [] })
+  const { anomalies } = (await get('/v1/anomalies?device_id=hot')).json
+  assert.deepEqual(
+    anomalies.map((row: any) => [row.metric, row.value]),
+    [['temperature', 2000]],
+  )
+  const [letter] = (await get('/v1/dead-letters')).json.items
+  assert.deepEqual([letter.code, letter.payload], ['TELEMETRY_TYPE_MISMATCH', JSON.stringify(body)])
+  assert.equal((await get('/v1/dead-letters?device_id=never-registered')).status, 200)
+  for (const path of ['alerts', 'anomalies', 'dead-letters']) {
+    const { json } = await get(`/v1/${path}?limit=1001`)
+    assert.match(json.detail, /^limit: must be <= 1000/)
+  }
+})
