@@ -48,6 +48,11 @@ export interface DeviceReader {
 export interface Control extends DeviceReader {
   /** Throws CONTROL_DEVICE_EXISTS. The token is shown once and not kept. */
   createDevice(tenant: string, device: NewDevice): { device: Device; token: string }
+  /**
+   * Resolves once every change made so far is durable and seen by readers. Changes of one turn of
+   * the event loop share one flush: a fleet registers in seconds, not in a flush per device.
+   */
+  durable(): Promise<void>
   listDevices(tenant: string, page: { after?: string | undefined; limit: number }): Device[]
   countDevices(tenant: string): number
   /** Who holds this bearer secret: an admin key, or a device's token. */

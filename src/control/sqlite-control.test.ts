@@ -157,7 +157,7 @@ test('any text is either refused or comes back unchanged', () => {
   control.close()
 })
 
-test('a reader on another thread sees a device right after createDevice returned', async () => {
+test('a reader on another thread sees a device once durable() resolved', async () => {
   const path = newPath()
   const control = open(path)
   const source = `
@@ -172,6 +172,7 @@ test('a reader on another thread sees a device right after createDevice returned
   })
   for (let round = 1; round <= 20; round++) {
     const { token } = control.createDevice('default', { id: `d${round}`, type: 'generic' })
+    await control.durable()
     const answer = new Promise((resolve) => worker.once('message', resolve))
     worker.postMessage({ id: `d${round}`, token })
     assert.equal(await answer, round)

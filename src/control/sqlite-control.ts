@@ -1,6 +1,6 @@
 /**
  * The control store on SQLite. One connection writes (main thread); the gateway's thread has a
- * reader of its own, which sees a device as soon as createDevice() returned: WAL readers start at
+ * reader of its own, which sees a device as soon as durable() resolved: WAL readers start at
  * the last commit, and nothing is cached here.
  */
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
@@ -102,6 +102,7 @@ class SqliteControl extends SqliteDeviceReader implements Control {
   readonly #count: StatementSync
   readonly #deviceByHash: StatementSync
   readonly #adminKeyByHash: StatementSync
+  #group: PromiseWithResolvers<void> | undefined
 
   constructor(database: DatabaseSync, world: Pick<World, 'clock' | 'random'>) {
     super(database)
@@ -130,6 +131,7 @@ class SqliteControl extends SqliteDeviceReader implements Control {
       )
     }
     const token = createSecret(DEVICE_TOKEN_PREFIX, this.#world.random)
+    this.#begin()
     const row = this.#insertOnce(device.id, [
       tenant,
       device.id,
@@ -160,8 +162,41 @@ class SqliteControl extends SqliteDeviceReader implements Control {
 
   createAdminKey(): string {
     const key = createSecret(ADMIN_KEY_PREFIX, this.#world.random)
+    this.#begin()
     this.#insertAdminKey.run(hashSecret(key), DEFAULT_TENANT, this.#world.clock.nowUs())
     return key
+  }
+
+  durable(): Promise<void> {
+    return this.#group?.promise ?? Promise.resolve()
+  }
+
+  override close(): void {
+    this.#commit()
+    super.close()
+  }
+
+  /** Opens the transaction that all changes of this turn share. */
+  #begin(): void {
+    if (this.#group !== undefined) return
+    this.database.exec('BEGIN IMMEDIATE')
+    this.#group = Promise.withResolvers()
+    // Whoever waits hears of a failure; nobody need wait.
+    this.#group.promise.catch(() => undefined)
+    this.#world.clock.soon(() => this.#commit())
+  }
+
+  #commit(): void {
+    const group = this.#group
+    if (group === undefined) return
+    this.#group = undefined
+    try {
+      this.database.exec('COMMIT')
+      group.resolve()
+    } catch (error) {
+      if (this.database.isTransaction) this.database.exec('ROLLBACK')
+      group.reject(error as Error)
+    }
   }
 
   #insertOnce(id: string, values: (string | number | null | Uint8Array)[]): DeviceRow {

@@ -208,6 +208,8 @@ async function ensureAdminKey(
     if (adminKey !== undefined && control.identify(adminKey)?.kind === 'admin') return adminKey
   }
   const adminKey = control.createAdminKey()
+  // The file must not hold a key that a power cut takes back.
+  await control.durable()
   await writeFile(file, `${JSON.stringify({ adminKey })}\n`, { mode: 0o600 })
   await chmod(file, 0o600)
   return adminKey

@@ -17,6 +17,7 @@ const tell = (event: MainEvent): void => events.postMessage(event)
 
 const log = await openFileLog({
   disk: nodeWorld.disk,
+  random: nodeWorld.random,
   folder: join(folder, 'log'),
   options: { segmentBytes: config.log.segmentBytes },
 })

@@ -64,11 +64,13 @@ function createRoute({ ports, events }: Services): Route {
       },
     },
     problems: ['CONTROL_DEVICE_EXISTS'],
-    handle({ tenant, body }) {
+    async handle({ tenant, body }) {
       checkType(ports, body.type)
       checkParent(ports, tenant, body.parent)
       const { gateway, ...rest } = body
       const { device, token } = ports.control.createDevice(tenant, { ...rest, isGateway: gateway })
+      // The gateway must know the device before its token is out.
+      await ports.control.durable()
       ports.deviceChanged(tenant, device.id)
       events?.deviceCreated({ deviceId: device.id, type: device.type })
       const location = `/v1/devices/${encodeURIComponent(device.id)}`
