@@ -31,6 +31,7 @@ function parse(input: string | Uint8Array, precision: Precision = 'ns') {
     precision,
     (line) => {
       const names = line.fieldKeys.slice(0, line.fieldCount)
+      assert.equal(new Set(names).size, names.length)
       lines.push({
         index: line.index,
         measurement: line.measurement,
@@ -137,6 +138,15 @@ test('L2 empty tag values are dropped, of a field written twice the last counts'
   const twice = parseOne(`m ${[...many, 'f3=7', 'f39=8', 'f40=9'].join(',')}`)
   assert.equal(Object.keys(twice.fields).length, 41)
   assert.deepEqual([twice.fields['f3'], twice.fields['f39'], twice.fields['f40']], [7, 8, 9])
+  const reversed = many.toReversed().map((field) => field.replace('=1', '=2'))
+  const { lines } = parse(`m ${many.join()}\nm ${reversed.join()}`)
+  assert.deepEqual(
+    lines.map(({ fields }) => [Object.keys(fields).length, fields['f0'], fields['f39']]),
+    [
+      [40, 1, 1],
+      [40, 2, 2],
+    ],
+  )
 })
 
 test('L3 numbers, integers, unsigned and booleans in all their spellings', () => {
@@ -343,7 +353,13 @@ test('L1 whatever is printed is parsed as it was', () => {
 })
 
 test('L2 any bytes are understood or refused, never thrown at, and nothing vanishes', () => {
-  const pieces = [...'mf=,"\\ \n\r#t1i.-e', 'm,t=v f=1 1\n', 'x="a b"', '\u00e9', '\xff']
+  const pieces = [
+    ...Array.from('mf=,"\\ \n\r#t1i.-e'),
+    'm,t=v f=1 1\n',
+    'x="a b"',
+    '\u00e9',
+    '\xff',
+  ]
   const soup = fc.oneof(
     fc.uint8Array({ maxLength: 200 }),
     fc

@@ -6,10 +6,7 @@ import { decodeText, findTextFault } from './utf8.ts'
 
 /** Bytes that are nearly UTF-8: leads, continuations and the edges of the forbidden ranges. */
 const nearlyText = fc.array(
-  fc.constantFrom(
-    ...[0x41, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0xc1, 0xc2, 0xdf],
-    ...[0xe0, 0xe1, 0xec, 0xed, 0xee, 0xef, 0xf0, 0xf1, 0xf3, 0xf4, 0xf5, 0xff],
-  ),
+  fc.constantFrom(...Buffer.from('417f808f909fa0bfc0c1c2dfe0e1ecedeeeff0f1f3f4f5ff', 'hex')),
   { maxLength: 8 },
 )
 
@@ -24,7 +21,7 @@ test('[MQTT-1.5.4-1] [MQTT-1.5.4-2] text is sound when it is UTF-8 without U+000
       const isSound = isUtf8(candidate) && !candidate.includes(0)
       assert.equal(findTextFault(candidate, 0, candidate.length) === -1, isSound)
     }),
-    { numRuns: 20_000 },
+    { numRuns: 5000 },
   )
 })
 

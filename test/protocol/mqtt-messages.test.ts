@@ -73,6 +73,19 @@ test('row 16: a PUBLISH property doubled, unknown or of another packet', () => {
   assert.equal(refusal(packetOf(0x82, `00 01 02 0b 00 00 01 't' 00`), FIVE), 0x82)
 })
 
+test('M1 properties end with their packet, whatever the socket brings behind it', () => {
+  const packet = packetOf(0x30, `00 01 't' 05`)
+  const bytes = Buffer.concat([packet, bytesOf('02 00 00 00 01')])
+  const received = receive(bytes, FIVE)
+  assert.ok(received.outcome === 'refused')
+  assert.equal(received.reasonCode, 0x81)
+})
+
+test('[MQTT-1.5.5-1] a property length that is not in its shortest form is malformed', () => {
+  assert.equal(receive(packetOf(0x30, `00 01 't' 00`), FIVE).outcome, 'packet')
+  assert.equal(refusal(packetOf(0x30, `00 01 't' 80 00`), FIVE), 0x81)
+})
+
 test('row 52: topics with wildcards, none, 128 levels and more', () => {
   for (const topic of ['#', '+', 'a/+/b', 'a#']) {
     assert.equal(refusal(publish(topic), FIVE), 0x81, topic) // [MQTT-3.3.2-2]
@@ -100,6 +113,9 @@ test('M3 a view read again keeps nothing of the packet before', () => {
   const first = publish('t', `23 00 02 26 0001 'k' 0001 'v'`)
   view.read(new mqtt.PacketReader(first, 2, first.length), 0, 5)
   assert.deepEqual([view.topicAlias, view.properties.userPropertyCount], [2, 1])
+  const next = publish('t', '23 00 03')
+  view.read(new mqtt.PacketReader(next, 2, next.length), 0, 5)
+  assert.deepEqual([view.topicAlias, view.properties.userPropertyCount], [3, 0])
   const second = packetOf(0x30, `00 01 't'`)
   view.read(new mqtt.PacketReader(second, 2, second.length), 0, 4)
   assert.deepEqual([view.topicAlias, view.properties.userPropertyCount], [0, 0])

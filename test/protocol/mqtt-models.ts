@@ -19,12 +19,12 @@ export const topic = word.map((text) => `t${text.replaceAll(/[+#/]/g, '·')}`)
 export const topicName = fc
   .array(topic, { minLength: 1, maxLength: 5 })
   .map((levels) => levels.join('/'))
-export const filterLevel = fc.oneof(topic, fc.constant('+'), fc.constant(''))
+const filterLevel = fc.oneof(topic, fc.constant('+'), fc.constant(''))
 export const filter = fc
   .tuple(fc.array(filterLevel, { minLength: 1, maxLength: 5 }), fc.boolean())
   .map(([levels, isOpen]) => [...levels, ...(isOpen ? ['#'] : [])].join('/'))
   .map((text) => (text === '' ? '/' : text))
-export const binary = fc.uint8Array({ maxLength: 60 }).map((bytes) => Buffer.from(bytes))
+const binary = fc.uint8Array({ maxLength: 60 }).map((bytes) => Buffer.from(bytes))
 export const payload = fc.uint8Array({ maxLength: 300 }).map((bytes) => Buffer.from(bytes))
 export const qos = fc.constantFrom<0 | 1 | 2>(0, 1, 2)
 // The oracle keeps user properties in an object: keys must differ and be no integers.

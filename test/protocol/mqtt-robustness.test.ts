@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import * as mqtt from '../../src/mqtt/mqtt.ts'
-import { version, userProperties, anyPacket } from './mqtt-models.ts'
+import { anyPacket } from './mqtt-models.ts'
 import { receive } from './receive.ts'
 import type { Connection } from './receive.ts'
 

@@ -6,6 +6,7 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { test } from 'node:test'
+import { compileFunction } from 'node:vm'
 import * as mqtt from '../../src/mqtt/mqtt.ts'
 import { receive } from './receive.ts'
 
@@ -41,7 +42,7 @@ function readVectors(): Vectors {
     .replaceAll(/^function testParseError \(/gm, 'function unusedParseError (')
   const stub = (id: string): unknown =>
     id === 'tape' ? () => undefined : id === './' ? require('mqtt-packet') : require(id)
-  const run = new Function('require', 'testParseGenerate', 'testParseError', hooked)
+  const run = compileFunction(hooked, ['require', 'testParseGenerate', 'testParseError'])
   run(stub, keepRight, keepWrong)
   return vectors
 }
