@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import type { IncomingMessage } from 'node:http'
-import { test } from 'node:test'
+import { test, type TestContext } from 'node:test'
+import type { ApiOptions } from '../server.ts'
 import { open, startBench } from '../testing/api-bench.ts'
 
 const DEADLINE_MS = 5000
@@ -11,6 +12,13 @@ async function until(isDone: () => boolean, what: string): Promise<void> {
     assert.ok(Date.now() < deadline, `not within ${DEADLINE_MS} ms: ${what}`)
     await new Promise(setImmediate)
   }
+}
+
+/** Closes with the test, also when it fails. */
+async function start(t: TestContext, options: ApiOptions = {}) {
+  const bench = await startBench(options)
+  t.after(() => bench.close())
+  return bench
 }
 
 const RATE = {
@@ -27,8 +35,8 @@ function follow(incoming: IncomingMessage) {
   return stream
 }
 
-test('L1 events arrive with rising ids; readings only of the devices asked for', async () => {
-  const bench = await startBench()
+test('L1 events arrive with rising ids; readings only of the devices asked for', async (t) => {
+  const bench = await start(t)
   const [a, b] = [bench.createDevice('a'), bench.createDevice('b')]
   const incoming = await open(bench.port, 'GET /v1/live?device_id=a', { key: bench.admin })
   const stream = follow(incoming)
@@ -47,11 +55,10 @@ test('L1 events arrive with rising ids; readings only of the devices asked for',
   ])
   assert.match(frames[3] ?? '', /^id: 3\nevent: alert\n/)
   assert.match(frames[4] ?? '', /^id: 4\nevent: anomaly\n/)
-  await bench.close()
 })
 
-test('L2 a heartbeat goes out, and a client that went is forgotten', async () => {
-  const bench = await startBench()
+test('L2 a heartbeat goes out, and a client that went is forgotten', async (t) => {
+  const bench = await start(t)
   const incoming = await open(bench.port, 'GET /v1/live', { key: bench.admin })
   const stream = follow(incoming)
   await until(() => bench.pipeline.listenerCount === 1, 'subscribed')
@@ -59,13 +66,12 @@ test('L2 a heartbeat goes out, and a client that went is forgotten', async () =>
   await until(() => stream.text.includes(': heartbeat\n\n'), 'the heartbeat')
   incoming.destroy()
   await until(() => bench.pipeline.listenerCount === 0, 'unsubscribed')
-  await bench.close()
 })
 
-test('L3 a client that does not read is closed, and the others never notice', async () => {
+test('L3 a client that does not read is closed, and the others never notice', async (t) => {
   const lines: object[] = []
   const events = { liveClientClosed: (fields: object) => void lines.push(fields) }
-  const bench = await startBench({
+  const bench = await start(t, {
     events: events as never,
     limits: { liveBufferBytesMax: 50_000 },
   })
@@ -74,36 +80,37 @@ test('L3 a client that does not read is closed, and the others never notice', as
   slow.on('error', () => {})
   const good = follow(await open(bench.port, 'GET /v1/live', { key: bench.admin }))
   await until(() => bench.pipeline.listenerCount === 2, 'both subscribed')
-  let published = 0
+  // Large events: the kernel alone buffers megabytes for a client that does not read.
+  const anomaly = { id: 'x'.repeat(10_000), device_id: 'a', metric: 'm', detector_id: 'd' }
+  const event = { event: 'anomaly', data: { ...anomaly, ts: 1, value: 1, score: 1 } } as const
+  let publishedBytes = 0
   await until(() => {
     // The good client must have read what was sent, so that only the slow one falls behind.
-    if (good.text.split('event: rate').length <= published - 100) return false
-    for (let index = 0; index < 100; index++) bench.pipeline.publish(RATE)
-    published += 100
+    if (good.text.length < publishedBytes) return false
+    bench.pipeline.publish(event)
+    publishedBytes += anomaly.id.length
     return bench.pipeline.listenerCount === 1
   }, 'the slow client is closed')
-  await until(() => good.text.split('event: rate').length > published, 'the other has all')
+  await until(() => good.text.length > publishedBytes, 'the other has all')
   assert.equal(lines.length, 1)
   assert.equal(good.isClosed, false)
   const { text } = await bench.call('GET /metrics')
   assert.match(text, /^weir_api_live_streams_closed_total 1$/m)
   assert.match(text, /^weir_api_live_streams 1$/m)
   slow.destroy()
-  await bench.close()
 })
 
-test('L3 streams beyond the limit are refused with Retry-After', async () => {
-  const bench = await startBench({ limits: { liveStreamsMax: 1 } })
+test('L3 streams beyond the limit are refused with Retry-After', async (t) => {
+  const bench = await start(t, { limits: { liveStreamsMax: 1 } })
   const first = await open(bench.port, 'GET /v1/live', { key: bench.admin })
   const second = await bench.call('GET /v1/live', { key: bench.admin })
   assert.deepEqual([second.status, second.json.code], [503, 'GATEWAY_OVERLOADED'])
   assert.equal(second.headers['retry-after'], '1')
   first.destroy()
-  await bench.close()
 })
 
-test('L4 a stream ends at the first heartbeat after its session did', async () => {
-  const bench = await startBench()
+test('L4 a stream ends at the first heartbeat after its session did', async (t) => {
+  const bench = await start(t)
   const code = bench.api.createSignInCode()
   const { headers } = await bench.call('POST /v1/session', { body: { code } })
   const cookie = String(headers['set-cookie']).split(';')[0] ?? ''
@@ -112,13 +119,11 @@ test('L4 a stream ends at the first heartbeat after its session did', async () =
   await until(() => stream.text.includes('heartbeat'), 'a heartbeat while the session lives')
   bench.clock.advance(12 * 3_600_000)
   await until(() => stream.isClosed, 'closed')
-  await bench.close()
 })
 
-test('HEAD does not open a stream', async () => {
-  const bench = await startBench()
+test('HEAD does not open a stream', async (t) => {
+  const bench = await start(t)
   const reply = await open(bench.port, 'HEAD /v1/live', { key: bench.admin })
   assert.equal(reply.statusCode, 405)
   reply.resume()
-  await bench.close()
 })
