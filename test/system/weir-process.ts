@@ -1,0 +1,287 @@
+/**
+ * One real Weir process on a folder of its own, as an operator runs it: started by the command line,
+ * addressed through `ports.json` and the credentials file, ended by a signal to its pid. What it
+ * prints is kept, and every failure of the harness shows it.
+ */
+import assert from 'node:assert/strict'
+import { spawn, type ChildProcess, type SpawnOptions } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+
+export const ROOT = fileURLToPath(new URL('../..', import.meta.url))
+/** Generous: a start replays the log, and the machine may be busy with other tests. */
+const READY_DEADLINE_MS = 60_000
+const POLL_INTERVAL_MS = 20
+const OUTPUT_SHOWN_MAX = 8_000
+
+/** Waits until `condition` gives something else than undefined or false. Throws at the deadline. */
+export async function until<T>(
+  what: string,
+  condition: () => Promise<T | undefined | false> | T | undefined | false,
+  deadlineMs = 10_000,
+): Promise<T> {
+  const endMs = performance.now() + deadlineMs
+  for (;;) {
+    const value = await condition()
+    if (value !== undefined && value !== false) return value
+    if (performance.now() > endMs) throw new Error(`after ${deadlineMs} ms still not: ${what}`)
+    await delay(POLL_INTERVAL_MS)
+  }
+}
+
+/** A temporary folder that is removed after the test. */
+export async function makeFolder(context: { after(clean: () => Promise<void>): void }) {
+  const folder = await mkdtemp(join(tmpdir(), 'weir-system-'))
+  context.after(() => rm(folder, { recursive: true, force: true, maxRetries: 3 }))
+  return folder
+}
+
+/** Children that live; none may outlive the test's process, however it ends. */
+const living = new Set<ChildProcess>()
+process.on('exit', () => living.forEach((child) => child.kill('SIGKILL')))
+
+/** A child with its output kept. */
+export class Running {
+  readonly child: ChildProcess
+  stdout = ''
+  stderr = ''
+  readonly #ended: Promise<void>
+
+  constructor(command: string, parameters: readonly string[], options: SpawnOptions = {}) {
+    this.child = spawn(command, parameters, { stdio: ['pipe', 'pipe', 'pipe'], ...options })
+    living.add(this.child)
+    this.child.stdout?.on('data', (bytes) => (this.stdout += String(bytes)))
+    this.child.stderr?.on('data', (bytes) => (this.stderr += String(bytes)))
+    this.#ended = once(this.child, 'close').then(() => void living.delete(this.child))
+    this.#ended.catch(() => living.delete(this.child))
+  }
+
+  get hasEnded(): boolean {
+    return this.child.exitCode !== null || this.child.signalCode !== null
+  }
+
+  get output(): string {
+    return `stdout:\n${this.stdout.slice(-OUTPUT_SHOWN_MAX)}\nstderr:\n${this.stderr.slice(-OUTPUT_SHOWN_MAX)}`
+  }
+
+  /** The exit code once it has ended by itself; null when a signal ended it. */
+  async end(): Promise<number | null> {
+    await this.#ended
+    return this.child.exitCode
+  }
+
+  /** Sends the signal and waits for the end. */
+  async signal(signal: NodeJS.Signals): Promise<number | null> {
+    if (!this.hasEnded) this.child.kill(signal)
+    return this.end()
+  }
+}
+
+/** Runs a program to its end. */
+export async function run(
+  command: string,
+  parameters: readonly string[],
+  options: SpawnOptions & { input?: string } = {},
+): Promise<{ code: number | null; stdout: string; stderr: string }> {
+  const running = new Running(command, parameters, options)
+  running.child.stdin?.end(options.input)
+  const code = await running.end()
+  return { code, stdout: running.stdout, stderr: running.stderr }
+}
+
+/** `weir PARAMETERS` under this very Node. */
+export function weir(parameters: readonly string[], environment: NodeJS.ProcessEnv = {}): Running {
+  const node = ['--disable-warning=ExperimentalWarning', join(ROOT, 'src/cli/weir.ts')]
+  return new Running(process.execPath, [...node, ...parameters], {
+    env: { ...process.env, ...environment },
+  })
+}
+
+export interface StartOptions {
+  /** The data folder's parent; data is in `data`, the key in `key.json`. */
+  folder: string
+  /** Text of a pipeline definition. */
+  pipeline?: string
+  /** Text of a configuration. */
+  config?: string
+}
+
+/** Starts the process and does not wait for it. */
+export async function spawnWeir({ folder, pipeline, config }: StartOptions): Promise<Running> {
+  const ports = ['--http-port', '0', '--mqtt-port', '0', '--coap-port', '0']
+  const parameters = ['start', '--data', join(folder, 'data'), ...ports]
+  parameters.push('--write-credentials', join(folder, 'key.json'))
+  if (pipeline !== undefined) {
+    await writeFile(join(folder, 'pipeline.yaml'), pipeline)
+    parameters.push('--pipeline', join(folder, 'pipeline.yaml'))
+  }
+  if (config !== undefined) {
+    await writeFile(join(folder, 'config.yaml'), config)
+    parameters.push('--config', join(folder, 'config.yaml'))
+  }
+  return weir(parameters)
+}
+
+/** Body and status of an answer. */
+export interface Answer<Body = Record<string, unknown>> {
+  status: number
+  headers: Headers
+  text: string
+  body: Body
+}
+
+export interface Request {
+  method?: string
+  /** A text goes as it is, anything else as JSON. */
+  body?: unknown
+  /** Instead of the admin key. */
+  token?: string
+  headers?: Record<string, string>
+}
+
+/** A process that said it is ready. */
+export class WeirProcess {
+  readonly running: Running
+  readonly dataFolder: string
+  readonly http: number
+  readonly mqtt: number
+  readonly adminKey: string
+
+  private constructor(
+    running: Running,
+    of: { dataFolder: string; http: number; mqtt: number; adminKey: string },
+  ) {
+    this.running = running
+    this.dataFolder = of.dataFolder
+    this.http = of.http
+    this.mqtt = of.mqtt
+    this.adminKey = of.adminKey
+  }
+
+  static async start(options: StartOptions): Promise<WeirProcess> {
+    return WeirProcess.ready(await spawnWeir(options), options.folder)
+  }
+
+  /** Waits for `GET /ready` to be 200. Throws with the process's output when it ends before. */
+  static async ready(running: Running, folder: string): Promise<WeirProcess> {
+    const dataFolder = join(folder, 'data')
+    try {
+      // After a kill the file of the last process is still there; the pid tells.
+      const ports = await until(
+        'ports.json of this process',
+        async () => {
+          assert.ok(!running.hasEnded, 'weir ended')
+          const known = await readPorts(dataFolder)
+          return known?.pid === running.child.pid && known
+        },
+        READY_DEADLINE_MS,
+      )
+      const { adminKey } = JSON.parse(await readFile(join(folder, 'key.json'), 'utf8')) as {
+        adminKey: string
+      }
+      const ready = new WeirProcess(running, { dataFolder, ...ports, adminKey })
+      await until('ready', async () => (await ready.api('/ready')).status === 200)
+      return ready
+    } catch (error) {
+      await running.signal('SIGKILL')
+      throw new Error(`weir did not become ready\n${running.output}`, { cause: error })
+    }
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.http}`
+  }
+
+  /** One request with the admin key, or another credential. Any status is an answer. */
+  async api<Body = Record<string, unknown>>(
+    path: string,
+    { method, body, token = this.adminKey, headers = {} }: Request = {},
+  ): Promise<Answer<Body>> {
+    const isText = typeof body === 'string' || body instanceof Uint8Array
+    const answer = await fetch(this.url + path, {
+      method: method ?? (body === undefined ? 'GET' : 'POST'),
+      headers: {
+        authorization: `Bearer ${token}`,
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        ...headers,
+      },
+      ...(body === undefined ? {} : { body: isText ? (body as BodyInit) : JSON.stringify(body) }),
+    })
+    const text = await answer.text()
+    const isJson = answer.headers.get('content-type')?.includes('json') === true
+    const parsed = (isJson ? JSON.parse(text) : undefined) as Body
+    return { status: answer.status, headers: answer.headers, text, body: parsed }
+  }
+
+  /** A GET that must be 200. */
+  async get<Body>(path: string, parameters: Record<string, string | number> = {}): Promise<Body> {
+    const query = new URLSearchParams(
+      Object.entries(parameters).map(([name, value]) => [name, String(value)]),
+    )
+    const answer = await this.api<Body>(query.size > 0 ? `${path}?${query}` : path)
+    assert.equal(answer.status, 200, `GET ${path}?${query}: ${answer.text}\n${this.running.output}`)
+    return answer.body
+  }
+
+  /** Registers a device; returns its token. */
+  async register(device: {
+    id: string
+    type?: string
+    parent?: string
+    gateway?: boolean
+  }): Promise<string> {
+    const answer = await this.api<{ token: string }>('/v1/devices', {
+      body: { type: 'generic', ...device },
+    })
+    assert.equal(answer.status, 201, answer.text)
+    return answer.body.token
+  }
+
+  /** `[ms, value]` of one metric; all of it unless told otherwise. */
+  async points(
+    device: string,
+    metric: string,
+    parameters: Record<string, string | number> = {},
+  ): Promise<[number, number | boolean | string][]> {
+    const span = { start: 0, end: '2100-01-01T00:00:00Z' }
+    const question = { device_id: device, metric, ...span, ...parameters }
+    const { points } = await this.get<{ points: [number, number | boolean | string][] }>(
+      '/v1/query',
+      question,
+    )
+    return points
+  }
+
+  /** SIGTERM; returns exit code and how long it took. */
+  async stop(): Promise<{ code: number | null; tookMs: number }> {
+    const startMs = performance.now()
+    const code = await this.running.signal('SIGTERM')
+    return { code, tookMs: performance.now() - startMs }
+  }
+
+  /** `kill -9`. */
+  async kill(): Promise<void> {
+    await this.running.signal('SIGKILL')
+  }
+}
+
+/** What `ports.json` says, or undefined while there is none (or half of one). */
+export async function readPorts(
+  dataFolder: string,
+): Promise<{ pid: number; http: number; mqtt: number } | undefined> {
+  try {
+    return JSON.parse(await readFile(join(dataFolder, 'ports.json'), 'utf8'))
+  } catch {
+    return undefined
+  }
+}
+
+/** Why a test of this program cannot run here, or false when it can. */
+export async function missingTool(name: string): Promise<string | false> {
+  const found = await run('sh', ['-c', `command -v ${name}`])
+  return found.code === 0 ? false : `${name} is not installed`
+}
