@@ -48,7 +48,7 @@ export class Downsampling {
       const bucket = Math.floor(time / this.#widthUs)
       if (bucket !== this.#bucketAt) this.#enter(bucket)
       this.#offer(this.#slotAt, { timeUs: time, value: value[row]!, series: series[row]! })
-      if (this.#slots.size > this.#bucketsMax) this.#widen()
+      while (this.#slots.size > this.#bucketsMax) this.#widen()
     }
   }
 

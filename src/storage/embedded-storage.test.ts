@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { cp, rm } from 'node:fs/promises'
+import { rm } from 'node:fs/promises'
 import { test, type TestContext } from 'node:test'
 import { setImmediate } from 'node:timers/promises'
 import type { DeadLetter } from '../batch/batch.ts'
@@ -15,6 +15,7 @@ import type { Disk, World } from '../world/world.ts'
 import { openStorage, type StorageOptions } from './embedded-storage.ts'
 import {
   ask,
+  copyFolder,
   defineSeries,
   makeFolder,
   makeOutput,
@@ -45,7 +46,7 @@ async function openFresh(
 /** What a power cut would leave: the folder as it is, without a close. */
 async function reopenCopy(context: TestContext, folder: string): Promise<Store> {
   const copy = `${folder}-copy-${copies++}`
-  await cp(folder, copy, { recursive: true })
+  copyFolder(folder, copy)
   const store = await open(copy)
   context.after(async () => {
     await store.close()
@@ -194,7 +195,7 @@ test('T2 a power cut at any moment of a commit leaves all of it or nothing', asy
   const world = withHook(async () => {
     if (!isWatching) return
     copies.push(`${folder}/cut-${copies.length}`)
-    await cp(`${folder}/data`, copies.at(-1)!, { recursive: true })
+    copyFolder(`${folder}/data`, copies.at(-1)!)
   })
   const store = await openStorage({ folder: `${folder}/data`, world })
   context.after(() => store.close())

@@ -24,17 +24,21 @@ export class RollupCoverages {
 
   /** Notes the partials of one output. */
   note(partials: Float64Array): void {
-    const first = new Map<number, number>()
+    // The first output of a window size says where its partials begin, in whatever order they come.
+    const isNew = new Set<number>()
     for (let at = 0; at < partials.length; at += PARTIAL_STRIDE) {
       if (partials[at + PARTIAL_IS_LATE] !== 0) continue
       const windowMs = partials[at + PARTIAL_WINDOW_MS]!
-      const startMs = partials[at + PARTIAL_START_MS]!
+      const fromMs = partials[at + PARTIAL_START_MS]!
+      const toMs = fromMs + windowMs
       const known = this.#byWindow.get(windowMs)
-      if (known !== undefined) known.toMs = Math.max(known.toMs, startMs + windowMs)
-      else first.set(windowMs, Math.min(first.get(windowMs) ?? Infinity, startMs))
-    }
-    for (const [windowMs, fromMs] of first) {
-      this.#byWindow.set(windowMs, { windowMs, fromMs, toMs: fromMs + windowMs })
+      if (known === undefined) {
+        this.#byWindow.set(windowMs, { windowMs, fromMs, toMs })
+        isNew.add(windowMs)
+        continue
+      }
+      known.toMs = Math.max(known.toMs, toMs)
+      if (isNew.has(windowMs)) known.fromMs = Math.min(known.fromMs, fromMs)
     }
   }
 

@@ -1,4 +1,5 @@
 /** For tests: outputs built from plain objects, and a folder that is gone afterwards. */
+import { cpSync, rmSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -93,4 +94,19 @@ export async function makeFolder(context: TestContext): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'weir-storage-'))
   context.after(() => rm(folder, { recursive: true, force: true }))
   return folder
+}
+
+/**
+ * What a power cut at this moment would leave, as far as one thread can tell: synchronous, so that
+ * nothing is committed meanwhile. A merged file that goes while it is copied makes it start again.
+ */
+export function copyFolder(from: string, to: string): void {
+  for (;;) {
+    try {
+      return cpSync(from, to, { recursive: true })
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+      rmSync(to, { recursive: true, force: true })
+    }
+  }
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { cp, mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
@@ -8,7 +8,14 @@ import { AGGREGATES, type Aggregate, type Query } from '../query/query.ts'
 import { FATE_DUPLICATE, FATE_FRESH, FATE_UNVERIFIED } from '../stream/stream.ts'
 import { nodeWorld } from '../world/node-world.ts'
 import { openStorage } from './embedded-storage.ts'
-import { ask, defineSeries, makeOutput, type OutputParts, type Reading } from './storage-fixture.ts'
+import {
+  ask,
+  copyFolder,
+  defineSeries,
+  makeOutput,
+  type OutputParts,
+  type Reading,
+} from './storage-fixture.ts'
 import type { Storage } from './storage.ts'
 
 const WINDOW_US = 60e6
@@ -220,7 +227,7 @@ test('T1-T4 random outputs, commits, merges and crashes answer as a naive model 
           if (one.kind === 'ask') await check(store, model, one)
           if (one.kind !== 'crash') continue
           const copy = join(root, String(runs++))
-          await cp(folder, copy, { recursive: true })
+          copyFolder(folder, copy)
           await store.close()
           folder = copy
           store = await open(folder)
@@ -237,6 +244,6 @@ test('T1-T4 random outputs, commits, merges and crashes answer as a naive model 
     },
   )
   await fc
-    .assert(property, { numRuns: 40 })
+    .assert(property, { numRuns: 12, endOnFailure: true })
     .finally(() => rm(root, { recursive: true, force: true }))
 })
