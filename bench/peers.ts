@@ -66,7 +66,6 @@ set_tcp_nodelay true
 max_inflight_messages 0
 max_queued_messages 0
 max_queued_bytes 0
-max_packet_size 0
 `
 
 export async function startMosquitto(): Promise<Peer | undefined> {
