@@ -52,6 +52,10 @@ function overrideExits(command: Command): void {
   for (const child of command.commands) overrideExits(child)
 }
 
+// Before anything asynchronous: libuv sizes its pool at first use. Log flushes share it with
+// DuckDB's calls (query.concurrency and one writer) and must never queue behind them.
+process.env['UV_THREADPOOL_SIZE'] ??= '16'
+
 try {
   await buildProgram().parseAsync()
 } catch (error) {
