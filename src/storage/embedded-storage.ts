@@ -95,6 +95,7 @@ export async function openStorage({
   await disk.syncFolder(folder)
   const known = catalogue.segments()
   await sweep(disk, segmentsFolder, new Set(known.map(({ file }) => file)))
+  await sweep(disk, `${folder}/spill`, new Set())
   const duck = await Duck.open({
     threads: settings.threads,
     memoryBytes: settings.memoryBytes,

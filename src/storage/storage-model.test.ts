@@ -129,7 +129,10 @@ function assertClose(actual: unknown, expected: unknown, place: string): void {
   if (typeof expected !== 'number') return assert.equal(actual, expected, place)
   assert.equal(typeof actual, 'number', place)
   const tolerance = 1e-9 * Math.max(1, Math.abs(expected))
-  assert.ok(Math.abs((actual as number) - expected) <= tolerance, `${place}: ${actual} ${expected}`)
+  assert.ok(
+    Math.abs((actual as number) - expected) <= tolerance,
+    `${place}: ${String(actual)} ${expected}`,
+  )
 }
 
 async function check(

@@ -1,5 +1,4 @@
 /** Cuts long synchronous work into slices, so that `output()` and queries never wait long. */
-import { setImmediate } from 'node:timers/promises'
 import type { Clock } from '../world/world.ts'
 
 /** Long enough that the event loop's own cost vanishes, short beside a flush of the log. */
@@ -20,7 +19,7 @@ export class Turns {
 
   /** Lets everything that waits in the event loop go first. */
   async yield(): Promise<void> {
-    await setImmediate()
+    await new Promise<void>((resolve) => this.#clock.soon(resolve))
     this.#startedMs = this.#clock.monotonicMs()
   }
 
