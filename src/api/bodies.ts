@@ -24,7 +24,7 @@ export async function inflateBody(
   }
   return new Promise((resolve, reject) => {
     gunzip(bytes, { maxOutputLength: bytesMax }, (error, plain) => {
-      if (error === null) resolve(tightly(plain as Buffer<ArrayBuffer>))
+      if (error === null) resolve(tightly(plain))
       else reject(inflateProblem(error, bytesMax))
     })
   })

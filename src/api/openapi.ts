@@ -136,7 +136,7 @@ function response({ description, content, headers = {} }: AnswerShape): object {
 }
 
 function problemsOf(route: Route, access: Access): Set<ErrorCode> {
-  return new Set([
+  return new Set<ErrorCode>([
     'API_PARAMETER_INVALID',
     'API_HOST_FORBIDDEN',
     ...ACCESS_PROBLEMS[access],
@@ -146,7 +146,7 @@ function problemsOf(route: Route, access: Access): Set<ErrorCode> {
     ...(route.problems ?? []),
     'GATEWAY_SHUTTING_DOWN',
     'INTERNAL_FAULT',
-  ] satisfies ErrorCode[] as ErrorCode[])
+  ])
 }
 
 function problemResponses(codes: ErrorCode[]): Record<string, object> {

@@ -126,7 +126,7 @@ function createApp(limits: ApiLimits): FastifyInstance {
       connectionsCheckingInterval: LATENESS_CHECK_MS,
     },
     frameworkErrors: (error, _request, reply) => {
-      sendProblem(reply as unknown as FastifyReply, toWeirError(error))
+      sendProblem(reply, toWeirError(error))
     },
     clientErrorHandler(error, socket) {
       const isLate = error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
@@ -205,7 +205,7 @@ function addRoute(app: FastifyInstance, route: Route, limits: ApiLimits): void {
   const [method = '', path = ''] = route.key.split(' ')
   const isStream = route.answers[200]?.content?.mediaType === 'text/event-stream'
   app.route({
-    method: method as 'GET',
+    method,
     url: path.replaceAll(/\{(\w+)\}/g, ':$1'),
     // A HEAD of a stream would never end.
     exposeHeadRoute: !isStream,

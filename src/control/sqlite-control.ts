@@ -195,7 +195,7 @@ class SqliteControl extends SqliteDeviceReader implements Control {
       group.resolve()
     } catch (error) {
       if (this.database.isTransaction) this.database.exec('ROLLBACK')
-      group.reject(error as Error)
+      group.reject(error)
     }
   }
 

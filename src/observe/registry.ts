@@ -115,7 +115,7 @@ function childOf<Child>(
   const { name, help, labels } = metric
   let family = families.get(name)
   if (family === undefined) families.set(name, (family = { name, help, children: new Map() }))
-  const key = JSON.stringify(Object.entries(labels).toSorted())
+  const key = JSON.stringify(labels, Object.keys(labels).toSorted())
   const known = family.children.get(key)
   if (known !== undefined) return known.child
   if (family.children.size >= CHILDREN_MAX) throw new RangeError(`too many labels of ${name}`)

@@ -28,6 +28,27 @@ test('a device is registered once, with a token that works at once', async () =>
   assert.deepEqual([again.status, again.json.code], [409, 'CONTROL_DEVICE_EXISTS'])
 })
 
+test('the token is handed out only once the device is durable', async () => {
+  const { durable } = bench.control
+  let release = () => {}
+  const held = new Promise<void>((reached) => {
+    bench.control.durable = async () => {
+      reached()
+      await new Promise<void>((resolve) => (release = resolve))
+      return durable.call(bench.control)
+    }
+  })
+  const answer = post({ id: 'held', type: 'generic' })
+  // Without the wait for durable() the answer comes and `held` never does.
+  await Promise.race([held, answer])
+  const changedBefore = [...bench.changed]
+  bench.control.durable = durable
+  release()
+  assert.equal((await answer).status, 201)
+  assert.ok(!changedBefore.includes('held'), 'nobody hears of it before')
+  assert.ok(bench.changed.includes('held'))
+})
+
 test('a type that is not defined and a parent that is no gateway are refused by name', async () => {
   const type = await post({ id: 'a', type: 'pmup' })
   assert.deepEqual([type.status, type.json.code], [400, 'API_BODY_INVALID'])

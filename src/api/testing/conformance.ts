@@ -67,7 +67,7 @@ export class Conformance {
   #fits(schema: TSchema, reply: Reply, target: string): void {
     let validator = this.#validators.get(schema)
     if (validator === undefined) {
-      this.#validators.set(schema, (validator = Compile(schema) as Validator))
+      this.#validators.set(schema, (validator = Compile(schema)))
     }
     const problems = validator.Errors(reply.json).map((e) => `${e.instancePath} ${e.message}`)
     assert.deepEqual(problems, [], `${target}: ${reply.text}`)
