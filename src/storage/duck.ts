@@ -1,7 +1,7 @@
 /**
- * The one DuckDB of the process, in memory: it writes and reads Parquet and keeps nothing. Its calls
- * run on libuv's pool, which the log's flushes share, so few may be under way: one that writes and
- * `concurrency` that read. Who comes later waits here, not in the pool.
+ * The one DuckDB of the process, in memory: it writes and reads Parquet and keeps nothing. Its
+ * calls run on libuv's pool, which the log's flushes share, so few may be under way: one that
+ * writes and `concurrency` that read. Who comes later waits here, not in the pool.
  */
 import { DuckDBInstance, type DuckDBConnection, type DuckDBDataChunk } from '@duckdb/node-api'
 import { WeirError } from '../errors/errors.ts'

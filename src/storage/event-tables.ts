@@ -1,4 +1,7 @@
-/** Alerts, anomalies and dead letters in the catalogue. Every id is deterministic, so a replay never doubles. */
+/**
+ * Alerts, anomalies and dead letters in the catalogue. Every id is deterministic, so a replay
+ * never doubles one.
+ */
 import type { DatabaseSync, SQLOutputValue } from 'node:sqlite'
 import type { EventsFilter } from '../query/query.ts'
 import type { AnomalyEvent, RuleEvent } from '../stream/stream.ts'
@@ -30,7 +33,8 @@ export class EventTables {
   #insertAlerts(alerts: readonly RuleEvent[]): void {
     // A resolved episode stays resolved, in whatever order its events come again.
     const upsert = this.#database.prepare(
-      `INSERT INTO alerts VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET event = excluded.event
+      `INSERT INTO alerts VALUES (?, ?, ?, ?, ?)
+       ON CONFLICT (id) DO UPDATE SET event = excluded.event
        WHERE json_extract(alerts.event, '$.state') <> 'resolved'`,
     )
     for (const event of alerts) {

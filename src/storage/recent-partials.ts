@@ -42,7 +42,7 @@ export class RecentPartials {
     this.#previous = previous
   }
 
-  /** Calls back for each row below `limit` of one series, newest first. The view is read at once. */
+  /** Calls back for each row below `limit` of one series, newest first; rows are views. */
   walk(series: number, limit: number, visit: (row: Float64Array) => void): void {
     let row = this.#newest.get(series) ?? NO_ROW
     while (row !== NO_ROW) {

@@ -247,6 +247,6 @@ test('T1-T4 random outputs, commits, merges and crashes answer as a naive model 
     },
   )
   await fc
-    .assert(property, { numRuns: 12, endOnFailure: true })
+    .assert(property, { numRuns: 40, endOnFailure: true, interruptAfterTimeLimit: 5000 })
     .finally(() => rm(root, { recursive: true, force: true }))
 })
