@@ -48,11 +48,6 @@ export function gatewaySamples(gateway: Gateway, log: Log): MetricSample[] {
     gauge('weir_log_disk_bytes', 'Size of the log.', statistics.bytesOnDisk),
     gauge('weir_log_next_offset', 'Offset of the next entry.', log.nextOffset),
     gauge('weir_log_first_offset', 'Oldest offset kept.', log.firstOffset),
-    counter('weir_slo_accepted_total', 'Messages accepted.', gateway.acceptedMessages),
-    counter(
-      'weir_slo_refused_by_fault_total',
-      'Requests refused though they were right: overload, full disk, shutdown.',
-      gateway.refusedByFault,
-    ),
+    ...gateway.registry.samples(),
   ]
 }

@@ -6,6 +6,7 @@ import { decodeFrame, type Definitions } from '../batch/batch.ts'
 import type { DeviceReader, Principal } from '../control/control.ts'
 import { WeirError } from '../errors/errors.ts'
 import type { Log } from '../log/log.ts'
+import { Registry, SloCounter } from '../observe/observe.ts'
 import type { Plan } from '../pipeline/pipeline.ts'
 import type { World } from '../world/world.ts'
 import { BatchBuilder } from './batch-builder.ts'
@@ -53,9 +54,9 @@ export class Gateway implements TelemetryDoor {
   /** Totals since start. */
   acceptedMessages = 0
   acceptedReadings = 0
-  refusedByFault = 0
+  readonly registry = new Registry()
+  readonly #slo = new SloCounter(this.registry)
   readonly #parts: GatewayParts
-  readonly #options: GatewayOptions
   readonly #builder = new BatchBuilder()
   readonly #dictionary: Dictionary
   readonly #devices: DeviceTable
@@ -65,7 +66,6 @@ export class Gateway implements TelemetryDoor {
 
   constructor(parts: GatewayParts, options: GatewayOptions) {
     this.#parts = parts
-    this.#options = options
     const { world, log, reader } = parts
     const { limits, plan, tenant } = options
     const builder = this.#builder
@@ -90,7 +90,8 @@ export class Gateway implements TelemetryDoor {
       pool,
       limits,
       forward: parts.forward,
-      sealing: () => this.#sealing(),
+      durable: (messages, readings) => this.#durable(messages, readings),
+      sealing: () => this.#ackBook.seal(),
       unblocked: () => this.#unblocked(),
     })
     const ackBook = new AckBook(this.commit)
@@ -159,14 +160,14 @@ export class Gateway implements TelemetryDoor {
   }
 
   #refuse(error: WeirError): WeirError {
-    this.refusedByFault++
+    this.#slo.refuse(error)
     return error
   }
 
-  #sealing(): void {
-    this.acceptedMessages += this.#builder.messageCount
-    this.acceptedReadings += this.#builder.readingCount
-    this.#ackBook.seal()
+  #durable(messages: number, readings: number): void {
+    this.acceptedMessages += messages
+    this.acceptedReadings += readings
+    this.#slo.accept(messages)
   }
 
   #unblocked(): void {

@@ -29,6 +29,8 @@ export interface Awaiting {
 
 interface SealedBatch {
   frame: Uint8Array<ArrayBuffer>
+  messages: number
+  readings: number
   awaiting: Awaiting[]
 }
 
@@ -46,6 +48,8 @@ interface GroupCommitParts {
   limits: GroupCommitLimits
   /** The frame's buffer is given away. */
   forward: (offset: number, frame: Uint8Array<ArrayBuffer>) => void
+  /** A batch became durable. */
+  durable: (messages: number, readings: number) => void
   /** Called just before the batch is taken out of the builder. */
   sealing: () => void
   /** Called when isBlocked turns false. */
@@ -134,8 +138,9 @@ export class GroupCommit {
   #seal(): void {
     const { builder, dictionary, clock, pool } = this.#parts
     this.#parts.sealing()
+    const { messageCount: messages, readingCount: readings } = builder
     const frame = builder.seal(clock.nowUs(), dictionary.takeNew(), pool.allocate)
-    this.#queue.push({ frame, awaiting: this.#awaiting })
+    this.#queue.push({ frame, messages, readings, awaiting: this.#awaiting })
     this.#awaiting = []
     if (!this.#isPumping) void this.#pump()
   }
@@ -155,6 +160,7 @@ export class GroupCommit {
         const offset = await this.#parts.log.append(batch.frame)
         this.#queue.shift()
         this.#failure = undefined
+        this.#parts.durable(batch.messages, batch.readings)
         for (const waiting of batch.awaiting) waiting.durable()
         this.forward(offset, batch.frame)
       } catch (error) {
