@@ -5,7 +5,8 @@
  * the reading is stored as unverified but never counted into a partial.
  *
  * In order, a time is appended to the header's few recent ones; they spill into the ring when they
- * are full, and before anything is looked up, so that laziness is never visible.
+ * are full, and before anything is looked up, so that laziness is never visible. Places are turned
+ * into integers (`| 0`) before they index: as doubles they would take a generic, slow path.
  */
 import * as at from './series-state.ts'
 import { FATE_DUPLICATE, FATE_FRESH, FATE_UNVERIFIED } from './stream.ts'
@@ -23,7 +24,7 @@ export function observeTime(
   coldBase: number,
   time: number,
 ): number {
-  let count = hot[base + at.RECENT_COUNT]!
+  let count = hot[base + at.RECENT_COUNT]! | 0
   if (time <= hot[base + at.HIGHEST]!) {
     spill(hot, base, cold, coldBase)
     return observeOlder(cold, coldBase, time)
@@ -40,9 +41,9 @@ export function observeTime(
 
 /** Appends the recent times, which are higher than all of the ring, to the ring. */
 function spill(hot: Float64Array, base: number, cold: Float64Array, coldBase: number): void {
-  const recent = hot[base + at.RECENT_COUNT]!
-  let place = cold[coldBase + at.NEWEST]!
-  let count = cold[coldBase + at.COUNT]!
+  const recent = hot[base + at.RECENT_COUNT]! | 0
+  let place = cold[coldBase + at.NEWEST]! | 0
+  let count = cold[coldBase + at.COUNT]! | 0
   for (let i = 0; i < recent; i++) {
     place = (place + 1) & MASK
     if (count === at.RING_LENGTH) cold[coldBase + at.FLOOR] = cold[coldBase + place]!
@@ -57,8 +58,8 @@ function spill(hot: Float64Array, base: number, cold: Float64Array, coldBase: nu
 /** Out of order: walks back from the newest, since what is late is mostly a little late. */
 function observeOlder(ring: Float64Array, base: number, time: number): number {
   if (time <= ring[base + at.FLOOR]!) return FATE_UNVERIFIED
-  const newest = ring[base + at.NEWEST]!
-  const count = ring[base + at.COUNT]!
+  const newest = ring[base + at.NEWEST]! | 0
+  const count = ring[base + at.COUNT]! | 0
   let newer = 0
   for (; newer < count; newer++) {
     const seen = ring[base + ((newest - newer) & MASK)]!

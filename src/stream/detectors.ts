@@ -44,7 +44,8 @@ export class Detectors {
 
   /** Feeds an accepted reading to the series' detectors. */
   observe(series: number, value: number, eventUs: number): void {
-    for (let entry = this.#first[series]!; entry > 0;) {
+    let entry = this.#first[series]!
+    while (entry > 0) {
       const at = (entry - 1) * ENTRY_STRIDE
       const zscore = this.zscores[this.#entries[at + DETECTOR]!]!
       const score = zscore.observe(this.#entries[at + RECORD]!, value)
@@ -53,9 +54,22 @@ export class Detectors {
     }
   }
 
+  /** Reads what `observe` will need of the series' first detector; the value means nothing. */
+  touch(series: number): number {
+    const at = (this.#first[series]! - 1) * ENTRY_STRIDE
+    return this.zscores[this.#entries[at + DETECTOR]!]!.touch(this.#entries[at + RECORD]!)
+  }
+
+  /** The same for what lies behind the record that `touch` fetched. */
+  touchRing(series: number): number {
+    const at = (this.#first[series]! - 1) * ENTRY_STRIDE
+    return this.zscores[this.#entries[at + DETECTOR]!]!.touchRing(this.#entries[at + RECORD]!)
+  }
+
   /** The series went silent for good. */
   forget(series: number): void {
-    for (let entry = this.#first[series] ?? 0; entry > 0;) {
+    let entry = this.#first[series] ?? 0
+    while (entry > 0) {
       const at = (entry - 1) * ENTRY_STRIDE
       this.zscores[this.#entries[at + DETECTOR]!]!.forget(this.#entries[at + RECORD]!)
       entry = this.#entries[at + NEXT]!

@@ -46,10 +46,9 @@ import {
 import * as words from './stream.ts'
 import type { Checkpoint, StreamOutput } from './stream.ts'
 import { noCounts, type StreamStatistics } from './statistics.ts'
+import { Warming, WARMED_READINGS } from './warming.ts'
 import { Watermark } from './watermark.ts'
 import { addToWindow, slotAt, slotsNeeded, Windows } from './windows.ts'
-
-const WARM_READINGS = 48
 
 export class StreamProcessor {
   readonly #plan: Plan
@@ -65,8 +64,7 @@ export class StreamProcessor {
   readonly #detectors: Detectors
   readonly #directory: Directory
   readonly #stores: Stores
-  #warmSlot = 0
-  #warmth = 0
+  readonly #warming: Warming
   #fates: Uint8Array<ArrayBuffer> | undefined
   readonly #expiry: Expiry
   #readingsSinceCheckpoint = 0
@@ -89,6 +87,7 @@ export class StreamProcessor {
     this.#rules = new Rules(plan.rules, limits.seriesMax)
     this.#detectors = new Detectors(plan.detectors, limits.seriesMax)
     this.#directory = new Directory(limits, this.#rules, this.#detectors)
+    this.#warming = new Warming(this.#state, this.#detectors, this.#directory.flags)
     this.#stores = {
       state: this.#state,
       rules: this.#rules,
@@ -189,8 +188,8 @@ export class StreamProcessor {
     for (let message = 0; message < messageCount; message++) {
       const to = from + readingsInMessage[message]!
       if (from >= warmUntil) {
-        warmUntil = Math.min(from + WARM_READINGS, batch.readingCount)
-        this.#warm(batch, from, warmUntil)
+        warmUntil = Math.min(from + WARMED_READINGS, batch.readingCount)
+        this.#warming.touch(batch.series, from, warmUntil)
       }
       const eventUs = eventTimeUs[message]!
       const ingestUs = baseIngestTimeUs + ingestDeltaUs[message]!
@@ -205,21 +204,6 @@ export class StreamProcessor {
       }
       from = to
     }
-  }
-
-  #warm(batch: ReadingBatch, from: number, to: number): void {
-    const { hot, hotStride } = this.#state
-    const { series } = batch
-    const windowAt = slotAt(this.#warmSlot)
-    let sum = 0
-    for (let reading = from; reading < to; reading++) {
-      const one = series[reading]!
-      const chunk = hot[one >> CHUNK_SHIFT]
-      if (chunk === undefined) continue
-      const base = (one & CHUNK_MASK) * hotStride
-      sum += chunk[base]! + chunk[base + windowAt]!
-    }
-    this.#warmth = sum
   }
 
   /**
@@ -237,7 +221,7 @@ export class StreamProcessor {
     const { flags } = this.#directory
     const { series, value } = batch
     const slot = this.#windows.slotOf(eventUs)
-    if (slot >= 0) this.#warmSlot = slot
+    if (slot >= 0) this.#warming.slot = slot
     const windowAt = slotAt(slot)
     const firstAt = this.#state.firstAt(slot)
     const isAlertable = eventUs >= ingestUs - this.#plan.time.alertStalenessUs

@@ -41,7 +41,7 @@ export const COLD_WINDOWS_AT = RING_LENGTH + 8
  */
 const ALIGNMENT_BYTES = 48
 
-function allocate(length: number): Float64Array<ArrayBuffer> {
+export function allocateAligned(length: number): Float64Array<ArrayBuffer> {
   return new Float64Array(new ArrayBuffer(length * 8 + 64), ALIGNMENT_BYTES, length)
 }
 
@@ -87,8 +87,8 @@ export class SeriesState {
 
   /** Makes an unborn or sleeping chunk ready for use; returns its hot plane. */
   wake(index: number): Float64Array<ArrayBuffer> {
-    const hot = allocate(SERIES_PER_CHUNK * this.hotStride)
-    const cold = allocate(SERIES_PER_CHUNK * this.coldStride)
+    const hot = allocateAligned(SERIES_PER_CHUNK * this.hotStride)
+    const cold = allocateAligned(SERIES_PER_CHUNK * this.coldStride)
     const floors = this.#asleep[index]
     for (let row = 0; row < SERIES_PER_CHUNK; row++) {
       const floor = floors?.[row] ?? -Infinity

@@ -8,6 +8,7 @@
  * ring every n readings, and as soon as the squares fell to 1/64 of their high-water mark (an outlier
  * left). That keeps the score within 1e-9 of two passes over the ring at the cost of two cache lines.
  */
+import { allocateAligned } from './series-state.ts'
 import type { Detector } from '../pipeline/pipeline.ts'
 
 const PIVOT = 0
@@ -52,7 +53,7 @@ export class ZScore {
   attach(series: number): number {
     const record = this.seriesOf.length
     this.seriesOf.push(series)
-    this.chunks[record >> CHUNK_SHIFT] ??= new Float64Array(RECORDS_PER_CHUNK * this.stride)
+    this.chunks[record >> CHUNK_SHIFT] ??= allocateAligned(RECORDS_PER_CHUNK * this.stride)
     this.isExtended = true
     return record
   }
@@ -66,12 +67,12 @@ export class ZScore {
     const base = (record & (RECORDS_PER_CHUNK - 1)) * this.stride
     const n = this.#n
     this.changed[record >> CHUNK_SHIFT] = 1
-    const place = chunk[base + PLACE]!
+    const place = chunk[base + PLACE]! | 0
     const at = base + RING + place
     const oldest = chunk[at]!
     chunk[at] = value
     chunk[base + PLACE] = place + 1 === n ? 0 : place + 1
-    const filled = chunk[base + FILLED]!
+    const filled = chunk[base + FILLED]! | 0
     if (filled < n) {
       chunk[base + FILLED] = filled + 1
       if (filled + 1 === n) refresh(chunk, base, n)
@@ -96,6 +97,18 @@ export class ZScore {
       if (squaresAfter > peak) chunk[base + SQUARES_PEAK] = squaresAfter
     }
     return score
+  }
+
+  /** See warming.ts. */
+  touch(record: number): number {
+    const chunk = this.chunks[record >> CHUNK_SHIFT]!
+    return chunk[(record & (RECORDS_PER_CHUNK - 1)) * this.stride]!
+  }
+
+  touchRing(record: number): number {
+    const chunk = this.chunks[record >> CHUNK_SHIFT]!
+    const base = (record & (RECORDS_PER_CHUNK - 1)) * this.stride
+    return chunk[base + RING + (chunk[base + PLACE]! | 0)]!
   }
 
   /** The root is taken only when the squares, which are cheaper, say that it matters. */
