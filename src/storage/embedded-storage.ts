@@ -52,7 +52,7 @@ export interface StorageOptions {
   onMergeFailure: (cause: unknown) => void
 }
 
-export const STORAGE_DEFAULTS: StorageOptions = {
+const STORAGE_DEFAULTS: StorageOptions = {
   threads: 1,
   memoryBytes: 512 << 20,
   queryConcurrency: 2,
