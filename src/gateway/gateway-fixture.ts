@@ -52,6 +52,10 @@ class GatedLog implements Log {
     return this.#log.append(Uint8Array.from(bytes))
   }
 
+  get isWaiting(): boolean {
+    return this.#waiting.length > 0
+  }
+
   open(): void {
     this.isOpen = true
     for (const resolve of this.#waiting.splice(0)) resolve()
