@@ -17,7 +17,7 @@ const DIGITS_4 = new Uint32Array(10_000)
 const DIGITS_2 = new Uint16Array(100)
 for (let n = 0; n < 10_000; n++) {
   const text = String(n).padStart(4, '0')
-  DIGITS_4[n] = [...text].reduce((sum, digit, i) => sum | (digit.charCodeAt(0) << (8 * i)), 0) >>> 0
+  DIGITS_4[n] = Buffer.from(text).readUInt32LE()
 }
 for (let n = 0; n < 100; n++) DIGITS_2[n] = (48 + Math.floor(n / 10)) | ((48 + (n % 10)) << 8)
 
@@ -27,7 +27,7 @@ const OUTLIER = 9500
 
 export interface RingOptions {
   /** Bytes around each slot's messages. */
-  frame(slot: number, bodyBytes: number): { head: Uint8Array; tail: Uint8Array }
+  frame: (slot: number, bodyBytes: number) => { head: Uint8Array; tail: Uint8Array }
   /** Device ids of this ring; slot s speaks for device s modulo their count. */
   devices: string[]
   slots: number

@@ -48,7 +48,7 @@ export class SteadinessProbe {
   /** `readingsPerSecond`: a lag that grew by less than a second's worth is flat. */
   stop(readingsPerSecond: number): Steadiness {
     clearInterval(this.#timer)
-    if (this.#problem !== undefined) throw this.#problem
+    if (this.#problem !== undefined) throw this.#problem as Error
     const third = Math.max(1, Math.floor(this.#samples.length / 3))
     const ends = (pick: (sample: Sample) => number): [number, number] => [
       median(this.#samples.slice(0, third).map(pick)),

@@ -87,7 +87,7 @@ export class ReplayLanes {
       lane.batch.length >= this.#options.batchMessagesMax || lane.bytes >= BATCH_BYTES_MAX
     if (!isFull) return
     await lane.underWay
-    if (this.#fault !== undefined) throw this.#fault
+    if (this.#fault !== undefined) throw this.#fault as Error
     this.#send(lane)
   }
 
@@ -96,7 +96,7 @@ export class ReplayLanes {
     for (const lane of this.#lanes) await lane.underWay
     for (const lane of this.#lanes) if (this.#fault === undefined) this.#send(lane)
     for (const lane of this.#lanes) await lane.underWay
-    if (this.#fault !== undefined) throw this.#fault
+    if (this.#fault !== undefined) throw this.#fault as Error
   }
 
   /** Counts a line that never became a message. */

@@ -78,7 +78,7 @@ const ConfigFile = Type.Object(
   { additionalProperties: false, expected: 'a map such as {http: {port: 8080}}' },
 )
 
-type Layer = { source: Source; problems: Problem[]; find(place: SettingPlace): unknown }
+type Layer = { source: Source; problems: Problem[]; find: (place: SettingPlace) => unknown }
 
 /**
  * Throws CONFIG_VALUE_INVALID, or CONFIG_KEY_UNKNOWN when all that is wrong is unknown keys. The

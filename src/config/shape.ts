@@ -31,7 +31,7 @@ interface Keywords {
 }
 
 export function keywords(schema: TSchema): Keywords {
-  return schema as Keywords
+  return schema
 }
 
 const count = (value: number): string => value.toLocaleString('en-US')

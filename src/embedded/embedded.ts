@@ -83,15 +83,11 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded>
         plan,
         clock: nodeWorld.clock,
         random: nodeWorld.random,
-        metrics: async () =>
-          (
-            await Promise.all([
-              processSamples(),
-              threads.gateway.metrics(),
-              threads.stream.metrics(),
-              threads.storage.metrics(),
-            ])
-          ).flat(),
+        metrics: async () => {
+          const { gateway, stream, storage } = threads
+          const stages = [gateway.metrics(), stream.metrics(), storage.metrics()]
+          return [...processSamples(), ...(await Promise.all(stages)).flat()]
+        },
         unready: () => (state.isReady ? hub.faults() : ['starting']),
         deviceChanged: () => {},
       },

@@ -27,7 +27,7 @@ test('uniform stays in [0, 1) for every index up to 2^53 and gives the same agai
 })
 
 test('uniform fills ten bins evenly, also over indexes that are milliseconds of today', () => {
-  const bins = new Array<number>(10).fill(0)
+  const bins = Array.from({ length: 10 }, () => 0)
   for (let i = 0; i < 20_000; i++) {
     const bin = Math.floor(uniform(keyOf(3, 'x'), 1_790_000_000_000 + i * 1000) * 10)
     bins[bin] = (bins[bin] ?? 0) + 1

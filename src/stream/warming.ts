@@ -31,6 +31,7 @@ export class Warming {
   /** The slot of the message before: that of the next one but for the turn of a window. */
   slot = 0
   /** Something must become of what was touched, or the compiler would leave it out. */
+  // oxlint-disable-next-line no-unused-private-class-members
   #sum = 0
 
   constructor(state: SeriesState, detectors: Detectors, flags: Uint8Array) {

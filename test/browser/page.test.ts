@@ -165,7 +165,7 @@ test(
     assert.equal(await page.textContent('#rate-firing'), '1')
     assert.equal(await page.locator('tr.is-firing').count(), 1)
     await page.locator('#alerts-list').getByRole('button', { name: 'pump-1' }).click()
-    await until(() => /metric=temperature$/.test(page.url()))
+    await until(() => page.url().endsWith('metric=temperature'))
     const resolved = { ...hot, state: 'resolved' as const, resolved_at: Date.now(), values: {} }
     server.push({ event: 'alert', data: resolved })
     await until(() => hasText(page, '#alerts-list', /hotresolved now, lasted/))
