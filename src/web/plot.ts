@@ -155,6 +155,10 @@ export class Plot {
     const isRight = left > plot.over.clientWidth / 2
     // The CSS object model may set styles under a policy that forbids style attributes.
     this.#readout.style.left = isRight ? '' : `${left + 14}px`
+    // In the half of the height where the point is not, so that it never covers what it tells.
+    const isHigh = plot.valToPos(value, 'y') < plot.over.clientHeight / 2
+    this.#readout.style.top = isHigh ? '' : '8px'
+    this.#readout.style.bottom = isHigh ? '8px' : ''
     this.#readout.style.right = isRight ? `${plot.over.clientWidth - left + 14}px` : ''
   }
 

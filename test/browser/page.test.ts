@@ -30,11 +30,10 @@ beforeEach(async () => {
 })
 afterEach(async () => {
   if (skip) return
-  for (const { page, faults } of watched) {
-    await page.context().close()
-    assert.deepEqual(faults, [], 'nothing that must never happen has happened')
-  }
+  for (const { page } of watched) await page.context().close()
   await server.stop()
+  const faults = watched.flatMap((opened) => opened.faults)
+  assert.deepEqual(faults, [], 'nothing that must never happen has happened')
 })
 
 async function visit(path: string, options: BrowserContextOptions = {}): Promise<Page> {
