@@ -10,7 +10,7 @@ import { createApi } from '../api/server.ts'
 import type { Config } from '../config/config.ts'
 import type { Control } from '../control/control.ts'
 import { openControl } from '../control/sqlite-control.ts'
-import type { Events } from '../observe/observe.ts'
+import type { Events, MetricSample } from '../observe/observe.ts'
 import type { Plan } from '../pipeline/pipeline.ts'
 import { nodeWorld } from '../world/node-world.ts'
 import { lockFolder } from './folder-lock.ts'
@@ -83,11 +83,7 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded>
         plan,
         clock: nodeWorld.clock,
         random: nodeWorld.random,
-        metrics: async () => {
-          const { gateway, stream, storage } = threads
-          const stages = [gateway.metrics(), stream.metrics(), storage.metrics()]
-          return [...processSamples(), ...(await Promise.all(stages)).flat()]
-        },
+        metrics: () => allSamples(threads),
         unready: () => (state.isReady ? hub.faults() : ['starting']),
         deviceChanged: () => {},
       },
@@ -133,13 +129,19 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded>
   }
 }
 
+async function allSamples({ gateway, stream, storage }: Threads): Promise<MetricSample[]> {
+  const stages = [gateway.metrics(), stream.metrics(), storage.metrics()]
+  return [...processSamples(), ...(await Promise.all(stages)).flat()]
+}
+
 /** The doors close, what was accepted becomes durable, a checkpoint is made if time allows. */
 async function stopThreads(threads: Threads): Promise<void> {
   await threads.gateway.stop()
   const late = Promise.withResolvers<void>()
   const cancel = nodeWorld.clock.after(FLUSH_AT_STOP_MS, late.resolve)
-  await Promise.race([threads.stream.stop().then(() => threads.storage.stop()), late.promise])
+  await Promise.race([threads.stream.stop(), late.promise])
   cancel()
+  await threads.storage.stop()
   for (const worker of threads.workers) {
     worker.removeAllListeners('exit')
     await worker.terminate()

@@ -3,7 +3,7 @@ import { workerData } from 'node:worker_threads'
 import { readingsOfFrame } from '../batch/batch.ts'
 import { openStorage } from '../storage/embedded-storage.ts'
 import { storageSamples } from './stage-metrics.ts'
-import { FATE_DUPLICATE, type StreamOutput } from '../stream/stream.ts'
+import { FATE_DUPLICATE, type Checkpoint, type StreamOutput } from '../stream/stream.ts'
 import { nodeWorld } from '../world/node-world.ts'
 import { serve } from './rpc.ts'
 import type {
@@ -16,6 +16,9 @@ import type {
 
 const { config, folder, calls, upstream, loop } = workerData as ThreadData
 
+type Taken = Extract<LoopMessage, { taken: number }>
+
+const COMMIT_RETRY_MS = 1000
 /** Windows in one answer. */
 const WINDOWS_MAX = 100_000
 
@@ -38,6 +41,11 @@ loop!.postMessage({ recovered: { ...recovered, state: [] } } satisfies LoopMessa
 
 /** Since start, what was replayed included. */
 let readingsTaken = 0
+/** Readings output and not yet in a segment. */
+let readingsInMemory = 0
+/** Frames that are not given back while memory is full: the gateway's brake. */
+const withheld: Taken[] = []
+let isStopping = false
 
 function countTaken({ frame, fates }: StreamOutput): number {
   if (fates === undefined) return readingsOfFrame(frame)
@@ -47,27 +55,44 @@ function countTaken({ frame, fates }: StreamOutput): number {
 }
 
 upstream!.on('message', (message: StreamMessage) => {
-  if ('output' in message) {
-    const { output } = message
-    const { offset, frame } = output
-    storage.output(output)
-    readingsTaken += countTaken(output)
-    const { buffer } = frame
-    loop!.postMessage({ taken: frame.length, buffer, offset } satisfies LoopMessage, [buffer])
-    return
-  }
-  const { checkpoint } = message
-  storage.commit(checkpoint).then(
-    () => {
-      upstream!.postMessage({ committed: checkpoint.offset } satisfies StreamControl)
-      // T1: everything up to the checkpoint is durable here, so the log may forget it.
-      loop!.postMessage({ trimBefore: checkpoint.offset + 1 } satisfies LoopMessage)
-    },
-    (error: unknown) => {
-      throw error
-    },
-  )
+  if ('checkpoint' in message) return void commit(message.checkpoint)
+  const { output } = message
+  const { offset, frame } = output
+  storage.output(output)
+  const count = countTaken(output)
+  readingsTaken += count
+  readingsInMemory += count
+  const { buffer } = frame
+  giveBack({ taken: frame.length, buffer, offset })
 })
+
+function giveBack(taken: Taken): void {
+  if (readingsInMemory > config.storage.memoryReadingsMax) withheld.push(taken)
+  else loop!.postMessage(taken satisfies LoopMessage, [taken.buffer])
+}
+
+async function commit(checkpoint: Checkpoint): Promise<void> {
+  const sealed = readingsInMemory
+  await commitOnce(checkpoint)
+  readingsInMemory -= sealed
+  upstream!.postMessage({ committed: checkpoint.offset } satisfies StreamControl)
+  // T1: everything up to the checkpoint is durable here, so the log may forget it.
+  loop!.postMessage({ trimBefore: checkpoint.offset + 1 } satisfies LoopMessage)
+  for (const taken of withheld.splice(0)) giveBack(taken)
+}
+
+/** Tries until it succeeds: until then everything stays in memory and in the log. */
+async function commitOnce(checkpoint: Checkpoint): Promise<void> {
+  for (;;) {
+    try {
+      return await storage.commit(checkpoint)
+    } catch (error) {
+      if (isStopping) return new Promise(() => {})
+      console.error(`a checkpoint could not be committed, trying again: ${String(error)}`)
+      await new Promise<void>((resolve) => nodeWorld.clock.after(COMMIT_RETRY_MS, resolve))
+    }
+  }
+}
 
 const methods: StorageThread = {
   readings: (question) => storage.readings(question),
@@ -77,6 +102,9 @@ const methods: StorageThread = {
   anomalies: (filter) => storage.anomalies(filter),
   deadLetters: (filter) => storage.deadLetters(filter),
   metrics: () => storageSamples(storage, readingsTaken),
-  stop: () => storage.close(),
+  stop() {
+    isStopping = true
+    return storage.close()
+  },
 }
 serve(calls, methods as never)

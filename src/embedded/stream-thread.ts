@@ -25,7 +25,16 @@ const send = (message: StreamMessage, transfer: ArrayBuffer[]): void =>
 const { seriesMax } = config.gateway
 const processor = new StreamProcessor({
   plan,
-  limits: { ...config.stream, seriesMax, deviceMax: DEVICE_NUMBER_MAX },
+  limits: {
+    ...config.stream,
+    // Memory is given back by checkpoints alone: one must be due before it is full.
+    checkpointReadings: Math.min(
+      config.stream.checkpointReadings,
+      Math.ceil(config.storage.memoryReadingsMax / 2),
+    ),
+    seriesMax,
+    deviceMax: DEVICE_NUMBER_MAX,
+  },
 })
 const tap = new LiveTap((event) => tell({ live: { tenant, event } }))
 /** Frames that came before storage said where to begin. */

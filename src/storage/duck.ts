@@ -45,6 +45,7 @@ export class Duck {
   readonly #connections: DuckDBConnection[]
   readonly #readers: Lane
   readonly #writer: Lane
+  #isAbandoned = false
 
   private constructor(instance: DuckDBInstance, connections: DuckDBConnection[]) {
     this.#instance = instance
@@ -73,7 +74,21 @@ export class Duck {
 
   /** One at a time: commits and merges. */
   write<T>(work: (connection: DuckDBConnection) => Promise<T>): Promise<T> {
-    return this.#writer.use(work)
+    return this.#writer.use((connection) => {
+      this.throwIfAbandoned()
+      return work(connection)
+    })
+  }
+
+  /** Ends what is under way, and refuses what comes: the process stops, and the log has it all. */
+  abandon(): void {
+    this.#isAbandoned = true
+    for (const connection of this.#connections) connection.interrupt()
+  }
+
+  /** For long work between two statements. */
+  throwIfAbandoned(): void {
+    if (this.#isAbandoned) throw new WeirError('GATEWAY_SHUTTING_DOWN')
   }
 
   /** Streams the rows of one statement; `consume` may throw to end it. Errors: QUERY_FAILED. */

@@ -311,8 +311,9 @@ class EmbeddedStorage implements Storage, Query {
     return this.#events.deadLetters(filter)
   }
 
-  /** What is not committed stays in the log and is replayed. */
+  /** Ends a commit or a query under way. What is not committed stays in the log and is replayed. */
   async close(): Promise<void> {
+    this.#parts.duck.abandon()
     await this.#committing
     await this.#parts.merger.close()
     this.#parts.duck.close()

@@ -125,7 +125,10 @@ export class SegmentWriter {
         chunk.getColumnVector(column).flush()
       }
       appender.appendDataChunk(chunk)
-      if (this.#turns.isDue) await this.#turns.yield()
+      if (this.#turns.isDue) {
+        await this.#turns.yield()
+        this.#duck.throwIfAbandoned()
+      }
     }
     appender.closeSync()
   }
