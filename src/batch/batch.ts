@@ -20,9 +20,9 @@
  *
  * A frame without messages is a tick: it carries the gateway's clock to rules and watermarks.
  */
-export const FRAME_MAGIC = 0x31425257
-export const FRAME_HEADER_BYTES = 64
-export const FRAME_HAS_IDENTITIES = 1
+const FRAME_MAGIC = 0x31425257
+const FRAME_HEADER_BYTES = 64
+const FRAME_HAS_IDENTITIES = 1
 
 /** Historical: any past is believed; no watermark, window, rule or detector sees it. */
 export const MESSAGE_HISTORICAL = 1

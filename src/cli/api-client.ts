@@ -19,7 +19,7 @@ const isErrorCode = (code: unknown): code is ErrorCode =>
   typeof code === 'string' && Object.hasOwn(ERRORS, code)
 
 /** An error for an answer that is not 2xx, with the server's own code where it sent one. */
-export function errorOfAnswer(status: number, body: unknown, retryAfter: string | null): WeirError {
+function errorOfAnswer(status: number, body: unknown, retryAfter: string | null): WeirError {
   const problem = (typeof body === 'object' && body !== null ? body : {}) as Record<string, unknown>
   const detail = typeof problem['detail'] === 'string' ? problem['detail'] : `HTTP status ${status}`
   const details = { status, problem, retryAfterS: Number(retryAfter) || undefined }

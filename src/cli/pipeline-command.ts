@@ -18,7 +18,7 @@ export function addPipeline(program: Command): void {
 }
 
 /** One line for each kind of thing that a plan holds. */
-export function summarise(plan: Plan): string {
+function summarise(plan: Plan): string {
   const names = (items: string[]): string => (items.length > 0 ? `: ${items.join(', ')}` : '')
   const types = Object.keys(plan.types).toSorted()
   return [

@@ -64,7 +64,7 @@ export async function loadPlan(file: string | undefined): Promise<Plan> {
 }
 
 /** Throws CLI_USAGE_INVALID. */
-export function readText(file: string): { text: string; name: string } {
+function readText(file: string): { text: string; name: string } {
   try {
     return { text: readFileSync(file, 'utf8'), name: file }
   } catch (cause) {

@@ -7,7 +7,7 @@ import type { Clock } from '../world/world.ts'
 import { DEVICE_MODELS, type DeviceModel } from './device-models.ts'
 import { episode, keyOf, uniform } from './signals.ts'
 
-export type { DeviceModel, Metrics, MetricValue, Situation } from './device-models.ts'
+export type { DeviceModel } from './device-models.ts'
 export { DEVICE_MODELS } from './device-models.ts'
 
 /** A device's way out. It keeps what is sent while offline and delivers it in order afterwards. */
@@ -61,7 +61,7 @@ export function isOffline(seed: number, deviceId: string, timeUs: number): boole
 }
 
 /** One message as JSON, its time in whole milliseconds. */
-export function encodeMessage(
+function encodeMessage(
   device: { id: string; model: DeviceModel },
   seed: number,
   times: { timeUs: number; startUs: number },

@@ -1,9 +1,7 @@
 /** CONNECT: who is it, and what do we grant. The CONNACK states the truth about what we offer. */
 import { WeirError } from '../errors/errors.ts'
-import { encodeConnack } from '../mqtt/connack.ts'
-import { parseConnect, type Connect, type Will } from '../mqtt/connect.ts'
-import type { ProtocolVersion } from '../mqtt/fixed-header.ts'
-import type { PacketReader } from '../mqtt/packet-reader.ts'
+import { encodeConnack, parseConnect } from '../mqtt/mqtt.ts'
+import type { Connect, PacketReader, ProtocolVersion, Will } from '../mqtt/mqtt.ts'
 import type { DeviceState } from './device-state.ts'
 import type { MqttConnection } from './mqtt-connection.ts'
 

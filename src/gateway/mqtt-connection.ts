@@ -6,13 +6,7 @@
  * PUBLISH in and PUBACK out is the fast path (`mqtt-publish.ts`); all else takes the codec.
  */
 import { WeirError, ERRORS } from '../errors/errors.ts'
-import { encodeConnackRefusal } from '../mqtt/connack.ts'
-import { parseDisconnect, encodeDisconnect } from '../mqtt/disconnect.ts'
-import * as header from '../mqtt/fixed-header.ts'
-import { PacketReader } from '../mqtt/packet-reader.ts'
-import { encodePingresp, parsePingreq } from '../mqtt/ping.ts'
-import { encodeSuback, parseSubscribe } from '../mqtt/subscribe.ts'
-import { encodeUnsuback, parseUnsubscribe } from '../mqtt/unsubscribe.ts'
+import * as mqtt from '../mqtt/mqtt.ts'
 import type { Socket, SocketHandler } from '../world/world.ts'
 import type { DeviceState } from './device-state.ts'
 import type { AckBuffer } from './mqtt-acks.ts'
@@ -24,9 +18,9 @@ import type { Sender } from './telemetry-decoder.ts'
 const NOTHING = new Uint8Array(0)
 /** A fixed header is at most this long. */
 const HEADER_BYTES_MAX = 5
-const reader = new PacketReader()
-const fixed = header.createFixedHeader()
-const PINGRESP = encodePingresp()
+const reader = new mqtt.PacketReader()
+const fixed = mqtt.createFixedHeader()
+const PINGRESP = mqtt.encodePingresp()
 
 export class MqttConnection implements SocketHandler, Sender {
   readonly socket: Socket
@@ -106,9 +100,9 @@ export class MqttConnection implements SocketHandler, Sender {
     const { message: reasonString } = known
     const goodbye =
       session === undefined
-        ? encodeConnackRefusal(known)
+        ? mqtt.encodeConnackRefusal(known)
         : session.version === 5
-          ? encodeDisconnect({
+          ? mqtt.encodeDisconnect({
               reasonCode: ERRORS[known.code].mqtt,
               reasonString,
               bytesMax: session.bytesMax,
@@ -144,15 +138,15 @@ export class MqttConnection implements SocketHandler, Sender {
 
   /** Whole length of the packet at `at`, or 0 while its header is incomplete. Checks the limits. */
   #packetLength(bytes: Uint8Array, at: number, end: number): number {
-    const code = header.readFixedHeader(bytes, at, end, fixed)
-    if (code === header.HEADER_MALFORMED) {
+    const code = mqtt.readFixedHeader(bytes, at, end, fixed)
+    if (code === mqtt.HEADER_MALFORMED) {
       throw new WeirError('MQTT_PACKET_MALFORMED', 'the fixed header is malformed')
     }
     const { session } = this
-    if (session === undefined || fixed.type !== header.PACKET_PUBLISH) {
-      header.checkClientHeader(fixed, session?.version)
+    if (session === undefined || fixed.type !== mqtt.PACKET_PUBLISH) {
+      mqtt.checkClientHeader(fixed, session?.version)
     }
-    if (code === header.HEADER_INCOMPLETE) return 0
+    if (code === mqtt.HEADER_INCOMPLETE) return 0
     const { packetBytesMax, connectPacketBytesMax } = this.context.limits
     const bytesMax = session === undefined ? connectPacketBytesMax : packetBytesMax
     const length = fixed.headerLength + fixed.remainingLength
@@ -208,28 +202,28 @@ export class MqttConnection implements SocketHandler, Sender {
       acceptConnect(this, reader.reset(bytes, bodyStart, end))
       return
     }
-    if (type === header.PACKET_PUBLISH) {
+    if (type === mqtt.PACKET_PUBLISH) {
       handlePublish(this, session, { bytes, flags, start: bodyStart, end })
       return
     }
     reader.reset(bytes, bodyStart, end)
-    if (type === header.PACKET_PINGREQ) {
-      parsePingreq(reader)
+    if (type === mqtt.PACKET_PINGREQ) {
+      mqtt.parsePingreq(reader)
       this.socket.write(PINGRESP)
-    } else if (type === header.PACKET_SUBSCRIBE) this.#subscribe(session)
-    else if (type === header.PACKET_UNSUBSCRIBE) this.#unsubscribe(session)
-    else if (type === header.PACKET_DISCONNECT) {
-      const { reasonCode } = parseDisconnect(reader, session.version)
+    } else if (type === mqtt.PACKET_SUBSCRIBE) this.#subscribe(session)
+    else if (type === mqtt.PACKET_UNSUBSCRIBE) this.#unsubscribe(session)
+    else if (type === mqtt.PACKET_DISCONNECT) {
+      const { reasonCode } = mqtt.parseDisconnect(reader, session.version)
       session.leaves(reasonCode)
       this.close()
-    } else if (type === header.PACKET_PUBACK) {
+    } else if (type === mqtt.PACKET_PUBACK) {
       throw new WeirError('MQTT_PROTOCOL_ERROR', 'a PUBACK for nothing that was sent')
     } else throw new WeirError('MQTT_PROTOCOL_ERROR', 'AUTH without an authentication method')
   }
 
   /** Grants filters under the device's own topics; all others, and shared ones, are refused. */
   #subscribe(session: Session): void {
-    const { packetId, subscriptions } = parseSubscribe(reader, session.version)
+    const { packetId, subscriptions } = mqtt.parseSubscribe(reader, session.version)
     const own = `devices/${session.device.id}/`
     const reasonCodes = subscriptions.map(({ filter, isValid, shareName, qos }) => {
       if (!isValid) return 0x8f
@@ -239,13 +233,13 @@ export class MqttConnection implements SocketHandler, Sender {
       return Math.min(qos, 1)
     })
     const { version, bytesMax } = session
-    this.socket.write(encodeSuback({ packetId, reasonCodes, bytesMax }, version))
+    this.socket.write(mqtt.encodeSuback({ packetId, reasonCodes, bytesMax }, version))
   }
 
   #unsubscribe(session: Session): void {
-    const { packetId, filters } = parseUnsubscribe(reader, session.version)
+    const { packetId, filters } = mqtt.parseUnsubscribe(reader, session.version)
     const reasonCodes = filters.map((filter) => (session.filters.delete(filter) ? 0 : 0x11))
     const { version, bytesMax } = session
-    this.socket.write(encodeUnsuback({ packetId, reasonCodes, bytesMax }, version))
+    this.socket.write(mqtt.encodeUnsuback({ packetId, reasonCodes, bytesMax }, version))
   }
 }

@@ -3,9 +3,7 @@
  * the socket's buffer by hand; everything else goes through the codec, which names what is wrong.
  */
 import { ERRORS, WeirError, type ErrorCode } from '../errors/errors.ts'
-import { PacketReader } from '../mqtt/packet-reader.ts'
-import { encodePuback } from '../mqtt/puback.ts'
-import { checkTopicAlias, PublishView } from '../mqtt/publish.ts'
+import { checkTopicAlias, encodePuback, PacketReader, PublishView } from '../mqtt/mqtt.ts'
 import type { DeviceState } from './device-state.ts'
 import { AckBuffer } from './mqtt-acks.ts'
 import type { Session } from './mqtt-connect.ts'

@@ -23,16 +23,12 @@ export {
   HEADER_INCOMPLETE,
   HEADER_MALFORMED,
   PACKET_AUTH,
-  PACKET_CONNACK,
   PACKET_CONNECT,
   PACKET_DISCONNECT,
   PACKET_PINGREQ,
-  PACKET_PINGRESP,
   PACKET_PUBACK,
   PACKET_PUBLISH,
-  PACKET_SUBACK,
   PACKET_SUBSCRIBE,
-  PACKET_UNSUBACK,
   PACKET_UNSUBSCRIBE,
   checkClientHeader,
   createFixedHeader,
@@ -40,22 +36,18 @@ export {
 } from './fixed-header.ts'
 export type { FixedHeader, ProtocolVersion } from './fixed-header.ts'
 export { PacketReader } from './packet-reader.ts'
-export type { UserProperty } from './property.ts'
 export { parseAuth } from './auth.ts'
 export type { Auth } from './auth.ts'
 export { parseConnect } from './connect.ts'
 export type { Connect, Will } from './connect.ts'
 export { encodeConnack, encodeConnackRefusal } from './connack.ts'
-export type { Connack } from './connack.ts'
 export { encodeDisconnect, parseDisconnect } from './disconnect.ts'
-export type { Disconnect, OutgoingDisconnect } from './disconnect.ts'
+export type { Disconnect } from './disconnect.ts'
 export { encodePingresp, parsePingreq } from './ping.ts'
 export { encodePuback, parsePuback } from './puback.ts'
-export type { OutgoingPuback, Puback } from './puback.ts'
+export type { Puback } from './puback.ts'
 export { PublishView, checkTopicAlias, encodePublish } from './publish.ts'
-export type { OutgoingPublish } from './publish.ts'
 export { encodeSuback, parseSubscribe } from './subscribe.ts'
-export type { OutgoingSuback, Subscribe, Subscription } from './subscribe.ts'
+export type { Subscribe, Subscription } from './subscribe.ts'
 export { encodeUnsuback, parseUnsubscribe } from './unsubscribe.ts'
-export type { OutgoingUnsuback, Unsubscribe } from './unsubscribe.ts'
-export { TOPIC_LEVELS_MAX, matchesFilter } from './topic.ts'
+export type { Unsubscribe } from './unsubscribe.ts'

@@ -113,7 +113,7 @@ export const PROPERTIES: readonly (PropertyRow | undefined)[] = Object.assign(
 )
 
 /** A packet of more is refused: 20,000 of them in one CONNECT have been used to stall brokers. */
-export const USER_PROPERTIES_MAX = 64
+const USER_PROPERTIES_MAX = 64
 
 export type UserProperty = [key: string, value: string]
 

@@ -6,7 +6,7 @@ import { WeirError } from '../errors/errors.ts'
 import { malformed } from './failure.ts'
 
 /** Levels of a name or filter: AWS IoT allows 8; deeper than this nobody has been seen to need. */
-export const TOPIC_LEVELS_MAX = 128
+const TOPIC_LEVELS_MAX = 128
 
 const SLASH = 0x2f
 const PLUS = 0x2b

@@ -5,7 +5,7 @@
  *
  * Names are `weir_<stage>_<noun>_<unit>[_total]` in base units. A label never holds a device id.
  */
-export { Counter, Gauge, Histogram, LATENCY_BOUNDS_SECONDS, Registry } from './registry.ts'
+export { Counter, Histogram, Registry } from './registry.ts'
 export { METRICS_CONTENT_TYPE, renderMetrics } from './render-metrics.ts'
 export { SloCounter } from './slo.ts'
 export { createEvents } from './events.ts'

@@ -24,7 +24,7 @@ export class Gauge {
 }
 
 /** Powers of two from 0.25 ms to 16 s: 17 buckets; a quantile read from them is within a factor of 2. */
-export const LATENCY_BOUNDS_SECONDS: readonly number[] = Array.from(
+const LATENCY_BOUNDS_SECONDS: readonly number[] = Array.from(
   { length: 17 },
   (_, index) => 2 ** index / 4000,
 )

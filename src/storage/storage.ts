@@ -8,7 +8,7 @@
  *    it moves from memory into a segment, and however often its entry is output again.
  * T4 Of readings with one identity (series, event time) the one with the lowest offset wins.
  */
-import type { Definitions, ValueKind } from '../batch/batch.ts'
+import type { Definitions } from '../batch/batch.ts'
 import type { Checkpoint, StreamOutput } from '../stream/stream.ts'
 
 export interface Recovered {
@@ -17,15 +17,6 @@ export interface Recovered {
   /** All parts of the latest state; empty on a fresh folder. */
   state: Checkpoint['parts']
   definitions: Definitions
-}
-
-export interface SeriesInfo {
-  series: number
-  device: number
-  deviceId: string
-  metric: string
-  dimensions: Record<string, string>
-  kind: ValueKind
 }
 
 export interface StorageStatistics {

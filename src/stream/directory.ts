@@ -8,7 +8,7 @@ import type { Detectors } from './detectors.ts'
 import type { StreamLimits } from './limits.ts'
 import type { Rules } from './rules.ts'
 
-export const SERIES_KNOWN = 1
+const SERIES_KNOWN = 1
 /** Numbers and booleans (as 0 and 1) have windows; texts have none. */
 export const SERIES_WINDOWED = 2
 export const SERIES_DETECTED = 4

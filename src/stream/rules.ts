@@ -11,8 +11,7 @@
  * device | a value a variable (NaN: never seen)
  */
 import type { SeriesDefinition } from '../batch/batch.ts'
-import type { Rule } from '../pipeline/pipeline.ts'
-import { run } from '../pipeline/program.ts'
+import { run, type Rule } from '../pipeline/pipeline.ts'
 import { DueQueue } from './due-queue.ts'
 import { hashKey } from './keys.ts'
 import type { RuleEvent } from './stream.ts'

@@ -20,7 +20,7 @@ export interface ScriptFrame {
   messages: ScriptMessage[]
 }
 
-export const DEVICES = 4
+const DEVICES = 4
 export const METRICS = [
   { name: 'a', kind: 'number' },
   { name: 'b', kind: 'number' },

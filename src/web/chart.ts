@@ -214,13 +214,12 @@ export class ChartPanel {
   }
 
   #summarise(): void {
-    const summary = this.#points.kind === 'number' ? this.#points.summary() : undefined
+    const extremes = this.#points.kind === 'number' ? this.#points.extremes() : undefined
     const { count } = this.#points
     const parts = [count === 1 ? '1 point' : `${formatCount(count)} points`]
-    if (summary !== undefined) {
+    if (extremes !== undefined) {
       const show = (value: number): string => formatValue(value, this.#unit)
-      parts.push(`lowest ${show(summary.min)}`, `mean ${show(summary.avg)}`)
-      parts.push(`highest ${show(summary.max)}`)
+      parts.push(`lowest ${show(extremes.min)}`, `highest ${show(extremes.max)}`)
     }
     setText(this.#summary, parts.join(' · '))
     this.#host.setAttribute('aria-label', `${this.#metric} of ${this.#deviceId}`)

@@ -78,7 +78,7 @@ export function formatTick(ms: number, stepMs: number): string {
   return stepMs >= DAY_MS || isMidnight ? daysFormat.format(ms) : minutesFormat.format(ms)
 }
 
-export function formatAgo(ms: number, nowMs: number): string {
+function formatAgo(ms: number, nowMs: number): string {
   return nowMs - ms < 2 * SECOND_MS ? 'now' : `${formatDuration(nowMs - ms)} ago`
 }
 

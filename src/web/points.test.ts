@@ -59,13 +59,7 @@ test('what left the window is forgotten', () => {
   assert.deepEqual(points.columns()[0], [2, 3])
 })
 
-test('the summary leaves out steps without a value', () => {
-  assert.deepEqual(pointsOf([1, 2], [2, null], [3, 4]).summary(), {
-    count: 2,
-    min: 2,
-    max: 4,
-    avg: 3,
-    last: 4,
-  })
-  assert.equal(pointsOf([1, null]).summary(), undefined)
+test('the extremes leave out steps without a value', () => {
+  assert.deepEqual(pointsOf([1, 2], [2, null], [3, 4]).extremes(), { min: 2, max: 4 })
+  assert.equal(pointsOf([1, null]).extremes(), undefined)
 })

@@ -66,18 +66,18 @@ export class Points {
     return [times, values]
   }
 
-  /** Over the points that have a value. */
-  summary(): { count: number; min: number; max: number; avg: number; last: number } | undefined {
-    let [count, sum, min, max, last] = [0, 0, Infinity, -Infinity, 0]
+  /**
+   * The extremes, when there is a value at all. No mean: what was thinned to keep its peaks has
+   * another one than the readings.
+   */
+  extremes(): { min: number; max: number } | undefined {
+    let [min, max] = [Infinity, -Infinity]
     for (const value of this.#values) {
       if (value === null) continue
-      count += 1
-      sum += value
       min = Math.min(min, value)
       max = Math.max(max, value)
-      last = value
     }
-    return count === 0 ? undefined : { count, min, max, avg: sum / count, last }
+    return min <= max ? { min, max } : undefined
   }
 
   #number(value: Value | null): number | null {
