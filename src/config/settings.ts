@@ -28,7 +28,7 @@ type Values<Section> = {
 
 export type SectionValues<Section extends TSchema> = Values<Static<Section>>
 
-type Kind = 'text' | 'integer' | 'bytes' | 'duration' | 'texts'
+type Kind = 'text' | 'integer' | 'bytes' | 'duration' | 'texts' | 'boolean'
 
 /** Keywords of ours in a setting's schema. */
 interface SettingKeywords {
@@ -53,6 +53,10 @@ export function secret(description: string) {
 
 export function integer(value: number, [minimum, maximum]: [number, number], description: string) {
   return Type.Integer({ kind: 'integer', default: value, minimum, maximum, description })
+}
+
+export function boolean(value: boolean, description: string) {
+  return Type.Boolean({ kind: 'boolean', default: value, description })
 }
 
 export function port(value: number, description: string) {
@@ -126,6 +130,7 @@ export function toWritten(schema: TSchema, value: unknown): unknown {
 export function fromText(schema: TSchema, argument: string): unknown {
   const { kind } = setting(schema)
   if (kind === 'texts') return argument === '' ? [] : argument.split(',').map((part) => part.trim())
+  if (kind === 'boolean' && /^(true|false)$/.test(argument)) return argument === 'true'
   const isNumber = (kind === 'integer' || kind === 'bytes') && /^-?\d+$/.test(argument)
   return isNumber ? Number(argument) : argument
 }

@@ -3,7 +3,7 @@
  * Defaults are for one small machine (2 cores, 4 GiB); limits are where a value stops making sense.
  */
 import Type from 'typebox'
-import { bytes, duration, integer, port, text, texts } from './settings.ts'
+import { boolean, bytes, duration, integer, port, text, texts } from './settings.ts'
 
 const closed = { additionalProperties: false }
 
@@ -92,6 +92,10 @@ const GATEWAY = Type.Object(
     deviceTags: texts(
       ['device_id', 'host', 'name', 'device'],
       'Line protocol: tags that name the device; the first that a line has counts.',
+    ),
+    autoRegister: boolean(
+      false,
+      'Line protocol by an admin key registers devices it does not know, as type generic.',
     ),
   },
   { ...closed, description: 'Decoding and validation of what devices send.' },

@@ -15,11 +15,12 @@ import type { Plan } from '../pipeline/pipeline.ts'
 import { nodeWorld } from '../world/node-world.ts'
 import { lockFolder } from './folder-lock.ts'
 import { LiveHub } from './live-hub.ts'
-import { connect, type Remote } from './rpc.ts'
+import { connect, serve, type Remote } from './rpc.ts'
 import { processSamples } from './stage-metrics.ts'
 import type {
   GatewayThread,
   MainEvent,
+  MainThread,
   StorageThread,
   StreamThread,
   ThreadData,
@@ -71,7 +72,12 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded>
     const adminKey = await ensureAdminKey(control, folder, options.credentialsFile)
     const hub = new LiveHub({ clock: nodeWorld.clock, tenant: TENANT })
     const state = { isReady: false }
-    const threads = startThreads(options, folder, (event) => hub.take(event))
+    const threads = startThreads(
+      options,
+      folder,
+      (event) => hub.take(event),
+      (ids) => registerMissing(control, ids),
+    )
     hub.onFollow((deviceIds) => void threads.stream.follow(deviceIds))
     const { port: mqttPort, entriesReplayed } = await threads.gateway.open()
     const api = await createApi(
@@ -152,6 +158,7 @@ function startThreads(
   options: EmbeddedOptions,
   folder: string,
   onEvent: (event: MainEvent) => void,
+  register: MainThread['register'],
 ): Threads {
   const { config, plan } = options
   const gatewayToStream = new MessageChannel()
@@ -165,13 +172,20 @@ function startThreads(
     const calls = new MessageChannel()
     const events = new MessageChannel()
     events.port1.on('message', onEvent)
+    const main = new MessageChannel()
+    serve(main.port1, { register } as never)
     const given = { upstream: undefined, downstream: undefined, loop: undefined, ...ports }
     const workerData: ThreadData = {
       ...{ config, plan, folder, tenant: TENANT },
-      ...{ calls: calls.port2, events: events.port2 },
+      ...{ calls: calls.port2, events: events.port2, main: main.port2 },
       ...given,
     }
-    const transferList = [calls.port2, events.port2, ...Object.values(ports)] as MessagePort[]
+    const transferList = [
+      calls.port2,
+      events.port2,
+      main.port2,
+      ...Object.values(ports),
+    ] as MessagePort[]
     const worker = new Worker(new URL(file, import.meta.url), { workerData, transferList })
     worker.on('error', (error) => options.onCrash?.(error as Error))
     worker.on('exit', (code) => options.onCrash?.(new Error(`${file} ended with code ${code}`)))
@@ -191,6 +205,14 @@ function startThreads(
     loop: storageToGateway.port2,
   })
   return { gateway, stream, storage, workers }
+}
+
+async function registerMissing(control: Control, ids: string[]): Promise<void> {
+  for (const id of ids) {
+    if (control.find(TENANT, id) === undefined)
+      control.createDevice(TENANT, { id, type: 'generic' })
+  }
+  await control.durable()
 }
 
 /** A key in the credentials file that still works is kept; else a new one is made and returned. */

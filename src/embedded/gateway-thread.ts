@@ -7,12 +7,20 @@ import { gatewaySamples } from '../gateway/gateway-metrics.ts'
 import { openFileLog } from '../log/file-log.ts'
 import type { Recovered } from '../storage/storage.ts'
 import { nodeWorld } from '../world/node-world.ts'
-import { serve, transferOf } from './rpc.ts'
-import type { FrameMessage, GatewayThread, LoopMessage, MainEvent, ThreadData } from './threads.ts'
+import { connect, serve, transferOf } from './rpc.ts'
+import type {
+  FrameMessage,
+  GatewayThread,
+  LoopMessage,
+  MainEvent,
+  MainThread,
+  ThreadData,
+} from './threads.ts'
 
 const { config, plan, folder, tenant, calls, events, downstream, loop } = workerData as ThreadData
 const RATES_INTERVAL_MS = 1000
 
+const main = connect<MainThread>((workerData as ThreadData).main)
 const tell = (event: MainEvent): void => events.postMessage(event)
 
 const log = await openFileLog({
@@ -30,7 +38,7 @@ const gateway = new Gateway(
     forward(offset, frame) {
       downstream!.postMessage({ offset, frame } satisfies FrameMessage, transferOf(frame))
     },
-    register: undefined,
+    register: config.gateway.autoRegister ? (ids) => main.register(ids) : undefined,
   },
   {
     plan,

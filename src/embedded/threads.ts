@@ -26,6 +26,8 @@ export interface ThreadData {
   calls: MessagePort
   /** Events to main. */
   events: MessagePort
+  /** Calls to main: MainThread. */
+  main: MessagePort
   /** To the stage before and behind, where there is one. */
   upstream: MessagePort | undefined
   downstream: MessagePort | undefined
@@ -57,6 +59,12 @@ export type MainEvent =
   | { rates: { messages: number; readings: number } }
   /** Why nothing can be accepted now; undefined when all is well again. */
   | { failure: { message: string } | undefined }
+
+/** What main does for the other threads. */
+export interface MainThread {
+  /** Registers devices as type generic. */
+  register(ids: string[]): Promise<void>
+}
 
 interface Stage {
   metrics(): MetricSample[]
