@@ -8,13 +8,29 @@ import { anonymousClients, startAedes, startMosquitto, startSink } from './peers
 import { isQuick, median, numberFlag, Reporter } from './report.ts'
 import { WeirServer } from './weir-server.ts'
 
-const CONNECTIONS = numberFlag('connections', 20_000)
+const WANTED = numberFlag('connections', 20_000)
+/** Files that a server has open besides its connections. */
+const OTHER_FILES = 300
+const CONNECTIONS = Math.min(WANTED, openFilesMax() - OTHER_FILES)
 const STARTS = numberFlag('starts', isQuick ? 1 : 5)
 const SETTLE_MS = isQuick ? 3000 : 10_000
 
 const reporter = new Reporter('footprint', 'start to ready, memory when idle, bytes a connection')
 
+if (CONNECTIONS < WANTED)
+  reporter.note(`${CONNECTIONS} connections: a process may open no more files here`)
+
 const settle = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, SETTLE_MS))
+
+/** The hard limit, to which Node raises itself. */
+function openFilesMax(): number {
+  try {
+    const limits = readFileSync('/proc/self/limits', 'utf8')
+    return Number(/^Max open files\s+\S+\s+(\d+)/m.exec(limits)?.[1] ?? Infinity)
+  } catch {
+    return Infinity
+  }
+}
 
 /** VmRSS of a process, bytes; undefined where there is no /proc. */
 function residentBytes(pid: number): number | undefined {

@@ -1,6 +1,6 @@
 /** A real Weir for a benchmark: `weir start` as a process on a fresh data folder. */
 import { spawn, type ChildProcess } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs'
 import { Agent, request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -58,6 +58,7 @@ export class WeirServer {
   static async start(): Promise<WeirServer> {
     const folder = mkdtempSync(join(process.env['WEIR_BENCH_FOLDER'] ?? tmpdir(), 'weir-bench-'))
     const startMs = performance.now()
+    const log = openSync(join(folder, 'weir.log'), 'w')
     const child = spawn(
       process.execPath,
       [
@@ -66,12 +67,14 @@ export class WeirServer {
         ...['--http-port', '0', '--mqtt-port', '0', '--coap-port', '0'],
         ...['--write-credentials', join(folder, 'admin.json')],
       ],
-      { stdio: ['ignore', 'ignore', 'inherit'] },
+      { stdio: ['ignore', 'ignore', log] },
     )
+    closeSync(log)
     try {
       await waitReady(child, join(folder, 'data', 'ports.json'), startMs)
     } catch (error) {
       await stopChild(child)
+      console.error(readFileSync(join(folder, 'weir.log'), 'utf8'))
       rmSync(folder, { recursive: true, force: true })
       throw error
     }
