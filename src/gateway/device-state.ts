@@ -7,7 +7,6 @@ export class DeviceState {
   readonly number: number
   readonly tenant: string
   readonly id: string
-  readonly idBytes: Uint8Array
   readonly type: GatewayType
   readonly parent: string | undefined
   readonly isGateway: boolean
@@ -27,7 +26,6 @@ export class DeviceState {
     this.number = device.number
     this.tenant = device.tenant
     this.id = device.id
-    this.idBytes = new TextEncoder().encode(device.id)
     this.type = type
     this.parent = device.parent
     this.isGateway = isGateway
@@ -57,6 +55,8 @@ export class DeviceState {
 const encoder = new TextEncoder()
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
+const SLOTS_AT_FIRST = 1024
+
 /** FNV-1a over bytes; the table verifies the bytes, so a collision costs time, never an answer. */
 function hashBytes(bytes: Uint8Array, start: number, end: number): number {
   let hash = 0x811c9dc5
@@ -66,16 +66,23 @@ function hashBytes(bytes: Uint8Array, start: number, end: number): number {
 
 /**
  * Devices seen, in an open-addressing table keyed by the id's bytes, so that a publish to
- * `devices/{id}/telemetry` finds its device without making a string. Holds registered devices only;
- * an unknown id asks the registry each time, since it may be registered in the next second.
+ * `devices/{id}/telemetry` finds its device without making a string. Hashes and ids stand in flat
+ * arrays, so that a look-up touches two or three cache lines and no object but its answer. Holds
+ * registered devices only; an unknown id asks the registry each time, since it may be registered in
+ * the next second.
  */
 export class DeviceTable {
   readonly #reader: DeviceReader
   readonly #types: GatewayTypes
   readonly #dictionary: Dictionary
   readonly #tenant: string
-  #slots: (DeviceState | undefined)[] = Array.from({ length: 1024 })
-  #count = 0
+  readonly #devices: DeviceState[] = []
+  /** By slot: index of the device plus one, 0 for none; and the hash of its id. */
+  #indexes = new Uint32Array(SLOTS_AT_FIRST)
+  #hashes = new Int32Array(SLOTS_AT_FIRST)
+  /** Ids one behind the other; that of device i is #ids[#ends[i - 1] or 0, #ends[i]). */
+  #ids = new Uint8Array(SLOTS_AT_FIRST * 8)
+  #ends = new Uint32Array(SLOTS_AT_FIRST)
 
   constructor(parts: {
     reader: DeviceReader
@@ -91,13 +98,14 @@ export class DeviceTable {
 
   /** The device whose id is bytes[start, end), or undefined when none is registered. */
   findByBytes(bytes: Uint8Array, start: number, end: number): DeviceState | undefined {
-    const mask = this.#slots.length - 1
-    let slot = hashBytes(bytes, start, end) & mask
-    for (;;) {
-      const device = this.#slots[slot]
-      if (device === undefined) return this.#load(bytes, start, end)
-      if (isSame(device.idBytes, bytes, start, end)) return device
-      slot = (slot + 1) & mask
+    const hash = hashBytes(bytes, start, end)
+    const mask = this.#indexes.length - 1
+    for (let slot = hash & mask; ; slot = (slot + 1) & mask) {
+      const next = this.#indexes[slot]!
+      if (next === 0) return this.#load(bytes, start, end)
+      if (this.#hashes[slot] === hash && this.#isId(next - 1, bytes, start, end)) {
+        return this.#devices[next - 1]
+      }
     }
   }
 
@@ -108,6 +116,15 @@ export class DeviceTable {
 
   typeOf(name: string): GatewayType {
     return this.#types.get(name)
+  }
+
+  #isId(index: number, bytes: Uint8Array, start: number, end: number): boolean {
+    const idStart = index === 0 ? 0 : this.#ends[index - 1]!
+    const length = this.#ends[index]! - idStart
+    if (length !== end - start) return false
+    const ids = this.#ids
+    for (let at = 0; at < length; at++) if (ids[idStart + at] !== bytes[start + at]) return false
+    return true
   }
 
   #load(bytes: Uint8Array, start: number, end: number): DeviceState | undefined {
@@ -121,29 +138,48 @@ export class DeviceTable {
     if (device === undefined) return undefined
     const state = new DeviceState(device, this.#types.get(device.type), device.isGateway)
     this.#dictionary.adopt(state)
-    this.#insert(state)
+    this.#insert(state, encoder.encode(id))
     return state
   }
 
-  #insert(device: DeviceState): void {
-    if (++this.#count * 2 > this.#slots.length) {
-      const old = this.#slots
-      this.#slots = Array.from({ length: old.length * 2 })
-      for (const known of old) if (known) this.#place(known)
-    }
-    this.#place(device)
+  #insert(device: DeviceState, id: Uint8Array): void {
+    const index = this.#devices.length
+    const idStart = index === 0 ? 0 : this.#ends[index - 1]!
+    this.#ids = roomFor(this.#ids, idStart + id.length)
+    this.#ids.set(id, idStart)
+    this.#ends = roomFor(this.#ends, index + 1)
+    this.#ends[index] = idStart + id.length
+    this.#devices.push(device)
+    if (this.#devices.length * 2 > this.#indexes.length) this.#grow()
+    this.#place(index, hashBytes(id, 0, id.length))
   }
 
-  #place(device: DeviceState): void {
-    const mask = this.#slots.length - 1
-    let slot = hashBytes(device.idBytes, 0, device.idBytes.length) & mask
-    while (this.#slots[slot] !== undefined) slot = (slot + 1) & mask
-    this.#slots[slot] = device
+  #grow(): void {
+    const { length } = this.#indexes
+    const indexes = this.#indexes
+    const hashes = this.#hashes
+    this.#indexes = new Uint32Array(length * 2)
+    this.#hashes = new Int32Array(length * 2)
+    for (let slot = 0; slot < length; slot++) {
+      if (indexes[slot] !== 0) this.#place(indexes[slot]! - 1, hashes[slot]!)
+    }
+  }
+
+  #place(index: number, hash: number): void {
+    const mask = this.#indexes.length - 1
+    let slot = hash & mask
+    while (this.#indexes[slot] !== 0) slot = (slot + 1) & mask
+    this.#indexes[slot] = index + 1
+    this.#hashes[slot] = hash
   }
 }
 
-function isSame(id: Uint8Array, bytes: Uint8Array, start: number, end: number): boolean {
-  if (id.length !== end - start) return false
-  for (let at = 0; at < id.length; at++) if (id[at] !== bytes[start + at]) return false
-  return true
+/** The array itself while it is long enough, else a copy of twice its length or more. */
+function roomFor<T extends Uint8Array | Uint32Array>(array: T, length: number): T {
+  if (length <= array.length) return array
+  const larger = new (array.constructor as new (length: number) => T)(
+    Math.max(length, array.length * 2),
+  )
+  larger.set(array)
+  return larger
 }
