@@ -100,6 +100,15 @@ test('promise 5: a silent series forgets its times, rules and identities, and it
   assert.deepEqual([...again.fates!], [FATE_UNVERIFIED, FATE_UNVERIFIED, 0])
 })
 
+test('promise 5: a rule that was pending when its device fell silent for good never fires', () => {
+  const limits = { ...LIMITS, stateTtlUs: HOUR_US }
+  const slow = PLAN.rules.map((rule) => ({ ...rule, forUs: 2 * HOUR_US }))
+  const { feed } = start({ ...PLAN, rules: slow }, limits)
+  feed(timeAt(0), hot(0))
+  const events = Array.from({ length: 150 }, (_, minute) => feed(timeAt(minute * 60)).ruleEvents)
+  assert.deepEqual(events.flat(), [])
+})
+
 test('a series that was never defined is refused aloud', () => {
   const { feed } = start()
   feed(timeAt(0))

@@ -54,18 +54,6 @@ export class Detectors {
     }
   }
 
-  /** Reads what `observe` will need of the series' first detector; the value means nothing. */
-  touch(series: number): number {
-    const at = (this.#first[series]! - 1) * ENTRY_STRIDE
-    return this.zscores[this.#entries[at + DETECTOR]!]!.touch(this.#entries[at + RECORD]!)
-  }
-
-  /** The same for what lies behind the record that `touch` fetched. */
-  touchRing(series: number): number {
-    const at = (this.#first[series]! - 1) * ENTRY_STRIDE
-    return this.zscores[this.#entries[at + DETECTOR]!]!.touchRing(this.#entries[at + RECORD]!)
-  }
-
   /** The series went silent for good. */
   forget(series: number): void {
     let entry = this.#first[series] ?? 0

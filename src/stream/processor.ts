@@ -87,7 +87,7 @@ export class StreamProcessor {
     this.#rules = new Rules(plan.rules, limits.seriesMax)
     this.#detectors = new Detectors(plan.detectors, limits.seriesMax)
     this.#directory = new Directory(limits, this.#rules, this.#detectors)
-    this.#warming = new Warming(this.#state, this.#detectors, this.#directory.flags)
+    this.#warming = new Warming(this.#state)
     this.#stores = {
       state: this.#state,
       rules: this.#rules,

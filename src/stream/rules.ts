@@ -321,7 +321,7 @@ export class Rules {
   #decide(record: number, isBreach: boolean, eventUs: number, ingestUs: number): void {
     const phase = this.#table[record + PHASE]!
     if (!isBreach) {
-      if (phase === FIRING) this.#resolve(record, ingestUs)
+      if (phase === FIRING) this.#emitRecord(record, ingestUs)
       if (phase !== IDLE) this.#enter(record, IDLE)
     } else if (phase === IDLE) {
       this.#table[record + SINCE] = ingestUs
@@ -347,10 +347,6 @@ export class Rules {
     this.#enter(record, FIRING)
     this.#table[record + TRIGGERED] = ingestUs
     this.#emitRecord(record, undefined)
-  }
-
-  #resolve(record: number, ingestUs: number): void {
-    this.#emitRecord(record, ingestUs)
   }
 
   #emitRecord(record: number, resolvedAtUs: number | undefined): void {

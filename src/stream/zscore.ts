@@ -99,18 +99,6 @@ export class ZScore {
     return score
   }
 
-  /** See warming.ts. */
-  touch(record: number): number {
-    const chunk = this.chunks[record >> CHUNK_SHIFT]!
-    return chunk[(record & (RECORDS_PER_CHUNK - 1)) * this.stride]!
-  }
-
-  touchRing(record: number): number {
-    const chunk = this.chunks[record >> CHUNK_SHIFT]!
-    const base = (record & (RECORDS_PER_CHUNK - 1)) * this.stride
-    return chunk[base + RING + (chunk[base + PLACE]! | 0)]!
-  }
-
   /** The root is taken only when the squares, which are cheaper, say that it matters. */
   #score(offset: number, squares: number): number {
     if (squares <= 0 || offset * offset * (this.#n - 1) < this.#nearly * squares) return NaN
