@@ -1,6 +1,7 @@
 /**
- * How many readings a second arrive in batches, everything on, until the last one is queryable: HTTP
- * (arrays of 500 messages that name their devices) and MQTT (arrays of 100 messages of one device).
+ * How many readings a second arrive in batches, everything on, until the last one is queryable:
+ * HTTP (arrays of 500 messages that name their devices) and MQTT (arrays of 100 messages of one
+ * device).
  */
 import { generate } from './generate.ts'
 import type { LoadJob } from './load.ts'

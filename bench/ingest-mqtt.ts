@@ -1,6 +1,6 @@
 /**
- * How many QoS 1 publishes a second does Weir make durable and process, everything on, compared with
- * brokers that only relay? 200 connections, 10,000 devices behind them, 3 metrics a message.
+ * How many QoS 1 publishes a second does Weir make durable and process, everything on, compared
+ * with brokers that only relay? 200 connections, 10,000 devices behind them, 3 metrics a message.
  */
 import { generate, prepareGenerator } from './generate.ts'
 import type { LoadClient, LoadJob, LoadReport } from './load.ts'

@@ -1,4 +1,6 @@
-/** One MQTT 3.1.1 connection of the generator: a window of QoS 1 publishes, every PUBACK checked. */
+/**
+ * One MQTT 3.1.1 connection of the generator: a window of QoS 1 publishes, every PUBACK checked.
+ */
 import { connect, type Socket } from 'node:net'
 import { encodeConnect } from '../src/fleet/mqtt-packets.ts'
 import type { LoadClient, LoadConnection, LoadEvents, LoadJob } from './load.ts'

@@ -1,4 +1,6 @@
-/** Probes: devices that each breach a rule once, and the live stream on which the rule event comes. */
+/**
+ * Probes: devices that each breach a rule once, and the live stream on which the rule event comes.
+ */
 import { MqttClient } from '../src/fleet/mqtt-client.ts'
 import { dialTo } from '../src/cli/wire.ts'
 import { nodeWorld } from '../src/world/node-world.ts'
@@ -15,7 +17,9 @@ export interface ProbeRun {
 /** How long the last events may take. */
 const GRACE_MS = 5000
 
-/** Publishes one breach a probe, and times PUBACK and rule event. Returns how many events missed. */
+/**
+ * Publishes one breach a probe, and times PUBACK and rule event. Returns how many events missed.
+ */
 export async function publishProbes(
   server: WeirServer,
   gateway: LoadClient,

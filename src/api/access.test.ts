@@ -1,4 +1,6 @@
-/** Every route × everyone who might ask: the table is written out by hand, not made from the code. */
+/**
+ * Every route × everyone who might ask: the table is written out by hand, not made from the code.
+ */
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { ACCESS } from './access.ts'

@@ -56,7 +56,10 @@ export interface Claim {
   isLocal: boolean
 }
 
-/** Returns who is behind the request. Throws API_UNAUTHORIZED, API_FORBIDDEN, GATEWAY_DEVICE_FORBIDDEN. */
+/**
+ * Returns who is behind the request. Throws API_UNAUTHORIZED, API_FORBIDDEN,
+ * GATEWAY_DEVICE_FORBIDDEN.
+ */
 export function authorise(claim: Claim): Principal | undefined {
   const { access, principal } = claim
   if (access === 'anyone') return principal

@@ -45,7 +45,9 @@ export type LiveEvent =
     }
 
 export interface LiveFeed {
-  /** Readings of these devices only (empty: none); rates, alerts and anomalies of the tenant always. */
+  /**
+   * Readings of these devices only (empty: none); rates, alerts and anomalies of the tenant always.
+   */
   subscribe(
     filter: { tenant: string; deviceIds: string[] },
     listener: (event: LiveEvent) => void,

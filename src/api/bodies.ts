@@ -6,8 +6,8 @@ type Bytes = Uint8Array<ArrayBuffer>
 
 /**
  * Undoes `Content-Encoding`, up to `bytesMax` of plain bytes: a few kilobytes can inflate to
- * gigabytes, so the inflater itself stops there. Throws GATEWAY_BODY_TOO_LARGE, API_BODY_INVALID and
- * API_MEDIA_TYPE_UNSUPPORTED.
+ * gigabytes, so the inflater itself stops there. Throws GATEWAY_BODY_TOO_LARGE, API_BODY_INVALID
+ * and API_MEDIA_TYPE_UNSUPPORTED.
  */
 export async function inflateBody(
   bytes: Bytes,
@@ -45,7 +45,9 @@ export function tightly(bytes: Bytes): Bytes {
   return bytes.byteLength === bytes.buffer.byteLength ? bytes : new Uint8Array(bytes)
 }
 
-/** Throws API_MEDIA_TYPE_UNSUPPORTED. A body without Content-Type is taken for what the route wants. */
+/**
+ * Throws API_MEDIA_TYPE_UNSUPPORTED. A body without Content-Type is taken for what the route wants.
+ */
 export function checkMediaType(header: string | undefined, allowed: readonly string[]): void {
   const mediaType = header?.split(';')[0]?.trim().toLowerCase()
   if (mediaType === undefined || allowed.includes('*/*') || allowed.includes(mediaType)) return

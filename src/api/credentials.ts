@@ -1,7 +1,7 @@
 /**
- * Reads who a request claims to be. Everywhere: `Authorization: Bearer`, or the page's cookie. At the
- * line-protocol doors also what InfluxDB's clients send: `Token`, Basic (the password counts), and
- * `u`/`p` in the query.
+ * Reads who a request claims to be. Everywhere: `Authorization: Bearer`, or the page's cookie. At
+ * the line-protocol doors also what InfluxDB's clients send: `Token`, Basic (the password counts),
+ * and `u`/`p` in the query.
  */
 import type { Control, Principal } from '../control/control.ts'
 import { WeirError } from '../errors/errors.ts'

@@ -1,11 +1,12 @@
 /**
- * `GET /v1/live`: server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html).
+ * `GET /v1/live`: server-sent events
+ * (https://html.spec.whatwg.org/multipage/server-sent-events.html).
  *
- * L1 Each event has an id that rises over all clients of one run; nothing is resent after a gap, the
- *    page asks the queries instead.
+ * L1 Each event has an id that rises over all clients of one run; nothing is resent after a gap,
+ *    the page asks the queries instead.
  * L2 A comment goes out every heartbeat, so that proxies and clients see a living line.
- * L3 What waits for one client is bounded; one that reads too slowly is closed, never waited for: it
- *    reconnects and catches up, and the others never notice.
+ * L3 What waits for one client is bounded; one that reads too slowly is closed, never waited for:
+ *    it reconnects and catches up, and the others never notice.
  * L4 A stream ends at the first heartbeat after its credential did.
  */
 import type { ServerResponse } from 'node:http'
@@ -61,7 +62,10 @@ export class LiveStreams {
     this.#stopHeartbeat = clock.every(heartbeatMs, () => this.#beat())
   }
 
-  /** Throws GATEWAY_OVERLOADED when there are too many streams, so before the response is taken over. */
+  /**
+   * Throws GATEWAY_OVERLOADED when there are too many streams, so before the response is taken
+   * over.
+   */
   checkRoom(): void {
     if (this.#clients.size < this.#options.streamsMax) return
     throw new WeirError('GATEWAY_OVERLOADED', 'too many live streams are open')

@@ -1,4 +1,7 @@
-/** The document's structure, by the rules of OpenAPI 3.1; that answers fit it is checked at every call. */
+/**
+ * The document's structure, by the rules of OpenAPI 3.1; that answers fit it is checked at every
+ * call.
+ */
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { Compile } from 'typebox/compile'

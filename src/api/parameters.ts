@@ -1,6 +1,7 @@
 /**
- * Checks what came from outside against a TypeBox schema and says, in a person's words, what is wrong
- * with it: parameters (texts that become numbers and lists as the schema says) and JSON bodies.
+ * Checks what came from outside against a TypeBox schema and says, in a person's words, what is
+ * wrong with it: parameters (texts that become numbers and lists as the schema says) and JSON
+ * bodies.
  */
 import { Compile, type Validator } from 'typebox/compile'
 import type { Static, TObject, TSchema } from 'typebox'

@@ -1,4 +1,6 @@
-/** How errors leave: every one as RFC 9457 problem details, whatever part of the server found it. */
+/**
+ * How errors leave: every one as RFC 9457 problem details, whatever part of the server found it.
+ */
 import type { FastifyReply } from 'fastify'
 import { toProblem, WeirError, type ErrorCode } from '../errors/errors.ts'
 
@@ -46,7 +48,9 @@ export function sendProblem(reply: FastifyReply, error: WeirError): FastifyReply
   )
 }
 
-/** Extension members [RFC 9457, 3.2], and another status, that an error brings in `details.problem`. */
+/**
+ * Extension members [RFC 9457, 3.2], and another status, that an error brings in `details.problem`.
+ */
 const extensionsOf = (error: WeirError): object =>
   (error.details['problem'] as object | undefined) ?? {}
 

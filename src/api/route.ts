@@ -2,8 +2,8 @@
  * What a route is: one value that the server runs and the OpenAPI document is made of, so that the
  * two cannot disagree. Reading and checking happen here; a handler sees checked values only.
  *
- *   socket → host and origin → who (access.ts) → parameters → media type, inflate → body → handle
- *            403               401, 403           400          415, 413             400    the answer
+ *   socket → host, origin → who (access.ts) → parameters → media type, inflate → body → handle
+ *            403            401, 403          400          415, 413              400    answer
  */
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Static, TObject, TSchema } from 'typebox'

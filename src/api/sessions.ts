@@ -86,7 +86,9 @@ export class Sessions {
 
 const COOKIE_NAME = 'weir_session'
 
-/** No `Secure`: the page is served without TLS on loopback, where a browser would drop the cookie. */
+/**
+ * No `Secure`: the page is served without TLS on loopback, where a browser would drop the cookie.
+ */
 const COOKIE_ATTRIBUTES = 'Path=/; HttpOnly; SameSite=Strict'
 
 export const sessionCookie = (session: string): string =>

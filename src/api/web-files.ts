@@ -31,8 +31,8 @@ const MEDIA_TYPES: Record<string, string> = {
 }
 
 /**
- * Nothing but the page's own scripts, styles and server; no frame may hold it. uPlot places its parts
- * through the style object, which `style-src 'self'` allows.
+ * Nothing but the page's own scripts, styles and server; no frame may hold it. uPlot places its
+ * parts through the style object, which `style-src 'self'` allows.
  */
 export const PAGE_HEADERS = {
   'content-security-policy':

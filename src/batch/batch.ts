@@ -33,7 +33,9 @@ export const MESSAGE_WITHOUT_TIME = 4
 
 export type ValueKind = 'number' | 'boolean' | 'text'
 
-/** The first use of a series in the log. `dimensions` is canonical: sorted `[name, value]` pairs. */
+/**
+ * The first use of a series in the log. `dimensions` is canonical: sorted `[name, value]` pairs.
+ */
 export interface SeriesDefinition {
   series: number
   device: number

@@ -1,4 +1,6 @@
-/** The HTTP API as the commands use it: bearer key, JSON, problem details turned into WeirErrors. */
+/**
+ * The HTTP API as the commands use it: bearer key, JSON, problem details turned into WeirErrors.
+ */
 import { ERRORS, WeirError, type ErrorCode } from '../errors/errors.ts'
 
 export interface ApiClientOptions {

@@ -47,7 +47,9 @@ export class CsvParser {
     return records
   }
 
-  /** The record that starts at `from` and where the next one does; undefined when it is incomplete. */
+  /**
+   * The record that starts at `from` and where the next one does; undefined when it is incomplete.
+   */
   #record(
     text: string,
     from: number,

@@ -107,7 +107,9 @@ export function scanLine(
 /** A backslash makes the next comma, space, equals sign or backslash an ordinary character. */
 const plain = (text: string): string => text.replace(/\\([,= \\])/g, '$1')
 
-/** Position of `wanted` outside quotes and not behind a backslash; the length when there is none. */
+/**
+ * Position of `wanted` outside quotes and not behind a backslash; the length when there is none.
+ */
 function findOutside(text: string, wanted: string, from: number): number {
   let isQuoted = false
   for (let i = from; i < text.length; i++) {

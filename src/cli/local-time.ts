@@ -1,8 +1,8 @@
 /**
  * Local times to UTC by the zone's own rules, which `Intl` knows (IANA time zone database). What a
- * clock shows is not always one moment: in the hour that is repeated in autumn the earlier moment is
- * taken, and a time in the hour that spring leaves out moves forward by the gap, as `Temporal` does
- * by default ("compatible").
+ * clock shows is not always one moment: in the hour that is repeated in autumn the earlier moment
+ * is taken, and a time in the hour that spring leaves out moves forward by the gap, as `Temporal`
+ * does by default ("compatible").
  */
 import { WeirError } from '../errors/errors.ts'
 

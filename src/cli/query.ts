@@ -1,4 +1,6 @@
-/** `weir query`: readings or aggregates of one device's metric, for people or for other programs. */
+/**
+ * `weir query`: readings or aggregates of one device's metric, for people or for other programs.
+ */
 import { Option, type Command } from 'commander'
 import { WeirError } from '../errors/errors.ts'
 import type { Aggregate } from '../query/query.ts'
@@ -14,7 +16,9 @@ interface QueryFlags extends ConnectionFlags {
   format: 'table' | 'csv' | 'json'
 }
 
-/** A table, so that a new aggregate does not compile until it is here; the port itself loads DuckDB. */
+/**
+ * A table, so that a new aggregate does not compile until it is here; the port itself loads DuckDB.
+ */
 const AGGREGATES: Record<Aggregate, true> = {
   avg: true,
   min: true,

@@ -1,4 +1,6 @@
-/** What a replay moves: one message as text, ready for its door, or a line that cannot become one. */
+/**
+ * What a replay moves: one message as text, ready for its door, or a line that cannot become one.
+ */
 export interface ReplayMessage {
   kind: 'message'
   /** Line of the file, from 1. */

@@ -3,8 +3,8 @@
  *
  * R1 The messages of one device are accepted in the file's order: a device has one lane, and a lane
  *    has one request under way.
- * R2 What may succeed later (429, 503, no connection) is sent again, the same bytes; Weir recognises
- *    what it has already.
+ * R2 What may succeed later (429, 503, no connection) is sent again, the same bytes; Weir
+ *    recognises what it has already.
  * R3 Every message counts once, as accepted or as rejected with a code.
  * R4 Memory is bounded: push() waits while the lane's batch is full and its last one is under way.
  */

@@ -1,4 +1,6 @@
-/** `weir replay`: stored history from a file into Weir, as history: no rule fires, no window moves. */
+/**
+ * `weir replay`: stored history from a file into Weir, as history: no rule fires, no window moves.
+ */
 import { Option, type Command } from 'commander'
 import { WeirError } from '../errors/errors.ts'
 import { createDevice } from './registration.ts'

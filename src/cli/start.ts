@@ -54,6 +54,7 @@ async function start(flags: StartFlags): Promise<void> {
   const drainStartMs = performance.now()
   await embedded.stop()
   events.serverStopped({ drainMs: Math.round(performance.now() - drainStartMs) })
-  // Everything acknowledged is in the log; a restart goes on from there, so the service must restart.
+  // Everything acknowledged is in the log; a restart goes on from there, so the service must
+  // restart.
   if (typeof end !== 'string') throw end
 }

@@ -33,7 +33,9 @@ const MIGRATIONS = [
   `,
 ]
 
-/** How long a connection waits for another's lock. Writes take about 1 ms, so this is never near. */
+/**
+ * How long a connection waits for another's lock. Writes take about 1 ms, so this is never near.
+ */
 const BUSY_TIMEOUT_MS = 5000
 
 /**
@@ -46,7 +48,8 @@ export function openWriter(path: string): DatabaseSync {
     guarded(path, () => {
       // The version comes first: a newer file must not even be switched to WAL.
       const version = readVersion(database, path)
-      // FULL: in WAL mode NORMAL may lose the last commits at a power cut, and a token is shown once.
+      // FULL: in WAL mode NORMAL may lose the last commits at a power cut, and a token is shown
+      // once.
       database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL')
       for (let step = version; step < MIGRATIONS.length; step++) {
         database.exec(

@@ -16,7 +16,9 @@ export interface Situation {
   seed: number
   deviceId: string
   timeUs: number
-  /** When the fleet started: the first pump overheats soon after it, so that a demo has an alert. */
+  /**
+   * When the fleet started: the first pump overheats soon after it, so that a demo has an alert.
+   */
   startUs: number
 }
 
@@ -117,7 +119,8 @@ const meter: DeviceModel = {
     const meanKw = 2.4 + character(at, 'mean')
     const swingKw = 0.4 * meanKw
     const hours = at.timeUs / HOUR_US
-    // The counter is the exact integral of mean and daily swing (peak at 18 UTC), so it never falls.
+    // The counter is the exact integral of mean and daily swing (peak at 18 UTC), so it never
+    // falls.
     const turn = (2 * Math.PI) / 24
     const energy = meanKw * hours + (swingKw / turn) * Math.sin(turn * (hours - 18))
     const power = meanKw + swingKw * daily(at.timeUs, 18) + 0.2 * wander(at, 'power', 5 * MINUTE_US)

@@ -2,8 +2,8 @@
  * A device's MQTT 3.1.1 client: publishes at QoS 1, keeps what is not acknowledged, reconnects.
  *
  * M1 publish() resolves only once the server's PUBACK for that very message arrived.
- * M2 What was sent and not acknowledged is sent again after a reconnect, first and in the old order,
- *    with the DUP flag [MQTT-4.4.0-1].
+ * M2 What was sent and not acknowledged is sent again after a reconnect, first and in the old
+ *    order, with the DUP flag [MQTT-4.4.0-1].
  * M3 Memory is bounded: a publish() beyond `queueMax` rejects at once with GATEWAY_OVERLOADED.
  * M4 A refused credential ends the client: every publish() rejects with MQTT_CREDENTIALS_INVALID.
  */
@@ -69,7 +69,9 @@ export interface MqttStatistics {
 
 const BACKOFF_FIRST_MS = 250
 const BACKOFF_MAX_MS = 30_000
-/** CONNACK return codes that no repetition mends [MQTT-3.2.2.3]: version, client id, credentials. */
+/**
+ * CONNACK return codes that no repetition mends [MQTT-3.2.2.3]: version, client id, credentials.
+ */
 const REFUSED_FOR_GOOD = [1, 2, 4, 5]
 
 export class MqttClient {

@@ -93,7 +93,9 @@ function interpret(header: number, body: Uint8Array): ServerPacket {
 export class ServerPacketReader {
   #rest: Uint8Array = new Uint8Array(0)
 
-  /** Throws RangeError when the bytes cannot be MQTT for this client; the connection is then lost. */
+  /**
+   * Throws RangeError when the bytes cannot be MQTT for this client; the connection is then lost.
+   */
   push(bytes: Uint8Array): ServerPacket[] {
     let data = bytes
     if (this.#rest.length > 0) {
@@ -114,7 +116,9 @@ export class ServerPacketReader {
   }
 }
 
-/** Where the packet that starts at `at` has its body and its end; undefined when it is incomplete. */
+/**
+ * Where the packet that starts at `at` has its body and its end; undefined when it is incomplete.
+ */
 function frameAt(data: Uint8Array, at: number): { body: number; end: number } | undefined {
   let length = 0
   for (let i = 0; i < 4; i++) {

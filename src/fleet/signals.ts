@@ -1,6 +1,6 @@
 /**
- * Signals of a world that does not exist: daily cycles, drift, noise and episodes. Every function is
- * pure: the same key and time always give the same value, in any process and in any order, so a
+ * Signals of a world that does not exist: daily cycles, drift, noise and episodes. Every function
+ * is pure: the same key and time always give the same value, in any process and in any order, so a
  * simulated fleet can be stopped, restarted or asked about the past and still tells one story.
  *
  * Chance comes from a hash (FNV-1a for names, the finalizer of MurmurHash3 for numbers), not from a

@@ -1,4 +1,6 @@
-/** What the gateway keeps of a device between its messages, and how it finds one by a topic's bytes. */
+/**
+ * What the gateway keeps of a device between its messages, and how it finds one by a topic's bytes.
+ */
 import type { DeviceReader } from '../control/control.ts'
 import type { Dictionary } from './dictionary.ts'
 import type { GatewayType, GatewayTypes } from './device-types.ts'

@@ -1,7 +1,7 @@
 /**
  * Which time a message gets. A device's clock is believed unless it is ahead of ours by more than
- * `futureUs` or before 2000 (a clock that was never set): then the ingest time stands in for it, and
- * the device's own time becomes the message's identity, so that a repeat is still recognised.
+ * `futureUs` or before 2000 (a clock that was never set): then the ingest time stands in for it,
+ * and the device's own time becomes the message's identity, so that a repeat is still recognised.
  */
 import { MESSAGE_CLOCK_SKEWED, MESSAGE_HISTORICAL, MESSAGE_WITHOUT_TIME } from '../batch/batch.ts'
 import { WeirError } from '../errors/errors.ts'
@@ -22,7 +22,9 @@ export interface MessageTime {
 
 const RFC_3339 = /^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)$/
 
-/** Microseconds of a `ts` value: milliseconds since 1970 or RFC 3339. Throws TIME_FORMAT_INVALID. */
+/**
+ * Microseconds of a `ts` value: milliseconds since 1970 or RFC 3339. Throws TIME_FORMAT_INVALID.
+ */
 export function parseEventTimeUs(ts: unknown): number {
   if (typeof ts === 'number' && Number.isFinite(ts)) return Math.round(ts * 1000)
   if (typeof ts === 'string' && RFC_3339.test(ts)) {
@@ -58,8 +60,8 @@ export class TimeKeeper {
   }
 
   /**
-   * Fills `result`. `deviceTimeUs` is NaN when the message has none. `isExact` says that the number's
-   * unit is certain (RFC 3339, line protocol). Throws TIME_UNIT_WRONG, TIME_TOO_OLD.
+   * Fills `result`. `deviceTimeUs` is NaN when the message has none. `isExact` says that the
+   * number's unit is certain (RFC 3339, line protocol). Throws TIME_UNIT_WRONG, TIME_TOO_OLD.
    */
   resolve(
     device: DeviceState,

@@ -1,4 +1,6 @@
-/** For tests of the gateway stage: one on a loopback port, over a log that waits or fails on demand. */
+/**
+ * For tests of the gateway stage: one on a loopback port, over a log that waits or fails on demand.
+ */
 import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { connect as tcpConnect, type Socket } from 'node:net'

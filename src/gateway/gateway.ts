@@ -1,4 +1,6 @@
-/** The gateway's door for everything that is not MQTT: what the API hands it, and what comes back. */
+/**
+ * The gateway's door for everything that is not MQTT: what the API hands it, and what comes back.
+ */
 import type { Principal } from '../control/control.ts'
 
 export interface IngestRequest {
@@ -19,7 +21,10 @@ export interface Rejection {
   detail: string
 }
 
-/** Resolves once everything accepted, and every dead letter, is durable. At most 1,000 rejections are listed. */
+/**
+ * Resolves once everything accepted, and every dead letter, is durable. At most 1,000 rejections
+ * are listed.
+ */
 export interface IngestResult {
   accepted: number
   rejectedCount: number

@@ -1,10 +1,10 @@
 /**
  * The fast way to read a telemetry message. A device sends the same JSON again and again with other
- * numbers in it, so a message that was read the slow way once teaches its *shape*: the bytes between
- * the values, and what each value means. Later messages are compared with the literal bytes and only
- * their values are parsed, straight from the socket's buffer, into the batch: no string, no object.
- * Whatever does not match in every byte goes the slow way, which alone decides what is valid; the
- * property test holds both to the same answer.
+ * numbers in it, so a message that was read the slow way once teaches its *shape*: the bytes
+ * between the values, and what each value means. Later messages are compared with the literal bytes
+ * and only their values are parsed, straight from the socket's buffer, into the batch: no string,
+ * no object. Whatever does not match in every byte goes the slow way, which alone decides what is
+ * valid; the property test holds both to the same answer.
  */
 import type { MetricRule } from './device-types.ts'
 
@@ -37,7 +37,9 @@ const BACKSLASH = 0x5c
 const isBlank = (byte: number): boolean =>
   byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09
 
-/** A cursor over one JSON object while its shape is learned. Every method returns false to give up. */
+/**
+ * A cursor over one JSON object while its shape is learned. Every method returns false to give up.
+ */
 class Learner {
   readonly bytes: Uint8Array
   at: number
@@ -120,8 +122,9 @@ export interface ShapeRules {
 }
 
 /**
- * Learns the shape of the message at bytes[start, end) (which the slow way has accepted), or returns
- * undefined when it holds anything but plain numbers, booleans, a time in ms, an id and a device.
+ * Learns the shape of the message at bytes[start, end) (which the slow way has accepted), or
+ * returns undefined when it holds anything but plain numbers, booleans, a time in ms, an id and a
+ * device.
  */
 export function learnShape(
   bytes: Uint8Array,

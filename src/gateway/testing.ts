@@ -1,4 +1,6 @@
-/** For tests of the gateway: a decoder over a registry in memory, and what it wrote as plain data. */
+/**
+ * For tests of the gateway: a decoder over a registry in memory, and what it wrote as plain data.
+ */
 import { decodeFrame, type DeadLetter } from '../batch/batch.ts'
 import type { Device, DeviceReader } from '../control/control.ts'
 import { compilePipeline } from '../pipeline/compile.ts'

@@ -1,7 +1,7 @@
 /**
- * A place in the input, what is said about it, and the names that are read there. Nothing is thrown,
- * since a body of a million bad lines must not cost a million stack traces: methods that find a
- * fault call `fail` and return undefined or false.
+ * A place in the input, what is said about it, and the names that are read there. Nothing is
+ * thrown, since a body of a million bad lines must not cost a million stack traces: methods that
+ * find a fault call `fail` and return undefined or false.
  */
 import type { ErrorCode } from '../errors/errors.ts'
 import { HASH_BASIS, HASH_PRIME } from './text-cache.ts'

@@ -40,8 +40,9 @@ export interface Line {
   fieldKeys: string[]
   fieldValues: (number | boolean | string)[]
   /**
-   * Integer µs since 1970, nanoseconds rounded down; undefined when the line has no timestamp. Exact
-   * up to 2^53 µs (the year 2255), behind it the nearest double, up to the end of 64-bit nanoseconds.
+   * Integer µs since 1970, nanoseconds rounded down; undefined when the line has no timestamp.
+   * Exact up to 2^53 µs (the year 2255), behind it the nearest double, up to the end of 64-bit
+   * nanoseconds.
    */
   timeUs: number | undefined
   /** The line's bytes are [start, end), without its end of line. */
@@ -51,8 +52,8 @@ export interface Line {
 
 /**
  * Codes: LINE_SYNTAX_INVALID, TELEMETRY_INTEGER_TOO_LARGE, TELEMETRY_VALUE_NOT_FINITE,
- * TELEMETRY_LIMIT_EXCEEDED, TIME_FORMAT_INVALID. `detail` is a sentence with the column; `lineBytes`
- * is a view of the input.
+ * TELEMETRY_LIMIT_EXCEEDED, TIME_FORMAT_INVALID. `detail` is a sentence with the column;
+ * `lineBytes` is a view of the input.
  */
 export type LineFailure = (
   index: number,

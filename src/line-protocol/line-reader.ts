@@ -86,7 +86,9 @@ export class LineReader {
     return isSound
   }
 
-  /** A line is refused from its start to the next line end: what a text hid is no line of its own. */
+  /**
+   * A line is refused from its start to the next line end: what a text hid is no line of its own.
+   */
   #refuseLine(): void {
     const { line } = this
     const cursor = this.#cursor

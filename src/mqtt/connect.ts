@@ -2,7 +2,8 @@
  * CONNECT (3.1.1 and 5, section 3.1):
  *
  *   text protocol name 'MQTT' | byte level 4 or 5 | byte flags | u16 keep alive | 5: properties
- *   text client id | will: [5: properties] text topic, binary payload | text user name | binary password
+ *   text client id | will: [5: properties] text topic, binary payload | text user name
+ *   binary password
  */
 import { WeirError } from '../errors/errors.ts'
 import { malformed, protocolError } from './failure.ts'

@@ -1,4 +1,6 @@
-/** DISCONNECT (3.1.1 and 5, section 3.14): 3.1.1: nothing | 5: [byte reason code | [properties]]. */
+/**
+ * DISCONNECT (3.1.1 and 5, section 3.14): 3.1.1: nothing | 5: [byte reason code | [properties]].
+ */
 import { protocolError } from './failure.ts'
 import { PACKET_DISCONNECT } from './fixed-header.ts'
 import type { ProtocolVersion } from './fixed-header.ts'
@@ -12,7 +14,9 @@ export interface Disconnect {
   /** 0 normal, 4 publish the will all the same, ≥ 0x80 the client saw an error. */
   reasonCode: number
   reasonString: string | undefined
-  /** Replaces that of the CONNECT. A session that was to end with the connection cannot grow one. */
+  /**
+   * Replaces that of the CONNECT. A session that was to end with the connection cannot grow one.
+   */
   sessionExpirySeconds: number | undefined
   userProperties: UserProperty[]
 }

@@ -2,7 +2,7 @@
  * The first 2 to 5 bytes of every packet:
  *
  *   byte 1      type (4 bits) | flags (4 bits)
- *   byte 2..5   remaining length, 7 bits a byte, low first, high bit: another follows (≤ 268,435,455)
+ *   byte 2..5   remaining length, 7 bits a byte, low first, high bit: more follows (≤ 268,435,455)
  *
  * Reading them needs no allocation, so that the caller can hold a packet against its limits before
  * one byte of the body is kept.
@@ -46,7 +46,9 @@ export function createFixedHeader(): FixedHeader {
   return { type: 0, flags: 0, remainingLength: 0, headerLength: 0 }
 }
 
-/** PUBLISH's flags are DUP, QoS and RETAIN; all others are fixed. [MQTT-2.2.2-1] (5: [MQTT-2.1.3-1]) */
+/**
+ * PUBLISH's flags are DUP, QoS and RETAIN; all others are fixed. [MQTT-2.2.2-1] (5: [MQTT-2.1.3-1])
+ */
 const FLAGS_ANY = -1
 const FLAGS_BY_TYPE = [-2, 0, 0, FLAGS_ANY, 0, 0, 2, 0, 2, 0, 2, 0, 0, 0, 0, 0]
 

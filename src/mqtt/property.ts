@@ -139,7 +139,9 @@ export class PropertyBlock {
     this.#isClean = true
   }
 
-  /** Errors: MQTT_PACKET_MALFORMED (unknown, wrong packet, cut short), MQTT_PROTOCOL_ERROR (twice). */
+  /**
+   * Errors: MQTT_PACKET_MALFORMED (unknown, wrong packet, cut short), MQTT_PROTOCOL_ERROR (twice).
+   */
   read(reader: PacketReader, scope: number): void {
     this.clear()
     const length = reader.variableByteInteger('property length')

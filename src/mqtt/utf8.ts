@@ -29,7 +29,8 @@ function sequenceLength(bytes: Uint8Array, position: number, end: number): numbe
   if (lead < 0xc2 || lead > 0xf4) return 0
   const length = lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4
   if (position + length > end) return 0
-  // RFC 3629, section 4: the second byte's range keeps out overlong forms, surrogates and > U+10FFFF.
+  // RFC 3629, section 4: the second byte's range keeps out overlong forms, surrogates and >
+  // U+10FFFF.
   const lowest = lead === 0xe0 ? 0xa0 : lead === 0xf0 ? 0x90 : 0x80
   const highest = lead === 0xed ? 0x9f : lead === 0xf4 ? 0x8f : 0xbf
   const second = bytes[position + 1]!

@@ -2,8 +2,8 @@
  * Events: one function per thing that happens, which counts it and writes its line, so that metric
  * and log cannot disagree. ERROR: data was lost or someone must act. WARN: unexpected, recovered.
  * INFO: an action finished. Nothing is written per reading, and no event writes more than
- * LINES_PER_WINDOW lines a window: a storm is counted in full and its next line says how many it held
- * back. Secrets never come here: fields are ids, codes, counts and durations.
+ * LINES_PER_WINDOW lines a window: a storm is counted in full and its next line says how many it
+ * held back. Secrets never come here: fields are ids, codes, counts and durations.
  */
 import type { Clock } from '../world/world.ts'
 import type { Registry } from './registry.ts'

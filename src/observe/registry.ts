@@ -23,7 +23,10 @@ export class Gauge {
   }
 }
 
-/** Powers of two from 0.25 ms to 16 s: 17 buckets; a quantile read from them is within a factor of 2. */
+/**
+ * Powers of two from 0.25 ms to 16 s: 17 buckets; a quantile read from them is within a factor of
+ * 2.
+ */
 const LATENCY_BOUNDS_SECONDS: readonly number[] = Array.from(
   { length: 17 },
   (_, index) => 2 ** index / 4000,
@@ -55,7 +58,9 @@ interface Family<Child> {
   children: Map<string, { labels: Labels; child: Child }>
 }
 
-/** Families are limited in children, so that a label that grows without bound cannot eat the memory. */
+/**
+ * Families are limited in children, so that a label that grows without bound cannot eat the memory.
+ */
 const CHILDREN_MAX = 1000
 
 /** The metrics of one stage. Asking for the same name and labels again gives the same child. */

@@ -1,8 +1,9 @@
 /**
  * Prometheus' text format, version 0.0.4
  * (https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format). Families stay
- * together, each with one HELP and one TYPE line. Samples of several threads that have the same name
- * and labels are added (a gauge too: queue lengths add up; what must not be added gets a label).
+ * together, each with one HELP and one TYPE line. Samples of several threads that have the same
+ * name and labels are added (a gauge too: queue lengths add up; what must not be added gets a
+ * label).
  */
 import type { MetricSample } from './observe.ts'
 

@@ -1,8 +1,8 @@
 /**
- * Downsampling that keeps the peaks: of each bucket the lowest and the highest reading stay (MinMax,
- * the part of M4 that carries the picture; Jugel et al., VLDB 2014). Rows come in any order and
- * number; the buckets start narrow and double in width, pairs becoming one, whenever there are too
- * many, so neither the span nor the count need be known before.
+ * Downsampling that keeps the peaks: of each bucket the lowest and the highest reading stay
+ * (MinMax, the part of M4 that carries the picture; Jugel et al., VLDB 2014). Rows come in any
+ * order and number; the buckets start narrow and double in width, pairs becoming one, whenever
+ * there are too many, so neither the span nor the count need be known before.
  */
 import type { ReadingRows } from './query.ts'
 

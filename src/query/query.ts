@@ -1,4 +1,7 @@
-/** The questions that can be asked of what is stored. All times are µs; start included, end excluded. */
+/**
+ * The questions that can be asked of what is stored. All times are µs; start included, end
+ * excluded.
+ */
 import type { SeriesDefinition } from '../batch/batch.ts'
 
 export type Aggregate = 'avg' | 'min' | 'max' | 'sum' | 'count' | 'stddev' | 'first' | 'last'
@@ -22,7 +25,9 @@ export interface ReadingsQuestion {
   /** Series dimensions that must match; those not named may be anything. */
   dimensions: Record<string, string>
   aggregate: Aggregate | undefined
-  /** Only with `aggregate`; steps are aligned to 1970 UTC. Undefined: one step for the whole span. */
+  /**
+   * Only with `aggregate`; steps are aligned to 1970 UTC. Undefined: one step for the whole span.
+   */
   stepUs: number | undefined
   pointsMax: number
 }
@@ -55,7 +60,10 @@ export interface WindowsQuestion {
   dimensions: Record<string, string>
 }
 
-/** One merged window (on-time and late, or recomputed). stddev is the sample one, null for one reading. */
+/**
+ * One merged window (on-time and late, or recomputed). stddev is the sample one, null for one
+ * reading.
+ */
 export interface WindowRow {
   window_start: number
   count: number
@@ -103,7 +111,10 @@ export interface EventsFilter {
   limit: number
 }
 
-/** Errors: API_NOT_FOUND for an unknown device or metric is the API's business; here it is no points. */
+/**
+ * Errors: API_NOT_FOUND for an unknown device or metric is the API's business; here it is no
+ * points.
+ */
 export interface Query {
   readings(question: ReadingsQuestion): Promise<ReadingsAnswer>
   windows(question: WindowsQuestion): Promise<WindowRow[]>

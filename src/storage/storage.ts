@@ -4,8 +4,8 @@
  * T1 After commit() of a checkpoint resolves, everything output up to its offset is durable: a
  *    restart hands out that checkpoint, and the log before it may be trimmed.
  * T2 A commit is atomic: segments, rollups, events and the checkpoint count together or not at all.
- * T3 A reading that was output is visible to queries at once, and exactly once, also while and after
- *    it moves from memory into a segment, and however often its entry is output again.
+ * T3 A reading that was output is visible to queries at once, and exactly once, also while and
+ *    after it moves from memory into a segment, and however often its entry is output again.
  * T4 Of readings with one identity (series, event time) the one with the lowest offset wins.
  */
 import type { Definitions } from '../batch/batch.ts'

@@ -1,7 +1,7 @@
 /**
- * Late partials: a reading whose window was emitted, but whose window's end plus the allowed lateness
- * the watermark has not passed. Each is an upsert: a frame that touched it emits its whole value
- * once. Their number is bounded; what does not fit is recomputed from storage instead.
+ * Late partials: a reading whose window was emitted, but whose window's end plus the allowed
+ * lateness the watermark has not passed. Each is an upsert: a frame that touched it emits its whole
+ * value once. Their number is bounded; what does not fit is recomputed from storage instead.
  */
 import { type PartialRows, writeMoments } from './partial-rows.ts'
 import * as words from './stream.ts'

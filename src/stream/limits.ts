@@ -15,8 +15,9 @@ export interface StreamLimits {
 }
 
 /**
- * One million series is what 1 GB of state holds. Ten million readings are three seconds at the aimed
- * rate: a checkpoint of 30,000 busy series copies 28 MB, and a restart replays seconds, not minutes.
+ * One million series is what 1 GB of state holds. Ten million readings are three seconds at the
+ * aimed rate: a checkpoint of 30,000 busy series copies 28 MB, and a restart replays seconds, not
+ * minutes.
  */
 export const DEFAULT_STREAM_LIMITS: StreamLimits = {
   seriesMax: 1_000_000,

@@ -1,6 +1,6 @@
 /**
- * The naive oracle: the stream's semantics said a second time, for the tests, with maps, sorting and
- * two passes instead of flat memory and running sums.
+ * The naive oracle: the stream's semantics said a second time, for the tests, with maps, sorting
+ * and two passes instead of flat memory and running sums.
  */
 import type { Plan, Rule } from '../pipeline/pipeline.ts'
 import {

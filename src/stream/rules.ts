@@ -1,14 +1,15 @@
 /**
- * Rules in arrival order, on the ingest time that the gateway stamped. Per (rule, device) one record
- * in a flat table: idle, pending since, or firing, and the device's latest value of each variable.
+ * Rules in arrival order, on the ingest time that the gateway stamped. Per (rule, device) one
+ * record in a flat table: idle, pending since, or firing, and the device's latest value of each
+ * variable.
  *
  * A message is evaluated when it carries at least one of the rule's metrics; the others take their
- * latest value, and while one was never seen the rule does not decide. A rule that is one comparison
- * of one number is decided where the reading is met, without the interpreter; while such a device is
- * idle and below its threshold nothing is written.
+ * latest value, and while one was never seen the rule does not decide. A rule that is one
+ * comparison of one number is decided where the reading is met, without the interpreter; while such
+ * a device is idle and below its threshold nothing is written.
  *
- * Record, float64: phase | since | breach event time | triggered at | queued for | is touched | rule |
- * device | a value a variable (NaN: never seen)
+ * Record, float64: phase | since | breach event time | triggered at | queued for | is touched |
+ * rule | device | a value a variable (NaN: never seen)
  */
 import type { SeriesDefinition } from '../batch/batch.ts'
 import { run, type Rule } from '../pipeline/pipeline.ts'
@@ -226,9 +227,9 @@ export class Rules {
   }
 
   /**
-   * Takes over a checkpointed table, after the series were attached again. A record is found by rule
-   * (id, version and metrics) and device; what fires for a rule that is gone is resolved at the
-   * next tick's time.
+   * Takes over a checkpointed table, after the series were attached again. A record is found by
+   * rule (id, version and metrics) and device; what fires for a rule that is gone is resolved at
+   * the next tick's time.
    */
   restore(saved: readonly SavedRule[], table: Float64Array, resolvedAtUs: number): void {
     const current = saved.map((rule) => this.rules.findIndex((other) => isSame(rule, other)))
@@ -333,7 +334,9 @@ export class Rules {
     this.#mark(record)
   }
 
-  /** One entry a record: an early one stands for a later one, and is queued again when it comes up. */
+  /**
+   * One entry a record: an early one stands for a later one, and is queued again when it comes up.
+   */
   #queue(record: number): void {
     const queuedFor = this.#table[record + QUEUED_FOR]!
     const atUs = this.#dueUs(record)

@@ -27,7 +27,9 @@ export const RECENT_AT = 3
 export const RECENT_LENGTH = 5
 export const HOT_WINDOWS_AT = 8
 
-/** Places in a cold record. The ring's length is a power of two, so that places wrap with a mask. */
+/**
+ * Places in a cold record. The ring's length is a power of two, so that places wrap with a mask.
+ */
 export const RING_LENGTH = 64
 /** The highest event time that was ever dropped from the ring. */
 export const FLOOR = RING_LENGTH
@@ -104,9 +106,9 @@ export class SeriesState {
   }
 
   /**
-   * Drops the memory of a chunk's series that were silent since `beforeUs` (ingest time): their floor
-   * rises to their highest event time. Calls `forget` for each. A chunk left without memory and open
-   * windows falls asleep.
+   * Drops the memory of a chunk's series that were silent since `beforeUs` (ingest time): their
+   * floor rises to their highest event time. Calls `forget` for each. A chunk left without memory
+   * and open windows falls asleep.
    */
   expire(index: number, beforeUs: number, forget: (series: number) => void): void {
     const hot = this.hot[index]

@@ -83,7 +83,9 @@ export interface StreamOutput {
   dirty: DirtyRange[]
 }
 
-/** State after `offset`, as named binary parts; parts that did not change since the last are absent. */
+/**
+ * State after `offset`, as named binary parts; parts that did not change since the last are absent.
+ */
 export interface Checkpoint {
   offset: number
   parts: { name: string; bytes: Uint8Array<ArrayBuffer> }[]

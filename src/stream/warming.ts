@@ -1,7 +1,7 @@
 /**
- * Touching memory before it is needed. The state of many series fits no cache, and a reading's work is
- * long enough that the processor, waiting for one record, cannot yet see the next one's address. So
- * the records of a few dozen readings are touched in a tight loop first: their cache misses then
+ * Touching memory before it is needed. The state of many series fits no cache, and a reading's work
+ * is long enough that the processor, waiting for one record, cannot yet see the next one's address.
+ * So the records of a few dozen readings are touched in a tight loop first: their cache misses then
  * overlap instead of queueing. Measured on 30,000 series: a quarter more readings a second. (Doing
  * the same for the detectors' rings gained nothing.) Results never depend on it.
  */

@@ -1,13 +1,14 @@
 /**
- * Tumbling windows in event time. Each reading updates one window of the smallest size; a larger one
- * is the merge of the smaller on-time partials as they close, plus late
+ * Tumbling windows in event time. Each reading updates one window of the smallest size; a larger
+ * one is the merge of the smaller on-time partials as they close, plus late
  * readings that still find it open.
  *
- * How many can be open at once? A window is closed when the watermark reaches its end - 1 ms, and no
- * event time is further ahead of the watermark than the allowed disorder. So the smallest windows
- * that are open lie within disorder + size, which is ceil(disorder / size) + 1 of them; window
- * number modulo that count is the slot. Larger windows take only readings from before the smallest
- * open window, so one slot each is enough: that of the window in which the emitted part ends.
+ * How many can be open at once? A window is closed when the watermark reaches its end - 1 ms, and
+ * no event time is further ahead of the watermark than the allowed disorder. So the smallest
+ * windows that are open lie within disorder + size, which is ceil(disorder / size) + 1 of them;
+ * window number modulo that count is the slot. Larger windows take only readings from before the
+ * smallest open window, so one slot each is enough: that of the window in which the emitted part
+ * ends.
  *
  * Every slot lists the series that opened a window in it, so closing touches those and no others.
  */
@@ -38,8 +39,8 @@ const LAST_TIME = 7
 const CLOSING_US = 1000
 
 /**
- * Adds one reading to the window at `at` of `chunk`, whose first value is at `firstAt` of `firsts`; true
- * when this opened the window. Sums are of offsets from the pivot: a large mean costs no
+ * Adds one reading to the window at `at` of `chunk`, whose first value is at `firstAt` of `firsts`;
+ * true when this opened the window. Sums are of offsets from the pivot: a large mean costs no
  * digits, and as the pivot is one of the values, its squares exceed the centred ones by a factor of
  * count at most, so that much precision is the most that an outlier as pivot can cost.
  */

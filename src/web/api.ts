@@ -59,7 +59,9 @@ export class Api {
     this.#onUnauthorized = onUnauthorized
   }
 
-  /** The server's wall clock, ms: ages and chart ranges stay true on a machine whose own is wrong. */
+  /**
+   * The server's wall clock, ms: ages and chart ranges stay true on a machine whose own is wrong.
+   */
   nowMs(): number {
     return this.#clock.nowUs() / 1000 + this.#aheadMs
   }

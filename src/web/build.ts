@@ -20,7 +20,9 @@ async function readBytes(disk: Disk, path: string): Promise<Uint8Array> {
   return bytes
 }
 
-/** SHA-256 over names and contents of all that the page is made of, the tools' versions included. */
+/**
+ * SHA-256 over names and contents of all that the page is made of, the tools' versions included.
+ */
 async function hashSources(disk: Disk): Promise<string> {
   const names = (await disk.list(here)).filter((name) => !name.endsWith('.test.ts')).sort()
   const hash = createHash('sha256').update(await readBytes(disk, `${root}package.json`))

@@ -1,4 +1,6 @@
-/** What stands in the chart's place while there is nothing to draw: why, and what to do about it. */
+/**
+ * What stands in the chart's place while there is nothing to draw: why, and what to do about it.
+ */
 import { telemetryCommand } from './commands.ts'
 import { button, commandBlock, element } from './dom.ts'
 import { formatFull } from './format.ts'

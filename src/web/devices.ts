@@ -72,8 +72,9 @@ export class DevicesPanel {
   }
 
   /**
-   * Loads all names, a page of the API at a time; the first rows show after the first answer. Called
-   * again after the live connection was away: for new devices, and what the shown rows have missed.
+   * Loads all names, a page of the API at a time; the first rows show after the first answer.
+   * Called again after the live connection was away: for new devices, and what the shown rows have
+   * missed.
    */
   async load(): Promise<void> {
     const seen = new Set<string>()

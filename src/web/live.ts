@@ -6,8 +6,8 @@
  * W2 Each opening is announced, so that every part can fetch what it may have missed.
  * W3 Following other devices opens the new connection before it leaves the old one: a move misses
  *    nothing of what was followed already, and says that it is one.
- * W4 A 401 ends it for good: the person has to sign in again. After a 404 it follows no device, since
- *    one of them is gone; the opening that comes then lets the page find out which.
+ * W4 A 401 ends it for good: the person has to sign in again. After a 404 it follows no device,
+ *    since one of them is gone; the opening that comes then lets the page find out which.
  */
 import type { LiveEvent } from '../api/api.ts'
 import { RequestError, type Api } from './api.ts'
@@ -105,7 +105,8 @@ export class LiveConnection {
       if (done) return
       heard()
       for (const { event, data } of parser.push(value)) {
-        // Only what has worked once resets the delay: a server that accepts and hangs up is not well.
+        // Only what has worked once resets the delay: a server that accepts and hangs up is not
+        // well.
         this.#attempt = 0
         const parsed = { event, data: JSON.parse(data) } as LiveEvent
         this.#tell(() => this.#listener.onEvent(parsed))

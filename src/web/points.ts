@@ -34,8 +34,8 @@ export class Points {
   }
 
   /**
-   * Adds points in any order; a point that is there already (same time, same value) changes nothing,
-   * so what came live may come again in an answer.
+   * Adds points in any order; a point that is there already (same time, same value) changes
+   * nothing, so what came live may come again in an answer.
    */
   add(points: readonly (readonly [number, Value | null])[]): void {
     for (const [timeMs, value] of points) this.#insert(timeMs, this.#number(value))
@@ -113,7 +113,9 @@ export class Points {
     return low
   }
 
-  /** Twelve times the median interval; a state (boolean, text) holds until the next, so it has none. */
+  /**
+   * Twelve times the median interval; a state (boolean, text) holds until the next, so it has none.
+   */
   #gapMs(): number {
     const last = this.count - 1
     if (this.kind !== 'number' || last < 3) return Infinity

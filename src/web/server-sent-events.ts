@@ -1,7 +1,7 @@
 /**
  * The text/event-stream format (HTML standard, 9.2.6): lines `event:`, `data:`, comments that begin
- * with a colon; an empty line ends an event. We read it from `fetch` and not with EventSource, since
- * that one hides the status of a refusal and the comments that prove the line is alive.
+ * with a colon; an empty line ends an event. We read it from `fetch` and not with EventSource,
+ * since that one hides the status of a refusal and the comments that prove the line is alive.
  */
 export interface ServerSentEvent {
   event: string

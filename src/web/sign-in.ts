@@ -24,7 +24,9 @@ export class SignIn {
     })
   }
 
-  /** Uses up the address' code, if there is one. An old code is no problem for who has a session. */
+  /**
+   * Uses up the address' code, if there is one. An old code is no problem for who has a session.
+   */
   async useAddress(): Promise<void> {
     const address = new URL(location.href)
     const code = address.searchParams.get('code')

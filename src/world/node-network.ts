@@ -1,6 +1,7 @@
 /**
  * TCP by `node:net`. Tens of thousands of idle connections must stay cheap, so a connection costs
- * its socket and one handler: the listeners are shared functions that find the handler on the socket.
+ * its socket and one handler: the listeners are shared functions that find the handler on the
+ * socket.
  */
 import { createServer, type Server, type Socket as NetSocket } from 'node:net'
 import { WeirError } from '../errors/errors.ts'

@@ -60,7 +60,9 @@ class NodeDiskFile implements DiskFile {
     return this.#handle.datasync()
   }
 
-  /** Writes real zeroes: `ftruncate` would leave a hole, whose blocks each later sync must allocate. */
+  /**
+   * Writes real zeroes: `ftruncate` would leave a hole, whose blocks each later sync must allocate.
+   */
   async allocate(bytes: number): Promise<void> {
     const zeroes = new Uint8Array(Math.min(bytes, 1 << 20))
     let position = (await this.#handle.stat()).size

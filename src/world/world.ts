@@ -9,7 +9,10 @@ export interface Clock {
   nowUs(): number
   /** Monotonic milliseconds with a fraction, from an arbitrary origin. */
   monotonicMs(): number
-  /** Calls back once after `delayMs`. The returned function cancels; the timer keeps no process alive. */
+  /**
+   * Calls back once after `delayMs`. The returned function cancels; the timer keeps no process
+   * alive.
+   */
   after(delayMs: number, callback: () => void): () => void
   /** Calls back once the input that is ready now has been read. */
   soon(callback: () => void): void
@@ -31,7 +34,9 @@ export interface DiskFile {
   read(into: Uint8Array, position: number): Promise<number>
   /** `fdatasync`: what was written survives a power cut once this resolves. */
   sync(): Promise<void>
-  /** Grows the file to `bytes` of zeroes and allocates its blocks, so later syncs move only data. */
+  /**
+   * Grows the file to `bytes` of zeroes and allocates its blocks, so later syncs move only data.
+   */
   allocate(bytes: number): Promise<void>
   truncate(bytes: number): Promise<void>
   size(): Promise<number>

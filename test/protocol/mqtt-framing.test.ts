@@ -1,4 +1,6 @@
-/** Fixed headers and what may come when: bytes in, verdict out. Rows are those of the attack table. */
+/**
+ * Fixed headers and what may come when: bytes in, verdict out. Rows are those of the attack table.
+ */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import * as mqtt from '../../src/mqtt/mqtt.ts'

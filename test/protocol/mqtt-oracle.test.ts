@@ -1,4 +1,6 @@
-/** Our codec against `mqtt-packet`, an independent one: what either writes, the other reads alike. */
+/**
+ * Our codec against `mqtt-packet`, an independent one: what either writes, the other reads alike.
+ */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'

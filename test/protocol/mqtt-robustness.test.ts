@@ -1,4 +1,6 @@
-/** Hostile and broken bytes: a packet, a refusal, or a wait for more; nothing else, nothing outside. */
+/**
+ * Hostile and broken bytes: a packet, a refusal, or a wait for more; nothing else, nothing outside.
+ */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'

@@ -1,6 +1,6 @@
 /**
- * The vectors of `mqtt-packet`'s own tests (its package carries them): 56 packets that are right, and
- * 60 that are wrong. Where we judge otherwise, the reason is listed.
+ * The vectors of `mqtt-packet`'s own tests (its package carries them): 56 packets that are right,
+ * and 60 that are wrong. Where we judge otherwise, the reason is listed.
  */
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'

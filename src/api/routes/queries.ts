@@ -156,7 +156,10 @@ function seriesQuestion(
   return { tenant, deviceId: query.device_id, metric: query.metric, startUs, endUs, dimensions }
 }
 
-/** An answer without readings may mean a typo: a strict type knows its metrics. Throws API_NOT_FOUND. */
+/**
+ * An answer without readings may mean a typo: a strict type knows its metrics. Throws
+ * API_NOT_FOUND.
+ */
 function checkMetric({ plan }: ApiPorts, typeName: string, metric: string): void {
   const type = plan.types[typeName]
   if (type === undefined || !type.isStrict) return

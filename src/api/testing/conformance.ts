@@ -1,4 +1,6 @@
-/** Holds answers against the OpenAPI document: a status, header or body that it does not know fails. */
+/**
+ * Holds answers against the OpenAPI document: a status, header or body that it does not know fails.
+ */
 import assert from 'node:assert/strict'
 import type { TSchema } from 'typebox'
 import { Compile, type Validator } from 'typebox/compile'

@@ -1,5 +1,6 @@
 /**
- * A small pipeline in memory for the API's tests: it truly stores what comes in and answers from it.
+ * A small pipeline in memory for the API's tests: it truly stores what comes in and answers from
+ * it.
  * One rule (temperature > 80) and one detector (|value| > 1000) make alerts and anomalies.
  */
 import type { Control, Principal } from '../../control/control.ts'
