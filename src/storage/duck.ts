@@ -3,7 +3,12 @@
  * calls run on libuv's pool, which the log's flushes share, so few may be under way: one that
  * writes and `concurrency` that read. Who comes later waits here, not in the pool.
  */
-import { DuckDBInstance, type DuckDBConnection, type DuckDBDataChunk } from '@duckdb/node-api'
+import {
+  DuckDBInstance,
+  type DuckDBConnection,
+  type DuckDBDataChunk,
+  type DuckDBTableFunction,
+} from '@duckdb/node-api'
 import { WeirError } from '../errors/errors.ts'
 
 export interface DuckOptions {
@@ -78,6 +83,11 @@ export class Duck {
       this.throwIfAbandoned()
       return work(connection)
     })
+  }
+
+  /** For all connections. */
+  register(source: DuckDBTableFunction): void {
+    this.#connections[0]!.registerTableFunction(source)
   }
 
   /** Ends what is under way, and refuses what comes: the process stops, and the log has it all. */

@@ -247,6 +247,7 @@ test('T1-T4 random outputs, commits, merges and crashes answer as a naive model 
     },
   )
   await fc
-    .assert(property, { numRuns: 40, endOnFailure: true, interruptAfterTimeLimit: 5000 })
+    // No time limit: an interrupted run would go on behind the clean-up.
+    .assert(property, { numRuns: 25, endOnFailure: true })
     .finally(() => rm(root, { recursive: true, force: true }))
 })
