@@ -1,5 +1,6 @@
 /** `weir pipeline check`: whether a definition is right, and what it amounts to. */
 import type { Command } from 'commander'
+import { describeVersions } from '../pipeline/compatibility.ts'
 import type { Plan } from '../pipeline/pipeline.ts'
 import { loadPlan } from './settings.ts'
 
@@ -17,7 +18,7 @@ export function addPipeline(program: Command): void {
     .action(async (file: string) => console.log(summarise(await loadPlan(file))))
 }
 
-/** One line for each kind of thing that a plan holds. */
+/** A line for each kind of thing that a plan holds, and for each step between schema versions. */
 function summarise(plan: Plan): string {
   const names = (items: string[]): string => (items.length > 0 ? `: ${items.join(', ')}` : '')
   const types = Object.keys(plan.types).toSorted()
@@ -27,5 +28,6 @@ function summarise(plan: Plan): string {
     `${plan.windowsMs.length} windows${names(plan.windowsMs.map((ms) => `${ms / 1000} s`))}`,
     `${plan.detectors.length} detectors${names(plan.detectors.map(({ id }) => id))}`,
     `${plan.rules.length} rules${names(plan.rules.map(({ id }) => id))}`,
+    ...describeVersions(plan),
   ].join('\n')
 }

@@ -65,6 +65,21 @@ test('every command has help with an example', async () => {
   })
 })
 
+test('pipeline check says what a new schema version breaks', async () => {
+  const file = join(folder, 'versions.yaml')
+  const schema = (max: number): string => `{temperature: {unit: "°C", max: ${max}}}`
+  writeFileSync(
+    file,
+    `version: 1\ntypes: {pump: {schemas: {1: ${schema(150)}, 2: ${schema(120)}}}}`,
+  )
+  const { code, out } = await weir('pipeline', 'check', file)
+  assert.equal(code, 0)
+  assert.match(
+    out,
+    /pump@1 to pump@2: forward compatible; breaks: temperature max went from 150 to/,
+  )
+})
+
 test('config check and print agree, and a wrong key is named with the nearest one', async () => {
   const good = join(folder, 'good.yaml')
   writeFileSync(good, 'http: {port: 8123}\n')

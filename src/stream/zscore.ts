@@ -2,12 +2,12 @@
  * z-score detectors: each accepted reading against mean and sample deviation of the n before it.
  *
  * Record, float64: pivot | mean | squares | squares' high-water mark | filled | place | steps |
- * ring of n. Values are kept relative to the pivot (some value of the ring), so a large mean costs no
- * digits, and mean and squares slide by Welford's step for a replaced value. Sliding leaves behind
- * an error in proportion to the largest squares it passed through; so all is computed afresh from
- * the ring every n readings, and as soon as the squares fell to 1/64 of their high-water mark (an
- * outlier left). That keeps the score within 1e-9 of two passes over the ring at the cost of two
- * cache lines.
+ * ring of n. Values are kept relative to the pivot (some value of the ring), so a large mean costs
+ * no digits, and mean and squares slide by Welford's step for a replaced value. Sliding leaves
+ * behind an error in proportion to the largest squares it passed through; so all is computed afresh
+ * from the ring every n readings, and as soon as the squares fell to 1/64 of their high-water mark
+ * (an outlier left). That keeps the score within 1e-9 of two passes over the ring at the cost of
+ * two cache lines.
  */
 import { allocateAligned } from './series-state.ts'
 import type { Detector } from '../pipeline/pipeline.ts'
