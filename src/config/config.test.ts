@@ -34,14 +34,14 @@ test('without any source every default fits its own schema and has its unit reso
 })
 
 test('a flag beats a variable beats the file beats the default', () => {
-  const text = 'http: {port: 1, host: a}\nmqtt: {port: 1}\nlog: {bytesMax: 1 GiB}'
+  const text = 'http: {port: 1, host: a}\nmqtt: {port: 1}\nlog: {segmentBytes: 1 GiB}'
   const config = loadConfig({
     ...file(text),
     env: { WEIR_HTTP_PORT: '2', WEIR_MQTT_PORT: '2', WEIR_GATEWAY_DEVICE_TAGS: 'a, b', PATH: 'x' },
     flags: { 'http.port': '0', 'mqtt.port': undefined, data: './d' },
   })
   assert.deepEqual([config.http.port, config.mqtt.port, config.http.host], [0, 2, 'a'])
-  assert.equal(config.log.bytesMax, 1024 ** 3)
+  assert.equal(config.log.segmentBytes, 1024 ** 3)
   assert.deepEqual(config.gateway.deviceTags, ['a', 'b'])
   assert.equal(config.data, './d')
 })
@@ -95,12 +95,11 @@ test('wrong values are reported together, with what was found and what is expect
 })
 
 test('settings that contradict each other refuse', () => {
-  const { lines } = refusal({ flags: { 'mqtt.packetBytesMax': '1 KiB', 'log.bytesMax': '1 MiB' } })
+  const { lines } = refusal({ flags: { 'mqtt.packetBytesMax': '1 KiB' } })
   assert.match(
     lines.join('\n'),
     /mqtt\.connectPacketBytesMax: found more than mqtt\.packetBytesMax/,
   )
-  assert.match(lines.join('\n'), /log\.bytesMax: found less than four segments/)
 })
 
 test('what printConfig prints is read again as the same configuration', () => {

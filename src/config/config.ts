@@ -176,17 +176,12 @@ const isMap = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 
 /** What no single setting can say. */
-function checkAcross({ mqtt, log }: Config): Problem[] {
+function checkAcross({ mqtt }: Config): Problem[] {
   const problems: Problem[] = []
   if (mqtt.connectPacketBytesMax > mqtt.packetBytesMax)
     problems.push({
       path: ['mqtt', 'connectPacketBytesMax'],
       message: 'found more than mqtt.packetBytesMax, expected at most that',
-    })
-  if (log.bytesMax < 4 * log.segmentBytes)
-    problems.push({
-      path: ['log', 'bytesMax'],
-      message: 'found less than four segments (log.segmentBytes), expected at least that',
     })
   return problems
 }

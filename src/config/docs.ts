@@ -54,7 +54,7 @@ what is wrong.
 \`\`\`yaml
 data: /var/lib/weir
 http: { host: 0.0.0.0, hosts: [weir.example.org] }
-log: { bytesMax: 32 GiB }
+log: { segmentBytes: 128 MiB }
 \`\`\`
 
 ${sections.join('\n\n')}

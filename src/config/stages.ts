@@ -61,11 +61,6 @@ const COAP = Type.Object(
 const LOG = Type.Object(
   {
     segmentBytes: bytes('64 MiB', ['64 KiB', '1 GiB'], 'Size of one log file, allocated at once.'),
-    bytesMax: bytes(
-      '8 GiB',
-      ['256 KiB', '1024 TiB'],
-      'Most that the log may hold for consumers that lag; then writes are refused.',
-    ),
   },
   { ...closed, description: 'The log: what makes an acknowledgement true.' },
 )
@@ -83,7 +78,6 @@ const GATEWAY = Type.Object(
     textsMax: integer(100_000, [0, 100_000_000], 'Different text values in the dictionary.'),
     textBytesMax: bytes('256 B', ['1 B', '64 KiB'], 'Longest text value, in UTF-8.'),
     metricsPerMessageMax: integer(1_000, [1, 65_535], 'Metrics in one message.'),
-    messagesPerBatchMax: integer(100_000, [1, COUNT_MAX], 'Messages in one request or array.'),
     deadLettersPerDeviceMax: integer(
       1_000,
       [0, COUNT_MAX],
