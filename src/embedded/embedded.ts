@@ -11,11 +11,12 @@ import type { Config } from '../config/config.ts'
 import type { Control } from '../control/control.ts'
 import { openControl } from '../control/sqlite-control.ts'
 import type { Events, MetricSample } from '../observe/observe.ts'
+import type { IngestRequest } from '../gateway/gateway.ts'
 import type { Plan } from '../pipeline/pipeline.ts'
 import { nodeWorld } from '../world/node-world.ts'
 import { lockFolder } from './folder-lock.ts'
 import { LiveHub } from './live-hub.ts'
-import { connect, serve, type Remote } from './rpc.ts'
+import { connect, serve, transferOf, type Remote } from './rpc.ts'
 import { processSamples } from './stage-metrics.ts'
 import type {
   GatewayThread,
@@ -168,6 +169,7 @@ function startThreads(
   const start = <T>(
     file: string,
     ports: Partial<Pick<ThreadData, 'upstream' | 'downstream' | 'loop'>>,
+    give?: Parameters<typeof connect>[1],
   ): Remote<T> => {
     const calls = new MessageChannel()
     const events = new MessageChannel()
@@ -190,7 +192,7 @@ function startThreads(
     worker.on('error', (error) => options.onCrash?.(error as Error))
     worker.on('exit', (code) => options.onCrash?.(new Error(`${file} ended with code ${code}`)))
     workers.push(worker)
-    return connect<T>(calls.port1)
+    return connect<T>(calls.port1, give)
   }
   const storage = start<StorageThread>('./storage-thread.ts', {
     upstream: streamToStorage.port2,
@@ -200,10 +202,11 @@ function startThreads(
     upstream: gatewayToStream.port2,
     downstream: streamToStorage.port1,
   })
-  const gateway = start<GatewayThread>('./gateway-thread.ts', {
-    downstream: gatewayToStream.port1,
-    loop: storageToGateway.port2,
-  })
+  const gateway = start<GatewayThread>(
+    './gateway-thread.ts',
+    { downstream: gatewayToStream.port1, loop: storageToGateway.port2 },
+    { ingest: ({ body }: IngestRequest) => transferOf(body) },
+  )
   return { gateway, stream, storage, workers }
 }
 

@@ -48,7 +48,14 @@ export function serve(port: MessagePort, methods: Methods): void {
   })
 }
 
-export function connect<T>(port: MessagePort): Remote<T> {
+/**
+ * `give` names, by method, the buffers of a call's arguments that are moved instead of copied; the
+ * caller must not use them afterwards.
+ */
+export function connect<T>(
+  port: MessagePort,
+  give: Record<string, (...args: never[]) => Transferable[]> = {},
+): Remote<T> {
   const waiting = new Map<number, { resolve(value: unknown): void; reject(error: Error): void }>()
   let nextId = 0
   port.on('message', ({ id, value, error }: Answer) => {
@@ -62,7 +69,8 @@ export function connect<T>(port: MessagePort): Remote<T> {
     new Promise((resolve, reject) => {
       const id = nextId++
       waiting.set(id, { resolve, reject })
-      port.postMessage({ id, method, args } satisfies Call)
+      const transfer = give[method]?.(...(args as never[])) ?? []
+      port.postMessage({ id, method, args } satisfies Call, transfer)
     })
   return new Proxy({} as Remote<T>, {
     get:

@@ -22,6 +22,11 @@ export function gatewaySamples(gateway: Gateway, log: Log): MetricSample[] {
   return [
     counter('weir_gateway_messages_total', 'Messages made durable.', gateway.acceptedMessages),
     counter('weir_gateway_readings_total', 'Readings made durable.', gateway.acceptedReadings),
+    counter(
+      'weir_gateway_fast_messages_total',
+      'Messages read by a learned shape, without parsing their JSON.',
+      decoder.fastCount,
+    ),
     ...byCode('weir_gateway_rejected_total', 'Messages refused, by code.', decoder.rejectedByCode),
     counter(
       'weir_gateway_dead_letters_total',

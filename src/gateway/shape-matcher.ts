@@ -103,8 +103,9 @@ export class ShapeMatcher {
   #text(kind: number, bytes: Uint8Array, start: number, end: number): number {
     let at = start
     while (at < end && bytes[at] !== 0x22) {
-      // Escapes, control characters and overlong ids are for the slow way.
-      if (bytes[at] === 0x5c || bytes[at]! < 0x20 || at - start >= ID_BYTES_MAX) return -1
+      const byte = bytes[at]!
+      // Escapes, control characters, what must be checked as UTF-8 and overlong ids: the slow way.
+      if (byte === 0x5c || byte < 0x20 || byte >= 0x80 || at - start >= ID_BYTES_MAX) return -1
       at++
     }
     if (at === start || at >= end) return -1

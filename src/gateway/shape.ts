@@ -82,11 +82,11 @@ class Learner {
     ).toString()
   }
 
-  /** Ends the literal at `valueStart` and skips the scalar that stands there. */
+  /** Ends the literal at `valueStart` and skips the value; the next literal begins at `valueEnd`. */
   part(part: ShapePart, valueStart: number, valueEnd: number): void {
     this.literals.push(this.bytes.slice(this.#literalStart, valueStart))
     this.parts.push(part)
-    this.at = valueEnd
+    this.at = Math.max(this.at, valueEnd)
     this.#literalStart = valueEnd
   }
 

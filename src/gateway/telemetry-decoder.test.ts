@@ -138,6 +138,23 @@ test('declared dimensions make series, other tags do not', () => {
   assert.deepEqual(gateway.take().messages[0]?.readings, { 'load,slot=a': 5 })
 })
 
+test('a second message of a shape takes the fast way: with an id, a device, booleans, blanks', () => {
+  for (const [body, device] of [
+    [`{"ts":${NOW_MS},"metrics":{"temperature":21.5,"running":false}}`, 'pump-1'],
+    [`{"id":"m-1","ts":${NOW_MS},"temperature":-1e-3}`, 'pump-1'],
+    [`{"device":"pump-1", "ts":${NOW_MS}, "metrics": {"temperature": 20} }`, undefined],
+    [`{"schema":"pump@1","device":"pump-1","temperature":0,"pressure":0.25}`, undefined],
+    [`{"anything":12345.678,"on":true}`, 'generic-1'],
+  ] as const) {
+    const gateway = new TestGateway()
+    gateway.json(body, device)
+    assert.equal(gateway.decoder.fastCount, 0, body)
+    gateway.json(body, device)
+    gateway.json(`[${body}, ${body}]`, device)
+    assert.equal(gateway.decoder.fastCount, 3, body)
+  }
+})
+
 // The fast way must never say anything that the slow way would not.
 
 const scalar = fc.oneof(

@@ -45,6 +45,7 @@ const isBlank = (byte: number | undefined): boolean =>
 export class TelemetryDecoder {
   readonly outcome: Outcome = { accepted: 0, rejectedCount: 0, rejected: [] }
   /** Totals since start. */
+  fastCount = 0
   readonly rejectedByCode = new Map<ErrorCode, number>()
   readonly #builder: BatchBuilder
   readonly #devices: DeviceTable
@@ -200,6 +201,7 @@ export class TelemetryDecoder {
     message.readings = shape.metricCount
     this.#builder.endMessage(message)
     this.outcome.accepted++
+    this.fastCount++
     return true
   }
 
