@@ -82,7 +82,9 @@ class Learner {
     ).toString()
   }
 
-  /** Ends the literal at `valueStart` and skips the value; the next literal begins at `valueEnd`. */
+  /**
+   * Ends the literal at `valueStart` and skips the value; the next literal begins at `valueEnd`.
+   */
   part(part: ShapePart, valueStart: number, valueEnd: number): void {
     this.literals.push(this.bytes.slice(this.#literalStart, valueStart))
     this.parts.push(part)
