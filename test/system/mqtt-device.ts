@@ -1,4 +1,6 @@
-/** A device that speaks MQTT through the stock npm client, which keeps and resends as clients do. */
+/**
+ * A device that speaks MQTT through the stock npm client, which keeps and resends as clients do.
+ */
 import { connect, type Socket } from 'node:net'
 import { MqttClient, type IClientOptions } from 'mqtt'
 
@@ -8,8 +10,8 @@ export const ACKNOWLEDGED = { qos: 1 } as const
 export const topicOf = (device: string): string => `devices/${device}/telemetry`
 
 /**
- * The client connects, and reconnects by itself. `port` is asked each time, since a restarted server
- * has another one.
+ * The client connects, and reconnects by itself. `port` is asked each time, since a restarted
+ * server has another one.
  */
 export function openMqttDevice(of: {
   id: string

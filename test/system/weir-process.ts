@@ -1,7 +1,7 @@
 /**
- * One real Weir process on a folder of its own, as an operator runs it: started by the command line,
- * addressed through `ports.json` and the credentials file, ended by a signal to its pid. What it
- * prints is kept, and every failure of the harness shows it.
+ * One real Weir process on a folder of its own, as an operator runs it: started by the command
+ * line, addressed through `ports.json` and the credentials file, ended by a signal to its pid. What
+ * it prints is kept, and every failure of the harness shows it.
  */
 import assert from 'node:assert/strict'
 import { spawn, type ChildProcess, type SpawnOptions } from 'node:child_process'
@@ -33,10 +33,15 @@ export async function until<T>(
   }
 }
 
-/** A temporary folder that is removed after the test. */
+/** A temporary folder; after the test what still works on it is ended, and it is removed. */
 export async function makeFolder(context: { after(clean: () => Promise<void>): void }) {
   const folder = await mkdtemp(join(tmpdir(), 'weir-system-'))
-  context.after(() => rm(folder, { recursive: true, force: true, maxRetries: 3 }))
+  context.after(async () => {
+    const users = [...living].filter(({ spawnargs }) => spawnargs.join(' ').includes(folder))
+    for (const child of users) child.kill('SIGKILL')
+    await until('the processes on the folder end', () => users.every((one) => !living.has(one)))
+    await rm(folder, { recursive: true, force: true, maxRetries: 3 })
+  })
   return folder
 }
 
