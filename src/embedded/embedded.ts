@@ -175,7 +175,7 @@ function startThreads(
     const events = new MessageChannel()
     events.port1.on('message', onEvent)
     const main = new MessageChannel()
-    serve(main.port1, { register } as never)
+    serve(main.port1, { register })
     const given = { upstream: undefined, downstream: undefined, loop: undefined, ...ports }
     const workerData: ThreadData = {
       ...{ config, plan, folder, tenant: TENANT },
