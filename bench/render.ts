@@ -1,9 +1,16 @@
-/** Prints the committed results as Markdown: `node bench/render.ts`. */
-import { readdirSync, readFileSync } from 'node:fs'
+/**
+ * The committed results as Markdown: printed, with `--readme` written between the marks of README.md,
+ * with `--check` compared with what stands there.
+ */
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import type { Report } from './report.ts'
 
 const folder = fileURLToPath(new URL('./results/', import.meta.url))
+const readme = fileURLToPath(new URL('../README.md', import.meta.url))
+const MARKS = /(?<=<!-- bench -->\n).*(?=<!-- \/bench -->)/s
+const NOTHING = `No results are committed yet. \`npx node bench/ingest-mqtt.ts\` makes some;
+\`npx node bench/render.ts --readme\` puts them here.`
 
 /** Four digits, thousands grouped. */
 const format = (value: number): string =>
@@ -24,8 +31,16 @@ function render(report: Report): string {
   ].join('\n')
 }
 
-const files = readdirSync(folder).filter((name) => name.endsWith('.json'))
+const files = existsSync(folder) ? readdirSync(folder).filter((name) => name.endsWith('.json')) : []
 const reports = files
   .toSorted()
   .map((name) => JSON.parse(readFileSync(folder + name, 'utf8')) as Report)
-console.log(reports.map(render).join('\n\n'))
+const page = reports.length === 0 ? NOTHING : reports.map(render).join('\n\n')
+const written = readFileSync(readme, 'utf8')
+const wanted = written.replace(MARKS, () => `${page}\n`)
+if (process.argv.includes('--readme')) writeFileSync(readme, wanted)
+else if (!process.argv.includes('--check')) console.log(page)
+else if (wanted !== written) {
+  console.error('README.md has other results than bench/results: node bench/render.ts --readme')
+  process.exitCode = 1
+}

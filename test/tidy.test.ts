@@ -185,9 +185,11 @@ test('one word per thing, and no notes to ourselves', () => {
 })
 
 test('the generated pages say what the code says', () => {
-  const program = ['--disable-warning=ExperimentalWarning', 'src/cli/generate-docs.ts', '--check']
-  const { status, stderr } = spawnSync(process.execPath, program, { cwd: ROOT, encoding: 'utf8' })
-  assert.equal(status, 0, stderr)
+  for (const renderer of ['src/cli/generate-docs.ts', 'bench/render.ts']) {
+    const program = ['--disable-warning=ExperimentalWarning', renderer, '--check']
+    const { status, stderr } = spawnSync(process.execPath, program, { cwd: ROOT, encoding: 'utf8' })
+    assert.equal(status, 0, stderr)
+  }
 })
 
 test('every setting is read by the part that it sets', () => {
