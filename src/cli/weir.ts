@@ -63,6 +63,7 @@ try {
     process.exitCode = error.exitCode === 0 ? 0 : 2
   } else {
     printFailure(error)
-    process.exitCode = exitCodeOf(error)
+    // A command that failed is over, whatever timer or thread of a half-done start is left.
+    process.exit(exitCodeOf(error))
   }
 }
