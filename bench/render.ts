@@ -1,6 +1,6 @@
 /**
- * The committed results as Markdown: printed, with `--readme` written between the marks of README.md,
- * with `--check` compared with what stands there.
+ * The committed results as Markdown: printed, with `--readme` written between the marks of
+ * README.md, with `--check` compared with what stands there.
  */
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
