@@ -82,7 +82,10 @@ test('SIGTERM under load drains within 5 s, exits 0, and a restart has everythin
   })
   assert.equal(status, 200, 'the token of before')
   const counted = async (): Promise<number> => {
-    const points = await again.points('pump-1', 'temperature', { agg: 'count', end: baseMs + 20_000 })
+    const points = await again.points('pump-1', 'temperature', {
+      agg: 'count',
+      end: baseMs + 20_000,
+    })
     return (points[0]?.[1] as number) ?? 0
   }
   const stored = await counted()
@@ -131,7 +134,7 @@ test('the PUBACK of MQTT 5 carries reason code 0x83 and a reason string', async 
   const client = await connected(t, weir, { id: 'pump-1', token, version: 5 })
   const pubacks: { reasonCode?: number; properties?: { reasonString?: string } }[] = []
   client.on('packetreceive', (packet) => {
-    if (packet.cmd === 'puback') pubacks.push(packet as never)
+    if (packet.cmd === 'puback') pubacks.push(packet)
   })
   client.publish(topicOf('pump-1'), '{"speed":1}', ACKNOWLEDGED, () => {})
   await until('the PUBACK', () => pubacks.length > 0)
@@ -192,7 +195,9 @@ test('a token writes for its own device only, over every door', async (t) => {
   })
   const impostor = openMqttDevice({ id: 'other', token, version: 5, port: () => weir.mqtt })
   t.after(() => impostor.end(true))
-  const refused = await new Promise<{ code?: number }>((resolve) => impostor.once('error', resolve))
+  const refused = await new Promise<Error & { code?: number }>((resolve) =>
+    impostor.once('error', resolve),
+  )
   assert.equal(refused.code, 0x86)
   assert.deepEqual(await weir.points('other', 'a'), [])
 })
@@ -228,7 +233,10 @@ test('health, readiness and metrics tell what happened', async (t) => {
   const ts = Date.now()
   const body = [{ ts, temperature: 1 }, { ts, temperature: 1 }, { temperature: 999 }]
   assert.equal((await weir.api('/v1/devices/pump-1/telemetry', { token, body })).status, 207)
-  assert.equal((await weir.api('/health', { token: '' , headers: { authorization: '' } })).status, 200)
+  assert.equal(
+    (await weir.api('/health', { token: '', headers: { authorization: '' } })).status,
+    200,
+  )
   const metric = async (pattern: RegExp): Promise<number> => {
     const { text, headers } = await weir.api('/metrics')
     assert.match(headers.get('content-type') ?? '', /^text\/plain; version=0\.0\.4/)
