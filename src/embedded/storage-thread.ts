@@ -1,4 +1,5 @@
 /** The storage's thread: recent readings, segments, the catalogue, and all queries. */
+import { setPriority } from 'node:os'
 import { workerData } from 'node:worker_threads'
 import { readingsOfFrame } from '../batch/batch.ts'
 import { openStorage } from '../storage/embedded-storage.ts'
@@ -19,8 +20,15 @@ const { config, folder, calls, upstream, loop } = workerData as ThreadData
 type Taken = Extract<LoopMessage, { taken: number }>
 
 const COMMIT_RETRY_MS = 1000
+/** A third of the weight of a thread that is not niced. */
+const STORAGE_NICENESS = 5
 /** Windows in one answer. */
 const WINDOWS_MAX = 100_000
+
+// Acknowledgements and rule events wait for gateway and stream, nobody waits for a segment: on a
+// busy machine this thread yields to them, but not so far that memory fills up behind it. Linux
+// sets the priority of the calling thread; elsewhere it would be the process's, so there it stays.
+if (process.platform === 'linux') setPriority(STORAGE_NICENESS)
 
 const storage = await openStorage({
   folder,
