@@ -43,6 +43,11 @@ const MQTT = Type.Object(
       [1, 65_535],
       'QoS 1 messages that a client may have unacknowledged.',
     ),
+    heldTimeout: duration(
+      '30s',
+      ['1s', '1h'],
+      'A client that cannot be read from for this long (overload, full disk) is disconnected with 0x97, so that it tries again.',
+    ),
     connectionsMax: integer(100_000, [1, 1_000_000], 'Open connections at once.'),
     keepAliveMax: duration(
       '1200s',

@@ -46,6 +46,7 @@ const gateway = new Gateway(
     mqtt: {
       ...config.mqtt,
       connectTimeoutMs: config.mqtt.connectTimeoutUs / 1000,
+      heldMsMax: config.mqtt.heldTimeoutUs / 1000,
       keepAliveMaxSeconds: config.mqtt.keepAliveMaxUs / 1_000_000,
     },
     deviceTags: config.gateway.deviceTags,

@@ -33,6 +33,7 @@ export const OPTIONS: GatewayOptions = {
     packetBytesMax: 4096,
     connectPacketBytesMax: 512,
     connectTimeoutMs: 300,
+    heldMsMax: 500,
     receiveMaximum: 10,
     keepAliveMaxSeconds: 60,
     connectionsMax: 100,

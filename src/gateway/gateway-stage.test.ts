@@ -229,3 +229,14 @@ test('more in flight than the Receive Maximum is a protocol error', async (t) =>
   await until(() => wire.isClosed, 'disconnected')
   assert.equal((wire.packets[0] as { reasonCode?: number }).reasonCode, 0x93)
 })
+
+test('promise 6: a client that cannot be read from for long is disconnected with 0x97', async (t) => {
+  const rig = await startRig(t)
+  const wire = await connected(rig, 'd1', 5)
+  rig.log.failure = new WeirError('LOG_FLUSH_FAILED')
+  wire.send(publish('d1', 1, '{"x":1}'), 5)
+  await until(() => rig.gateway.commit.failure !== undefined, 'the failure is seen')
+  wire.send(publish('d1', 2, '{"x":2}'), 5)
+  await until(() => wire.isClosed, 'disconnected')
+  assert.equal((wire.packets[0] as { reasonCode?: number }).reasonCode, 0x97)
+})

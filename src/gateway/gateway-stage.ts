@@ -56,6 +56,10 @@ export class Gateway implements TelemetryDoor {
   acceptedReadings = 0
   readonly registry = new Registry()
   readonly #slo = new SloCounter(this.registry)
+  readonly #flushSeconds = this.registry.histogram(
+    'weir_log_flush_seconds',
+    'From handing a batch to the log until it is durable.',
+  )
   readonly #parts: GatewayParts
   readonly #builder = new BatchBuilder()
   readonly #dictionary: Dictionary
@@ -90,7 +94,7 @@ export class Gateway implements TelemetryDoor {
       pool,
       limits,
       forward: parts.forward,
-      durable: (messages, readings) => this.#durable(messages, readings),
+      durable: (messages, readings, flushMs) => this.#durable(messages, readings, flushMs),
       sealing: () => this.#ackBook.seal(),
       unblocked: () => this.#unblocked(),
     })
@@ -164,7 +168,8 @@ export class Gateway implements TelemetryDoor {
     return error
   }
 
-  #durable(messages: number, readings: number): void {
+  #durable(messages: number, readings: number, flushMs: number): void {
+    this.#flushSeconds.observe(flushMs / 1000)
     this.acceptedMessages += messages
     this.acceptedReadings += readings
     this.#slo.accept(messages)

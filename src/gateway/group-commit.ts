@@ -48,8 +48,8 @@ interface GroupCommitParts {
   limits: GroupCommitLimits
   /** The frame's buffer is given away. */
   forward: (offset: number, frame: Uint8Array<ArrayBuffer>) => void
-  /** A batch became durable. */
-  durable: (messages: number, readings: number) => void
+  /** A batch became durable, `flushMs` after it was handed to the log. */
+  durable: (messages: number, readings: number, flushMs: number) => void
   /** Called just before the batch is taken out of the builder. */
   sealing: () => void
   /** Called when isBlocked turns false. */
@@ -146,6 +146,7 @@ export class GroupCommit {
   }
 
   async #pump(): Promise<void> {
+    const { clock } = this.#parts
     this.#isPumping = true
     for (;;) {
       const batch = this.#queue[0]
@@ -157,10 +158,11 @@ export class GroupCommit {
       }
       try {
         // G1: from here on the batch is durable.
+        const startMs = clock.monotonicMs()
         const offset = await this.#parts.log.append(batch.frame)
         this.#queue.shift()
         this.#failure = undefined
-        this.#parts.durable(batch.messages, batch.readings)
+        this.#parts.durable(batch.messages, batch.readings, clock.monotonicMs() - startMs)
         for (const waiting of batch.awaiting) waiting.durable()
         this.forward(offset, batch.frame)
       } catch (error) {

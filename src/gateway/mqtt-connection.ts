@@ -31,6 +31,8 @@ export class MqttConnection implements SocketHandler, Sender {
   readonly acceptedMs: number
   lastSeenMs: number
   isClosed = false
+  /** When reading was stopped last. */
+  heldSinceMs = 0
   /** Bytes that came while reading was stopped. */
   #held: Uint8Array | undefined
   /** The packet that is not yet whole: its bytes so far, in a buffer of its size. */
@@ -57,6 +59,7 @@ export class MqttConnection implements SocketHandler, Sender {
     if (this.isClosed) return
     if (this.context.isBlocked()) {
       this.#held = Uint8Array.from(bytes)
+      this.heldSinceMs = this.context.clock.monotonicMs()
       this.socket.pause()
       this.context.hold(this)
       return

@@ -13,6 +13,8 @@ export interface MqttLimits {
   connectPacketBytesMax: number
   connectTimeoutMs: number
   receiveMaximum: number
+  /** A connection that is not read from for this long is ended with 0x97. */
+  heldMsMax: number
   keepAliveMaxSeconds: number
   connectionsMax: number
 }

@@ -117,11 +117,17 @@ export class MqttServer implements MqttContext {
     if (this.#isStopping) return
     const nowMs = this.clock.monotonicMs()
     for (const connection of this.#connections) {
+      if (connection.isHeld) {
+        // Its silence is our doing. Held too long, it had better ask another server, or us again.
+        const isOverdue = nowMs - connection.heldSinceMs > this.limits.heldMsMax
+        if (isOverdue) connection.fail(new WeirError('GATEWAY_OVERLOADED'))
+        continue
+      }
       const { session, lastSeenMs } = connection
       const allowedMs = session === undefined ? this.limits.connectTimeoutMs : session.keepAliveMs
       // lastSeenMs of one that did not connect yet must not move with every dripped byte.
       const sinceMs = session === undefined ? connection.acceptedMs : lastSeenMs
-      if (allowedMs === 0 || connection.isHeld || nowMs - sinceMs <= allowedMs) continue
+      if (allowedMs === 0 || nowMs - sinceMs <= allowedMs) continue
       connection.fail(new WeirError('MQTT_KEEP_ALIVE_TIMEOUT'))
     }
   }
