@@ -13,7 +13,7 @@ import { WeirError } from '../errors/errors.ts'
 import { ApiClient } from './api-client.ts'
 import { DeviceTokens } from './device-tokens.ts'
 import { openEvents } from './event-output.ts'
-import { numberBetween } from './failure.ts'
+import { numberBetween, printFailure } from './failure.ts'
 import { registerMissing } from './registration.ts'
 import { addSettingsFlags, loadPlan, loadSettings, type SettingsFlags } from './settings.ts'
 import { untilStopped } from './until-stopped.ts'
@@ -57,6 +57,11 @@ async function demo(flags: DemoFlags): Promise<void> {
     config,
     plan,
     events: openEvents(flags.logFormat, 'warn'),
+    // A pipeline without one of its threads is none; the fleet ends with its parent.
+    onCrash(error) {
+      printFailure(error)
+      process.exit(1)
+    },
   })
   try {
     const secrets = join(config.data, 'demo.json')

@@ -24,8 +24,8 @@ export interface Surroundings {
 }
 
 const IN_FLIGHT_MAX = 20
-const BATCH_MAX = 40
 const RETRY_MS = 50
+const PAUSE_MS_MAX = 50
 /** Disorder that the pipeline allows, µs. */
 const DISORDER_US = 10_000_000
 const LATE_US_MAX = 1_200_000_000
@@ -232,22 +232,27 @@ export class MqttDevice extends Device {
 
 export class HttpDevice extends Device {
   readonly #token: string
+  readonly #batchMax: number
 
-  constructor(of: { id: string; kind: Kind; token: string }, around: Surroundings) {
+  constructor(
+    of: { id: string; kind: Kind; token: string; batchMax: number },
+    around: Surroundings,
+  ) {
     super(of, around)
     this.#token = of.token
+    this.#batchMax = of.batchMax
   }
 
   async run(): Promise<void> {
     while (!this.isStopping) {
       await this.#sendBatch()
-      await delay(this.around.random() * 50)
+      await delay(this.around.random() * PAUSE_MS_MAX)
     }
     await this.#sendBatch()
   }
 
   async #sendBatch(): Promise<void> {
-    const count = 1 + Math.floor(this.around.random() * BATCH_MAX)
+    const count = 1 + Math.floor(this.around.random() * this.#batchMax)
     const messages: Sent[] = []
     const payloads: string[] = []
     const broken: string[] = []

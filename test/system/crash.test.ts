@@ -54,15 +54,16 @@ const EVENT_BEGIN_MS = 45 * 60_000
  */
 const PROBES_FROM = 0.7
 
-const FLEET: { id: string; kind: Kind; door: 4 | 5 | 'http' }[] = [
+/** Doors: MQTT by its version, or HTTP with batches up to this size; the large ones fill the log. */
+const FLEET: { id: string; kind: Kind; door: 4 | 5 | { batchMax: number } }[] = [
   { id: 'pump-1', kind: 'pump', door: 4 },
   { id: 'pump-2', kind: 'pump', door: 5 },
-  { id: 'pump-3', kind: 'pump', door: 'http' },
+  { id: 'pump-3', kind: 'pump', door: { batchMax: 20 } },
   { id: 'meter-1', kind: 'meter', door: 4 },
   { id: 'meter-2', kind: 'meter', door: 5 },
-  { id: 'meter-3', kind: 'meter', door: 'http' },
+  { id: 'meter-3', kind: 'meter', door: { batchMax: 200 } },
   { id: 'probe-1', kind: 'probe', door: 5 },
-  { id: 'probe-2', kind: 'probe', door: 'http' },
+  { id: 'probe-2', kind: 'probe', door: { batchMax: 20 } },
 ]
 
 const NAME = `${ROUNDS} kills under load lose, double and miscount nothing (seed ${SEED})`
@@ -117,9 +118,9 @@ async function openFleet(weir: WeirProcess, around: Surroundings): Promise<Devic
   for (const { id, kind, door } of FLEET) {
     const token = await weir.register({ id, type: kind })
     devices.push(
-      door === 'http'
-        ? new HttpDevice({ id, kind, token }, around)
-        : new MqttDevice({ id, kind, token, version: door }, around),
+      typeof door === 'number'
+        ? new MqttDevice({ id, kind, token, version: door }, around)
+        : new HttpDevice({ id, kind, token, ...door }, around),
     )
   }
   return devices
