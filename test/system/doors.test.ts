@@ -15,9 +15,11 @@ const VISIBLE_MS = 2_000
 const curlMissing = await missingTool('curl')
 const mosquittoMissing = await missingTool('mosquitto_pub')
 
+// Out here: what a hook hands to `after` ends with the hook.
+const folder = await makeFolder({ after })
 let weir: WeirProcess
 before(async () => {
-  weir = await WeirProcess.start({ folder: await makeFolder({ after }) })
+  weir = await WeirProcess.start({ folder })
 })
 after(() => weir.stop())
 
