@@ -8,20 +8,36 @@
  * allows; WEIR_CRASH_ROUNDS makes it longer.
  */
 import assert from 'node:assert/strict'
+import { watch } from 'node:fs'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { HttpDevice, MqttDevice, type Device, type Kind, type Surroundings } from './crash-load.ts'
 import { seededRandom } from './crash-reference.ts'
 import { checkAlerts, checkAnomalies, checkReadings, checkRefusals } from './crash-verdict.ts'
-import { makeFolder, spawnWeir, until, WeirProcess, type Running } from './weir-process.ts'
+import {
+  makeFolder,
+  spawnWeir,
+  until,
+  WeirProcess,
+  type Running,
+  type StartOptions,
+} from './weir-process.ts'
 
 const ROUNDS = Number(process.env['WEIR_CRASH_ROUNDS'] ?? 25)
 const SEED = Number(process.env['WEIR_CRASH_SEED'] ?? Date.now() % 1_000_000)
 
-/** So small that a commit, a merge or a trim is always under way. */
-const CONFIG = `
+/**
+ * So small that a commit, a merge or a trim is always under way. The lives take turns: commits of a
+ * few readings all the time, and commits behind which several log segments become free.
+ */
+const STREAMS = [
+  '{ checkpointReadings: 300, checkpointInterval: 100ms }',
+  '{ checkpointInterval: 1s }',
+]
+const configOf = (life: number): string => `
 log: { segmentBytes: 64 KiB }
-stream: { checkpointReadings: 300, checkpointInterval: 100ms }
+stream: ${STREAMS[life % STREAMS.length]}
 storage: { segmentReadingsTarget: 5000, duckdbThreads: 1 }
 `
 
@@ -71,7 +87,11 @@ const NAME = `${ROUNDS} kills under load lose, double and miscount nothing (seed
 test(NAME, { timeout: 60_000 + ROUNDS * 10_000 }, async (t) => {
   t.diagnostic(`seed ${SEED}`)
   const folder = await makeFolder(t)
-  const options = { folder, config: CONFIG, pipeline: PIPELINE }
+  const optionsOf = (life: number): StartOptions => ({
+    folder,
+    config: configOf(life),
+    pipeline: PIPELINE,
+  })
   const random = seededRandom(SEED)
   const beginMs = Date.now()
   let ports = { http: 1, mqtt: 1 }
@@ -80,7 +100,7 @@ test(NAME, { timeout: 60_000 + ROUNDS * 10_000 }, async (t) => {
     ports: () => ports,
     eventNowUs: () => (beginMs - EVENT_BEGIN_MS + (Date.now() - beginMs) * EVENT_SPEED) * 1000,
   }
-  const first = await WeirProcess.start(options)
+  const first = await WeirProcess.start(optionsOf(0))
   const devices = await openFleet(first, around)
   t.after(() => devices.forEach((device) => device.abandon()))
   await first.register({ id: 'closer' })
@@ -90,10 +110,13 @@ test(NAME, { timeout: 60_000 + ROUNDS * 10_000 }, async (t) => {
   begin(devices.filter(({ kind }) => kind !== 'probe'))
   for (let round = 0; round < ROUNDS; round++) {
     if (round === Math.floor(ROUNDS * PROBES_FROM)) begin(devices.filter(isProbe))
-    await live(await spawnWeir(options), folder, { random, at: (known) => (ports = known) })
+    await live(await spawnWeir(optionsOf(round)), folder, {
+      random,
+      at: (known) => (ports = known),
+    })
     ports = { http: 1, mqtt: 1 }
   }
-  let weir = await WeirProcess.start(options)
+  let weir = await WeirProcess.start(optionsOf(0))
   ports = weir
   for (const device of devices) device.isStopping = true
   await Promise.all(running)
@@ -103,10 +126,10 @@ test(NAME, { timeout: 60_000 + ROUNDS * 10_000 }, async (t) => {
   t.diagnostic(describe(devices))
   // The same from the other states: the log's tail replayed, and everything in segments.
   await weir.kill()
-  weir = await WeirProcess.start(options)
+  weir = await WeirProcess.start(optionsOf(0))
   await verify(weir, devices, span)
   assert.equal((await weir.stop()).code, 0)
-  weir = await WeirProcess.start(options)
+  weir = await WeirProcess.start(optionsOf(0))
   await verify(weir, devices, span)
   await weir.stop()
 })
@@ -127,7 +150,8 @@ async function openFleet(weir: WeirProcess, around: Surroundings): Promise<Devic
 }
 
 /**
- * One life: a fifth end before the process is ready, a fifth just behind that, the others later.
+ * One life: a fifth end before the process is ready, some just behind that, some within milliseconds
+ * of the first file of a commit or merge, the others at any time.
  */
 async function live(
   process: Running,
@@ -142,9 +166,24 @@ async function live(
   }
   const weir = await WeirProcess.ready(process, folder)
   at(weir)
-  await delay(fate < 0.4 ? random() * 150 : 300 + random() * 1_500)
+  if (fate < 0.3) await delay(random() * 150)
+  else await delay(200 + random() * 1_200)
+  if (fate > 0.6) {
+    await nextSegmentFile(weir)
+    await delay(random() * 25)
+  }
   assert.ok(!process.hasEnded, `weir ended by itself\n${process.output}`)
   await weir.kill()
+}
+
+/** Resolves when a file comes or goes among the segments, or after 3 s without. */
+async function nextSegmentFile({ dataFolder }: WeirProcess): Promise<void> {
+  const changed = Promise.withResolvers<void>()
+  const watcher = watch(join(dataFolder, 'segments'), () => changed.resolve())
+  const giveUp = setTimeout(changed.resolve, 3_000)
+  await changed.promise
+  clearTimeout(giveUp)
+  watcher.close()
 }
 
 /** A reading of now, behind everything else: the watermark passes all windows of the load. */
