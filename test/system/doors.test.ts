@@ -4,7 +4,7 @@
  * acknowledgement.
  */
 import assert from 'node:assert/strict'
-import { after, before, test } from 'node:test'
+import { after, test } from 'node:test'
 import { gzipSync } from 'node:zlib'
 import { ACKNOWLEDGED, openMqttDevice, topicOf } from './mqtt-device.ts'
 import { makeFolder, missingTool, run, until, WeirProcess } from './weir-process.ts'
@@ -17,11 +17,7 @@ const mosquittoMissing = await missingTool('mosquitto_pub')
 
 // Out here: what a hook hands to `after` ends with the hook.
 const folder = await makeFolder({ after })
-let weir: WeirProcess
-before(async () => {
-  weir = await WeirProcess.start({ folder })
-})
-after(() => weir.stop())
+const weir = await WeirProcess.start({ folder: await makeFolder({ after }) })
 
 /** Waits until exactly this one value of the metric is there. */
 async function visible(device: string, metric: string, value: unknown): Promise<void> {

@@ -2,10 +2,17 @@
 import assert from 'node:assert/strict'
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { test, type TestContext } from 'node:test'
+import { after, test, type TestContext } from 'node:test'
 import type { MqttClient } from 'mqtt'
 import { ACKNOWLEDGED, openMqttDevice, topicOf } from './mqtt-device.ts'
-import { makeFolder, readPorts, spawnWeir, until, WeirProcess } from './weir-process.ts'
+import {
+  makeFolder,
+  readPorts,
+  spawnWeir,
+  until,
+  weir as runWeir,
+  WeirProcess,
+} from './weir-process.ts'
 
 const PIPELINE = `
 version: 1
@@ -26,6 +33,9 @@ async function start(t: TestContext): Promise<{ weir: WeirProcess; folder: strin
   const folder = await makeFolder(t)
   return { weir: await WeirProcess.start({ folder, pipeline: PIPELINE }), folder }
 }
+
+/** For the tests that only send and ask, each with devices of its own. */
+const shared = await WeirProcess.start({ folder: await makeFolder({ after }), pipeline: PIPELINE })
 
 async function connected(
   t: TestContext,
@@ -51,6 +61,21 @@ test('a second process on the folder is refused with code, reason and hint', asy
   assert.doesNotMatch(second.stderr, /at .*\.ts:\d+/, 'no stack trace for an operator’s mistake')
   assert.equal((await readPorts(weir.dataFolder))?.pid, weir.running.child.pid)
   assert.equal((await weir.api('/ready')).status, 200)
+})
+
+test('a port in use ends the process with a reason, and leaves the folder free', async (t) => {
+  const folder = await makeFolder(t)
+  for (const [flag, port] of [
+    ['--http-port', shared.http],
+    ['--mqtt-port', shared.mqtt],
+  ] as const) {
+    const ports = ['--http-port', '0', '--mqtt-port', '0', flag, String(port)]
+    const second = runWeir(['start', '--data', join(folder, 'data'), ...ports])
+    assert.equal(await second.end(), 3, second.output)
+    assert.match(second.stderr, /PORT_IN_USE/)
+  }
+  const third = await WeirProcess.start({ folder })
+  await third.stop()
 })
 
 test('SIGTERM under load drains within 5 s, exits 0, and a restart has everything', async (t) => {
@@ -103,7 +128,7 @@ test('SIGTERM under load drains within 5 s, exits 0, and a restart has everythin
 })
 
 test('MQTT 5 hears of a refusal in the PUBACK; 3.1.1 is acknowledged; both are dead letters', async (t) => {
-  const { weir } = await start(t)
+  const weir = shared
   for (const version of [4, 5] as const) {
     const id = `pump-v${version}`
     const token = await weir.register({ id, type: 'pump' })
@@ -129,23 +154,23 @@ test('MQTT 5 hears of a refusal in the PUBACK; 3.1.1 is acknowledged; both are d
 })
 
 test('the PUBACK of MQTT 5 carries reason code 0x83 and a reason string', async (t) => {
-  const { weir } = await start(t)
-  const token = await weir.register({ id: 'pump-1', type: 'pump' })
-  const client = await connected(t, weir, { id: 'pump-1', token, version: 5 })
+  const weir = shared
+  const token = await weir.register({ id: 'wordy', type: 'pump' })
+  const client = await connected(t, weir, { id: 'wordy', token, version: 5 })
   const pubacks: { reasonCode?: number; properties?: { reasonString?: string } }[] = []
   client.on('packetreceive', (packet) => {
     if (packet.cmd === 'puback') pubacks.push(packet)
   })
-  client.publish(topicOf('pump-1'), '{"speed":1}', ACKNOWLEDGED, () => {})
+  client.publish(topicOf('wordy'), '{"speed":1}', ACKNOWLEDGED, () => {})
   await until('the PUBACK', () => pubacks.length > 0)
   assert.equal(pubacks[0]!.reasonCode, 0x83)
   assert.match(pubacks[0]!.properties?.reasonString ?? '', /TELEMETRY_METRIC_UNKNOWN.*speed/)
 })
 
-test('HTTP: all bad is 422 with the reason, some bad 207 with their places', async (t) => {
-  const { weir } = await start(t)
-  const token = await weir.register({ id: 'pump-1', type: 'pump' })
-  const send = (body: unknown) => weir.api('/v1/devices/pump-1/telemetry', { token, body })
+test('HTTP: all bad is 422 with the reason, some bad 207 with their places', async () => {
+  const weir = shared
+  const token = await weir.register({ id: 'poster', type: 'pump' })
+  const send = (body: unknown) => weir.api('/v1/devices/poster/telemetry', { token, body })
   const bad = await send({ temperature: 'hot' })
   assert.equal(bad.status, 422)
   assert.match(bad.headers.get('content-type') ?? '', /application\/problem\+json/)
@@ -163,7 +188,7 @@ test('HTTP: all bad is 422 with the reason, some bad 207 with their places', asy
     ],
   )
   const letters = await until('three dead letters', async () => {
-    const found = await deadLetters(weir)
+    const found = (await deadLetters(weir)).filter(({ device_id }) => device_id === 'poster')
     return found.length === 3 && found
   })
   assert.deepEqual(letters.map(({ payload }) => payload).toSorted(), [
@@ -174,7 +199,7 @@ test('HTTP: all bad is 422 with the reason, some bad 207 with their places', asy
 })
 
 test('a token writes for its own device only, over every door', async (t) => {
-  const { weir } = await start(t)
+  const weir = shared
   const token = await weir.register({ id: 'mine' })
   await weir.register({ id: 'other' })
   const body = { device: 'other', metrics: { a: 1 } }
@@ -203,7 +228,7 @@ test('a token writes for its own device only, over every door', async (t) => {
 })
 
 test('a gateway publishes for its children, for nobody else', async (t) => {
-  const { weir } = await start(t)
+  const weir = shared
   const token = await weir.register({ id: 'gate', gateway: true })
   await weir.register({ id: 'child', parent: 'gate' })
   await weir.register({ id: 'stranger' })

@@ -5,7 +5,6 @@
  */
 import assert from 'node:assert/strict'
 import { spawn, type ChildProcess, type SpawnOptions } from 'node:child_process'
-import { once } from 'node:events'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -15,6 +14,8 @@ import { fileURLToPath } from 'node:url'
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 /** Generous: a start replays the log, and the machine may be busy with other tests. */
 const READY_DEADLINE_MS = 60_000
+/** Longer than anything here takes: a replay of a whole file on a busy machine. */
+const END_DEADLINE_MS = 60_000
 const POLL_INTERVAL_MS = 20
 const OUTPUT_SHOWN_MAX = 8_000
 
@@ -33,7 +34,10 @@ export async function until<T>(
   }
 }
 
-/** A temporary folder; after the test what still works on it is ended, and it is removed. */
+/**
+ * A temporary folder; after the test (or file) what still works on it is ended, and it is removed.
+ * A file calls this at its top: `after` inside of a `before` would run when that hook ends.
+ */
 export async function makeFolder(context: { after(clean: () => Promise<void>): void }) {
   const folder = await mkdtemp(join(tmpdir(), 'weir-system-'))
   context.after(async () => {
@@ -61,8 +65,14 @@ export class Running {
     living.add(this.child)
     this.child.stdout?.on('data', (bytes) => (this.stdout += String(bytes)))
     this.child.stderr?.on('data', (bytes) => (this.stderr += String(bytes)))
-    this.#ended = once(this.child, 'close').then(() => void living.delete(this.child))
-    this.#ended.catch(() => living.delete(this.child))
+    const closed = Promise.withResolvers<void>()
+    this.#ended = closed.promise
+    // A program that cannot be started has an error and no exit code.
+    this.child.on('error', (error) => (this.stderr += String(error)))
+    this.child.on('close', () => {
+      living.delete(this.child)
+      closed.resolve()
+    })
   }
 
   get hasEnded(): boolean {
@@ -73,9 +83,16 @@ export class Running {
     return `stdout:\n${this.stdout.slice(-OUTPUT_SHOWN_MAX)}\nstderr:\n${this.stderr.slice(-OUTPUT_SHOWN_MAX)}`
   }
 
-  /** The exit code once it has ended by itself; null when a signal ended it. */
+  /** The exit code once it has ended; null when a signal ended it. Throws when it does not end. */
   async end(): Promise<number | null> {
-    await this.#ended
+    let isOver = false
+    void this.#ended.then(() => (isOver = true))
+    try {
+      await until('the process ends', () => isOver, END_DEADLINE_MS)
+    } catch (error) {
+      this.child.kill('SIGKILL')
+      throw new Error(`${this.child.spawnargs.join(' ')}\n${this.output}`, { cause: error })
+    }
     return this.child.exitCode
   }
 
