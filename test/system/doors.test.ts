@@ -16,7 +16,6 @@ const curlMissing = await missingTool('curl')
 const mosquittoMissing = await missingTool('mosquitto_pub')
 
 // Out here: what a hook hands to `after` ends with the hook.
-const folder = await makeFolder({ after })
 const weir = await WeirProcess.start({ folder: await makeFolder({ after }) })
 
 /** Waits until exactly this one value of the metric is there. */
