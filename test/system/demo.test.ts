@@ -12,7 +12,8 @@ const toolsMissing = (await missingTool('curl')) || (await missingTool('sh'))
 const mosquittoMissing = await missingTool('mosquitto_pub')
 
 const START_MS = 60_000
-const FLEET_MS = 30_000
+/** A simulated device may be in an outage of 30 s just now. */
+const FLEET_MS = 50_000
 const DEVICES = 50
 
 /** The command that begins with this word, with its continuation lines, as one would paste it. */
