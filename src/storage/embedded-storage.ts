@@ -107,7 +107,7 @@ export async function openStorage({
     disk.remove(`${segmentsFolder}/${file}`).catch(() => undefined)
   })
   const turns = new Turns(clock)
-  const writer = new SegmentWriter({ folder: segmentsFolder, duck, disk })
+  const writer = new SegmentWriter({ folder: segmentsFolder, duck, disk, clock })
   const directory = new SeriesDirectory()
   directory.add(catalogue.definitions())
   const committer = new Committer({ catalogue, writer, stateFile, turns, clock })

@@ -4,13 +4,15 @@
  *
  * Format (measured, docs/decisions/0002-storage.md): Parquet version 2, zstd, row groups of 61,440.
  */
-import { DOUBLE, INTEGER } from '@duckdb/node-api'
+import { DOUBLE, INTEGER, type DuckDBConnection } from '@duckdb/node-api'
 import { PARTIAL_STRIDE } from '../stream/stream.ts'
-import type { Disk } from '../world/world.ts'
+import type { Clock, Disk } from '../world/world.ts'
 import { ChunkSource } from './chunk-source.ts'
 import { columnItems, quote, type Duck } from './duck.ts'
 import type { SortedReadings } from './recent-readings.ts'
 
+/** About 1 MB of a segment at full speed. */
+const FLUSH_INTERVAL_MS = 40
 const PARQUET = `FORMAT parquet, COMPRESSION zstd, PARQUET_VERSION V2, ROW_GROUP_SIZE 61440`
 
 /** Columns of a rollup segment in the order of a partial's places, with their Parquet types. */
@@ -35,13 +37,15 @@ export class SegmentWriter {
   readonly #folder: string
   readonly #duck: Duck
   readonly #disk: Disk
+  readonly #clock: Clock
   readonly #readings: ChunkSource
   readonly #partials: ChunkSource
 
-  constructor(parts: { folder: string; duck: Duck; disk: Disk }) {
+  constructor(parts: { folder: string; duck: Duck; disk: Disk; clock: Clock }) {
     this.#folder = parts.folder
     this.#duck = parts.duck
     this.#disk = parts.disk
+    this.#clock = parts.clock
     this.#readings = new ChunkSource(parts.duck, 'sealed_readings', [
       { name: 'series', type: INTEGER },
       { name: 'time', type: DOUBLE },
@@ -64,7 +68,7 @@ export class SegmentWriter {
         columnItems<Float64Array>(chunk, 2).set(sorted.value.subarray(from, to))
       })
       const query = `SELECT series, CAST(time AS BIGINT) AS time, value FROM ${source.table}`
-      await connection.run(this.#copy(query, file)).finally(() => source.clear())
+      await this.#copy(connection, query, file).finally(() => source.clear())
     })
     return this.#publish(file)
   }
@@ -85,7 +89,7 @@ export class SegmentWriter {
       })
       const casts = ROLLUP_COLUMNS.map(([name, type]) => `CAST("${name}" AS ${type}) AS "${name}"`)
       const query = `SELECT ${casts.join()}, CAST(${offset} AS BIGINT) AS "offset" FROM ${source.table}`
-      await connection.run(this.#copy(query, file)).finally(() => source.clear())
+      await this.#copy(connection, query, file).finally(() => source.clear())
     })
     return this.#publish(file)
   }
@@ -93,21 +97,44 @@ export class SegmentWriter {
   /** Writes what a statement selects. */
   async writeQuery(file: string, query: string): Promise<{ bytes: number; rows: number }> {
     const rows = await this.#duck.write(async (connection) => {
-      const result = await connection.run(this.#copy(query, file))
+      const result = await this.#copy(connection, query, file)
       return result.rowsChanged
     })
     return { bytes: await this.#publish(file), rows }
   }
 
-  #copy(query: string, file: string): string {
-    return `COPY (${query}) TO ${quote(`${this.#folder}/${file}.tmp`)} (${PARQUET})`
+  /**
+   * Copies a query's rows into the temporary file, flushing what is there every now and then: one
+   * flush of the whole file at the end would keep the disk busy for a tenth of a second, and the
+   * log's flushes, for which devices wait, would queue behind it.
+   */
+  async #copy(connection: DuckDBConnection, query: string, file: string) {
+    const path = `${this.#folder}/${file}.tmp`
+    let isCopying = true
+    const copied = connection
+      .run(`COPY (${query}) TO ${quote(path)} (${PARQUET})`)
+      .finally(() => (isCopying = false))
+    const flushed = (async () => {
+      while (isCopying) {
+        await new Promise<void>((resolve) => this.#clock.after(FLUSH_INTERVAL_MS, resolve))
+        if (isCopying && (await this.#disk.exists(path))) await this.#flush(path)
+      }
+    })()
+    const [result] = await Promise.all([copied, flushed])
+    return result
+  }
+
+  /** Returns the file's length. */
+  async #flush(path: string): Promise<number> {
+    const handle = await this.#disk.open(path, 'write')
+    const bytes = await handle.size()
+    await handle.sync().finally(() => handle.close())
+    return bytes
   }
 
   async #publish(file: string): Promise<number> {
     const path = `${this.#folder}/${file}`
-    const handle = await this.#disk.open(`${path}.tmp`, 'write')
-    const bytes = await handle.size()
-    await handle.sync().finally(() => handle.close())
+    const bytes = await this.#flush(`${path}.tmp`)
     await this.#disk.rename(`${path}.tmp`, path)
     await this.#disk.syncFolder(this.#folder)
     return bytes

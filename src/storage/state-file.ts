@@ -26,6 +26,8 @@ const BLOCK_BYTES = 4096
 const endOf = ({ position, length }: { position: number; length: number }): number =>
   position + Math.ceil(length / BLOCK_BYTES) * BLOCK_BYTES
 
+const FLUSH_BYTES = 2 << 20
+
 export class StateFile {
   readonly #file: DiskFile
   readonly #path: string
@@ -47,12 +49,18 @@ export class StateFile {
     if (parts.length === 0) return [...current]
     const manifest = new Map(current.map((part) => [part.name, part]))
     const occupied = [...current]
+    let unflushed = 0
     for (const { name, bytes } of parts) {
       const position = findGap(occupied, bytes.length)
       const part = { name, position, length: bytes.length, crc: crc32(bytes) }
       occupied.push(part)
       manifest.set(name, part)
       await this.#file.write(bytes, position)
+      unflushed += bytes.length
+      // In pieces, so that the log's flushes never queue behind the whole state.
+      if (unflushed < FLUSH_BYTES) continue
+      await this.#file.sync()
+      unflushed = 0
     }
     await this.#file.sync()
     return [...manifest.values()]

@@ -26,6 +26,9 @@ const nodeRandom: Random = {
   unit: () => Math.random(),
 }
 
+/** Written and flushed at a time: a few milliseconds of the disk. */
+const ALLOCATE_BYTES = 1 << 20
+
 class NodeDiskFile implements DiskFile {
   readonly #handle: FileHandle
 
@@ -62,13 +65,15 @@ class NodeDiskFile implements DiskFile {
 
   /**
    * Writes real zeroes: `ftruncate` would leave a hole, whose blocks each later sync must allocate.
+   * Flushed piece by piece, so that other files' flushes never queue behind all of it.
    */
   async allocate(bytes: number): Promise<void> {
-    const zeroes = new Uint8Array(Math.min(bytes, 1 << 20))
+    const zeroes = new Uint8Array(Math.min(bytes, ALLOCATE_BYTES))
     let position = (await this.#handle.stat()).size
     while (position < bytes) {
       const count = Math.min(zeroes.length, bytes - position)
       await this.write(zeroes.subarray(0, count), position)
+      await this.#handle.datasync()
       position += count
     }
     await this.#handle.sync()
