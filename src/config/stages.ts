@@ -148,7 +148,6 @@ const QUERY = Type.Object(
   {
     rowsMax: integer(50_000_000, [1, COUNT_MAX], 'Rows that one query may read.'),
     concurrency: integer(2, [1, 64], 'Queries at once; others wait.'),
-    pointsMax: integer(10_000, [1, 1_000_000], 'Points in one answer.'),
   },
   { ...closed, description: 'Limits of a query.' },
 )

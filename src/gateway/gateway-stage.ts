@@ -114,7 +114,13 @@ export class Gateway implements TelemetryDoor {
   async recover(definitions: Definitions, nextOffset: number): Promise<number> {
     const { log } = this.#parts
     this.#dictionary.restore(definitions)
-    let offset = Math.max(nextOffset, log.firstOffset)
+    if (log.firstOffset > nextOffset) {
+      throw new WeirError(
+        'DATA_FILE_DAMAGED',
+        `storage ends before entry ${nextOffset}, and the log begins only at ${log.firstOffset}`,
+      )
+    }
+    let offset = nextOffset
     while (offset < log.nextOffset) {
       for (const entry of await log.read(offset, REPLAY_READ_BYTES)) {
         const frame = new Uint8Array(entry.bytes.length)

@@ -1,5 +1,6 @@
 /** The real world: Node's clocks, randomness and file system. */
 import { randomBytes } from 'node:crypto'
+import { writeSync } from 'node:fs'
 import { open, mkdir, readdir, rename, rm, stat, statfs, type FileHandle } from 'node:fs/promises'
 import { nodeNetwork } from './node-network.ts'
 import type { Clock, Disk, DiskFile, Random, World } from './world.ts'
@@ -36,16 +37,14 @@ class NodeDiskFile implements DiskFile {
     this.#handle = handle
   }
 
+  /**
+   * Into the page cache, at once: a copy of 1 MB takes 0.2 ms here, while a trip to libuv's pool and
+   * back costs two waits for a core on a busy machine. What takes long is sync().
+   */
   async write(data: Uint8Array, position: number): Promise<void> {
     let done = 0
     while (done < data.length) {
-      const { bytesWritten } = await this.#handle.write(
-        data,
-        done,
-        data.length - done,
-        position + done,
-      )
-      done += bytesWritten
+      done += writeSync(this.#handle.fd, data, done, data.length - done, position + done)
     }
   }
 
