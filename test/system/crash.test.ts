@@ -70,7 +70,7 @@ const EVENT_BEGIN_MS = 45 * 60_000
  */
 const PROBES_FROM = 0.7
 
-/** Doors: MQTT by its version, or HTTP with batches up to this size; the large ones fill the log. */
+/** Doors: MQTT by its version, or HTTP with batches up to this size; large ones fill the log. */
 const FLEET: { id: string; kind: Kind; door: 4 | 5 | { batchMax: number } }[] = [
   { id: 'pump-1', kind: 'pump', door: 4 },
   { id: 'pump-2', kind: 'pump', door: 5 },
@@ -150,8 +150,8 @@ async function openFleet(weir: WeirProcess, around: Surroundings): Promise<Devic
 }
 
 /**
- * One life: a fifth end before the process is ready, some just behind that, some within milliseconds
- * of the first file of a commit or merge, the others at any time.
+ * One life: a fifth end before the process is ready, some just behind that, some within
+ * milliseconds of the first file of a commit or merge, the others at any time.
  */
 async function live(
   process: Running,

@@ -1,7 +1,7 @@
 /**
  * Twenty trucks for six hours, as line protocol: once through the door that Telegraf uses, as live
- * readings whose windows the stream computes, and once by `weir replay`, as history whose windows come
- * from storage. Both must say what DuckDB says about the raw file. Lines without a device are dead
+ * readings whose windows the stream computes, and once by `weir replay`, as history whose windows
+ * come from storage. Both must say what DuckDB says about the raw file. Lines without a device are dead
  * letters; of readings with one identity the first counts.
  */
 import assert from 'node:assert/strict'
@@ -32,7 +32,7 @@ version: 1
 time: { past: 36500d, idleTimeout: 1s }
 `
 const BATCH_LINES = 5_000
-/** Series whose windows are compared one by one: smooth, with gaps, and of the other measurement. */
+/** Series whose windows are compared one by one: smooth, with gaps, of the other measurement. */
 const WATCHED: [device: string, measurement: string, metric: string][] = [
   ['truck_0', 'readings', 'velocity'],
   ['truck_7', 'readings', 'fuel_consumption'],
