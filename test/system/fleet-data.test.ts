@@ -1,8 +1,8 @@
 /**
  * Twenty trucks for six hours, as line protocol: once through the door that Telegraf uses, as live
  * readings whose windows the stream computes, and once by `weir replay`, as history whose windows
- * come from storage. Both must say what DuckDB says about the raw file. Lines without a device are dead
- * letters; of readings with one identity the first counts.
+ * come from storage. Both must say what DuckDB says about the raw file. Lines without a device are
+ * dead letters; of readings with one identity the first counts.
  */
 import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
