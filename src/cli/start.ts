@@ -51,10 +51,10 @@ async function start(flags: StartFlags): Promise<void> {
     }
   }
   const end = await Promise.race([stopped, crashed.promise])
+  // A thread that is gone answers no call, so there is no orderly stop without it. Everything
+  // acknowledged is in the log: the process ends, its supervisor restarts it, and it goes on.
+  if (typeof end !== 'string') throw end
   const drainStartMs = performance.now()
   await embedded.stop()
   events.serverStopped({ drainMs: Math.round(performance.now() - drainStartMs) })
-  // Everything acknowledged is in the log; a restart goes on from there, so the service must
-  // restart.
-  if (typeof end !== 'string') throw end
 }
