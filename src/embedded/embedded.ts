@@ -10,6 +10,7 @@ import { createApi } from '../api/server.ts'
 import type { Config } from '../config/config.ts'
 import type { Control } from '../control/control.ts'
 import { openControl } from '../control/sqlite-control.ts'
+import { ERRORS, WeirError } from '../errors/errors.ts'
 import type { Events, MetricSample } from '../observe/observe.ts'
 import type { IngestRequest } from '../gateway/gateway.ts'
 import type { Plan } from '../pipeline/pipeline.ts'
@@ -141,6 +142,12 @@ async function allSamples({ gateway, stream, storage }: Threads): Promise<Metric
   return [...processSamples(), ...(await Promise.all(stages)).flat()]
 }
 
+/** An error comes from its thread as plain data: its class is lost, its code is not. */
+function revive(error: Error): Error {
+  const { code, message, details = {} } = error as Partial<WeirError> & Error
+  return code !== undefined && code in ERRORS ? new WeirError(code, message, { details }) : error
+}
+
 /** The doors close, what was accepted becomes durable, a checkpoint is made if time allows. */
 async function stopThreads(threads: Threads): Promise<void> {
   await threads.gateway.stop()
@@ -189,7 +196,7 @@ function startThreads(
       ...Object.values(ports),
     ] as MessagePort[]
     const worker = new Worker(new URL(file, import.meta.url), { workerData, transferList })
-    worker.on('error', (error) => options.onCrash?.(error as Error))
+    worker.on('error', (error) => options.onCrash?.(revive(error as Error)))
     worker.on('exit', (code) => options.onCrash?.(new Error(`${file} ended with code ${code}`)))
     workers.push(worker)
     return connect<T>(calls.port1, give)
