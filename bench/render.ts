@@ -4,7 +4,7 @@
  */
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import type { Report } from './report.ts'
+import { median, type Report } from './report.ts'
 
 const folder = fileURLToPath(new URL('./results/', import.meta.url))
 const readme = fileURLToPath(new URL('../README.md', import.meta.url))
@@ -16,6 +16,21 @@ const NOTHING = `No results are committed yet. \`npx node bench/ingest-mqtt.ts\`
 const format = (value: number): string =>
   value >= 1000 ? Math.round(value).toLocaleString('en') : String(Number(value.toPrecision(3)))
 
+/** What no single run has. */
+const isRatio = (name: string): boolean => name.includes(' / ')
+
+/** One row a name: the median of its runs, and their spread. */
+function rows(results: Report['results']): string[] {
+  const byName = Map.groupBy(results, ({ name }) => name)
+  return [...byName].map(([name, runs]) => {
+    const values = runs.map(({ value }) => value).toSorted((a, b) => a - b)
+    const [least, most] = [values[0] ?? NaN, values.at(-1) ?? NaN]
+    const spread = values.length === 1 ? '' : `${format(least)} to ${format(most)}`
+    const unit = runs[0]?.unit ?? ''
+    return `| ${name} | ${format(median(values))} | ${spread} | ${unit} |`
+  })
+}
+
 function render(report: Report): string {
   const { machine, commit, results, notes, isQuick } = report
   const run = `commit ${commit}, ${machine.cores} cores of ${machine.cpu}, Node ${machine.node}`
@@ -23,9 +38,9 @@ function render(report: Report): string {
   return [
     `### ${report.question}`,
     '',
-    '| what | value | unit |',
-    '|---|---:|---|',
-    ...results.map(({ name, value, unit }) => `| ${name} | ${format(value)} | ${unit} |`),
+    '| what | median | runs | unit |',
+    '|---|---:|---:|---|',
+    ...rows(results.filter(({ name }) => !name.endsWith('median of the runs') || isRatio(name))),
     '',
     `${run}, ${load}.${notes.map((note) => ` ${note}.`).join('')}`,
   ].join('\n')
