@@ -130,11 +130,7 @@ const STORAGE = Type.Object(
       'Recent readings in memory (about 24 bytes each); older ones go into segments.',
     ),
     duckdbMemoryBytes: bytes('512 MiB', ['64 MiB', '1 TiB'], 'Memory limit of DuckDB.'),
-    duckdbThreads: integer(
-      1,
-      [1, 256],
-      'Threads of DuckDB. With more, one that waits for a niced one spins.',
-    ),
+    duckdbThreads: integer(1, [1, 256], 'Threads of DuckDB.'),
     segmentReadingsTarget: integer(
       4_000_000,
       [1_000, COUNT_MAX],

@@ -11,7 +11,7 @@ import { ChunkSource } from './chunk-source.ts'
 import { columnItems, quote, type Duck } from './duck.ts'
 import type { SortedReadings } from './recent-readings.ts'
 
-/** About 1 MB of a segment at full speed. */
+/** Between two flushes of a segment that is being written. */
 const FLUSH_INTERVAL_MS = 40
 const PARQUET = `FORMAT parquet, COMPRESSION zstd, PARQUET_VERSION V2, ROW_GROUP_SIZE 61440`
 
@@ -104,9 +104,8 @@ export class SegmentWriter {
   }
 
   /**
-   * Copies a query's rows into the temporary file, flushing what is there every now and then: one
-   * flush of the whole file at the end would keep the disk busy for a tenth of a second, and the
-   * log's flushes, for which devices wait, would queue behind it.
+   * Copies a query's rows into the temporary file, flushing what is there every now and then, so
+   * that the log's flushes, for which devices wait, have no flush of a whole segment before them.
    */
   async #copy(connection: DuckDBConnection, query: string, file: string) {
     const path = `${this.#folder}/${file}.tmp`

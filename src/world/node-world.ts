@@ -27,7 +27,7 @@ const nodeRandom: Random = {
   unit: () => Math.random(),
 }
 
-/** Written and flushed at a time: a few milliseconds of the disk. */
+/** Written and flushed at a time. */
 const ALLOCATE_BYTES = 1 << 20
 
 class NodeDiskFile implements DiskFile {
@@ -38,8 +38,8 @@ class NodeDiskFile implements DiskFile {
   }
 
   /**
-   * Into the page cache, at once: a copy of 1 MB takes 0.2 ms here, while a trip to libuv's pool
-   * and back costs two waits for a core on a busy machine. What takes long is sync().
+   * Into the page cache, at once: a copy in memory, while a trip to libuv's pool and back costs two
+   * waits for a core on a busy machine. What takes long is sync().
    */
   async write(data: Uint8Array, position: number): Promise<void> {
     let done = 0
