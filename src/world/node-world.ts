@@ -38,8 +38,8 @@ class NodeDiskFile implements DiskFile {
   }
 
   /**
-   * Into the page cache, at once: a copy in memory, while a trip to libuv's pool and back costs two
-   * waits for a core on a busy machine. What takes long is sync().
+   * Into the page cache, at once: a copy in memory, while a trip to libuv's pool and back costs
+   * two waits for a core on a busy machine. What takes long is sync().
    */
   async write(data: Uint8Array, position: number): Promise<void> {
     let done = 0
