@@ -69,7 +69,8 @@ class Run implements LoadEvents {
   acknowledged(connection: LoadConnection, packets: number, latencyMs: number): void {
     const messages = packets * this.#job.messagesPerPacket
     this.#acknowledged += messages
-    this.#latency.add(latencyMs, messages)
+    if (performance.now() - this.#startMs >= this.#job.warmUpMs)
+      this.#latency.add(latencyMs, messages)
     if (this.#job.rate > 0) this.#sendOverdue(connection)
     else if (this.#isSending && connection.room >= this.#chunk) this.#fill(connection)
   }

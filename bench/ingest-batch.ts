@@ -29,7 +29,15 @@ async function measure(name: string, shape: Shape): Promise<number> {
   try {
     const { clients } = await server.registerFleet(GATEWAYS, DEVICES)
     const port = shape.protocol === 'http' ? server.httpPort : server.mqttPort
-    const report = await generate({ ...shape, port, clients, seconds: SECONDS, rate: 0, seed: 1 })
+    const report = await generate({
+      ...shape,
+      port,
+      clients,
+      seconds: SECONDS,
+      rate: 0,
+      seed: 1,
+      warmUpMs: 0,
+    })
     const acknowledgedAtMs = performance.now()
     const readings = report.messages * METRICS_PER_MESSAGE
     const stored = await server.untilStored(readings, QUERYABLE_MS_MAX)

@@ -28,7 +28,7 @@ const reporter = new Reporter('ingest-mqtt', 'QoS 1 publishes/s of one JSON mess
 
 function job(port: number, clients: LoadClient[], seconds: number): LoadJob {
   const shape = { protocol: 'mqtt', window: WINDOW, messagesPerPacket: 1 } as const
-  return { ...shape, port, clients, seconds, rate: 0, seed: 1 }
+  return { ...shape, port, clients, seconds, rate: 0, seed: 1, warmUpMs: 0 }
 }
 
 async function measurePeer(peer: Peer | undefined, name: string): Promise<number | undefined> {

@@ -22,6 +22,8 @@ export interface LoadJob {
   /** Messages a second over all connections; 0: as fast as they are acknowledged. */
   rate: number
   seed: number
+  /** Latencies count from then on: the generator's code is cold at first. 0: all count. */
+  warmUpMs: number
 }
 
 export interface LoadReport {

@@ -62,7 +62,7 @@ export class WeirServer {
     const child = spawn(
       process.execPath,
       [
-        ...['--disable-warning=ExperimentalWarning', WEIR, 'start'],
+        ...['--single-threaded-gc', '--disable-warning=ExperimentalWarning', WEIR, 'start'],
         ...['--data', join(folder, 'data'), '--pipeline', PIPELINE],
         ...['--http-port', '0', '--mqtt-port', '0', '--coap-port', '0'],
         ...['--write-credentials', join(folder, 'admin.json')],

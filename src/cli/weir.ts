@@ -1,7 +1,12 @@
-#!/usr/bin/env node
+#!/usr/bin/env -S node --single-threaded-gc --disable-warning=ExperimentalWarning
 /**
  * Entry of the command line. What must happen before anything else is loaded stands here; the
  * commands are in `program.ts`.
+ *
+ * --single-threaded-gc: each thread collects its own garbage. V8's helper threads are shared by all
+ * threads and know no niceness, so a collection of the gateway's few objects waited for helpers
+ * that were marking the storage's heap, or that had lost their core (decision 0005). It can only be
+ * given on the command line: package.json, the services and the benchmarks do.
  */
 import { enableCompileCache, getCompileCacheDir } from 'node:module'
 import { fileURLToPath } from 'node:url'

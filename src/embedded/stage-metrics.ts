@@ -56,6 +56,7 @@ export function storageSamples(storage: Storage, readingsTaken: number): MetricS
     ['weir_storage_disk_bytes', 'Size of all segments.', 'gauge', s.bytesOnDisk],
     ['weir_storage_series', 'Series known.', 'gauge', s.seriesCount],
     ['weir_storage_dead_letters', 'Dead letters kept.', 'gauge', s.deadLetters],
+    ['weir_storage_commits_total', 'Checkpoints committed since start.', 'counter', s.commits],
     [
       'weir_storage_checkpoint_timestamp_seconds',
       'When the last checkpoint was committed.',

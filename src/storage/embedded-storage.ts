@@ -158,6 +158,7 @@ class EmbeddedStorage implements Storage, Query {
   /** A seal whose commit failed; the next takes it along. */
   #failed: Sealed | undefined
   #committing: Promise<void> = Promise.resolve()
+  #commits = 0
   #committedAtUs: number
   #committedOffset: number
 
@@ -243,6 +244,7 @@ class EmbeddedStorage implements Storage, Query {
       segments.replace([], committed.segments)
       this.#sealed = this.#sealed.filter((one) => !sealed.generations.includes(one))
       this.#failed = undefined
+      this.#commits++
       this.#committedAtUs = committed.committedAtUs
       this.#committedOffset = sealed.offset
     } catch (cause) {
@@ -279,6 +281,7 @@ class EmbeddedStorage implements Storage, Query {
       segmentCount: readings.length + segments.list('rollup').length,
       mergeDebt: merger.debt,
       bytesOnDisk: segments.bytes,
+      commits: this.#commits,
       lastCommitAtUs: this.#committedAtUs,
       lastCommitOffset: this.#committedOffset,
       deadLetters: this.#events.deadLetterCount(),

@@ -26,6 +26,8 @@ export interface StorageStatistics {
   /** Segments below their target size that wait to be merged. */
   mergeDebt: number
   bytesOnDisk: number
+  /** Since the start. */
+  commits: number
   lastCommitAtUs: number
   lastCommitOffset: number
   deadLetters: number
