@@ -18,6 +18,14 @@ import type { FramePool } from './frame-pool.ts'
 /** Full batches that may wait for the flush before reading stops. */
 const QUEUE_MAX = 3
 const RETRY_DISK_MS = 500
+/**
+ * Under load a batch is filled for at least this long. Every batch costs a flush and one write a
+ * connection: without this, half of the full rate kept the gateway busier than the full rate, and
+ * p99 of publish to PUBACK was 15 ms instead of 11 (p50 3.1 instead of 2.9).
+ */
+const PACE_MS = 2
+/** After a smaller batch nobody waits. */
+const PACED_MESSAGES_MIN = 100
 
 /** Told once everything put into the batch before `expect()` is durable, or why it is not. */
 export interface Awaiting {
@@ -62,6 +70,11 @@ export class GroupCommit {
   #awaiting: Awaiting[] = []
   #isScheduled = false
   #isPumping = false
+  /** When the last batch was sealed, and how many messages it held. */
+  #sealedMs = 0
+  #sealedMessages = 0
+  /** Ends the pause of the pump. */
+  #resume: (() => void) | undefined
   #lagBytes = 0
   #failure: WeirError | undefined
   #wasBlocked = false
@@ -142,6 +155,9 @@ export class GroupCommit {
     const frame = builder.seal(clock.nowUs(), dictionary.takeNew(), pool.allocate)
     this.#queue.push({ frame, messages, readings, awaiting: this.#awaiting })
     this.#awaiting = []
+    this.#sealedMs = clock.monotonicMs()
+    this.#sealedMessages = messages
+    this.#resume?.()
     if (!this.#isPumping) void this.#pump()
   }
 
@@ -153,7 +169,8 @@ export class GroupCommit {
       if (batch === undefined) {
         const { builder } = this.#parts
         if (builder.isEmpty && this.#awaiting.length === 0) break
-        this.#seal()
+        await this.#pace()
+        if (this.#queue.length === 0) this.#seal()
         continue
       }
       try {
@@ -173,6 +190,21 @@ export class GroupCommit {
     }
     this.#isPumping = false
     for (const resolve of this.#drained.splice(0)) resolve()
+  }
+
+  /** Under load, lets the batch fill until PACE_MS after the last seal, or until it is full. */
+  async #pace(): Promise<void> {
+    const { clock } = this.#parts
+    const leftMs = this.#sealedMs + PACE_MS - clock.monotonicMs()
+    if (leftMs <= 0 || this.#sealedMessages < PACED_MESSAGES_MIN) return
+    await new Promise<void>((resolve) => {
+      const cancel = clock.after(leftMs, resolve)
+      this.#resume = () => {
+        cancel()
+        resolve()
+      }
+    })
+    this.#resume = undefined
   }
 
   /**
