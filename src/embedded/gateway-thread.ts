@@ -5,8 +5,8 @@ import { openDeviceReader } from '../control/sqlite-control.ts'
 import { Gateway } from '../gateway/gateway-stage.ts'
 import { gatewaySamples } from '../gateway/gateway-metrics.ts'
 import { openFileLog } from '../log/file-log.ts'
-import type { Recovered } from '../storage/storage.ts'
 import { nodeWorld } from '../world/node-world.ts'
+import { GatewayLoop } from './gateway-loop.ts'
 import { connect, serve, transferOf } from './rpc.ts'
 import type {
   FrameMessage,
@@ -54,29 +54,12 @@ const gateway = new Gateway(
   },
 )
 
-/** Resolves when storage has taken the entry of this offset. */
-let caughtUp: { offset: number; resolve: () => void } | undefined
-let takenOffset = -1
-const recovered = Promise.withResolvers<Recovered>()
-
-loop!.on('message', (message: LoopMessage) => {
-  if ('recovered' in message) recovered.resolve(message.recovered)
-  else if ('trimBefore' in message) void log.trim(message.trimBefore)
-  else {
-    takenOffset = message.offset
-    gateway.commit.taken(message.taken, message.buffer)
-    if (caughtUp !== undefined && takenOffset >= caughtUp.offset) caughtUp.resolve()
-  }
-})
+const stage = new GatewayLoop(gateway, log)
+loop!.on('message', (message: LoopMessage) => stage.take(message))
 
 const methods: GatewayThread = {
   async open() {
-    const { definitions, nextOffset } = await recovered.promise
-    const entriesReplayed = await gateway.recover(definitions, nextOffset)
-    const last = log.nextOffset - 1
-    if (entriesReplayed > 0 && takenOffset < last) {
-      await new Promise<void>((resolve) => (caughtUp = { offset: last, resolve }))
-    }
+    const entriesReplayed = await stage.recover()
     const port = await gateway.listen(config.mqtt.host, config.mqtt.port)
     nodeWorld.clock.every(RATES_INTERVAL_MS, () => {
       tell({ rates: { messages: gateway.acceptedMessages, readings: gateway.acceptedReadings } })

@@ -1,17 +1,10 @@
 /** The stream's thread: pure computation between two ports. */
 import { workerData } from 'node:worker_threads'
-import { StreamProcessor } from '../stream/processor.ts'
 import { streamSamples } from './stage-metrics.ts'
 import { LiveTap } from './live-tap.ts'
-import { serve, transferOf } from './rpc.ts'
-import type {
-  FrameMessage,
-  MainEvent,
-  StreamControl,
-  StreamMessage,
-  StreamThread,
-  ThreadData,
-} from './threads.ts'
+import { serve } from './rpc.ts'
+import { StreamLoop } from './stream-loop.ts'
+import type { FrameMessage, MainEvent, StreamControl, StreamThread, ThreadData } from './threads.ts'
 
 const { config, plan, tenant, calls, events, upstream, downstream } = workerData as ThreadData
 
@@ -19,11 +12,8 @@ const { config, plan, tenant, calls, events, upstream, downstream } = workerData
 const DEVICE_NUMBER_MAX = 4_000_000
 
 const tell = (event: MainEvent): void => events.postMessage(event)
-const send = (message: StreamMessage, transfer: ArrayBuffer[]): void =>
-  downstream!.postMessage(message, transfer)
-
-const { seriesMax } = config.gateway
-const processor = new StreamProcessor({
+const tap = new LiveTap((event) => tell({ live: { tenant, event } }))
+const loop = new StreamLoop({
   plan,
   limits: {
     ...config.stream,
@@ -32,72 +22,19 @@ const processor = new StreamProcessor({
       config.stream.checkpointReadings,
       Math.ceil(config.storage.memoryReadingsMax / 2),
     ),
-    seriesMax,
+    seriesMax: config.gateway.seriesMax,
     deviceMax: DEVICE_NUMBER_MAX,
   },
+  send: (message, transfer) => downstream!.postMessage(message, transfer),
+  watch: tap,
 })
-const tap = new LiveTap((event) => tell({ live: { tenant, event } }))
-/** Frames that came before storage said where to begin. */
-let early: FrameMessage[] | undefined = []
-/** Offset of the checkpoint that storage is committing. */
-let committing: number | undefined
-let lastOffset = -1
-let committedOffset = -1
-let flushes: { offset: number; resolve: () => void }[] = []
-
-function take({ offset, frame }: FrameMessage): void {
-  const output = processor.process(offset, frame)
-  lastOffset = offset
-  tap.tap(output)
-  const { fates, partials } = output
-  send({ output }, transferOf(frame, fates, partials) as ArrayBuffer[])
-  if (committing === undefined && processor.shouldCheckpoint) checkpoint()
-}
-
-function checkpoint(): void {
-  const state = processor.checkpoint(lastOffset)
-  committing = lastOffset
-  send(
-    { checkpoint: state },
-    state.parts.map((part) => part.bytes.buffer),
-  )
-}
-
-function committed(offset: number): void {
-  committing = undefined
-  committedOffset = offset
-  for (const flush of flushes) if (flush.offset <= offset) flush.resolve()
-  flushes = flushes.filter((flush) => flush.offset > offset)
-  if (flushes.length > 0 && lastOffset > offset) checkpoint()
-}
-
-upstream!.on('message', (message: FrameMessage) => {
-  if (early === undefined) take(message)
-  else early.push(message)
-})
-
-downstream!.on('message', (message: StreamControl) => {
-  if ('committed' in message) return committed(message.committed)
-  const { state, definitions, nextOffset } = message.recovered
-  processor.restore(state, definitions)
-  tap.define(definitions)
-  lastOffset = nextOffset - 1
-  committedOffset = lastOffset
-  const waiting = early ?? []
-  early = undefined
-  for (const frame of waiting) take(frame)
-})
+upstream!.on('message', (message: FrameMessage) => loop.frame(message))
+downstream!.on('message', (message: StreamControl) => loop.control(message))
 
 const methods: StreamThread = {
-  flush() {
-    if (lastOffset <= committedOffset) return Promise.resolve()
-    return new Promise<void>((resolve) => {
-      flushes.push({ offset: lastOffset, resolve })
-      if (committing === undefined) checkpoint()
-    })
-  },
+  flush: () => loop.flush(),
   follow: (deviceIds) => tap.follow(deviceIds),
-  metrics: () => streamSamples(processor),
-  stop: () => methods.flush(),
+  metrics: () => streamSamples(loop.processor),
+  stop: () => loop.flush(),
 }
 serve(calls, methods as never)

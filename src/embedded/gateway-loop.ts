@@ -1,0 +1,45 @@
+/**
+ * The gateway stage behind its doors: brings the stages behind up to the log's end before the doors
+ * open, hears from storage what was taken, and trims the log.
+ */
+import type { Gateway } from '../gateway/gateway-stage.ts'
+import type { Log } from '../log/log.ts'
+import type { Recovered } from '../storage/storage.ts'
+import type { LoopMessage } from './threads.ts'
+
+export class GatewayLoop {
+  readonly #gateway: Gateway
+  readonly #log: Log
+  readonly #recovered = Promise.withResolvers<Recovered>()
+  /** Resolves when storage has taken the entry of this offset. */
+  #caughtUp: { offset: number; resolve: () => void } | undefined
+  #takenOffset = -1
+
+  constructor(gateway: Gateway, log: Log) {
+    this.#gateway = gateway
+    this.#log = log
+  }
+
+  /** From storage. */
+  take(message: LoopMessage): void {
+    if ('recovered' in message) this.#recovered.resolve(message.recovered)
+    else if ('trimBefore' in message) void this.#log.trim(message.trimBefore)
+    else {
+      this.#takenOffset = message.offset
+      this.#gateway.commit.taken(message.taken, message.buffer)
+      const caughtUp = this.#caughtUp
+      if (caughtUp !== undefined && this.#takenOffset >= caughtUp.offset) caughtUp.resolve()
+    }
+  }
+
+  /** Replays the log's tail; resolves with the count of its entries once storage has them all. */
+  async recover(): Promise<number> {
+    const { definitions, nextOffset } = await this.#recovered.promise
+    const entriesReplayed = await this.#gateway.recover(definitions, nextOffset)
+    const last = this.#log.nextOffset - 1
+    if (entriesReplayed > 0 && this.#takenOffset < last) {
+      await new Promise<void>((resolve) => (this.#caughtUp = { offset: last, resolve }))
+    }
+    return entriesReplayed
+  }
+}
