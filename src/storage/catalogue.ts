@@ -37,7 +37,11 @@ export class Catalogue {
 
   /** Errors: DATA_FORMAT_NEWER. */
   static open(path: string): Catalogue {
-    const database = new DatabaseSync(path)
+    return Catalogue.over(new DatabaseSync(path), path)
+  }
+
+  /** Over an open database, which a test may keep beyond a crash. */
+  static over(database: DatabaseSync, path: string): Catalogue {
     database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL')
     database.exec(CATALOGUE_SCHEMA)
     const catalogue = new Catalogue(database)

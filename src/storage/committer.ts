@@ -10,8 +10,8 @@ import type { Generation } from './generation.ts'
 import { settlePartials } from './recent-partials.ts'
 import { sortReadings } from './recent-readings.ts'
 import type { RollupCoverage } from './rollup-coverage.ts'
+import type { SegmentFiles } from './segment-files.ts'
 import { segmentFile, type Segment } from './segment-set.ts'
-import type { SegmentWriter } from './segment-writer.ts'
 import { PARTIAL_SERIES, PARTIAL_START_MS } from '../stream/stream.ts'
 import type { NamedBytes, StateFile, StatePart } from './state-file.ts'
 import type { Turns } from './turns.ts'
@@ -37,7 +37,7 @@ export const absorb = (older: Sealed, newer: Sealed): Sealed => ({
 
 export class Committer {
   readonly #catalogue: Catalogue
-  readonly #writer: SegmentWriter
+  readonly #files: SegmentFiles
   readonly #stateFile: StateFile
   readonly #turns: Turns
   readonly #clock: Clock
@@ -45,13 +45,13 @@ export class Committer {
 
   constructor(parts: {
     catalogue: Catalogue
-    writer: SegmentWriter
+    files: SegmentFiles
     stateFile: StateFile
     turns: Turns
     clock: Clock
   }) {
     this.#catalogue = parts.catalogue
-    this.#writer = parts.writer
+    this.#files = parts.files
     this.#stateFile = parts.stateFile
     this.#turns = parts.turns
     this.#clock = parts.clock
@@ -90,7 +90,7 @@ export class Committer {
     if (sorted.count === 0) return undefined
     const { firstOffset } = generations[0]!
     const file = segmentFile('readings', firstOffset, offset)
-    const bytes = await this.#writer.writeReadings(file, sorted)
+    const bytes = await this.#files.writeReadings(file, sorted)
     return {
       ...{ kind: 'readings', file, firstOffset, lastOffset: offset, rows: sorted.count, bytes },
       minSeries: sorted.series[0]!,
@@ -106,7 +106,7 @@ export class Committer {
     if (rows.length === 0) return undefined
     const { firstOffset } = generations[0]!
     const file = segmentFile('rollup', firstOffset, offset)
-    const bytes = await this.#writer.writePartials(file, rows, offset)
+    const bytes = await this.#files.writePartials(file, rows, offset)
     const range = (column: number): { least: number; most: number } =>
       rows.reduce(
         ({ least, most }, row) => ({

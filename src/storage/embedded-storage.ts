@@ -22,16 +22,15 @@ import type { World } from '../world/world.ts'
 import { Catalogue } from './catalogue.ts'
 import { absorb, Committer, type Sealed } from './committer.ts'
 import { DirtyRanges } from './dirty-ranges.ts'
-import { Duck } from './duck.ts'
 import { EventReader } from './event-reader.ts'
 import { Generation } from './generation.ts'
 import { latestByMetric } from './latest.ts'
 import { LAST_VALUES_PREFIX, LastValues } from './last-values.ts'
 import { Merger } from './merger.ts'
 import { RollupCoverages } from './rollup-coverage.ts'
-import { SegmentReader } from './segment-reader.ts'
+import { openParquetFiles } from './parquet-files.ts'
+import type { SegmentFiles } from './segment-files.ts'
 import { SegmentSet } from './segment-set.ts'
-import { SegmentWriter } from './segment-writer.ts'
 import { SeriesDirectory } from './series-directory.ts'
 import { StateFile } from './state-file.ts'
 import type { Recovered, Storage, StorageStatistics } from './storage.ts'
@@ -64,13 +63,12 @@ const STORAGE_DEFAULTS: StorageOptions = {
 
 interface Parts {
   options: StorageOptions
-  duck: Duck
+  files: SegmentFiles
   catalogue: Catalogue
   stateFile: StateFile
   segments: SegmentSet
   committer: Committer
   merger: Merger
-  reader: SegmentReader
   directory: SeriesDirectory
   lastValues: LastValues
 }
@@ -80,45 +78,52 @@ export async function openStorage({
   folder,
   world,
   options,
+  adapters,
 }: {
   folder: string
-  world: World
+  world: Pick<World, 'disk' | 'clock'>
   options?: Partial<StorageOptions>
+  /** Instead of Parquet on the real disk and SQLite in the folder. */
+  adapters?: { files: SegmentFiles; catalogue: Catalogue }
 }): Promise<Storage & Query> {
   const settings = { ...STORAGE_DEFAULTS, ...options }
   const { disk, clock } = world
   const segmentsFolder = `${folder}/segments`
   await disk.makeFolder(segmentsFolder)
   await disk.makeFolder(`${folder}/spill`)
-  const catalogue = Catalogue.open(`${folder}/catalogue.db`)
+  const catalogue = adapters?.catalogue ?? Catalogue.open(`${folder}/catalogue.db`)
   const stateFile = await StateFile.open(disk, `${folder}/state.bin`)
   await disk.syncFolder(folder)
   const known = catalogue.segments()
   await sweep(disk, segmentsFolder, new Set(known.map(({ file }) => file)))
   await sweep(disk, `${folder}/spill`, new Set())
-  const duck = await Duck.open({
-    threads: settings.threads,
-    memoryBytes: settings.memoryBytes,
-    concurrency: settings.queryConcurrency,
-    temporaryFolder: `${folder}/spill`,
-  })
+  const files =
+    adapters?.files ??
+    (await openParquetFiles(
+      segmentsFolder,
+      { disk, clock },
+      {
+        threads: settings.threads,
+        memoryBytes: settings.memoryBytes,
+        concurrency: settings.queryConcurrency,
+        temporaryFolder: `${folder}/spill`,
+      },
+    ))
   // A file that stays behind is swept at the next start.
   const segments = new SegmentSet(known, (file) => {
     disk.remove(`${segmentsFolder}/${file}`).catch(() => undefined)
   })
   const turns = new Turns(clock)
-  const writer = new SegmentWriter({ folder: segmentsFolder, duck, disk, clock })
   const directory = new SeriesDirectory()
   directory.add(catalogue.definitions())
-  const committer = new Committer({ catalogue, writer, stateFile, turns, clock })
+  const committer = new Committer({ catalogue, files, stateFile, turns, clock })
   const parts: Parts = {
-    ...{ options: settings, duck, catalogue, stateFile, segments, directory, committer },
+    ...{ options: settings, files, catalogue, stateFile, segments, directory, committer },
     merger: new Merger({
-      ...{ folder: segmentsFolder, catalogue, segments, writer },
+      ...{ catalogue, segments, files },
       policy: { targetRows: settings.segmentRows, fanIn: settings.mergeFanIn },
       onFailure: settings.onMergeFailure,
     }),
-    reader: new SegmentReader(segmentsFolder, duck),
     lastValues: await loadLastValues(committer, stateFile),
   }
   return new EmbeddedStorage(parts)
@@ -259,12 +264,12 @@ class EmbeddedStorage implements Storage, Query {
   }
 
   #view(): ReadingView {
-    const { segments, reader, options } = this.#parts
+    const { segments, files, options } = this.#parts
     const readings = segments.list('readings')
     const rollups = segments.list('rollup')
     return new StorageView({
       generations: this.#generations(),
-      ...{ segments: readings, rollups, reader },
+      ...{ segments: readings, rollups, files },
       dirty: this.#dirty,
       coverage: this.#coverage.list(),
       rowsMax: options.limits.rowsMax,
@@ -316,10 +321,10 @@ class EmbeddedStorage implements Storage, Query {
 
   /** Ends a commit or a query under way. What is not committed stays in the log and is replayed. */
   async close(): Promise<void> {
-    this.#parts.duck.abandon()
+    this.#parts.files.abandon()
     await this.#committing
     await this.#parts.merger.close()
-    this.#parts.duck.close()
+    this.#parts.files.close()
     await this.#parts.stateFile.close()
     this.#parts.catalogue.close()
   }

@@ -1,15 +1,13 @@
 /** Merges small segments in the background, one merge at a time, each in one transaction. */
 import type { Catalogue } from './catalogue.ts'
-import { quote } from './duck.ts'
 import { mergeDebt, planMerge, type MergePolicy } from './merge-plan.ts'
+import type { SegmentFiles } from './segment-files.ts'
 import { segmentFile, type Segment, type SegmentSet } from './segment-set.ts'
-import type { SegmentWriter } from './segment-writer.ts'
 
 export interface MergerParts {
-  folder: string
   catalogue: Catalogue
   segments: SegmentSet
-  writer: SegmentWriter
+  files: SegmentFiles
   policy: MergePolicy
   /** A merge that fails changes nothing; the next commit tries again. */
   onFailure: (cause: unknown) => void
@@ -64,12 +62,14 @@ export class Merger {
   }
 
   async #merge(run: readonly Segment[]): Promise<void> {
-    const { catalogue, segments, writer } = this.#parts
+    const { catalogue, segments, files } = this.#parts
     const { kind, firstOffset } = run[0]!
     const { lastOffset } = run.at(-1)!
     const file = segmentFile(kind, firstOffset, lastOffset)
-    const sql = kind === 'readings' ? this.#mergeReadings(run) : this.#mergeRollups(run)
-    const { bytes, rows } = await writer.writeQuery(file, sql)
+    const { bytes, rows } =
+      kind === 'readings'
+        ? await files.mergeReadings(file, run)
+        : await files.mergeRollups(file, run)
     const merged: Segment = {
       ...{ kind, file, firstOffset, lastOffset, rows, bytes },
       minSeries: Math.min(...run.map(({ minSeries }) => minSeries)),
@@ -81,26 +81,5 @@ export class Merger {
     }
     catalogue.replaceSegments(run, merged)
     segments.replace(run, [merged])
-  }
-
-  #files(run: readonly Segment[]): string {
-    return run.map(({ file }) => quote(`${this.#parts.folder}/${file}`)).join()
-  }
-
-  /** Of equal identities the lowest offset stays: file names sort as offsets do. */
-  #mergeReadings(run: readonly Segment[]): string {
-    const files = this.#files(run)
-    const isVerified = run.every(({ hasUnverified }) => !hasUnverified)
-    return isVerified
-      ? `SELECT series, time, value FROM read_parquet([${files}]) ORDER BY series, time`
-      : `SELECT DISTINCT ON (series, time) series, time, value
-         FROM read_parquet([${files}], filename = true) ORDER BY series, time, filename`
-  }
-
-  /** Of equal keys the highest offset stays: a later late partial replaces the earlier. */
-  #mergeRollups(run: readonly Segment[]): string {
-    return `SELECT DISTINCT ON (window_ms, series, start_ms, is_late) *
-      FROM read_parquet([${this.#files(run)}])
-      ORDER BY window_ms, series, start_ms, is_late, "offset" DESC`
   }
 }

@@ -7,25 +7,9 @@ import type { DuckDBDataChunk } from '@duckdb/node-api'
 import type { Span, Wanted } from '../query/query.ts'
 import { PARTIAL_STRIDE } from '../stream/stream.ts'
 import { columnItems, quote, type Duck } from './duck.ts'
-import type { Segment } from './segment-set.ts'
 import { ROLLUP_COLUMNS } from './segment-writer.ts'
-
-export interface SegmentRows {
-  count: number
-  series: Int32Array
-  timeUs: Float64Array
-  value: Float64Array
-}
-
-/** A segment that may hold something wanted. */
-export function mayHold(segment: Segment, wanted: readonly Wanted[]): boolean {
-  return wanted.some(
-    ({ series, spans }) =>
-      segment.minSeries <= series &&
-      series <= segment.maxSeries &&
-      spans.some(({ startUs, endUs }) => segment.minTimeUs < endUs && startUs <= segment.maxTimeUs),
-  )
-}
+import type { SegmentRows } from './segment-files.ts'
+import type { Segment } from './segment-set.ts'
 
 export class SegmentReader {
   readonly #folder: string

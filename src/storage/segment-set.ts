@@ -1,4 +1,5 @@
 /** The segments that count, and who reads them: a file goes only after its last reader. */
+import type { Wanted } from '../query/query.ts'
 
 /** One immutable Parquet file, by its catalogue entry. Offsets, series and times are inclusive. */
 export interface Segment {
@@ -16,6 +17,16 @@ export interface Segment {
   maxTimeUs: number
   /** Some identities may be in another segment too. */
   hasUnverified: boolean
+}
+
+/** A segment that may hold something wanted. */
+export function mayHold(segment: Segment, wanted: readonly Wanted[]): boolean {
+  return wanted.some(
+    ({ series, spans }) =>
+      segment.minSeries <= series &&
+      series <= segment.maxSeries &&
+      spans.some(({ startUs, endUs }) => segment.minTimeUs < endUs && startUs <= segment.maxTimeUs),
+  )
 }
 
 const padOffset = (offset: number): string => String(offset).padStart(16, '0')

@@ -10,6 +10,8 @@ import type { Clock, Disk } from '../world/world.ts'
 import { ChunkSource } from './chunk-source.ts'
 import { columnItems, quote, type Duck } from './duck.ts'
 import type { SortedReadings } from './recent-readings.ts'
+import { flushFile, publishSegment, temporaryName } from './segment-files.ts'
+import type { Segment } from './segment-set.ts'
 
 /** Between two flushes of a segment that is being written. */
 const FLUSH_INTERVAL_MS = 40
@@ -94,8 +96,31 @@ export class SegmentWriter {
     return this.#publish(file)
   }
 
+  /** Of equal identities the lowest offset stays: file names sort as offsets do. */
+  mergeReadings(file: string, run: readonly Segment[]): Promise<{ bytes: number; rows: number }> {
+    const files = this.#files(run)
+    const isVerified = run.every(({ hasUnverified }) => !hasUnverified)
+    const sql = isVerified
+      ? `SELECT series, time, value FROM read_parquet([${files}]) ORDER BY series, time`
+      : `SELECT DISTINCT ON (series, time) series, time, value
+         FROM read_parquet([${files}], filename = true) ORDER BY series, time, filename`
+    return this.#writeQuery(file, sql)
+  }
+
+  /** Of equal keys the highest offset stays: a later late partial replaces the earlier. */
+  mergeRollups(file: string, run: readonly Segment[]): Promise<{ bytes: number; rows: number }> {
+    const sql = `SELECT DISTINCT ON (window_ms, series, start_ms, is_late) *
+      FROM read_parquet([${this.#files(run)}])
+      ORDER BY window_ms, series, start_ms, is_late, "offset" DESC`
+    return this.#writeQuery(file, sql)
+  }
+
+  #files(run: readonly Segment[]): string {
+    return run.map(({ file }) => quote(`${this.#folder}/${file}`)).join()
+  }
+
   /** Writes what a statement selects. */
-  async writeQuery(file: string, query: string): Promise<{ bytes: number; rows: number }> {
+  async #writeQuery(file: string, query: string): Promise<{ bytes: number; rows: number }> {
     const rows = await this.#duck.write(async (connection) => {
       const result = await this.#copy(connection, query, file)
       return result.rowsChanged
@@ -108,7 +133,7 @@ export class SegmentWriter {
    * that the log's flushes, for which devices wait, have no flush of a whole segment before them.
    */
   async #copy(connection: DuckDBConnection, query: string, file: string) {
-    const path = `${this.#folder}/${file}.tmp`
+    const path = temporaryName(`${this.#folder}/${file}`)
     let isCopying = true
     const copied = connection
       .run(`COPY (${query}) TO ${quote(path)} (${PARQUET})`)
@@ -116,26 +141,14 @@ export class SegmentWriter {
     const flushed = (async () => {
       while (isCopying) {
         await new Promise<void>((resolve) => this.#clock.after(FLUSH_INTERVAL_MS, resolve))
-        if (isCopying && (await this.#disk.exists(path))) await this.#flush(path)
+        if (isCopying && (await this.#disk.exists(path))) await flushFile(this.#disk, path)
       }
     })()
     const [result] = await Promise.all([copied, flushed])
     return result
   }
 
-  /** Returns the file's length. */
-  async #flush(path: string): Promise<number> {
-    const handle = await this.#disk.open(path, 'write')
-    const bytes = await handle.size()
-    await handle.sync().finally(() => handle.close())
-    return bytes
-  }
-
-  async #publish(file: string): Promise<number> {
-    const path = `${this.#folder}/${file}`
-    const bytes = await this.#flush(`${path}.tmp`)
-    await this.#disk.rename(`${path}.tmp`, path)
-    await this.#disk.syncFolder(this.#folder)
-    return bytes
+  #publish(file: string): Promise<number> {
+    return publishSegment(this.#disk, this.#folder, file)
   }
 }

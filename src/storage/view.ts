@@ -11,8 +11,8 @@ import type { DirtyRanges } from './dirty-ranges.ts'
 import type { Generation } from './generation.ts'
 import { GrowingColumns } from './growing-columns.ts'
 import type { RollupCoverage } from './rollup-coverage.ts'
-import { mayHold, type SegmentReader } from './segment-reader.ts'
-import type { Segment } from './segment-set.ts'
+import type { SegmentFiles } from './segment-files.ts'
+import { mayHold, type Segment } from './segment-set.ts'
 import { sortByTime } from './time-order.ts'
 
 export interface ViewParts {
@@ -20,7 +20,7 @@ export interface ViewParts {
   generations: readonly Generation[]
   segments: readonly Segment[]
   rollups: readonly Segment[]
-  reader: SegmentReader
+  files: SegmentFiles
   dirty: DirtyRanges
   coverage: readonly RollupCoverage[]
   rowsMax: number
@@ -65,7 +65,7 @@ export class StorageView implements ReadingView {
       chosen.some((segment) => segment.hasUnverified) ||
       (memory.count > 0 && this.#memory.some(({ generation }) => generation.readings.hasUnverified))
     const only = isSorted ? new FirstWrites(memory) : undefined
-    await this.#parts.reader.readReadings(chosen, { wanted, isSorted }, (rows) => {
+    await this.#parts.files.readReadings(chosen, { wanted, isSorted }, (rows) => {
       this.#count(rows.count)
       this.tiers.add('segments')
       consume(only?.ofSegments(rows) ?? rows)
@@ -134,7 +134,7 @@ export class StorageView implements ReadingView {
     const wanted = series.map((series) => ({ series, spans: [span] }))
     const rollups = this.#parts.rollups.filter((segment) => mayHold(segment, wanted))
     const question = { series, windowMs, span }
-    await this.#parts.reader.readPartials(rollups, question, (row, offset) => {
+    await this.#parts.files.readPartials(rollups, question, (row, offset) => {
       const key = `${row[PARTIAL_SERIES]}:${row[PARTIAL_START_MS]}:${row[PARTIAL_IS_LATE]}`
       const known = newest.get(key)
       if (known !== undefined && known.offset >= offset) return

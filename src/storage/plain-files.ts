@@ -1,0 +1,138 @@
+/**
+ * Segments as plain columns over any disk: the port's meaning in few lines, without DuckDB. For
+ * tests and simulation: on a simulated disk a file that was not flushed is torn by a power cut.
+ *
+ *   file: crc32 of the rest u32 | kind u32 | rows u32 | columns u32 | f64 rows, one after the other
+ */
+import { crc32 } from 'node:zlib'
+import { WeirError } from '../errors/errors.ts'
+import { PARTIAL_IS_LATE, PARTIAL_SERIES, PARTIAL_START_MS } from '../stream/stream.ts'
+import { PARTIAL_STRIDE, PARTIAL_WINDOW_MS } from '../stream/stream.ts'
+import type { Disk } from '../world/world.ts'
+import { publishSegment, temporaryName, type SegmentFiles } from './segment-files.ts'
+import type { Segment } from './segment-set.ts'
+
+const HEADER_BYTES = 16
+const READING_COLUMNS = 3
+/** A partial and the offset of its checkpoint. */
+const PARTIAL_COLUMNS = PARTIAL_STRIDE + 1
+const OFFSET = PARTIAL_STRIDE
+
+type Row = Float64Array
+
+class PlainFiles {
+  readonly #folder: string
+  readonly #disk: Disk
+  #isAbandoned = false
+
+  constructor(folder: string, disk: Disk) {
+    this.#folder = folder
+    this.#disk = disk
+  }
+
+  abandon(): void {
+    this.#isAbandoned = true
+  }
+
+  async write(file: string, rows: readonly Row[], columns: number): Promise<number> {
+    if (this.#isAbandoned) throw new WeirError('GATEWAY_SHUTTING_DOWN')
+    const bytes = new Uint8Array(HEADER_BYTES + rows.length * columns * 8)
+    const header = new DataView(bytes.buffer)
+    header.setUint32(8, rows.length, true)
+    header.setUint32(12, columns, true)
+    const cells = new Float64Array(bytes.buffer, HEADER_BYTES)
+    for (const [at, row] of rows.entries()) cells.set(row, at * columns)
+    header.setUint32(0, crc32(bytes.subarray(4)), true)
+    const path = temporaryName(`${this.#folder}/${file}`)
+    const handle = await this.#disk.open(path, 'create')
+    await handle.truncate(0)
+    await handle.write(bytes, 0).finally(() => handle.close())
+    return publishSegment(this.#disk, this.#folder, file)
+  }
+
+  /** Errors: DATA_FILE_DAMAGED. */
+  async read(file: string): Promise<Row[]> {
+    const handle = await this.#disk.open(`${this.#folder}/${file}`, 'read')
+    const bytes = new Uint8Array(await handle.size())
+    await handle.read(bytes, 0).finally(() => handle.close())
+    const header = new DataView(bytes.buffer)
+    if (bytes.length < HEADER_BYTES || header.getUint32(0, true) !== crc32(bytes.subarray(4)))
+      throw new WeirError('DATA_FILE_DAMAGED', `${file} fails its checksum`)
+    const columns = header.getUint32(12, true)
+    const cells = new Float64Array(bytes.buffer, HEADER_BYTES)
+    return Array.from({ length: header.getUint32(8, true) }, (_, row) =>
+      cells.subarray(row * columns, (row + 1) * columns),
+    )
+  }
+
+  /** In the order of the files. */
+  async readAll(segments: readonly Segment[]): Promise<Row[]> {
+    const rows: Row[] = []
+    for (const { file } of segments) rows.push(...(await this.read(file)))
+    return rows
+  }
+}
+
+const byIdentity = (a: Row, b: Row): number => a[0]! - b[0]! || a[1]! - b[1]!
+
+const KEY = [PARTIAL_WINDOW_MS, PARTIAL_SERIES, PARTIAL_START_MS, PARTIAL_IS_LATE] as const
+const byKey = (a: Row, b: Row): number =>
+  KEY.reduce<number>((difference, column) => difference || a[column]! - b[column]!, 0)
+
+export function createPlainFiles(folder: string, disk: Disk): SegmentFiles {
+  const files = new PlainFiles(folder, disk)
+  const merged = async (file: string, rows: Row[], columns: number) => ({
+    bytes: await files.write(file, rows, columns),
+    rows: rows.length,
+  })
+  return {
+    writeReadings(file, { count, series, timeUs, value }) {
+      const rows = Array.from({ length: count }, (_, row) =>
+        Float64Array.of(series[row]!, timeUs[row]!, value[row]!),
+      )
+      return files.write(file, rows, READING_COLUMNS)
+    },
+    writePartials(file, rows, offset) {
+      const withOffset = rows.map((row) => Float64Array.of(...row, offset))
+      return files.write(file, withOffset, PARTIAL_COLUMNS)
+    },
+    async mergeReadings(file, run) {
+      // The sort is stable, so the first of equal identities is of the lowest offset.
+      const rows = (await files.readAll(run)).toSorted(byIdentity)
+      const kept = rows.filter((row, at) => at === 0 || byIdentity(row, rows[at - 1]!) !== 0)
+      return merged(file, kept, READING_COLUMNS)
+    },
+    async mergeRollups(file, run) {
+      const rows = await files.readAll(run)
+      rows.sort((a, b) => byKey(a, b) || b[OFFSET]! - a[OFFSET]!)
+      const kept = rows.filter((row, at) => at === 0 || byKey(row, rows[at - 1]!) !== 0)
+      return merged(file, kept, PARTIAL_COLUMNS)
+    },
+    async readReadings(segments, { wanted }, consume) {
+      if (segments.length === 0 || wanted.length === 0) return
+      const isWanted = ([series, time]: Row): boolean =>
+        wanted.some(
+          (one) =>
+            one.series === series &&
+            one.spans.some(({ startUs, endUs }) => startUs <= time! && time! < endUs),
+        )
+      const rows = (await files.readAll(segments)).filter(isWanted).toSorted(byIdentity)
+      consume({
+        count: rows.length,
+        series: Int32Array.from(rows, ([series]) => series!),
+        timeUs: Float64Array.from(rows, ([, time]) => time!),
+        value: Float64Array.from(rows, ([, , value]) => value!),
+      })
+    },
+    async readPartials(segments, { series, windowMs, span }, consume) {
+      for (const row of await files.readAll(segments)) {
+        const startUs = row[PARTIAL_START_MS]! * 1000
+        if (row[PARTIAL_WINDOW_MS] !== windowMs || !series.includes(row[PARTIAL_SERIES]!)) continue
+        if (startUs < span.startUs || startUs >= span.endUs) continue
+        consume(row.subarray(0, PARTIAL_STRIDE), row[OFFSET]!)
+      }
+    },
+    abandon: () => files.abandon(),
+    close: () => undefined,
+  }
+}

@@ -1,0 +1,69 @@
+/**
+ * The port behind which segments are files. `parquet-files.ts` is DuckDB's Parquet on the real
+ * disk; `plain-files.ts` is a few lines over any disk, for tests and simulation.
+ *
+ * F1 A write or merge resolves only once the file would survive a power cut, under its name.
+ * F2 What was written is read back row for row: readings in the order of (series, time, file name)
+ *    when asked for sorted, in any order otherwise.
+ * F3 A merge holds every identity once: of equal readings the one of the lowest offset, of equal
+ *    partials that of the highest.
+ */
+import type { Span, Wanted } from '../query/query.ts'
+import type { Disk } from '../world/world.ts'
+import type { SortedReadings } from './recent-readings.ts'
+import type { Segment } from './segment-set.ts'
+
+export interface SegmentRows {
+  count: number
+  series: Int32Array
+  timeUs: Float64Array
+  value: Float64Array
+}
+
+export interface SegmentFiles {
+  /** Each returns the file's length in bytes. */
+  writeReadings(file: string, sorted: SortedReadings): Promise<number>
+  /** `offset` is the checkpoint's: of one key the row with the highest offset counts. */
+  writePartials(file: string, rows: readonly Float64Array[], offset: number): Promise<number>
+  /** `run` is in the order of its offsets. */
+  mergeReadings(file: string, run: readonly Segment[]): Promise<{ bytes: number; rows: number }>
+  mergeRollups(file: string, run: readonly Segment[]): Promise<{ bytes: number; rows: number }>
+  /** `consume` may throw to end it. */
+  readReadings(
+    segments: readonly Segment[],
+    what: { wanted: readonly Wanted[]; isSorted: boolean },
+    consume: (rows: SegmentRows) => void,
+  ): Promise<void>
+  /** Calls back for each row of one window size; `offset` says which of equal keys is newer. */
+  readPartials(
+    segments: readonly Segment[],
+    what: { series: readonly number[]; windowMs: number; span: Span },
+    consume: (row: Float64Array, offset: number) => void,
+  ): Promise<void>
+  /** Ends what is under way, and refuses what comes: the process stops, and the log has it all. */
+  abandon(): void
+  close(): void
+}
+
+/** Where a segment is written before it counts. */
+export const temporaryName = (file: string): string => `${file}.tmp`
+
+/**
+ * Makes a written file durable under its name: the file, then its name. Whoever made it need not
+ * have flushed it. Returns its length.
+ */
+export async function publishSegment(disk: Disk, folder: string, file: string): Promise<number> {
+  const path = `${folder}/${file}`
+  const bytes = await flushFile(disk, temporaryName(path))
+  await disk.rename(temporaryName(path), path)
+  await disk.syncFolder(folder)
+  return bytes
+}
+
+/** Returns the file's length. */
+export async function flushFile(disk: Disk, path: string): Promise<number> {
+  const handle = await disk.open(path, 'write')
+  const bytes = await handle.size()
+  await handle.sync().finally(() => handle.close())
+  return bytes
+}
