@@ -18,6 +18,11 @@ export interface MemoryDisk extends Disk {
    * it, without faults; everything done through this one or its open files fails from now on.
    */
   crash(): MemoryDisk
+  /**
+   * The end of the process, `kill -9`: the kernel keeps all that was written, synced or not.
+   * Everything done through this one or its open files fails from now on.
+   */
+  kill(): MemoryDisk
   /** `allocated`: even writes into space that a file already has fail, as when copying on write. */
   setFull(how: 'no' | 'growth' | 'allocated'): void
   /** The next sync of a file whose path contains `pathPart` throws EIO and loses its data. */
@@ -234,6 +239,16 @@ class SimulatedDisk implements MemoryDisk {
       return [path, content === 'folder' ? content : this.#torn(content)] as const
     })
     return new SimulatedDisk(this.random, this.#capacityBytes, new Map(found))
+  }
+
+  kill(): MemoryDisk {
+    this.isDead = true
+    const next = new SimulatedDisk(this.random, this.#capacityBytes, this.#durableNames)
+    for (const change of this.#folderChanges) change.apply(next.#names)
+    next.#folderChanges = this.#folderChanges
+    next.#full = this.#full
+    next.#failing = this.#failing
+    return next
   }
 
   #change(folder: string, apply: (names: Names) => void): void {

@@ -1,0 +1,215 @@
+/**
+ * One life of the process: the stages that the embedded engine runs in threads, the same code,
+ * joined by channels instead of message ports.
+ */
+import type { DatabaseSync } from 'node:sqlite'
+import type { DeviceReader } from '../../src/control/control.ts'
+import { GatewayLoop } from '../../src/embedded/gateway-loop.ts'
+import { transferOf } from '../../src/embedded/rpc.ts'
+import { StorageLoop } from '../../src/embedded/storage-loop.ts'
+import { StreamLoop } from '../../src/embedded/stream-loop.ts'
+import type {
+  FrameMessage,
+  LoopMessage,
+  StreamControl,
+  StreamMessage,
+} from '../../src/embedded/threads.ts'
+import { Gateway, type GatewayOptions } from '../../src/gateway/gateway-stage.ts'
+import { openFileLog } from '../../src/log/file-log.ts'
+import type { Log } from '../../src/log/log.ts'
+import type { Plan } from '../../src/pipeline/pipeline.ts'
+import type { Query } from '../../src/query/query.ts'
+import { Catalogue } from '../../src/storage/catalogue.ts'
+import { openStorage } from '../../src/storage/embedded-storage.ts'
+import { createPlainFiles } from '../../src/storage/plain-files.ts'
+import type { Storage } from '../../src/storage/storage.ts'
+import { DEFAULT_STREAM_LIMITS } from '../../src/stream/limits.ts'
+import type { Clock, Disk, Network, Random } from '../../src/world/world.ts'
+import type { Bug } from './bugs.ts'
+import { Channel } from './channel.ts'
+
+const FOLDER = '/data'
+/** So small that a checkpoint, a merge or a trim is always under way. */
+const SEGMENT_BYTES = 32 << 10
+const STREAM = { checkpointReadings: 400, checkpointIntervalUs: 4e6 }
+const STORAGE = { segmentRows: 3000, mergeFanIn: 3 }
+const MEMORY_READINGS_MAX = 3000
+
+const GATEWAY: Omit<GatewayOptions, 'plan'> = {
+  limits: {
+    seriesMax: 1000,
+    seriesPerDeviceMax: 100,
+    textsMax: 100,
+    metricsPerMessageMax: 50,
+    textBytesMax: 64,
+    batchReadingsMax: 400,
+    lagBytesMax: 64 << 10,
+    deadLettersPerDeviceMax: 1_000_000,
+  },
+  mqtt: {
+    packetBytesMax: 4096,
+    connectPacketBytesMax: 512,
+    connectTimeoutMs: 5000,
+    heldMsMax: 5000,
+    receiveMaximum: 100,
+    keepAliveMaxSeconds: 60,
+    connectionsMax: 100,
+  },
+  deviceTags: ['device_id'],
+  tenant: 'default',
+}
+
+export interface LifeParts {
+  clock: Clock
+  random: Random
+  disk: Disk
+  network: Network
+  control: DeviceReader
+  catalogue: DatabaseSync
+  plan: Plan
+  bug: Bug
+  /** The log of this life, opened, before anything is replayed from it. */
+  opened: (log: Log) => Promise<void>
+  /** An entry became durable. */
+  appended: (offset: number, bytes: Uint8Array) => void
+}
+
+/** What the stages hold now, for the checks of growth. */
+export interface Held {
+  lagBytes: number
+  queued: number
+  readingsInMemory: number
+  logEntries: number
+  mergeDebt: number
+}
+
+export class Life {
+  readonly gateway: Gateway
+  readonly log: Log
+  readonly storage: Storage & Query
+  readonly #stream: StreamLoop
+  readonly #storageLoop: StorageLoop
+  readonly #channels: readonly { readonly length: number }[]
+  commitFailures = 0
+
+  private constructor(parts: LifeParts, opened: { log: Log; storage: Storage & Query }) {
+    const { clock, random, plan, bug } = parts
+    const toStream = new Channel<FrameMessage>(clock, random)
+    const toStorage = new Channel<StreamMessage>(clock, random)
+    const toStreamBack = new Channel<StreamControl>(clock, random)
+    const toGateway = new Channel<LoopMessage>(clock, random)
+    this.#channels = [toStream, toStorage, toStreamBack, toGateway]
+    this.log = opened.log
+    this.storage = opened.storage
+    this.gateway = new Gateway(
+      {
+        world: parts,
+        log: bug.log(opened.log),
+        reader: parts.control,
+        forward: (offset, frame) =>
+          toStream.send({ offset, frame }, transferOf(frame) as ArrayBuffer[]),
+        register: undefined,
+      },
+      { ...GATEWAY, plan },
+    )
+    const gatewayLoop = new GatewayLoop(this.gateway, opened.log)
+    this.#stream = new StreamLoop({
+      plan,
+      limits: { ...DEFAULT_STREAM_LIMITS, ...STREAM, seriesMax: 4096, deviceMax: 4096 },
+      send: (message, transfer) => toStorage.send(message, transfer),
+      watch: { define: () => {}, tap: () => {} },
+    })
+    this.#storageLoop = new StorageLoop({
+      storage: opened.storage,
+      clock,
+      memoryReadingsMax: MEMORY_READINGS_MAX,
+      toStream: (message) => toStreamBack.send(bug.toStream(message)),
+      toGateway: (message, transfer) => toGateway.send(bug.toGateway(message), transfer),
+      onCommitFailure: () => this.commitFailures++,
+    })
+    toStream.receive = (message) => this.#stream.frame(message)
+    toStorage.receive = (message) => this.#storageLoop.take(message)
+    toStreamBack.receive = (message) => this.#stream.control(message)
+    toGateway.receive = (message) => gatewayLoop.take(message)
+    this.ready = this.#open(gatewayLoop)
+  }
+
+  /** Resolves once the doors are open. */
+  readonly ready: Promise<void>
+
+  async #open(loop: GatewayLoop): Promise<void> {
+    await this.#storageLoop.start()
+    await loop.recover()
+    await this.gateway.listen('', 0)
+  }
+
+  static async start(parts: LifeParts): Promise<Life> {
+    const { clock, random, bug } = parts
+    const disk = bug.disk(parts.disk)
+    const options = { segmentBytes: SEGMENT_BYTES, sparesMax: 2 }
+    const log = await openFileLog({ disk, random, folder: `${FOLDER}/log`, options })
+    await parts.opened(log)
+    const catalogue = Catalogue.over(parts.catalogue, 'the catalogue')
+    // The database outlives the process, as the file on a disk does.
+    catalogue.close = () => undefined
+    const storage = await openStorage({
+      folder: FOLDER,
+      world: { clock, disk },
+      options: STORAGE,
+      adapters: {
+        files: createPlainFiles(`${FOLDER}/segments`, disk),
+        catalogue: bug.catalogue(catalogue),
+      },
+    })
+    const life = new Life({ ...parts, disk }, { log: watched(log, parts.appended), storage })
+    await life.ready
+    return life
+  }
+
+  /** A clean stop, as the embedded engine makes it. */
+  async stop(): Promise<void> {
+    await this.gateway.stop()
+    await this.#stream.flush()
+    await this.#storageLoop.stop()
+  }
+
+  /** Commits what was processed so far. */
+  flush(): Promise<void> {
+    return this.#stream.flush()
+  }
+
+  get held(): Held {
+    const { readingsInMemory, mergeDebt } = this.storage.statistics()
+    return {
+      lagBytes: this.gateway.commit.lagBytes,
+      queued: this.#channels.reduce((sum, { length }) => sum + length, 0),
+      readingsInMemory,
+      logEntries: this.log.nextOffset - this.log.firstOffset,
+      mergeDebt,
+    }
+  }
+}
+
+/** The log, telling of each entry as it becomes durable. */
+function watched(log: Log, appended: LifeParts['appended']): Log {
+  return {
+    async append(bytes) {
+      const copy = bytes.slice()
+      const offset = await log.append(bytes)
+      appended(offset, copy)
+      return offset
+    },
+    read: (from, bytesMax) => log.read(from, bytesMax),
+    trim: (before) => log.trim(before),
+    close: () => log.close(),
+    get firstOffset() {
+      return log.firstOffset
+    },
+    get nextOffset() {
+      return log.nextOffset
+    },
+    get statistics() {
+      return log.statistics
+    },
+  }
+}
