@@ -77,7 +77,10 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded>
     const threads = startThreads(
       options,
       folder,
-      (event) => hub.take(event),
+      (event) => {
+        if ('logRestarted' in event) options.events?.logRestarted(event.logRestarted)
+        else hub.take(event)
+      },
       (ids) => registerMissing(control, ids),
     )
     hub.onFollow((deviceIds) => void threads.stream.follow(deviceIds))

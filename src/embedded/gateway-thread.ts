@@ -38,6 +38,7 @@ const gateway = new Gateway(
     forward(offset, frame) {
       downstream!.postMessage({ offset, frame } satisfies FrameMessage, transferOf(frame))
     },
+    restarted: (ends) => tell({ logRestarted: ends }),
     register: config.gateway.autoRegister ? (ids) => main.register(ids) : undefined,
   },
   {

@@ -57,6 +57,8 @@ export type LoopMessage =
 export type MainEvent =
   | { live: { tenant: string; event: LiveEvent } }
   | { rates: { messages: number; readings: number } }
+  /** The log had lost entries that storage holds. */
+  | { logRestarted: { endedAt: number; goesOnAt: number } }
   /** Why nothing can be accepted now; undefined when all is well again. */
   | { failure: { message: string } | undefined }
 

@@ -72,6 +72,10 @@ class GatedLog implements Log {
     return this.#log.trim(before)
   }
 
+  restartAt(offset: number) {
+    return this.#log.restartAt(offset)
+  }
+
   close() {
     return this.#log.close()
   }
@@ -106,7 +110,14 @@ export async function startRig(t: TestContext): Promise<Rig> {
   const log = new GatedLog()
   const frames: Uint8Array<ArrayBuffer>[] = []
   const forward = (_: number, frame: Uint8Array<ArrayBuffer>): void => void frames.push(frame)
-  const parts = { world: nodeWorld, log, reader: control, forward, register: undefined }
+  const parts = {
+    world: nodeWorld,
+    log,
+    reader: control,
+    forward,
+    register: undefined,
+    restarted: () => {},
+  }
   const gateway = new Gateway(parts, OPTIONS)
   const port = await gateway.listen('127.0.0.1', 0)
   t.after(async () => {

@@ -44,6 +44,8 @@ export interface GatewayParts {
   forward: (offset: number, frame: Uint8Array<ArrayBuffer>) => void
   /** Registers devices that line protocol names, or undefined where that is not allowed. */
   register: ((ids: string[]) => Promise<void>) | undefined
+  /** The log had lost entries that storage holds, and goes on behind them. */
+  restarted: (log: { endedAt: number; goesOnAt: number }) => void
 }
 
 export class Gateway implements TelemetryDoor {
@@ -119,6 +121,12 @@ export class Gateway implements TelemetryDoor {
         'DATA_FILE_DAMAGED',
         `storage ends before entry ${nextOffset}, and the log begins only at ${log.firstOffset}`,
       )
+    }
+    if (log.nextOffset < nextOffset) {
+      // Its end is gone, and nothing is lost by that: storage has it. But what is appended now must
+      // not get offsets of which storage would say that it knows them.
+      this.#parts.restarted({ endedAt: log.nextOffset, goesOnAt: nextOffset })
+      await log.restartAt(nextOffset)
     }
     let offset = nextOffset
     while (offset < log.nextOffset) {

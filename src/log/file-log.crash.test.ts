@@ -8,7 +8,7 @@ import fc from 'fast-check'
 import type { WeirError } from '../errors/errors.ts'
 import { createMemoryDisk, type MemoryDisk } from '../world/memory-disk.ts'
 import { openFileLog } from './file-log.ts'
-import { payloadOf, readAll } from './log.conformance.ts'
+import { payloadOf, readAll } from './log-fixture.ts'
 import type { Log } from './log.ts'
 
 const FOLDER = '/data/log'

@@ -161,6 +161,13 @@ class FileLog implements Log {
     await Promise.all(recycled)
   }
 
+  async restartAt(offset: number): Promise<void> {
+    if (offset < this.nextOffset) throw new RangeError(`the log ends at ${this.nextOffset}`)
+    const forgotten = this.#segments.splice(0)
+    await this.#begin(offset)
+    await Promise.all(forgotten.map((segment) => this.#pool.recycle(segment)))
+  }
+
   close(): Promise<void> {
     this.#closing ??= this.#closeFiles()
     return this.#closing
@@ -206,7 +213,11 @@ class FileLog implements Log {
   /** Goes on to the next segment if the entry does not fit; usually that was made ahead. */
   async #makeRoom(bytes: number): Promise<void> {
     if (this.#endPosition + bytes <= this.#options.segmentBytes) return
-    const baseOffset = this.nextOffset
+    await this.#begin(this.nextOffset)
+  }
+
+  /** Goes on in a new segment, whose first entry gets this offset. */
+  async #begin(baseOffset: number): Promise<void> {
     const next = await this.#pool.take()
     this.#index = emptyIndex()
     this.#active = Object.assign(next, { baseOffset, index: this.#index })

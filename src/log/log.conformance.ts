@@ -6,6 +6,7 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import type { ErrorCode, WeirError } from '../errors/errors.ts'
+import { payloadOf, readAll } from './log-fixture.ts'
 import type { Log } from './log.ts'
 
 /** One log and its surroundings. The tests close the log themselves. */
@@ -35,32 +36,10 @@ export interface LogTraits {
   cannotDamage?: string
 }
 
-/** Bytes that tell which entry they are: `length` bytes that depend on `seed`. */
-export function payloadOf(seed: number, length: number): Uint8Array {
-  const bytes = new Uint8Array(length)
-  for (let at = 0; at < length; at++) bytes[at] = (seed * 31 + at * 7 + (at >> 8)) & 0xff
-  return bytes
-}
-
 const hasCode =
   (code: ErrorCode) =>
   (error: WeirError): boolean =>
     error.code === code
-
-/** Reads everything from `fromOffset` in pieces. */
-export async function readAll(log: Log, fromOffset = 0, bytesMax = 5000): Promise<Uint8Array[]> {
-  const read: Uint8Array[] = []
-  let offset = Math.max(fromOffset, log.firstOffset)
-  while (offset < log.nextOffset) {
-    const entries = await log.read(offset, bytesMax)
-    assert.ok(entries.length > 0, `nothing at ${offset} of ${log.nextOffset}`)
-    for (const entry of entries) {
-      assert.equal(entry.offset, offset++)
-      read.push(entry.bytes)
-    }
-  }
-  return read
-}
 
 /** Appends `count` entries at once, of 1 to 1,999 bytes. Returns their payloads. */
 async function fill(log: Log, count: number): Promise<Uint8Array[]> {
@@ -92,6 +71,7 @@ export function testLog(traits: LogTraits): void {
   testOrder(guarantee)
   testReading(guarantee)
   testTrim(traits, guarantee)
+  testRestart(traits, guarantee)
   testFaults(traits, guarantee)
   testDamage(traits, guarantee)
 }
@@ -295,6 +275,23 @@ function testTrim(traits: LogTraits, guarantee: Guarantee): void {
       await log.close()
     },
   )
+}
+
+function testRestart(traits: LogTraits, guarantee: Guarantee): void {
+  guarantee('G9 restartAt goes on at the given offset', undefined, async (bench) => {
+    let log = await bench.open()
+    await fill(log, 20)
+    await log.restartAt(90)
+    assert.deepEqual([log.firstOffset, log.nextOffset], [90, 90])
+    const payloads = await fill(log, 30)
+    if (traits.forgetsOnClose === undefined) {
+      await log.close()
+      log = await bench.open()
+    }
+    assert.deepEqual([log.firstOffset, log.nextOffset], [90, 120])
+    assert.deepEqual(await readAll(log, 90), payloads)
+    await log.close()
+  })
 }
 
 function testFaults(traits: LogTraits, guarantee: Guarantee): void {

@@ -14,6 +14,9 @@
  *    kernel may have dropped is never acknowledged from its cache.
  * G8 Damage is found by checksum: a torn tail is cut at open, damage elsewhere rejects read() with
  *    LOG_ENTRY_DAMAGED naming segment and offset, and reading on behind it works.
+ * G9 restartAt(n), n at or above nextOffset, forgets every entry, and the next one gets offset n:
+ *    for a log that lost its end, while who reads it holds more. Without it offsets that were
+ *    processed would be given again, and what gets them would be taken for a repeat.
  */
 export interface LogEntry {
   offset: number
@@ -31,6 +34,8 @@ export interface Log {
    */
   read(fromOffset: number, bytesMax: number): Promise<LogEntry[]>
   trim(beforeOffset: number): Promise<void>
+  /** Not while an append is under way. An empty log forgets it when it is closed. */
+  restartAt(offset: number): Promise<void>
   close(): Promise<void>
   /** The oldest offset still readable; equals nextOffset when empty. */
   readonly firstOffset: number

@@ -58,6 +58,11 @@ class MemoryLog implements Log {
     this.#firstOffset += count
   }
 
+  async restartAt(offset: number): Promise<void> {
+    this.#entries = []
+    this.#firstOffset = offset
+  }
+
   async close(): Promise<void> {
     this.#isClosed = true
   }

@@ -46,6 +46,8 @@ export function createEvents(options: EventsOptions) {
       emit('info', 'log_write_recovered', 'The log accepts writes again', fields),
     logDamageFound: (fields: { segment: string; offset: number }) =>
       emit('error', 'log_damage_found', 'A log entry is damaged', fields),
+    logRestarted: (fields: { endedAt: number; goesOnAt: number }) =>
+      emit('warn', 'log_restarted', 'The log had lost entries that storage holds', fields),
     commitFailed: (fields: { offset: number; problem: string }) =>
       emit('error', 'commit_failed', 'A checkpoint could not be committed', fields),
     deviceCreated: (fields: { deviceId: string; type: string }) =>

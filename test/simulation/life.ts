@@ -109,6 +109,7 @@ export class Life {
         forward: (offset, frame) =>
           toStream.send({ offset, frame }, transferOf(frame) as ArrayBuffer[]),
         register: undefined,
+        restarted: () => {},
       },
       { ...GATEWAY, plan },
     )
@@ -201,6 +202,7 @@ function watched(log: Log, appended: LifeParts['appended']): Log {
     },
     read: (from, bytesMax) => log.read(from, bytesMax),
     trim: (before) => log.trim(before),
+    restartAt: (offset) => log.restartAt(offset),
     close: () => log.close(),
     get firstOffset() {
       return log.firstOffset
