@@ -54,6 +54,8 @@ const DOORS: Record<string, { to: string; why: string }[]> = {
 const TEST_DOORS = [
   'src/world/node-world.ts',
   'src/world/memory-disk.ts',
+  'src/world/simulated-clock.ts',
+  'src/storage/plain-files.ts',
   'src/log/memory-log.ts',
   'src/control/sqlite-control.ts',
   'src/pipeline/compile.ts',

@@ -49,6 +49,8 @@ export class RecentReadings {
   /** Appends a frame's readings but for duplicates. */
   append(batch: ReadingBatch, fates: Uint8Array | undefined): void {
     const { messageCount, eventTimeUs, readingsInMessage, series, value } = batch
+    // A tick needs no room.
+    if (messageCount === 0) return
     let row = this.count
     let chunk = this.#chunkFor(row)
     let reading = 0

@@ -7,6 +7,7 @@ import type { Log } from '../../src/log/log.ts'
 import type { Catalogue } from '../../src/storage/catalogue.ts'
 import type { Disk } from '../../src/world/world.ts'
 import { SlowDisk } from './slow-disk.ts'
+import { withAppend } from './wrapped-log.ts'
 
 /** What a bug may change on the way. */
 export interface Bug {
@@ -28,21 +29,10 @@ export const NO_BUG: Bug = {
 /** Appends resolve when they are called; the flush comes when it comes. */
 function unflushedLog(log: Log): Log {
   let next = log.nextOffset
-  const wrapped = Object.create(log) as Log
-  return Object.defineProperties(wrapped, {
-    append: {
-      value: (bytes: Uint8Array) => {
-        log.append(bytes).catch(() => undefined)
-        return Promise.resolve(next++)
-      },
-    },
-    firstOffset: { get: () => log.firstOffset },
-    nextOffset: { get: () => log.nextOffset },
-    statistics: { get: () => log.statistics },
-    read: { value: (from: number, bytesMax: number) => log.read(from, bytesMax) },
-    trim: { value: (before: number) => log.trim(before) },
-    close: { value: () => log.close() },
-  }) as Log
+  return withAppend(log, (bytes) => {
+    log.append(bytes).catch(() => undefined)
+    return Promise.resolve(next++)
+  })
 }
 
 /** The offset and the state are committed at once, the outputs only with the next commit. */

@@ -18,6 +18,8 @@ export interface Sent {
   metrics: Record<string, number | boolean | string>
   /** ms, as the device said it; undefined when it did not. */
   ts: number | undefined
+  /** It has a time, of the last days. */
+  isBelieved: boolean
   isAcknowledged: boolean
 }
 
@@ -104,7 +106,10 @@ export abstract class Device {
     // Without a time of its own only an id recognises the repeat.
     const hasId = ts === undefined || random.unit() < 0.2
     const body = { ...(ts !== undefined && { ts }), ...(hasId && { id: `m-${serial}` }), metrics }
-    return { ...{ serial, metrics, ts }, isValid: true, isAcknowledged: false, ...text(body) }
+    const nowMs = this.around.clock.nowUs() / 1000
+    const isBelieved = ts !== undefined && ts < nowMs && ts > nowMs - 2 * 86_400_000
+    const fate = { isValid: true, isBelieved, isAcknowledged: false }
+    return { ...{ serial, metrics, ts }, ...fate, ...text(body) }
   }
 
   #broken(): Sent {
@@ -118,8 +123,8 @@ export abstract class Device {
       { metrics: { b: serial, on: 'maybe' } },
     ]
     const body = bodies[Math.floor(random.unit() * bodies.length)]!
-    const sent = { serial, metrics: {}, ts: undefined, isValid: false, isAcknowledged: false }
-    return { ...sent, ...text(body) }
+    const fate = { isValid: false, isBelieved: false, isAcknowledged: false }
+    return { ...{ serial, metrics: {}, ts: undefined }, ...fate, ...text(body) }
   }
 
   /** ms with a fraction of whole µs, unique enough; or a lie, or nothing. */
@@ -200,6 +205,7 @@ export class MqttDevice extends Device {
   }
 }
 
+/** Speaks HTTP, in batches; its backlogs come as historical ones, from an administrator. */
 export class HttpDevice extends Device {
   #queue: Sent[] = []
   #isSending = false
@@ -229,14 +235,19 @@ export class HttpDevice extends Device {
   async #post(ingest: Ingest, batch: Sent[]): Promise<boolean> {
     const { clock } = this.around
     this.connections.push(batch.filter(({ isValid }) => isValid).map(({ serial }) => serial))
+    // Only what has a time can be history, and only a time that is believed today as then.
+    const isHistorical =
+      this.around.random.unit() < 0.05 && batch.every(({ isBelieved }) => isBelieved)
     const body = new TextEncoder().encode(`[${batch.map(({ payload }) => payload).join()}]`)
     const answer = await Promise.race([
       ingest({
         format: 'json',
         body,
-        principal: { kind: 'device', tenant: 'default', deviceId: this.id },
-        deviceId: undefined,
-        isHistorical: false,
+        principal: isHistorical
+          ? { kind: 'admin', tenant: 'default' }
+          : { kind: 'device', tenant: 'default', deviceId: this.id },
+        deviceId: this.id,
+        isHistorical,
         precision: 'ms',
       }).catch(() => undefined),
       // A process that died answers nothing.

@@ -27,11 +27,12 @@ import { DEFAULT_STREAM_LIMITS } from '../../src/stream/limits.ts'
 import type { Clock, Disk, Network, Random } from '../../src/world/world.ts'
 import type { Bug } from './bugs.ts'
 import { Channel } from './channel.ts'
+import { withAppend } from './wrapped-log.ts'
 
 const FOLDER = '/data'
 /** So small that a checkpoint, a merge or a trim is always under way. */
-const SEGMENT_BYTES = 32 << 10
-const STREAM = { checkpointReadings: 400, checkpointIntervalUs: 4e6 }
+const SEGMENT_BYTES = 12 << 10
+const STREAM = { checkpointReadings: 120, checkpointIntervalUs: 2e6 }
 const STORAGE = { segmentRows: 3000, mergeFanIn: 3 }
 const MEMORY_READINGS_MAX = 3000
 
@@ -42,7 +43,7 @@ const GATEWAY: Omit<GatewayOptions, 'plan'> = {
     textsMax: 100,
     metricsPerMessageMax: 50,
     textBytesMax: 64,
-    batchReadingsMax: 400,
+    batchReadingsMax: 100,
     lagBytesMax: 64 << 10,
     deadLettersPerDeviceMax: 1_000_000,
   },
@@ -179,6 +180,11 @@ export class Life {
     return this.#stream.flush()
   }
 
+  /** Entries that the log has forgotten and storage does not have; never more than none. */
+  get entriesLost(): number {
+    return this.log.firstOffset - this.storage.statistics().lastCommitOffset - 1
+  }
+
   get held(): Held {
     const { readingsInMemory, mergeDebt } = this.storage.statistics()
     return {
@@ -193,25 +199,10 @@ export class Life {
 
 /** The log, telling of each entry as it becomes durable. */
 function watched(log: Log, appended: LifeParts['appended']): Log {
-  return {
-    async append(bytes) {
-      const copy = bytes.slice()
-      const offset = await log.append(bytes)
-      appended(offset, copy)
-      return offset
-    },
-    read: (from, bytesMax) => log.read(from, bytesMax),
-    trim: (before) => log.trim(before),
-    restartAt: (offset) => log.restartAt(offset),
-    close: () => log.close(),
-    get firstOffset() {
-      return log.firstOffset
-    },
-    get nextOffset() {
-      return log.nextOffset
-    },
-    get statistics() {
-      return log.statistics
-    },
-  }
+  return withAppend(log, async (bytes) => {
+    const copy = bytes.slice()
+    const offset = await log.append(bytes)
+    appended(offset, copy)
+    return offset
+  })
 }

@@ -1,4 +1,4 @@
-/** The pipeline of the simulation; its rules and detectors are those that the naive oracle knows. */
+/** The pipeline of the simulation; its rules and detectors are those that the oracle knows. */
 import { compilePipeline } from '../../src/pipeline/compile.ts'
 
 export const DEVICE_IDS = ['device-0', 'device-1', 'device-2', 'device-3'] as const

@@ -39,6 +39,9 @@ const STOP_MS_MAX = 30_000
 /** A supervisor restarts a process whose log failed, after this long. */
 const RESTART_MS = 2_000
 const SLICE_MS = 50
+const JUMP_MS_MAX = 60_000
+/** The largest window, the allowed disorder and the idle timeout. */
+const WINDOWS_MS = 6 * 60_000
 /** After healing and two checkpoints. */
 const LOG_ENTRIES_MAX = 400
 const TIMERS_MAX = 60
@@ -74,6 +77,10 @@ export class Simulation {
   readonly #devices: Device[]
   #disk: MemoryDisk
   #process: Process | undefined
+  /** The latest that the wall clock ever said. */
+  #latestUs = 0
+  /** From then on the log may have lost ticks at its end, which nobody misses. */
+  #isDamaged = false
 
   constructor(options: SimulationOptions) {
     this.#options = { bug: NO_BUG, ...options }
@@ -114,6 +121,7 @@ export class Simulation {
     await this.#verify()
     await this.#restart()
     await this.#verify()
+    await this.#damage()
     return { ...this.counts, ...summary(this.#devices, this.history) }
   }
 
@@ -158,8 +166,10 @@ export class Simulation {
       Life.start({
         ...{ clock, random, disk, network: this.#network, control: this.#control, plan: PLAN },
         ...{ catalogue: this.#catalogue, bug: this.#options.bug },
-        opened: (log) => this.history.opened(log),
-        appended: (offset, bytes) => this.history.appended(offset, bytes),
+        opened: (log) => (this.#isDamaged ? Promise.resolve() : this.history.opened(log)),
+        appended: (offset, bytes) => {
+          if (!this.#isDamaged) this.history.appended(offset, bytes)
+        },
       }),
     )
     this.#process = process
@@ -167,8 +177,10 @@ export class Simulation {
   }
 
   /** A start may fail for a full disk or a failed flush, and for nothing else. */
-  #checkAlive({ failure, clock }: Process): void {
+  #checkAlive({ failure, clock, life }: Process): void {
     check(clock.timerCount < TIMERS_MAX, () => `promise 5: ${clock.timerCount} timers`)
+    const lost = life?.entriesLost ?? 0
+    check(lost <= 0, () => `T1 the log forgot ${lost} entries before they were committed`)
     if (failure === undefined) return
     const { code = 'none' } = failure as Partial<WeirError>
     const { code: system = '' } = (failure.cause ?? failure) as { code?: string }
@@ -185,6 +197,20 @@ export class Simulation {
     else if (kind < 0.14) this.#failSync('/log/')
     else if (kind < 0.16) this.#failSync('/segments/')
     else if (kind < 0.17) this.#failSync('state.bin')
+    else if (kind < 0.18) this.#jump()
+  }
+
+  /** The wall clock is wrong by up to a day, and set right again. */
+  #jump(): void {
+    this.#count('clock jumps')
+    const byUs = Math.floor((this.#random.unit() - 0.5) * 2 * 86_400e6)
+    this.#setClock(byUs)
+    this.#clock.after(this.#random.unit() * JUMP_MS_MAX, () => this.#setClock(-byUs))
+  }
+
+  #setClock(byUs: number): void {
+    this.#latestUs = Math.max(this.#latestUs, this.#clock.nowUs())
+    this.#clock.jumpWall(byUs)
   }
 
   #fill(): void {
@@ -256,8 +282,14 @@ export class Simulation {
 
   /** Time passes until all windows are closed and committed; then little may be held. */
   async #settle(process: Process): Promise<void> {
-    // The watermark follows the clock once the partition is idle.
-    await this.#clock.run(30 * 60_000)
+    // Every clock is right again …
+    await this.#clock.run(JUMP_MS_MAX)
+    // … and the watermark follows it once the partition is idle, beyond the last window.
+    this.#clock.jumpWall(Math.max(0, this.#latestUs - this.#clock.nowUs()))
+    for (let passedMs = 0; passedMs < WINDOWS_MS; passedMs += 1000) {
+      await this.#clock.run(1000)
+      this.#checkAlive(process)
+    }
     const life = process.life!
     let isFlushed = false
     void life.flush().then(() => (isFlushed = true))
@@ -270,6 +302,41 @@ export class Simulation {
     const { held } = life
     const isLittle = held.lagBytes < 2000 && held.queued < 5 && held.logEntries < LOG_ENTRIES_MAX
     check(isLittle, () => `promise 5: held after healing: ${JSON.stringify(held)}`)
+  }
+
+  /** A bit of any file flips: the answers are still right, or an error names what is damaged. */
+  async #damage(): Promise<void> {
+    await this.#end(this.#process!)
+    await this.#flip()
+    this.#isDamaged = true
+    const process = this.#start()
+    const untilMs = this.#clock.monotonicMs() + START_MS_MAX
+    while (process.life === undefined && process.failure === undefined) {
+      await this.#clock.run(SLICE_MS)
+      check(this.#clock.monotonicMs() < untilMs, () => 'liveness: a start on damage does not end')
+    }
+    try {
+      if (process.failure !== undefined) throw process.failure
+      await this.#verify()
+      this.#count('damage that nobody reads')
+    } catch (error) {
+      const { code } = error as Partial<WeirError>
+      if (code !== 'DATA_FILE_DAMAGED' && code !== 'LOG_ENTRY_DAMAGED') throw error
+      this.#count('damage named')
+    }
+  }
+
+  async #flip(): Promise<void> {
+    const disk = this.#disk
+    const files = ['/data/state.bin']
+    for (const folder of ['/data/log', '/data/segments'])
+      files.push(...(await disk.list(folder)).map((name) => `${folder}/${name}`))
+    const path = files[Math.floor(this.#random.unit() * files.length)]!
+    const file = await disk.open(path, 'read')
+    const bytes = await file.size()
+    if (bytes === 0) return
+    const position = Math.floor(this.#random.unit() * bytes)
+    disk.flipBit(path, position, Math.floor(this.#random.unit() * 8))
   }
 
   /** Answers are asked of a process that lives on, so time must pass while they are made. */

@@ -4,7 +4,7 @@
  */
 import type { Clock, Disk, DiskFile, Random } from '../../src/world/world.ts'
 
-/** Latencies in ms: most operations are short, a flush is not, and now and then one is very long. */
+/** ms: most operations are short, a flush is not, and now and then one is very long. */
 const SHORT_MS = 0.02
 const FLUSH_MS = [0.1, 2] as const
 const STALL_MS = [20, 400] as const
