@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url'
 import { MessageChannel, Worker, type MessagePort } from 'node:worker_threads'
 import { createApi } from '../api/server.ts'
 import type { Config } from '../config/config.ts'
-import type { Control } from '../control/control.ts'
+import { isDeviceId, type Control } from '../control/control.ts'
 import { openControl } from '../control/sqlite-control.ts'
 import { ERRORS, WeirError } from '../errors/errors.ts'
 import type { Events, MetricSample } from '../observe/observe.ts'
@@ -217,8 +217,9 @@ function startThreads(
   return { gateway, stream, storage, workers }
 }
 
+/** What cannot be an id stays unknown: its lines become dead letters, the others count. */
 async function registerMissing(control: Control, ids: string[]): Promise<void> {
-  for (const id of ids) {
+  for (const id of ids.filter(isDeviceId)) {
     if (control.find(TENANT, id) === undefined)
       control.createDevice(TENANT, { id, type: 'generic' })
   }

@@ -62,7 +62,7 @@ export type MainEvent =
 
 /** What main does for the other threads. */
 export interface MainThread {
-  /** Registers devices as type generic. */
+  /** Registers devices as type generic; what cannot be an id is left out. */
   register(ids: string[]): Promise<void>
 }
 
