@@ -48,10 +48,8 @@ async function start(flags: StartFlags): Promise<void> {
   events.serverReady({ http, mqtt, startMs: Math.round(performance.now() - startMs) })
   if (process.stdout.isTTY) {
     console.log(`HTTP ${embedded.httpUrl}\nMQTT ${embedded.mqttUrl}`)
-    if (embedded.adminKey !== undefined) {
-      console.log(`Admin key, shown once: ${embedded.adminKey}`)
-      console.log(`Sign in: ${embedded.signInUrl()}`)
-    }
+    if (embedded.isAdminKeyNew) console.log(`Admin key, shown once: ${embedded.adminKey}`)
+    console.log(`Sign in: ${embedded.signInUrl()}`)
   }
   const end = await Promise.race([stopped, crashed.promise])
   // A thread that is gone answers no call, so there is no orderly stop without it. Everything

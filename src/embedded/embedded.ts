@@ -48,8 +48,9 @@ export interface Embedded {
   readonly mqttUrl: string
   readonly httpPort: number
   readonly mqttPort: number
-  /** Only when it was made in this start. */
-  readonly adminKey: string | undefined
+  /** The one in the credentials file: found there and still good, or made in this start. */
+  readonly adminKey: string
+  readonly isAdminKeyNew: boolean
   readonly entriesReplayed: number
   /** The page's address with a one-time code. */
   signInUrl(): string
@@ -71,7 +72,7 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded>
   const unlock = lockFolder(folder)
   try {
     const control = openControl({ path: join(folder, 'control.db'), world: nodeWorld })
-    const adminKey = await ensureAdminKey(control, folder, options.credentialsFile)
+    const admin = await ensureAdminKey(control, folder, options.credentialsFile)
     const hub = new LiveHub({ clock: nodeWorld.clock, tenant: TENANT })
     const state = { isReady: false }
     const threads = startThreads(
@@ -93,7 +94,6 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded>
         random: nodeWorld.random,
         metrics: () => allSamples(threads),
         unready: () => (state.isReady ? hub.faults() : ['starting']),
-        deviceChanged: () => {},
       },
       {
         hosts: config.http.hosts,
@@ -118,7 +118,7 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded>
       mqttUrl: `mqtt://${shown}:${mqttPort}`,
       httpPort,
       mqttPort,
-      adminKey,
+      ...admin,
       entriesReplayed,
       signInUrl: () => `${httpUrl}/?code=${api.createSignInCode()}`,
       async stop() {
@@ -175,26 +175,18 @@ function startThreads(
   const workers: Worker[] = []
   const start = <T>(
     file: string,
-    ports: Partial<Pick<ThreadData, 'upstream' | 'downstream' | 'loop'>>,
+    ports: Partial<Pick<ThreadData, 'upstream' | 'downstream' | 'loop' | 'main'>>,
     give?: Parameters<typeof connect>[1],
   ): Remote<T> => {
     const calls = new MessageChannel()
     const events = new MessageChannel()
     events.port1.on('message', onEvent)
-    const main = new MessageChannel()
-    serve(main.port1, { register })
-    const given = { upstream: undefined, downstream: undefined, loop: undefined, ...ports }
+    const none = { upstream: undefined, downstream: undefined, loop: undefined, main: undefined }
     const workerData: ThreadData = {
       ...{ config, plan, folder, tenant: TENANT },
-      ...{ calls: calls.port2, events: events.port2, main: main.port2 },
-      ...given,
+      ...{ calls: calls.port2, events: events.port2, ...none, ...ports },
     }
-    const transferList = [
-      calls.port2,
-      events.port2,
-      main.port2,
-      ...Object.values(ports),
-    ] as MessagePort[]
+    const transferList = [calls.port2, events.port2, ...Object.values(ports)] as MessagePort[]
     const worker = new Worker(new URL(file, import.meta.url), { workerData, transferList })
     worker.on('error', (error) => options.onCrash?.(revive(error as Error)))
     worker.on('exit', (code) => options.onCrash?.(new Error(`${file} ended with code ${code}`)))
@@ -209,9 +201,11 @@ function startThreads(
     upstream: gatewayToStream.port2,
     downstream: streamToStorage.port1,
   })
+  const main = new MessageChannel()
+  serve(main.port1, { register })
   const gateway = start<GatewayThread>(
     './gateway-thread.ts',
-    { downstream: gatewayToStream.port1, loop: storageToGateway.port2 },
+    { downstream: gatewayToStream.port1, loop: storageToGateway.port2, main: main.port2 },
     { ingest: ({ body }: IngestRequest) => transferOf(body) },
   )
   return { gateway, stream, storage, workers }
@@ -226,24 +220,25 @@ async function registerMissing(control: Control, ids: string[]): Promise<void> {
   await control.durable()
 }
 
-/** A key in the credentials file that still works is kept; else a new one is made and returned. */
+/** A key in the credentials file that still works is kept; else a new one is made. */
 async function ensureAdminKey(
   control: Control,
   folder: string,
   credentialsFile: string | undefined,
-): Promise<string | undefined> {
+): Promise<Pick<Embedded, 'adminKey' | 'isAdminKeyNew'>> {
   const file = credentialsFile ?? join(folder, 'credentials.json')
   const known = await readFile(file, 'utf8').catch(() => undefined)
   if (known !== undefined) {
     const { adminKey } = parseCredentials(known)
-    if (adminKey !== undefined && control.identify(adminKey)?.kind === 'admin') return adminKey
+    if (adminKey !== undefined && control.identify(adminKey)?.kind === 'admin')
+      return { adminKey, isAdminKeyNew: false }
   }
   const adminKey = control.createAdminKey()
   // The file must not hold a key that a power cut takes back.
   await control.durable()
   await writeFile(file, `${JSON.stringify({ adminKey })}\n`, { mode: 0o600 })
   await chmod(file, 0o600)
-  return adminKey
+  return { adminKey, isAdminKeyNew: true }
 }
 
 function parseCredentials(text: string): { adminKey?: string } {

@@ -26,13 +26,13 @@ export interface ThreadData {
   calls: MessagePort
   /** Events to main. */
   events: MessagePort
-  /** Calls to main: MainThread. */
-  main: MessagePort
   /** To the stage before and behind, where there is one. */
   upstream: MessagePort | undefined
   downstream: MessagePort | undefined
   /** Between storage and gateway: what was taken, what may be trimmed. */
   loop: MessagePort | undefined
+  /** Calls to main: MainThread. The gateway's alone. */
+  main: MessagePort | undefined
 }
 
 /** gateway → stream. */
