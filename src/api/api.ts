@@ -66,6 +66,4 @@ export interface ApiPorts {
   metrics(): Promise<MetricSample[]>
   /** Empty when ready; else what is missing, for people. */
   unready(): string[]
-  /** Called after a device was created, so that the gateway may forget a negative look-up. */
-  deviceChanged(tenant: string, deviceId: string): void
 }

@@ -200,7 +200,6 @@ test('a port in use is said so', async () => {
     random: { bytes: (count) => new Uint8Array(count), unit: () => 0 },
     metrics: async () => [],
     unready: () => [],
-    deviceChanged: () => {},
   })
   await assert.rejects(other.listen('127.0.0.1', bench.port), { code: 'PORT_IN_USE' })
   await other.close()

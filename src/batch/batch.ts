@@ -64,6 +64,7 @@ export interface DeadLetter {
   payload: string
 }
 
+/** What a frame holds. Columns are read in place; the JSON parts only by whom they concern. */
 export interface ReadingBatch {
   messageCount: number
   readingCount: number
@@ -148,44 +149,75 @@ export function encodeFrame(
 
 /**
  * Views a frame as a batch without copying its columns. `bytes.byteOffset` must be a multiple of 8.
+ * Three stages decode each frame, and few want its JSON: definitions and dead letters are parsed
+ * when they are first read, from the frame's bytes, so before the frame is given away.
  * Throws RangeError when the bytes are not a frame: they passed a checksum, so that is a bug.
  */
 export function decodeFrame(bytes: Uint8Array): ReadingBatch {
-  const { buffer, byteOffset: from } = bytes
-  if (from % 8 !== 0) throw new RangeError('a frame must be aligned to 8 bytes')
-  const header = new DataView(buffer, from, FRAME_HEADER_BYTES)
-  if (header.getUint32(0, true) !== FRAME_MAGIC) throw new RangeError('not a frame')
-  const m = header.getUint32(4, true)
-  const r = header.getUint32(8, true)
-  const definitionsBytes = header.getUint32(12, true)
-  const deadLettersBytes = header.getUint32(16, true)
-  const hasIdentities = (header.getUint32(20, true) & FRAME_HAS_IDENTITIES) !== 0
-  const at = layout(m, r, hasIdentities)
-  const deadLettersAt = align8(at.definitions + definitionsBytes)
-  if (deadLettersAt + deadLettersBytes > bytes.length) throw new RangeError('a frame is cut short')
-  const parse = (position: number, length: number): unknown =>
-    JSON.parse(decoder.decode(bytes.subarray(position, position + length)))
-  const identity = (half: number): Uint32Array | undefined =>
-    hasIdentities ? new Uint32Array(buffer, from + at.identity + half * m * 4, m) : undefined
-  return {
-    messageCount: m,
-    readingCount: r,
-    baseIngestTimeUs: header.getFloat64(24, true),
-    eventTimeUs: new Float64Array(buffer, from + at.event, m),
-    value: new Float64Array(buffer, from + at.value, r),
-    ingestDeltaUs: new Uint32Array(buffer, from + at.ingest, m),
-    device: new Uint32Array(buffer, from + at.device, m),
-    series: new Uint32Array(buffer, from + at.series, r),
-    identityHigh: identity(0),
-    identityLow: identity(1),
-    readingsInMessage: new Uint16Array(buffer, from + at.counts, m),
-    flags: new Uint8Array(buffer, from + at.flags, m),
-    definitions:
-      definitionsBytes > 0 ? (parse(at.definitions, definitionsBytes) as Definitions) : undefined,
-    deadLetters:
-      deadLettersBytes > 0 ? (parse(deadLettersAt, deadLettersBytes) as DeadLetter[]) : undefined,
+  return new Frame(bytes)
+}
+
+class Frame implements ReadingBatch {
+  readonly messageCount: number
+  readonly readingCount: number
+  readonly baseIngestTimeUs: number
+  readonly eventTimeUs: Float64Array
+  readonly value: Float64Array
+  readonly ingestDeltaUs: Uint32Array
+  readonly device: Uint32Array
+  readonly series: Uint32Array
+  readonly identityHigh: Uint32Array | undefined
+  readonly identityLow: Uint32Array | undefined
+  readonly readingsInMessage: Uint16Array
+  readonly flags: Uint8Array
+  readonly #definitionsJson: Uint8Array
+  readonly #deadLettersJson: Uint8Array
+  #definitions: Definitions | undefined
+  #deadLetters: DeadLetter[] | undefined
+
+  constructor(bytes: Uint8Array) {
+    const { buffer, byteOffset: from } = bytes
+    if (from % 8 !== 0) throw new RangeError('a frame must be aligned to 8 bytes')
+    const header = new DataView(buffer, from, FRAME_HEADER_BYTES)
+    if (header.getUint32(0, true) !== FRAME_MAGIC) throw new RangeError('not a frame')
+    const m = header.getUint32(4, true)
+    const r = header.getUint32(8, true)
+    const definitionsBytes = header.getUint32(12, true)
+    const deadLettersBytes = header.getUint32(16, true)
+    const hasIdentities = (header.getUint32(20, true) & FRAME_HAS_IDENTITIES) !== 0
+    const at = layout(m, r, hasIdentities)
+    const deadLettersAt = align8(at.definitions + definitionsBytes)
+    if (deadLettersAt + deadLettersBytes > bytes.length)
+      throw new RangeError('a frame is cut short')
+    const identity = (half: number): Uint32Array | undefined =>
+      hasIdentities ? new Uint32Array(buffer, from + at.identity + half * m * 4, m) : undefined
+    this.messageCount = m
+    this.readingCount = r
+    this.baseIngestTimeUs = header.getFloat64(24, true)
+    this.eventTimeUs = new Float64Array(buffer, from + at.event, m)
+    this.value = new Float64Array(buffer, from + at.value, r)
+    this.ingestDeltaUs = new Uint32Array(buffer, from + at.ingest, m)
+    this.device = new Uint32Array(buffer, from + at.device, m)
+    this.series = new Uint32Array(buffer, from + at.series, r)
+    this.identityHigh = identity(0)
+    this.identityLow = identity(1)
+    this.readingsInMessage = new Uint16Array(buffer, from + at.counts, m)
+    this.flags = new Uint8Array(buffer, from + at.flags, m)
+    this.#definitionsJson = bytes.subarray(at.definitions, at.definitions + definitionsBytes)
+    this.#deadLettersJson = bytes.subarray(deadLettersAt, deadLettersAt + deadLettersBytes)
+  }
+
+  get definitions(): Definitions | undefined {
+    return (this.#definitions ??= parseJson(this.#definitionsJson) as Definitions | undefined)
+  }
+
+  get deadLetters(): DeadLetter[] | undefined {
+    return (this.#deadLetters ??= parseJson(this.#deadLettersJson) as DeadLetter[] | undefined)
   }
 }
+
+const parseJson = (bytes: Uint8Array): unknown =>
+  bytes.length > 0 ? JSON.parse(decoder.decode(bytes)) : undefined
 
 /** How many readings a frame holds, from its header alone. */
 export function readingsOfFrame(bytes: Uint8Array): number {

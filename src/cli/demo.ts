@@ -66,8 +66,6 @@ async function demo(flags: DemoFlags): Promise<void> {
   try {
     const secrets = join(config.data, 'demo.json')
     const { adminKey } = embedded
-    if (adminKey === undefined)
-      throw new WeirError('API_UNAUTHORIZED', `${config.data} has no admin key that can be read`)
     const ownToken = await registerOwnDevice(embedded, adminKey, secrets)
     const fleet = startFleet(embedded, { secrets, adminKey }, flags)
     printWelcome(embedded, ownToken, flags)

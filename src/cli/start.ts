@@ -34,24 +34,19 @@ async function start(flags: StartFlags): Promise<void> {
   const events = openEvents(flags.logFormat, 'info')
   const startMs = performance.now()
   const crashed = Promise.withResolvers<Error>()
-  const starting = startEmbedded({
+  const embedded = await startEmbedded({
     config,
     plan,
     credentialsFile: flags.writeCredentials,
     onCrash: crashed.resolve,
     events,
   })
-  // A thread that cannot open its files ends before anything is up.
-  const embedded = await Promise.race([starting, crashed.promise])
-  if (embedded instanceof Error) throw embedded
   const { httpPort: http, mqttPort: mqtt } = embedded
   events.serverReady({ http, mqtt, startMs: Math.round(performance.now() - startMs) })
   if (process.stdout.isTTY) {
     console.log(`HTTP ${embedded.httpUrl}\nMQTT ${embedded.mqttUrl}`)
-    if (embedded.adminKey !== undefined) {
-      console.log(`Admin key, shown once: ${embedded.adminKey}`)
-      console.log(`Sign in: ${embedded.signInUrl()}`)
-    }
+    if (embedded.isAdminKeyNew) console.log(`Admin key, shown once: ${embedded.adminKey}`)
+    console.log(`Sign in: ${embedded.signInUrl()}`)
   }
   const end = await Promise.race([stopped, crashed.promise])
   // A thread that is gone answers no call, so there is no orderly stop without it. Everything

@@ -9,6 +9,11 @@
  */
 export const DEVICE_ID_PATTERN = '^(?!\\.{1,2}$)(?! )(?!.* $)[^\\p{C}\\p{Zl}\\p{Zp}/+#]{1,128}$'
 
+const DEVICE_ID = new RegExp(DEVICE_ID_PATTERN, 'u')
+
+/** Whether a device may have this id. */
+export const isDeviceId = (id: string): boolean => DEVICE_ID.test(id)
+
 export interface Device {
   /** Dense, durable, never reused. */
   number: number
@@ -46,7 +51,10 @@ export interface DeviceReader {
 }
 
 export interface Control extends DeviceReader {
-  /** Throws CONTROL_DEVICE_EXISTS. The token is shown once and not kept. */
+  /**
+   * Throws CONTROL_DEVICE_EXISTS, and API_BODY_INVALID unless isDeviceId(). The token is shown once
+   * and not kept.
+   */
   createDevice(tenant: string, device: NewDevice): { device: Device; token: string }
   /**
    * Resolves once every change made so far is durable and seen by readers. Changes of one turn of

@@ -6,7 +6,7 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import { WeirError } from '../errors/errors.ts'
 import type { World } from '../world/world.ts'
-import { DEVICE_ID_PATTERN } from './control.ts'
+import { isDeviceId } from './control.ts'
 import type { Control, Device, DeviceReader, NewDevice, Principal } from './control.ts'
 import { openReader, openWriter } from './schema.ts'
 import {
@@ -19,8 +19,6 @@ import {
 
 /** The only tenant until there are more; it stands in keys and rows from the first day. */
 const DEFAULT_TENANT = 'default'
-
-const DEVICE_ID = new RegExp(DEVICE_ID_PATTERN, 'u')
 
 interface DeviceRow {
   number: number
@@ -124,7 +122,7 @@ class SqliteControl extends SqliteDeviceReader implements Control {
   }
 
   createDevice(tenant: string, device: NewDevice): { device: Device; token: string } {
-    if (!DEVICE_ID.test(device.id)) {
+    if (!isDeviceId(device.id)) {
       throw new WeirError(
         'API_BODY_INVALID',
         'id must have 1 to 128 printable characters, none of them / + # or a line break',

@@ -17,10 +17,11 @@ import type {
   ThreadData,
 } from './threads.ts'
 
-const { config, plan, folder, tenant, calls, events, downstream, loop } = workerData as ThreadData
+const { config, plan, folder, tenant, calls, events, ...ports } = workerData as ThreadData
+const { downstream, loop } = ports
 const RATES_INTERVAL_MS = 1000
 
-const main = connect<MainThread>((workerData as ThreadData).main)
+const main = connect<MainThread>(ports.main!)
 const tell = (event: MainEvent): void => events.postMessage(event)
 
 const log = await openFileLog({

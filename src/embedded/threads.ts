@@ -26,13 +26,13 @@ export interface ThreadData {
   calls: MessagePort
   /** Events to main. */
   events: MessagePort
-  /** Calls to main: MainThread. */
-  main: MessagePort
   /** To the stage before and behind, where there is one. */
   upstream: MessagePort | undefined
   downstream: MessagePort | undefined
   /** Between storage and gateway: what was taken, what may be trimmed. */
   loop: MessagePort | undefined
+  /** Calls to main: MainThread. The gateway's alone. */
+  main: MessagePort | undefined
 }
 
 /** gateway → stream. */
@@ -64,7 +64,7 @@ export type MainEvent =
 
 /** What main does for the other threads. */
 export interface MainThread {
-  /** Registers devices as type generic. */
+  /** Registers devices as type generic; what cannot be an id is left out. */
   register(ids: string[]): Promise<void>
 }
 

@@ -82,9 +82,9 @@ export interface Rule {
   metrics: string[]
   /**
    * The kinds that the condition takes `metrics` for, in the same order: a series of another kind
-   * (type generic has no schema) is none of its variables. Absent: any kind.
+   * (type generic has no schema) is none of its variables.
    */
-  metricKinds?: ValueKind[]
+  metricKinds: ValueKind[]
   program: Program
 }
 

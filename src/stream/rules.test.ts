@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { createHash } from 'node:crypto'
+import { compilePipeline } from '../pipeline/compile.ts'
 import { StreamProcessor } from './processor.ts'
 import { frameOf, LIMITS, METRIC_A, METRIC_LABEL, METRIC_ON, PLAN, timeAt } from './script.ts'
 import type { RuleEvent } from './stream.ts'
@@ -12,8 +13,8 @@ type Step =
 const a = (at: number, value: number): Step => ({ at, readings: [[METRIC_A, value]] })
 
 /** One frame a step (a number is a tick); returns `rule state` per step, and all events. */
-function play(steps: Step[]): { said: string[][]; events: RuleEvent[] } {
-  const processor = new StreamProcessor({ plan: PLAN, limits: LIMITS })
+function play(steps: Step[], plan = PLAN): { said: string[][]; events: RuleEvent[] } {
+  const processor = new StreamProcessor({ plan, limits: LIMITS })
   const events: RuleEvent[] = []
   const said = steps.map((step, i) => {
     const baseUs = timeAt(typeof step === 'number' ? step : step.at)
@@ -81,6 +82,28 @@ test('texts are compared by what they say', () => {
   const label = (at: number, text: number): Step => ({ at, readings: [[METRIC_LABEL, text]] })
   const { said } = play([label(0, 0), label(1, 1), label(2, 0)])
   assert.deepEqual(said, [[], ['faulty firing'], ['faulty resolved']])
+})
+
+test('a series of another kind than the condition takes it for feeds the rule nothing', () => {
+  // Without a type the kinds follow from the use: each of these metrics is sent as another kind.
+  const { rules } = compilePipeline({
+    version: 1,
+    rules: [
+      { id: 'threshold', when: 'label > 0' },
+      { id: 'interpreted', when: 'label > 0 && label < 9' },
+      { id: 'negated', when: 'a != "x"' },
+      { id: 'flag', when: 'a' },
+      { id: 'switch', when: 'on > 0' },
+      { id: 'as-sent', when: 'label == "fault" && a > 0 && on' },
+    ],
+  })
+  const readings: [number, number][] = [
+    [METRIC_A, 1],
+    [METRIC_ON, 1],
+    [METRIC_LABEL, 1],
+  ]
+  const { said } = play([{ at: 0, readings }], { ...PLAN, rules })
+  assert.deepEqual(said, [['as-sent firing']])
 })
 
 test('a reading older than the staleness on arrival, or historical, wakes nobody', () => {

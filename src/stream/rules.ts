@@ -125,9 +125,9 @@ export class Rules {
       const rule = this.rules[index]!
       if (rule.type !== undefined && rule.type !== definition.deviceType) continue
       if (rule.deviceId !== undefined && rule.deviceId !== definition.deviceId) continue
-      if (rule.program.threshold !== undefined && definition.kind === 'text') continue
       const variable = rule.metrics.indexOf(definition.metric)
-      if (variable === -1) continue
+      // A text's dictionary number must never be compared as a number, nor the other way round.
+      if (variable === -1 || rule.metricKinds[variable] !== definition.kind) continue
       const record = this.#record(index, device)
       this.#bind([record, variable, this.#first[series]!, index])
       this.#first[series] = this.#bindingCount

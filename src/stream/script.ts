@@ -122,6 +122,7 @@ function rule(id: string, what: { metrics: string[]; forUs: number; threshold?: 
     forUs: what.forUs,
     severity: 'critical',
     metrics: what.metrics,
+    metricKinds: what.metrics.map((name) => METRICS.find((one) => one.name === name)!.kind),
     program: {
       instructions: [['metric', 0] as ['metric', number]],
       texts: [],

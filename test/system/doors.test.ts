@@ -102,6 +102,40 @@ disk,device=vda1,fstype=ext4,host=${host},mode=rw,path=/ free=123i,read_only=fal
   assert.ok(!devices.some(({ id }) => id === 'vda1'))
 })
 
+test('auto-registration: a name that cannot be an id costs its own line and no other', async (t) => {
+  const config = 'gateway: { autoRegister: true }'
+  const open = await WeirProcess.start({ folder: await makeFolder(t), config })
+  const answer = await open.api('/api/v2/write', {
+    body: 'm,host=new-1 a=1\nm,host=not/an/id a=2\nm,host=.. a=3\nm,host=new-2 a=4\n',
+  })
+  assert.equal(answer.status, 204, answer.text)
+  assert.equal(answer.headers.get('x-weir-rejected'), '2')
+  type Letters = { items: { code: string; payload: string }[] }
+  const letters = await until('two dead letters', async () => {
+    const { items } = await open.get<Letters>('/v1/dead-letters')
+    return items.length === 2 && items
+  })
+  assert.deepEqual(letters.map(({ payload }) => payload).toSorted(), [
+    'm,host=.. a=3',
+    'm,host=not/an/id a=2',
+  ])
+  for (const { code } of letters) assert.equal(code, 'GATEWAY_DEVICE_UNKNOWN')
+  for (const [id, value] of [
+    ['new-1', 1],
+    ['new-2', 4],
+  ] as const) {
+    const points = await until(`the reading of ${id}`, async () => {
+      const found = await open.points(id, 'a')
+      return found.length > 0 && found
+    })
+    assert.deepEqual(
+      points.map(([, one]) => one),
+      [value],
+    )
+  }
+  await open.stop()
+})
+
 for (const version of [4, 5] as const) {
   test(`npm's mqtt speaking MQTT ${version === 4 ? '3.1.1' : '5'} is stored within 2 s`, async () => {
     const id = `npm-${version}`

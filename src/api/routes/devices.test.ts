@@ -21,7 +21,6 @@ test('a device is registered once, with a token that works at once', async () =>
     gateway: false,
     created_at: Date.UTC(2026, 0, 2),
   })
-  assert.deepEqual(bench.changed, ['pump:1 ü'])
   assert.deepEqual((await get(created.headers['location'])).json, device)
   assert.equal((await get(`${created.headers['location']}/latest`, token)).status, 200)
   const again = await post(body)
@@ -39,14 +38,14 @@ test('the token is handed out only once the device is durable', async () => {
     }
   })
   const answer = post({ id: 'held', type: 'generic' })
+  let isAnswered = false
+  void answer.then(() => (isAnswered = true))
   // Without the wait for durable() the answer comes and `held` never does.
   await Promise.race([held, answer])
-  const changedBefore = [...bench.changed]
   bench.control.durable = durable
+  assert.ok(!isAnswered, 'nobody has the token before')
   release()
   assert.equal((await answer).status, 201)
-  assert.ok(!changedBefore.includes('held'), 'nobody hears of it before')
-  assert.ok(bench.changed.includes('held'))
 })
 
 test('a type that is not defined and a parent that is no gateway are refused by name', async () => {

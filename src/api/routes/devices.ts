@@ -71,7 +71,6 @@ function createRoute({ ports, events }: Services): Route {
       const { device, token } = ports.control.createDevice(tenant, { ...rest, isGateway: gateway })
       // The gateway must know the device before its token is out.
       await ports.control.durable()
-      ports.deviceChanged(tenant, device.id)
       events?.deviceCreated({ deviceId: device.id, type: device.type })
       const location = `/v1/devices/${encodeURIComponent(device.id)}`
       return { status: 201, headers: { location }, json: { ...toAnswer(device), token } }

@@ -108,7 +108,6 @@ export async function startBench(options: ApiOptions = {}) {
   const clock = new ManualClock()
   const control = openControl({ path: join(folder, 'control.db'), world: { ...nodeWorld, clock } })
   const pipeline = new MemoryPipeline(control, clock)
-  const changed: string[] = []
   const unready: string[] = []
   const api = await createApi(
     {
@@ -123,7 +122,6 @@ export async function startBench(options: ApiOptions = {}) {
         { name: 'weir_log_entries_total', help: 'Entries.', type: 'counter', labels: {}, value: 7 },
       ],
       unready: () => unready,
-      deviceChanged: (_tenant, id) => void changed.push(id),
     },
     options,
   )
@@ -138,7 +136,6 @@ export async function startBench(options: ApiOptions = {}) {
     pipeline,
     port,
     admin,
-    changed,
     unready,
     document,
     /** Every answer is held against the document, so that no test needs to. */
