@@ -43,6 +43,7 @@ const TABLE: [target: string, statuses: number[], body?: string][] = [
   ['GET /ping', [204, 204, 204, 204, 204, 204]],
   ['GET /api/v2/ping', [204, 204, 204, 204, 204, 204]],
   ['POST /v1/session', [401, 401, 401, 401, 401, 401], '{"code":"wrong"}'],
+  ['POST /v1/session/code', [401, 401, 403, 403, 200, 200]],
   // Last: it ends the session.
   ['DELETE /v1/session', [204, 204, 204, 204, 204, 204]],
 ]

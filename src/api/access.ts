@@ -23,6 +23,7 @@ export const ACCESS = {
   'GET /v1/live': 'admin',
   'POST /v1/session': 'anyone',
   'DELETE /v1/session': 'anyone',
+  'POST /v1/session/code': 'admin',
   'GET /metrics': 'scraper',
   'GET /health': 'anyone',
   'GET /ready': 'anyone',

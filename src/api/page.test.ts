@@ -98,6 +98,14 @@ test('a code is good once, for ten minutes, and no other text is', async () => {
   assert.equal(await post(old), 401)
 })
 
+test('an admin gets a code for the page, as good as a printed one', async () => {
+  const made = await bench.call('POST /v1/session/code', { key: bench.admin })
+  assert.equal(made.json.expires_in_seconds, 600)
+  const body = { code: made.json.code as string }
+  assert.equal((await bench.call('POST /v1/session', { body })).status, 200)
+  assert.equal((await bench.call('POST /v1/session', { body })).status, 401)
+})
+
 test('the cookie is hidden from scripts, strict, and ends after 12 hours', async () => {
   const code = bench.api.createSignInCode()
   const { headers } = await bench.call('POST /v1/session', { body: { code } })

@@ -1,12 +1,12 @@
 /**
- * The page's sign-in: a one-time code, printed with the page's address, buys a session cookie. Both
- * live in memory only and as hashes; a restart signs everybody out. Bounded in number: the oldest
- * give way.
+ * The page's sign-in: a one-time code, printed with the page's address, buys a session cookie, so
+ * that the admin key comes into no browser. Both live in memory only and as hashes; a restart signs
+ * everybody out. Bounded in number: the oldest give way.
  */
 import { createHash, timingSafeEqual } from 'node:crypto'
 import type { Clock, Random } from '../world/world.ts'
 
-const CODE_LIFETIME_MS = 10 * 60_000
+export const CODE_LIFETIME_MS = 10 * 60_000
 export const SESSION_LIFETIME_MS = 12 * 3_600_000
 const CODES_MAX = 16
 const SESSIONS_MAX = 1000

@@ -23,16 +23,16 @@ interface DemoFlags extends SettingsFlags {
   interval: number
 }
 
+const DEMO_PIPELINE = fileURLToPath(new URL('../fleet/demo.pipeline.yaml', import.meta.url))
+
 const EXAMPLES = `
 Examples:
   weir demo
   weir demo --devices 500 --data ./try-out
 
-The pipeline definition is src/fleet/demo.pipeline.yaml unless --pipeline names another. The demo keeps
-its devices' tokens in DATA/demo.json (mode 600).`
+The demo keeps its devices' tokens in DATA/demo.json (mode 600). Unless --pipeline names another,
+its pipeline definition is ${DEMO_PIPELINE}`
 
-const DEMO_PIPELINE = fileURLToPath(new URL('../fleet/demo.pipeline.yaml', import.meta.url))
-const WEIR = fileURLToPath(new URL('./weir.ts', import.meta.url))
 /** The device of the lines to paste. */
 const OWN_DEVICE = 'my-device'
 /** Seed of the demo's fleet: any, but always the same story. */
@@ -100,7 +100,10 @@ async function registerOwnDevice(
   throw new WeirError('CONTROL_DEVICE_EXISTS', detail)
 }
 
-/** `weir simulate` as a child that ends with its parent: it watches the channel between them. */
+/**
+ * `weir simulate` as a child that ends with its parent: it watches the channel between them. This
+ * very program once more, with the flags of this process, however both were installed.
+ */
 function startFleet(
   embedded: Embedded,
   { secrets, adminKey }: { secrets: string; adminKey: string },
@@ -108,11 +111,15 @@ function startFleet(
 ): ChildProcess {
   const size = ['--devices', String(flags.devices), '--interval', String(flags.interval)]
   const addresses = ['--url', embedded.mqttUrl, '--http', embedded.httpUrl]
-  return fork(WEIR, ['simulate', ...size, ...addresses, '--tokens', secrets, '--seed', SEED], {
-    // The key goes by the environment, since every user can read a command line.
-    env: { ...process.env, WEIR_ADMIN_KEY: adminKey },
-    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
-  })
+  return fork(
+    process.argv[1]!,
+    ['simulate', ...size, ...addresses, '--tokens', secrets, '--seed', SEED],
+    {
+      // The key goes by the environment, since every user can read a command line.
+      env: { ...process.env, WEIR_ADMIN_KEY: adminKey },
+      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+    },
+  )
 }
 
 async function stopFleet(fleet: ChildProcess): Promise<void> {

@@ -8,6 +8,7 @@ import { addPipeline } from './pipeline-command.ts'
 import { addQuery } from './query.ts'
 import { addReplay } from './replay.ts'
 import { addSend } from './send.ts'
+import { addSignIn } from './sign-in.ts'
 import { addSimulate } from './simulate.ts'
 import { addStart } from './start.ts'
 
@@ -38,6 +39,7 @@ function buildProgram(): Command {
     addReplay,
     addConfig,
     addPipeline,
+    addSignIn,
     addCompletion,
   ])
     add(program)

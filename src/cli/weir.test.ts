@@ -55,7 +55,7 @@ test('each way to fail has its exit code, and says title, detail and hint', asyn
 
 test('every command has help with an example', async () => {
   const { out } = await weir('--help')
-  const names = [...out.matchAll(/^ {2}([a-z]+) (?:\[|<| {2})/gm)].map((match) => match[1] ?? '')
+  const names = [...out.matchAll(/^ {2}([a-z-]+) (?:\[|<| {2})/gm)].map((match) => match[1] ?? '')
   const commands = names.filter((name) => name !== 'help' && name !== 'weir')
   assert.ok(commands.length >= 9, commands.join())
   const pages = await Promise.all(commands.map((name) => weir(name, '--help')))

@@ -1,4 +1,5 @@
 /** Starts the three threads behind main, wires them to each other, and stops them again. */
+import { extname } from 'node:path'
 import { MessageChannel, Worker, type MessagePort } from 'node:worker_threads'
 import type { Config } from '../config/config.ts'
 import { ERRORS, WeirError } from '../errors/errors.ts'
@@ -17,6 +18,10 @@ import type {
 
 /** A checkpoint that takes longer is left to the next start, which replays the log instead. */
 const FLUSH_AT_STOP_MS = 2500
+
+/** Node runs the TypeScript of a checkout; the package holds the JavaScript emitted from it. */
+const fileOfThread = (source: string): URL =>
+  new URL(source.replace(/\.ts$/, extname(import.meta.url)), import.meta.url)
 
 export interface Threads {
   readonly gateway: Remote<GatewayThread>
@@ -59,7 +64,7 @@ export function startThreads(options: ThreadsOptions): Threads {
       ...{ calls: calls.port2, events: events.port2, ...none, ...ports },
     }
     const transferList = [calls.port2, events.port2, ...Object.values(ports)] as MessagePort[]
-    const worker = new Worker(new URL(file, import.meta.url), { workerData, transferList })
+    const worker = new Worker(fileOfThread(file), { workerData, transferList })
     worker.on('error', (error) => crashed.resolve(revive(error as Error)))
     worker.on('exit', (code) => crashed.resolve(new Error(`${file} ended with code ${code}`)))
     workers.push(worker)

@@ -6,7 +6,7 @@ import { RequestError, type Api } from './api.ts'
 import { byId, setText } from './dom.ts'
 
 const USED_CODE =
-  'This code was used already, is older than 10 minutes, or is mistyped. Each start prints a new one.'
+  'This code was used already, is older than 10 minutes, or is mistyped. `weir sign-in` prints a new one.'
 
 export class SignIn {
   readonly #api: Pick<Api, 'openSession'>

@@ -115,10 +115,17 @@ export async function run(
   return { code, stdout: running.stdout, stderr: running.stderr }
 }
 
-/** `weir PARAMETERS` under this very Node. */
+/** The program and its first parameters: the sources under this very Node. */
+const FROM_SOURCE: readonly string[] = [
+  process.execPath,
+  '--disable-warning=ExperimentalWarning',
+  join(ROOT, 'src/cli/weir.ts'),
+]
+
+/** `weir PARAMETERS` from the sources. */
 export function weir(parameters: readonly string[], environment: NodeJS.ProcessEnv = {}): Running {
-  const node = ['--disable-warning=ExperimentalWarning', join(ROOT, 'src/cli/weir.ts')]
-  return new Running(process.execPath, [...node, ...parameters], {
+  const [program = '', ...first] = FROM_SOURCE
+  return new Running(program, [...first, ...parameters], {
     env: { ...process.env, ...environment },
   })
 }
@@ -130,10 +137,15 @@ export interface StartOptions {
   pipeline?: string
   /** Text of a configuration. */
   config?: string
+  /** Another Weir than the sources: program and first parameters. */
+  command?: readonly string[]
+  /** For the child. */
+  options?: SpawnOptions
 }
 
 /** Starts the process and does not wait for it. */
-export async function spawnWeir({ folder, pipeline, config }: StartOptions): Promise<Running> {
+export async function spawnWeir(how: StartOptions): Promise<Running> {
+  const { folder, pipeline, config, command = FROM_SOURCE, options } = how
   const ports = ['--http-port', '0', '--mqtt-port', '0', '--coap-port', '0']
   const parameters = ['start', '--data', join(folder, 'data'), ...ports]
   parameters.push('--write-credentials', join(folder, 'key.json'))
@@ -145,7 +157,8 @@ export async function spawnWeir({ folder, pipeline, config }: StartOptions): Pro
     await writeFile(join(folder, 'config.yaml'), config)
     parameters.push('--config', join(folder, 'config.yaml'))
   }
-  return weir(parameters)
+  const [program = '', ...first] = command
+  return new Running(program, [...first, ...parameters], options)
 }
 
 /** Body and status of an answer. */

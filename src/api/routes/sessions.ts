@@ -3,7 +3,7 @@ import { Type } from 'typebox'
 import { WeirError } from '../../errors/errors.ts'
 import { jsonAnswer, jsonRoute, type Route } from '../route.ts'
 import type { Services } from '../services.ts'
-import { endedCookie, SESSION_LIFETIME_MS, sessionCookie } from '../sessions.ts'
+import { CODE_LIFETIME_MS, endedCookie, SESSION_LIFETIME_MS, sessionCookie } from '../sessions.ts'
 
 const TAG = 'page'
 
@@ -43,5 +43,21 @@ export function sessionRoutes({ sessions, events }: Services): Route[] {
       return { status: 204, headers: { 'set-cookie': endedCookie } }
     },
   })
-  return [open, close]
+  const code = jsonRoute({
+    key: 'POST /v1/session/code',
+    summary: 'Make a one-time sign-in code for the page',
+    description: 'Open `/?code=…` with it; a service prints no address that has one.',
+    tag: TAG,
+    answers: {
+      200: jsonAnswer(
+        'A code, good once.',
+        Type.Object({ code: Type.String(), expires_in_seconds: Type.Integer() }),
+      ),
+    },
+    handle: () => ({
+      status: 200,
+      json: { code: sessions.createCode(), expires_in_seconds: CODE_LIFETIME_MS / 1000 },
+    }),
+  })
+  return [open, close, code]
 }
