@@ -70,6 +70,7 @@ const TESTED_TOGETHER: Record<string, { layer: string; why: string }> = {
 const PROGRAMS = [
   'src/cli/weir.ts',
   'src/cli/generate-docs.ts',
+  'src/cli/build-package.ts',
   'src/web/build.ts',
   'src/web/main.ts',
 ]
