@@ -11,6 +11,8 @@ import type { LoadClient } from './load.ts'
 const WEIR = fileURLToPath(new URL('../src/cli/weir.ts', import.meta.url))
 const PIPELINE = fileURLToPath(new URL('./bench.pipeline.yaml', import.meta.url))
 const READY_MS_MAX = 30_000
+/** For the flush of everything that is in memory. */
+const HALT_MS_MAX = 60_000
 /** Parallel registrations. */
 const PARALLEL = 200
 
@@ -55,7 +57,7 @@ export class WeirServer {
   }
 
   /** `folder` of a disk, not of memory: an acknowledgement waits for it. */
-  static async start(): Promise<WeirServer> {
+  static async start(pipeline = PIPELINE): Promise<WeirServer> {
     const folder = mkdtempSync(join(process.env['WEIR_BENCH_FOLDER'] ?? tmpdir(), 'weir-bench-'))
     const startMs = performance.now()
     const log = openSync(join(folder, 'weir.log'), 'w')
@@ -63,7 +65,7 @@ export class WeirServer {
       process.execPath,
       [
         ...['--single-threaded-gc', '--disable-warning=ExperimentalWarning', WEIR, 'start'],
-        ...['--data', join(folder, 'data'), '--pipeline', PIPELINE],
+        ...['--data', join(folder, 'data'), '--pipeline', pipeline],
         ...['--http-port', '0', '--mqtt-port', '0', '--coap-port', '0'],
         ...['--write-credentials', join(folder, 'admin.json')],
       ],
@@ -81,9 +83,18 @@ export class WeirServer {
     return new WeirServer(child, folder, performance.now() - startMs)
   }
 
-  async stop(): Promise<void> {
+  get dataFolder(): string {
+    return join(this.#folder, 'data')
+  }
+
+  /** Ends the process, which flushes everything; the data folder stays until stop(). */
+  async halt(): Promise<void> {
     this.#agent.destroy()
-    await stopChild(this.#child)
+    await stopChild(this.#child, HALT_MS_MAX)
+  }
+
+  async stop(): Promise<void> {
+    await this.halt()
     rmSync(this.#folder, { recursive: true, force: true })
   }
 
@@ -122,8 +133,16 @@ export class WeirServer {
   }
 
   call(method: string, path: string, json?: unknown): Promise<{ status: number; body: string }> {
+    return this.send(method, path, json === undefined ? undefined : JSON.stringify(json))
+  }
+
+  /** `body` is JSON. */
+  send(
+    method: string,
+    path: string,
+    body: string | undefined,
+  ): Promise<{ status: number; body: string }> {
     const headers: Record<string, string> = { authorization: `Bearer ${this.adminKey}` }
-    const body = json === undefined ? undefined : JSON.stringify(json)
     if (body !== undefined) {
       headers['content-type'] = 'application/json'
       headers['content-length'] = String(Buffer.byteLength(body))
@@ -163,6 +182,17 @@ export class WeirServer {
       const stored = (await this.metrics()).get('weir_storage_readings_total') ?? 0
       if (stored >= readings || performance.now() - startMs > msMax) return stored
       await new Promise((resolve) => setTimeout(resolve, 50))
+    }
+  }
+
+  /** Waits until no segment waits to be merged. */
+  async untilMerged(msMax: number): Promise<void> {
+    const startMs = performance.now()
+    for (;;) {
+      const debt = (await this.metrics()).get('weir_storage_merge_debt_segments') ?? NaN
+      if (debt === 0) return
+      if (performance.now() - startMs > msMax) throw new Error(`${debt} segments are not merged`)
+      await new Promise((resolve) => setTimeout(resolve, 100))
     }
   }
 }

@@ -1,5 +1,14 @@
 /** The catalogue's tables. If you change one, raise the format and teach `open` to migrate. */
-export const CATALOGUE_FORMAT = 1
+export const CATALOGUE_FORMAT = 2
+
+/** From each format to the next. */
+export const CATALOGUE_MIGRATIONS: Record<number, string> = {
+  1: `
+ALTER TABLE segments ADD COLUMN format INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE segments ADD COLUMN tail_bytes INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE segments ADD COLUMN tail_crc INTEGER NOT NULL DEFAULT 0;
+`,
+}
 
 export const CATALOGUE_SCHEMA = `
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
@@ -7,7 +16,8 @@ CREATE TABLE IF NOT EXISTS segments (
   file TEXT PRIMARY KEY, kind TEXT NOT NULL, first_offset INTEGER NOT NULL,
   last_offset INTEGER NOT NULL, row_count INTEGER NOT NULL, bytes INTEGER NOT NULL,
   min_series INTEGER NOT NULL, max_series INTEGER NOT NULL,
-  min_time_us INTEGER NOT NULL, max_time_us INTEGER NOT NULL, has_unverified INTEGER NOT NULL
+  min_time_us INTEGER NOT NULL, max_time_us INTEGER NOT NULL, has_unverified INTEGER NOT NULL,
+  format INTEGER NOT NULL, tail_bytes INTEGER NOT NULL, tail_crc INTEGER NOT NULL
 ) STRICT;
 CREATE TABLE IF NOT EXISTS series (
   series INTEGER PRIMARY KEY, device INTEGER NOT NULL, tenant TEXT NOT NULL,
