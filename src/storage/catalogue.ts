@@ -138,8 +138,10 @@ export class Catalogue {
   }
 
   #replaceState(state: readonly StatePart[]): void {
-    const upsert = this.#database.prepare('INSERT OR REPLACE INTO state_parts VALUES (?, ?, ?, ?)')
-    for (const { name, position, length, crc } of state) upsert.run(name, position, length, crc)
+    const upsert = this.#database.prepare('INSERT OR REPLACE INTO state_parts VALUES (?, ?, ?, ?, ?)')
+    for (const { name, position, length, crc, plainLength } of state) {
+      upsert.run(name, position, length, crc, plainLength)
+    }
   }
 
   #insertDefinitions({ series, texts }: Definitions): void {
@@ -189,11 +191,12 @@ export class Catalogue {
 
   stateParts(): StatePart[] {
     const rows = this.#database.prepare('SELECT * FROM state_parts').all()
-    return rows.map(({ name, position, length, crc }) => ({
+    return rows.map(({ name, position, length, crc, plain_length }) => ({
       name: String(name),
       position: Number(position),
       length: Number(length),
       crc: Number(crc),
+      plainLength: Number(plain_length),
     }))
   }
 

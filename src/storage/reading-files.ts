@@ -23,8 +23,11 @@ import { publishSegment, temporaryName, type SegmentRows } from './segment-files
 import { mayHold, type Segment } from './segment-set.ts'
 import { Turns } from './turns.ts'
 
-/** Commits of more rows come from a load under which nobody has time for more. */
-const QUICK_ROWS = 500_000
+/**
+ * A commit of more rows was not made because its time had come, but because memory fills: then CPU is
+ * for ingesting.
+ */
+const QUICK_ROWS = 4_000_000
 /** Written and flushed at a time, so that the log's flushes never queue behind a whole segment. */
 const FLUSH_BYTES = 2 << 20
 
