@@ -21,6 +21,12 @@ export interface Fleet {
   seconds: number
 }
 
+export interface ServerOptions {
+  pipeline?: string
+  /** Settings as WEIR_* variables. */
+  env?: Record<string, string>
+}
+
 export interface NewDevice {
   id: string
   type: string
@@ -57,7 +63,7 @@ export class WeirServer {
   }
 
   /** `folder` of a disk, not of memory: an acknowledgement waits for it. */
-  static async start(pipeline = PIPELINE): Promise<WeirServer> {
+  static async start({ pipeline = PIPELINE, env = {} }: ServerOptions = {}): Promise<WeirServer> {
     const folder = mkdtempSync(join(process.env['WEIR_BENCH_FOLDER'] ?? tmpdir(), 'weir-bench-'))
     const startMs = performance.now()
     const log = openSync(join(folder, 'weir.log'), 'w')
@@ -69,7 +75,7 @@ export class WeirServer {
         ...['--http-port', '0', '--mqtt-port', '0', '--coap-port', '0'],
         ...['--write-credentials', join(folder, 'admin.json')],
       ],
-      { stdio: ['ignore', 'ignore', log] },
+      { stdio: ['ignore', 'ignore', log], env: { ...process.env, ...env } },
     )
     closeSync(log)
     try {
@@ -99,19 +105,23 @@ export class WeirServer {
   }
 
   /** Gateways with devices behind them, registered through the public API. */
-  async registerFleet(gateways: number, devices: number): Promise<Fleet> {
+  async registerFleet(
+    gateways: number,
+    devices: number,
+    { type = 'sensor', prefix = '' } = {},
+  ): Promise<Fleet> {
     const startMs = performance.now()
     const width = String(devices).length
-    const names = Array.from({ length: gateways }, (_, g) => `gateway-${g}`)
+    const names = Array.from({ length: gateways }, (_, g) => `${prefix}gateway-${g}`)
     const tokens = await this.register(names.map((id) => ({ id, type: 'generic', gateway: true })))
     const clients = names.map((name, g): LoadClient => {
       const own = Array.from({ length: devices / gateways }, (_, i) => i * gateways + g)
-      const ids = own.map((n) => `d${String(n).padStart(width, '0')}`)
+      const ids = own.map((n) => `${prefix}d${String(n).padStart(width, '0')}`)
       return { name, secret: tokens[g] ?? '', devices: ids }
     })
     await this.register(
       clients.flatMap(({ name, devices: ids }) =>
-        ids.map((id) => ({ id, type: 'sensor', parent: name })),
+        ids.map((id) => ({ id, type, parent: name })),
       ),
     )
     return { clients, seconds: (performance.now() - startMs) / 1000 }
@@ -186,12 +196,21 @@ export class WeirServer {
   }
 
   /** Waits until no segment waits to be merged. */
-  async untilMerged(msMax: number): Promise<void> {
+  untilMerged(msMax: number): Promise<void> {
+    return this.#untilNone('weir_storage_merge_debt_segments', msMax)
+  }
+
+  /** Waits until every reading is in a segment. */
+  untilInSegments(msMax: number): Promise<void> {
+    return this.#untilNone('weir_storage_readings_in_memory', msMax)
+  }
+
+  async #untilNone(metric: string, msMax: number): Promise<void> {
     const startMs = performance.now()
     for (;;) {
-      const debt = (await this.metrics()).get('weir_storage_merge_debt_segments') ?? NaN
-      if (debt === 0) return
-      if (performance.now() - startMs > msMax) throw new Error(`${debt} segments are not merged`)
+      const left = (await this.metrics()).get(metric) ?? NaN
+      if (left === 0) return
+      if (performance.now() - startMs > msMax) throw new Error(`${metric} stays at ${left}`)
       await new Promise((resolve) => setTimeout(resolve, 100))
     }
   }

@@ -36,7 +36,7 @@ export const REAL = 5
  * Measured on fleets of 3 to 6 metrics a device: in larger blocks a device's series find each
  * other's times more often (3 % less at 65,536), but a query decodes a whole block for its few rows.
  */
-export const BLOCK_ROWS = 1 << 15
+export const BLOCK_ROWS = 1 << 16
 
 /** Rows sorted by series and time. */
 export interface ReadingRun {
