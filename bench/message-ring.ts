@@ -8,19 +8,12 @@
  * Times: now minus up to 8 ms of jitter, strictly rising per device, since (series, time) is a
  * reading's identity. Values: random walks that return to a centre, with one outlier in a million.
  */
+import { writeFourDigits, writeHundredths, writeMilliseconds } from './digits.ts'
+
 export const METRICS_PER_MESSAGE = 3
 const METRICS = METRICS_PER_MESSAGE
 
 const JITTER_MS = 8
-/** Fixed-width digits as little-endian ASCII, so that one store writes all of them. */
-const DIGITS_4 = new Uint32Array(10_000)
-const DIGITS_2 = new Uint16Array(100)
-for (let n = 0; n < 10_000; n++) {
-  const text = String(n).padStart(4, '0')
-  DIGITS_4[n] = Buffer.from(text).readUInt32LE()
-}
-for (let n = 0; n < 100; n++) DIGITS_2[n] = (48 + Math.floor(n / 10)) | ((48 + (n % 10)) << 8)
-
 /** `dd.dd`, the middle of `10dd.dd`, and the fraction of `0.dddd`: what each walk returns to. */
 const CENTRES = [2150, 1325, 4000] as const
 const OUTLIER = 9500
@@ -126,20 +119,13 @@ export class MessageRing {
     const view = this.#view
     const ms = Math.max((this.#lastMs[device] ?? 0) + 1, nowMs - (random & (JITTER_MS - 1)))
     this.#lastMs[device] = ms
-    // 13 digits; the first is 1 until the year 2033.
-    const rest = ms - 1_000_000_000_000
-    const high = Math.floor(rest / 100_000_000)
-    const low = rest - high * 100_000_000
-    const middle = Math.floor(low / 10_000)
-    view.setUint32(at + this.#timeAt + 1, DIGITS_4[high] ?? 0, true)
-    view.setUint32(at + this.#timeAt + 5, DIGITS_4[middle] ?? 0, true)
-    view.setUint32(at + this.#timeAt + 9, DIGITS_4[low - middle * 10_000] ?? 0, true)
+    writeMilliseconds(view, at + this.#timeAt, ms)
     const isOutlier = random >>> 12 === 4711
     const temperature = this.#step(device * METRICS, (random >>> 3) & 15)
-    this.#fixed(at + this.#temperatureAt, isOutlier ? OUTLIER : temperature)
-    this.#fixed(at + this.#pressureAt + 2, this.#step(device * METRICS + 1, (random >>> 7) & 15))
+    writeHundredths(view, at + this.#temperatureAt, isOutlier ? OUTLIER : temperature)
+    writeHundredths(view, at + this.#pressureAt + 2, this.#step(device * METRICS + 1, (random >>> 7) & 15))
     const vibration = this.#step(device * METRICS + 2, (random >>> 11) & 15)
-    view.setUint32(at + this.#vibrationAt + 2, DIGITS_4[vibration] ?? 0, true)
+    writeFourDigits(view, at + this.#vibrationAt + 2, vibration)
   }
 
   /** One step of a walk: up to ±8, and a 64th of the way back. Stays between 1000 and 9999. */
@@ -149,12 +135,5 @@ export class MessageRing {
     const next = Math.max(1000, value + random - 7 - ((value - centre) >> 6))
     this.#walks[walk] = next
     return next
-  }
-
-  /** `dd.dd` at `at`. */
-  #fixed(at: number, hundredths: number): void {
-    const whole = Math.floor(hundredths / 100)
-    this.#view.setUint16(at, DIGITS_2[whole] ?? 0, true)
-    this.#view.setUint16(at + 3, DIGITS_2[hundredths - whole * 100] ?? 0, true)
   }
 }

@@ -7,12 +7,12 @@ import type { LoadClient, LoadConnection, LoadEvents, LoadJob } from './load.ts'
 import { MessageRing } from './message-ring.ts'
 
 /** `40 02 hi lo`, read as little endian. */
-const PUBACK_BYTES = 4
-const pubackWord = (id: number): number =>
+export const PUBACK_BYTES = 4
+export const pubackWord = (id: number): number =>
   (0x40 | (0x02 << 8) | ((id >> 8) << 16) | ((id & 0xff) << 24)) >>> 0
 
 /** Fixed header, topic and packet id of the slot's PUBLISH. */
-function publishHead(slot: number, device: string, bodyBytes: number): Uint8Array {
+export function publishHead(slot: number, device: string, bodyBytes: number): Uint8Array {
   const topic = Buffer.from(`devices/${device}/telemetry`)
   const remaining = 2 + topic.length + 2 + bodyBytes
   const length: number[] = []

@@ -11,12 +11,20 @@ import type { LoadClient } from './load.ts'
 const WEIR = fileURLToPath(new URL('../src/cli/weir.ts', import.meta.url))
 const PIPELINE = fileURLToPath(new URL('./bench.pipeline.yaml', import.meta.url))
 const READY_MS_MAX = 30_000
+/** For the flush of everything that is in memory. */
+const HALT_MS_MAX = 60_000
 /** Parallel registrations. */
 const PARALLEL = 200
 
 export interface Fleet {
   clients: LoadClient[]
   seconds: number
+}
+
+export interface ServerOptions {
+  pipeline?: string
+  /** Settings as WEIR_* variables. */
+  env?: Record<string, string>
 }
 
 export interface NewDevice {
@@ -55,7 +63,7 @@ export class WeirServer {
   }
 
   /** `folder` of a disk, not of memory: an acknowledgement waits for it. */
-  static async start(): Promise<WeirServer> {
+  static async start({ pipeline = PIPELINE, env = {} }: ServerOptions = {}): Promise<WeirServer> {
     const folder = mkdtempSync(join(process.env['WEIR_BENCH_FOLDER'] ?? tmpdir(), 'weir-bench-'))
     const startMs = performance.now()
     const log = openSync(join(folder, 'weir.log'), 'w')
@@ -63,11 +71,11 @@ export class WeirServer {
       process.execPath,
       [
         ...['--single-threaded-gc', '--disable-warning=ExperimentalWarning', WEIR, 'start'],
-        ...['--data', join(folder, 'data'), '--pipeline', PIPELINE],
+        ...['--data', join(folder, 'data'), '--pipeline', pipeline],
         ...['--http-port', '0', '--mqtt-port', '0', '--coap-port', '0'],
         ...['--write-credentials', join(folder, 'admin.json')],
       ],
-      { stdio: ['ignore', 'ignore', log] },
+      { stdio: ['ignore', 'ignore', log], env: { ...process.env, ...env } },
     )
     closeSync(log)
     try {
@@ -81,26 +89,39 @@ export class WeirServer {
     return new WeirServer(child, folder, performance.now() - startMs)
   }
 
-  async stop(): Promise<void> {
+  get dataFolder(): string {
+    return join(this.#folder, 'data')
+  }
+
+  /** Ends the process, which flushes everything; the data folder stays until stop(). */
+  async halt(): Promise<void> {
     this.#agent.destroy()
-    await stopChild(this.#child)
+    await stopChild(this.#child, HALT_MS_MAX)
+  }
+
+  async stop(): Promise<void> {
+    await this.halt()
     rmSync(this.#folder, { recursive: true, force: true })
   }
 
   /** Gateways with devices behind them, registered through the public API. */
-  async registerFleet(gateways: number, devices: number): Promise<Fleet> {
+  async registerFleet(
+    gateways: number,
+    devices: number,
+    { type = 'sensor', prefix = '' } = {},
+  ): Promise<Fleet> {
     const startMs = performance.now()
     const width = String(devices).length
-    const names = Array.from({ length: gateways }, (_, g) => `gateway-${g}`)
+    const names = Array.from({ length: gateways }, (_, g) => `${prefix}gateway-${g}`)
     const tokens = await this.register(names.map((id) => ({ id, type: 'generic', gateway: true })))
     const clients = names.map((name, g): LoadClient => {
       const own = Array.from({ length: devices / gateways }, (_, i) => i * gateways + g)
-      const ids = own.map((n) => `d${String(n).padStart(width, '0')}`)
+      const ids = own.map((n) => `${prefix}d${String(n).padStart(width, '0')}`)
       return { name, secret: tokens[g] ?? '', devices: ids }
     })
     await this.register(
       clients.flatMap(({ name, devices: ids }) =>
-        ids.map((id) => ({ id, type: 'sensor', parent: name })),
+        ids.map((id) => ({ id, type, parent: name })),
       ),
     )
     return { clients, seconds: (performance.now() - startMs) / 1000 }
@@ -122,8 +143,16 @@ export class WeirServer {
   }
 
   call(method: string, path: string, json?: unknown): Promise<{ status: number; body: string }> {
+    return this.send(method, path, json === undefined ? undefined : JSON.stringify(json))
+  }
+
+  /** `body` is JSON. */
+  send(
+    method: string,
+    path: string,
+    body: string | undefined,
+  ): Promise<{ status: number; body: string }> {
     const headers: Record<string, string> = { authorization: `Bearer ${this.adminKey}` }
-    const body = json === undefined ? undefined : JSON.stringify(json)
     if (body !== undefined) {
       headers['content-type'] = 'application/json'
       headers['content-length'] = String(Buffer.byteLength(body))
@@ -163,6 +192,26 @@ export class WeirServer {
       const stored = (await this.metrics()).get('weir_storage_readings_total') ?? 0
       if (stored >= readings || performance.now() - startMs > msMax) return stored
       await new Promise((resolve) => setTimeout(resolve, 50))
+    }
+  }
+
+  /** Waits until no segment waits to be merged. */
+  untilMerged(msMax: number): Promise<void> {
+    return this.#untilNone('weir_storage_merge_debt_segments', msMax)
+  }
+
+  /** Waits until every reading is in a segment. */
+  untilInSegments(msMax: number): Promise<void> {
+    return this.#untilNone('weir_storage_readings_in_memory', msMax)
+  }
+
+  async #untilNone(metric: string, msMax: number): Promise<void> {
+    const startMs = performance.now()
+    for (;;) {
+      const left = (await this.metrics()).get(metric) ?? NaN
+      if (left === 0) return
+      if (performance.now() - startMs > msMax) throw new Error(`${metric} stays at ${left}`)
+      await new Promise((resolve) => setTimeout(resolve, 100))
     }
   }
 }

@@ -1,14 +1,26 @@
 /** The catalogue's tables. If you change one, raise the format and teach `open` to migrate. */
-export const CATALOGUE_FORMAT = 1
+export const CATALOGUE_FORMAT = 2
+
+/** From each format to the next. */
+export const CATALOGUE_MIGRATIONS: Record<number, string> = {
+  1: `
+ALTER TABLE segments ADD COLUMN format INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE segments ADD COLUMN tail_bytes INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE segments ADD COLUMN tail_crc INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE state_parts ADD COLUMN plain_length INTEGER NOT NULL DEFAULT 0;
+`,
+}
 
 export const CATALOGUE_SCHEMA = `
-CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL)
+STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS segments (
   file TEXT PRIMARY KEY, kind TEXT NOT NULL, first_offset INTEGER NOT NULL,
   last_offset INTEGER NOT NULL, row_count INTEGER NOT NULL, bytes INTEGER NOT NULL,
   min_series INTEGER NOT NULL, max_series INTEGER NOT NULL,
-  min_time_us INTEGER NOT NULL, max_time_us INTEGER NOT NULL, has_unverified INTEGER NOT NULL
-) STRICT;
+  min_time_us INTEGER NOT NULL, max_time_us INTEGER NOT NULL, has_unverified INTEGER NOT NULL,
+  format INTEGER NOT NULL, tail_bytes INTEGER NOT NULL, tail_crc INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS series (
   series INTEGER PRIMARY KEY, device INTEGER NOT NULL, tenant TEXT NOT NULL,
   device_id TEXT NOT NULL, device_type TEXT NOT NULL, metric TEXT NOT NULL,
@@ -16,8 +28,9 @@ CREATE TABLE IF NOT EXISTS series (
 ) STRICT;
 CREATE TABLE IF NOT EXISTS texts (id INTEGER PRIMARY KEY, text TEXT NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS state_parts (
-  name TEXT PRIMARY KEY, position INTEGER NOT NULL, length INTEGER NOT NULL, crc INTEGER NOT NULL
-) STRICT;
+  name TEXT PRIMARY KEY, position INTEGER NOT NULL, length INTEGER NOT NULL, crc INTEGER NOT NULL,
+  plain_length INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS dirty_ranges (
   series INTEGER NOT NULL, start_us INTEGER NOT NULL, end_us INTEGER NOT NULL,
   PRIMARY KEY (series, start_us)

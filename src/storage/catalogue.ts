@@ -6,12 +6,16 @@ import { DatabaseSync, type SQLInputValue } from 'node:sqlite'
 import type { Definitions, SeriesDefinition } from '../batch/batch.ts'
 import { WeirError } from '../errors/errors.ts'
 import type { Span } from '../query/query.ts'
-import { CATALOGUE_FORMAT, CATALOGUE_SCHEMA } from './catalogue-schema.ts'
+import { CATALOGUE_FORMAT, CATALOGUE_MIGRATIONS, CATALOGUE_SCHEMA } from './catalogue-schema.ts'
 import { EventTables } from './event-tables.ts'
 import type { RecentEvents } from './recent-events.ts'
 import type { RollupCoverage } from './rollup-coverage.ts'
 import type { Segment } from './segment-set.ts'
 import type { StatePart } from './state-file.ts'
+
+/** Values of `segments.format`: rollups, and readings before decision 0006; readings since. */
+const SEGMENT_BY_DUCKDB = 1
+const SEGMENT_OWN = 2
 
 /** Everything that one commit makes durable at once. */
 export interface CommitRecord {
@@ -49,8 +53,17 @@ export class Catalogue {
     if (format > CATALOGUE_FORMAT) {
       throw new WeirError('DATA_FORMAT_NEWER', `${path} has format ${format}`)
     }
-    catalogue.#setMeta('format', CATALOGUE_FORMAT)
+    catalogue.#migrate(format)
     return catalogue
+  }
+
+  #migrate(from: number): void {
+    this.#transaction(() => {
+      for (let format = from; format < CATALOGUE_FORMAT; format++) {
+        this.#database.exec(CATALOGUE_MIGRATIONS[format]!)
+      }
+      this.#setMeta('format', CATALOGUE_FORMAT)
+    })
   }
 
   #meta(key: string): number | undefined {
@@ -112,19 +125,23 @@ export class Catalogue {
 
   #insertSegments(segments: readonly Segment[]): void {
     const insert = this.#database.prepare(
-      'INSERT INTO segments VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
+      'INSERT INTO segments VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
     )
     for (const s of segments) {
       insert.run(
         ...[s.file, s.kind, s.firstOffset, s.lastOffset, s.rows, s.bytes],
         ...[s.minSeries, s.maxSeries, s.minTimeUs, s.maxTimeUs, Number(s.hasUnverified)],
+        ...[s.tail === undefined ? SEGMENT_BY_DUCKDB : SEGMENT_OWN],
+        ...[s.tail?.bytes ?? 0, s.tail?.crc ?? 0],
       )
     }
   }
 
   #replaceState(state: readonly StatePart[]): void {
-    const upsert = this.#database.prepare('INSERT OR REPLACE INTO state_parts VALUES (?, ?, ?, ?)')
-    for (const { name, position, length, crc } of state) upsert.run(name, position, length, crc)
+    const upsert = this.#database.prepare('INSERT OR REPLACE INTO state_parts VALUES (?, ?, ?, ?, ?)')
+    for (const { name, position, length, crc, plainLength } of state) {
+      upsert.run(name, position, length, crc, plainLength)
+    }
   }
 
   #insertDefinitions({ series, texts }: Definitions): void {
@@ -165,16 +182,21 @@ export class Catalogue {
       minTimeUs: Number(row.min_time_us),
       maxTimeUs: Number(row.max_time_us),
       hasUnverified: row.has_unverified === 1,
+      tail:
+        row.format === SEGMENT_BY_DUCKDB
+          ? undefined
+          : { bytes: Number(row.tail_bytes), crc: Number(row.tail_crc) },
     }))
   }
 
   stateParts(): StatePart[] {
     const rows = this.#database.prepare('SELECT * FROM state_parts').all()
-    return rows.map(({ name, position, length, crc }) => ({
+    return rows.map(({ name, position, length, crc, plain_length }) => ({
       name: String(name),
       position: Number(position),
       length: Number(length),
       crc: Number(crc),
+      plainLength: Number(plain_length),
     }))
   }
 

@@ -90,9 +90,9 @@ export class Committer {
     if (sorted.count === 0) return undefined
     const { firstOffset } = generations[0]!
     const file = segmentFile('readings', firstOffset, offset)
-    const bytes = await this.#files.writeReadings(file, sorted)
+    const written = await this.#files.writeReadings(file, sorted)
     return {
-      ...{ kind: 'readings', file, firstOffset, lastOffset: offset, rows: sorted.count, bytes },
+      ...{ kind: 'readings', file, firstOffset, lastOffset: offset, ...written },
       minSeries: sorted.series[0]!,
       maxSeries: sorted.series[sorted.count - 1]!,
       minTimeUs: Math.min(...recent.map(({ minTimeUs }) => minTimeUs)),
@@ -106,7 +106,7 @@ export class Committer {
     if (rows.length === 0) return undefined
     const { firstOffset } = generations[0]!
     const file = segmentFile('rollup', firstOffset, offset)
-    const bytes = await this.#files.writePartials(file, rows, offset)
+    const written = await this.#files.writePartials(file, rows, offset)
     const range = (column: number): { least: number; most: number } =>
       rows.reduce(
         ({ least, most }, row) => ({
@@ -118,7 +118,7 @@ export class Committer {
     const series = range(PARTIAL_SERIES)
     const startMs = range(PARTIAL_START_MS)
     return {
-      ...{ kind: 'rollup', file, firstOffset, lastOffset: offset, rows: rows.length, bytes },
+      ...{ kind: 'rollup', file, firstOffset, lastOffset: offset, ...written },
       minSeries: series.least,
       maxSeries: series.most,
       minTimeUs: startMs.least * 1000,

@@ -10,6 +10,7 @@ import {
   type DuckDBTableFunction,
 } from '@duckdb/node-api'
 import { WeirError } from '../errors/errors.ts'
+import { Lane } from './lane.ts'
 
 export interface DuckOptions {
   threads: number
@@ -20,36 +21,11 @@ export interface DuckOptions {
   temporaryFolder: string
 }
 
-/** Connections that are lent to one user each; the others wait in order. */
-class Lane {
-  readonly #free: DuckDBConnection[]
-  readonly #waiting: ((connection: DuckDBConnection) => void)[] = []
-
-  constructor(connections: DuckDBConnection[]) {
-    this.#free = connections
-  }
-
-  async use<T>(work: (connection: DuckDBConnection) => Promise<T>): Promise<T> {
-    const connection = this.#free.pop() ?? (await this.#wait())
-    try {
-      return await work(connection)
-    } finally {
-      const next = this.#waiting.shift()
-      if (next === undefined) this.#free.push(connection)
-      else next(connection)
-    }
-  }
-
-  #wait(): Promise<DuckDBConnection> {
-    return new Promise((resolve) => this.#waiting.push(resolve))
-  }
-}
-
 export class Duck {
   readonly #instance: DuckDBInstance
   readonly #connections: DuckDBConnection[]
-  readonly #readers: Lane
-  readonly #writer: Lane
+  readonly #readers: Lane<DuckDBConnection>
+  readonly #writer: Lane<DuckDBConnection>
   #isAbandoned = false
 
   private constructor(instance: DuckDBInstance, connections: DuckDBConnection[]) {
@@ -77,7 +53,7 @@ export class Duck {
     return new Duck(instance, connections)
   }
 
-  /** One at a time: commits and merges. */
+  /** One at a time. */
   write<T>(work: (connection: DuckDBConnection) => Promise<T>): Promise<T> {
     return this.#writer.use((connection) => {
       this.throwIfAbandoned()
@@ -102,14 +78,14 @@ export class Duck {
   }
 
   /** Streams the rows of one statement; `consume` may throw to end it. Errors: QUERY_FAILED. */
-  read(sql: string, consume: (chunk: DuckDBDataChunk) => void): Promise<void> {
+  read(sql: string, consume: (chunk: DuckDBDataChunk) => Promise<void> | void): Promise<void> {
     return this.#readers.use(async (connection) => {
       try {
         const result = await connection.stream(sql)
         for (;;) {
           const chunk = await result.fetchChunk()
           if (chunk === null || chunk.rowCount === 0) return
-          consume(chunk)
+          await consume(chunk)
         }
       } catch (cause) {
         if (cause instanceof WeirError) throw cause

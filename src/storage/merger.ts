@@ -66,12 +66,12 @@ export class Merger {
     const { kind, firstOffset } = run[0]!
     const { lastOffset } = run.at(-1)!
     const file = segmentFile(kind, firstOffset, lastOffset)
-    const { bytes, rows } =
+    const written =
       kind === 'readings'
         ? await files.mergeReadings(file, run)
         : await files.mergeRollups(file, run)
     const merged: Segment = {
-      ...{ kind, file, firstOffset, lastOffset, rows, bytes },
+      ...{ kind, file, firstOffset, lastOffset, ...written },
       minSeries: Math.min(...run.map(({ minSeries }) => minSeries)),
       maxSeries: Math.max(...run.map(({ maxSeries }) => maxSeries)),
       minTimeUs: Math.min(...run.map(({ minTimeUs }) => minTimeUs)),

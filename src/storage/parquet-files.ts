@@ -1,8 +1,9 @@
-/** Segments as Parquet, written and read by the one DuckDB of the process. */
+/** Segments as Parquet: readings written and read by ourselves, rollups by the one DuckDB. */
 import type { World } from '../world/world.ts'
 import { Duck, type DuckOptions } from './duck.ts'
-import { SegmentReader } from './segment-reader.ts'
-import { SegmentWriter } from './segment-writer.ts'
+import { OldReadings } from './old-readings.ts'
+import { ReadingFiles } from './reading-files.ts'
+import { RollupFiles } from './rollup-files.ts'
 import type { SegmentFiles } from './segment-files.ts'
 
 export async function openParquetFiles(
@@ -11,15 +12,19 @@ export async function openParquetFiles(
   options: DuckOptions,
 ): Promise<SegmentFiles> {
   const duck = await Duck.open(options)
-  const writer = new SegmentWriter({ folder, duck, ...world })
-  const reader = new SegmentReader(folder, duck)
+  const readings = new ReadingFiles({
+    ...{ folder, ...world, concurrency: options.concurrency },
+    old: new OldReadings(folder, duck),
+    throwIfAbandoned: () => duck.throwIfAbandoned(),
+  })
+  const rollups = new RollupFiles({ folder, duck, ...world })
   return {
-    writeReadings: (file, sorted) => writer.writeReadings(file, sorted),
-    writePartials: (file, rows, offset) => writer.writePartials(file, rows, offset),
-    mergeReadings: (file, run) => writer.mergeReadings(file, run),
-    mergeRollups: (file, run) => writer.mergeRollups(file, run),
-    readReadings: (segments, what, consume) => reader.readReadings(segments, what, consume),
-    readPartials: (segments, what, consume) => reader.readPartials(segments, what, consume),
+    writeReadings: (file, sorted) => readings.write(file, sorted),
+    writePartials: (file, rows, offset) => rollups.write(file, rows, offset),
+    mergeReadings: (file, run) => readings.merge(file, run),
+    mergeRollups: (file, run) => rollups.merge(file, run),
+    readReadings: (segments, what, consume) => readings.read(segments, what, consume),
+    readPartials: (segments, what, consume) => rollups.read(segments, what, consume),
     abandon: () => duck.abandon(),
     close: () => duck.close(),
   }

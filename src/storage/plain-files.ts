@@ -81,32 +81,32 @@ const byKey = (a: Row, b: Row): number =>
 
 export function createPlainFiles(folder: string, disk: Disk): SegmentFiles {
   const files = new PlainFiles(folder, disk)
-  const merged = async (file: string, rows: Row[], columns: number) => ({
+  const written = async (file: string, rows: Row[], columns: number) => ({
     bytes: await files.write(file, rows, columns),
-    rows: rows.length,
+    ...{ rows: rows.length, tail: undefined },
   })
   return {
     writeReadings(file, { count, series, timeUs, value }) {
       const rows = Array.from({ length: count }, (_, row) =>
         Float64Array.of(series[row]!, timeUs[row]!, value[row]!),
       )
-      return files.write(file, rows, READING_COLUMNS)
+      return written(file, rows, READING_COLUMNS)
     },
     writePartials(file, rows, offset) {
       const withOffset = rows.map((row) => Float64Array.of(...row, offset))
-      return files.write(file, withOffset, PARTIAL_COLUMNS)
+      return written(file, withOffset, PARTIAL_COLUMNS)
     },
     async mergeReadings(file, run) {
       // The sort is stable, so the first of equal identities is of the lowest offset.
       const rows = (await files.readAll(run)).toSorted(byIdentity)
       const kept = rows.filter((row, at) => at === 0 || byIdentity(row, rows[at - 1]!) !== 0)
-      return merged(file, kept, READING_COLUMNS)
+      return written(file, kept, READING_COLUMNS)
     },
     async mergeRollups(file, run) {
       const rows = await files.readAll(run)
       rows.sort((a, b) => byKey(a, b) || b[OFFSET]! - a[OFFSET]!)
       const kept = rows.filter((row, at) => at === 0 || byKey(row, rows[at - 1]!) !== 0)
-      return merged(file, kept, PARTIAL_COLUMNS)
+      return written(file, kept, PARTIAL_COLUMNS)
     },
     async readReadings(segments, { wanted }, consume) {
       if (segments.length === 0 || wanted.length === 0) return

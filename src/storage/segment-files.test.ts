@@ -9,7 +9,7 @@ import { createSeededRandom } from '../world/memory-disk.ts'
 import { nodeWorld } from '../world/node-world.ts'
 import { openParquetFiles } from './parquet-files.ts'
 import { createPlainFiles } from './plain-files.ts'
-import type { SegmentFiles } from './segment-files.ts'
+import type { SegmentFiles, WrittenFile } from './segment-files.ts'
 import type { Segment } from './segment-set.ts'
 
 interface Opened {
@@ -37,8 +37,8 @@ async function open(t: TestContext, adapter: string): Promise<Opened> {
   return { folder, files }
 }
 
-const segmentOf = (file: string, hasUnverified: boolean): Segment => ({
-  ...{ kind: 'readings', file, firstOffset: 0, lastOffset: 0, rows: 0, bytes: 0 },
+const segmentOf = (file: string, hasUnverified: boolean, written: WrittenFile): Segment => ({
+  ...{ kind: 'readings', file, firstOffset: 0, lastOffset: 0, ...written },
   ...{ minSeries: 0, maxSeries: 9, minTimeUs: 0, maxTimeUs: 1e9, hasUnverified },
 })
 
@@ -56,8 +56,10 @@ async function writeReadings({ files }: Opened, count: number): Promise<Segment[
       timeUs: Float64Array.from(rows, (row) => (row % 100) * 1000),
       value: Float64Array.from(rows, () => at + random.unit()),
     }
-    assert.ok((await files.writeReadings(file, sorted)) > 0)
-    segments.push(segmentOf(file, true))
+    const written = await files.writeReadings(file, sorted)
+    assert.ok(written.bytes > 0)
+    assert.equal(written.rows, rows.length)
+    segments.push(segmentOf(file, true, written))
   }
   return segments
 }
@@ -94,8 +96,8 @@ async function writePartials({ files }: Opened): Promise<Segment[]> {
       partial[13] = row
       return partial
     })
-    await files.writePartials(file, rows.slice(offset === 20 ? 10 : 0), offset)
-    segments.push({ ...segmentOf(file, false), kind: 'rollup' })
+    const written = await files.writePartials(file, rows.slice(offset === 20 ? 10 : 0), offset)
+    segments.push({ ...segmentOf(file, false, written), kind: 'rollup' })
   }
   return segments
 }
@@ -130,15 +132,15 @@ for (const adapter of Object.keys(ADAPTERS)) {
       ([series, time], at) => series !== before[at - 1]?.[0] || time !== before[at - 1]?.[1],
     )
     const merged = 'readings-merged.parquet'
-    const { rows } = await opened.files.mergeReadings(merged, segments)
-    assert.ok(rows > first.length)
-    assert.deepEqual(await rowsOf(opened, [segmentOf(merged, true)]), first)
+    const written = await opened.files.mergeReadings(merged, segments)
+    assert.ok(written.rows > first.length)
+    assert.deepEqual(await rowsOf(opened, [segmentOf(merged, true, written)]), first)
     const rollups = await writePartials(opened)
-    const { rows: partials } = await opened.files.mergeRollups('rollup-merged.parquet', rollups)
-    assert.equal(partials, 30)
+    const partials = await opened.files.mergeRollups('rollup-merged.parquet', rollups)
+    assert.equal(partials.rows, 30)
     const newest = (await partialsOf(opened, rollups)).filter((row) => row.endsWith(',30'))
     const kept = await partialsOf(opened, [
-      { ...segmentOf('rollup-merged.parquet', false), kind: 'rollup' },
+      { ...segmentOf('rollup-merged.parquet', false, partials), kind: 'rollup' },
     ])
     assert.deepEqual(kept, newest)
   })

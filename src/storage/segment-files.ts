@@ -1,6 +1,5 @@
 /**
- * The port behind which segments are files. `parquet-files.ts` is DuckDB's Parquet on the real
- * disk; `plain-files.ts` is a few lines over any disk, for tests and simulation.
+ * The port behind which segments are files. `parquet-files.ts` is Parquet on the real disk; `plain-files.ts` is a few lines over any disk, for tests and simulation.
  *
  * F1 A write or merge resolves only once the file would survive a power cut, under its name.
  * F2 What was written is read back row for row: readings in the order of (series, time, file name)
@@ -20,14 +19,20 @@ export interface SegmentRows {
   value: Float64Array
 }
 
+/** What the catalogue keeps of a file. */
+export type WrittenFile = Pick<Segment, 'bytes' | 'rows' | 'tail'>
+
 export interface SegmentFiles {
-  /** Each returns the file's length in bytes. */
-  writeReadings(file: string, sorted: SortedReadings): Promise<number>
+  writeReadings(file: string, sorted: SortedReadings): Promise<WrittenFile>
   /** `offset` is the checkpoint's: of one key the row with the highest offset counts. */
-  writePartials(file: string, rows: readonly Float64Array[], offset: number): Promise<number>
+  writePartials(
+    file: string,
+    rows: readonly Float64Array[],
+    offset: number,
+  ): Promise<WrittenFile>
   /** `run` is in the order of its offsets. */
-  mergeReadings(file: string, run: readonly Segment[]): Promise<{ bytes: number; rows: number }>
-  mergeRollups(file: string, run: readonly Segment[]): Promise<{ bytes: number; rows: number }>
+  mergeReadings(file: string, run: readonly Segment[]): Promise<WrittenFile>
+  mergeRollups(file: string, run: readonly Segment[]): Promise<WrittenFile>
   /** `consume` may throw to end it. */
   readReadings(
     segments: readonly Segment[],

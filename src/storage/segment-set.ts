@@ -1,4 +1,5 @@
 /** The segments that count, and who reads them: a file goes only after its last reader. */
+import type { Tail } from '../parquet/parquet.ts'
 import type { Wanted } from '../query/query.ts'
 
 /** One immutable Parquet file, by its catalogue entry. Offsets, series and times are inclusive. */
@@ -17,6 +18,8 @@ export interface Segment {
   maxTimeUs: number
   /** Some identities may be in another segment too. */
   hasUnverified: boolean
+  /** Of readings as reading-columns.ts has them; other files have none. */
+  tail: Tail | undefined
 }
 
 /** A segment that may hold something wanted. */

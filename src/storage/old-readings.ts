@@ -1,17 +1,16 @@
 /**
- * Reads segments: chooses those that can hold what is wanted, and streams their rows as columns.
- * Without unverified segments rows come in no order. With them DuckDB sorts by identity and file,
- * and of equal identities only the first goes on (T4): file names sort as offsets do.
+ * Readings from before decision 0006, read by DuckDB, which also wrote them: columns series, time (µs)
+ * and value, sorted by series and time. A merge leaves none of them.
  */
 import type { DuckDBDataChunk } from '@duckdb/node-api'
-import type { Span, Wanted } from '../query/query.ts'
-import { PARTIAL_STRIDE } from '../stream/stream.ts'
+import type { Wanted } from '../query/query.ts'
 import { columnItems, quote, type Duck } from './duck.ts'
-import { ROLLUP_COLUMNS } from './segment-writer.ts'
+import { GrowingColumns } from './growing-columns.ts'
+import type { SeriesRows } from './reading-file.ts'
 import type { SegmentRows } from './segment-files.ts'
 import type { Segment } from './segment-set.ts'
 
-export class SegmentReader {
+export class OldReadings {
   readonly #folder: string
   readonly #duck: Duck
 
@@ -20,41 +19,34 @@ export class SegmentReader {
     this.#duck = duck
   }
 
-  async readReadings(
+  /** Rows come in no order. */
+  async read(
     segments: readonly Segment[],
-    { wanted, isSorted }: { wanted: readonly Wanted[]; isSorted: boolean },
+    wanted: readonly Wanted[],
     consume: (rows: SegmentRows) => void,
   ): Promise<void> {
-    if (segments.length === 0 || wanted.length === 0) return
-    const order = isSorted ? 'ORDER BY series, time, filename' : ''
-    const sql = `SELECT series, CAST(time AS DOUBLE) AS time, value
-      FROM read_parquet([${this.#files(segments)}], filename = ${isSorted})
-      WHERE ${condition(wanted)} ${order}`
+    const sql = `${this.#select(segments)} WHERE ${condition(wanted)}`
     await this.#duck.read(sql, (chunk) => consume(toRows(chunk)))
   }
 
-  /** Calls back for each row of one window size; `offset` says which of equal keys is newer. */
-  async readPartials(
-    segments: readonly Segment[],
-    { series, windowMs, span }: { series: readonly number[]; windowMs: number; span: Span },
-    consume: (row: Float64Array, offset: number) => void,
-  ): Promise<void> {
-    if (segments.length === 0 || series.length === 0) return
-    const columns = ROLLUP_COLUMNS.map(([name]) => `CAST("${name}" AS DOUBLE)`)
-    const sql = `SELECT ${columns.join()}, CAST("offset" AS DOUBLE)
-      FROM read_parquet([${this.#files(segments)}])
-      WHERE window_ms = ${windowMs} AND series IN (${series.join()})
-      AND start_ms >= ${span.startUs / 1000} AND start_ms < ${span.endUs / 1000}`
-    const row = new Float64Array(PARTIAL_STRIDE)
-    await this.#duck.read(sql, (chunk) => {
-      const items = Array.from({ length: PARTIAL_STRIDE + 1 }, (_, column) =>
-        columnItems<Float64Array>(chunk, column),
-      )
-      for (let at = 0; at < chunk.rowCount; at++) {
-        for (let column = 0; column < PARTIAL_STRIDE; column++) row[column] = items[column]![at]!
-        consume(row, items[PARTIAL_STRIDE]![at]!)
-      }
+  /** All rows of one segment in order; `consume` is waited for. */
+  async readAll(segment: Segment, consume: (rows: SegmentRows) => Promise<void>): Promise<void> {
+    await this.#duck.read(this.#select([segment]), (chunk) => consume(toRows(chunk)))
+  }
+
+  /** One series' rows in order, as one stretch. */
+  async *rows(segment: Segment, wanted: Wanted): AsyncGenerator<SeriesRows> {
+    const columns = new GrowingColumns()
+    await this.read([segment], [wanted], ({ count, timeUs, value }) => {
+      for (let row = 0; row < count; row++) columns.push(timeUs[row]!, value[row]!)
     })
+    const { timeUs, value, count } = columns
+    if (count > 0) yield { series: wanted.series, timeUs, value, from: 0, to: count }
+  }
+
+  #select(segments: readonly Segment[]): string {
+    return `SELECT series, CAST(time AS DOUBLE) AS time, value
+      FROM read_parquet([${this.#files(segments)}])`
   }
 
   #files(segments: readonly Segment[]): string {

@@ -1,16 +1,15 @@
 /**
- * Writes segments. DuckDB makes the Parquet file under a temporary name; it does not flush, so we
- * flush file and folder. Nothing counts before the catalogue names it.
+ * Rollups as Parquet by DuckDB, which does not flush: the file is flushed before it gets its name.
  *
  * Format (measured, docs/decisions/0002-storage.md): Parquet version 2, zstd, row groups of 61,440.
  */
-import { DOUBLE, INTEGER, type DuckDBConnection } from '@duckdb/node-api'
+import { DOUBLE, type DuckDBConnection } from '@duckdb/node-api'
+import type { Span } from '../query/query.ts'
 import { PARTIAL_STRIDE } from '../stream/stream.ts'
 import type { Clock, Disk } from '../world/world.ts'
 import { ChunkSource } from './chunk-source.ts'
 import { columnItems, quote, type Duck } from './duck.ts'
-import type { SortedReadings } from './recent-readings.ts'
-import { flushFile, publishSegment, temporaryName } from './segment-files.ts'
+import { flushFile, publishSegment, temporaryName, type WrittenFile } from './segment-files.ts'
 import type { Segment } from './segment-set.ts'
 
 /** Between two flushes of a segment that is being written. */
@@ -18,7 +17,7 @@ const FLUSH_INTERVAL_MS = 40
 const PARQUET = `FORMAT parquet, COMPRESSION zstd, PARQUET_VERSION V2, ROW_GROUP_SIZE 61440`
 
 /** Columns of a rollup segment in the order of a partial's places, with their Parquet types. */
-export const ROLLUP_COLUMNS = [
+const ROLLUP_COLUMNS = [
   ['series', 'INTEGER'],
   ['window_ms', 'BIGINT'],
   ['start_ms', 'BIGINT'],
@@ -35,12 +34,11 @@ export const ROLLUP_COLUMNS = [
   ['last_time', 'BIGINT'],
 ] as const
 
-export class SegmentWriter {
+export class RollupFiles {
   readonly #folder: string
   readonly #duck: Duck
   readonly #disk: Disk
   readonly #clock: Clock
-  readonly #readings: ChunkSource
   readonly #partials: ChunkSource
 
   constructor(parts: { folder: string; duck: Duck; disk: Disk; clock: Clock }) {
@@ -48,11 +46,6 @@ export class SegmentWriter {
     this.#duck = parts.duck
     this.#disk = parts.disk
     this.#clock = parts.clock
-    this.#readings = new ChunkSource(parts.duck, 'sealed_readings', [
-      { name: 'series', type: INTEGER },
-      { name: 'time', type: DOUBLE },
-      { name: 'value', type: DOUBLE },
-    ])
     this.#partials = new ChunkSource(
       parts.duck,
       'sealed_partials',
@@ -60,27 +53,12 @@ export class SegmentWriter {
     )
   }
 
-  /** Returns the file's length in bytes, durable. */
-  async writeReadings(file: string, sorted: SortedReadings): Promise<number> {
-    const source = this.#readings
-    await this.#duck.write(async (connection) => {
-      source.give(sorted.count, (chunk, from, to) => {
-        columnItems<Int32Array>(chunk, 0).set(sorted.series.subarray(from, to))
-        columnItems<Float64Array>(chunk, 1).set(sorted.timeUs.subarray(from, to))
-        columnItems<Float64Array>(chunk, 2).set(sorted.value.subarray(from, to))
-      })
-      const query = `SELECT series, CAST(time AS BIGINT) AS time, value FROM ${source.table}`
-      await this.#copy(connection, query, file).finally(() => source.clear())
-    })
-    return this.#publish(file)
-  }
-
   /** `offset` is the checkpoint's: of one key the row with the highest offset counts. */
-  async writePartials(
+  async write(
     file: string,
     rows: readonly Float64Array[],
     offset: number,
-  ): Promise<number> {
+  ): Promise<WrittenFile> {
     const source = this.#partials
     await this.#duck.write(async (connection) => {
       source.give(rows.length, (chunk, from, to) => {
@@ -93,22 +71,11 @@ export class SegmentWriter {
       const query = `SELECT ${casts.join()}, CAST(${offset} AS BIGINT) AS "offset" FROM ${source.table}`
       await this.#copy(connection, query, file).finally(() => source.clear())
     })
-    return this.#publish(file)
-  }
-
-  /** Of equal identities the lowest offset stays: file names sort as offsets do. */
-  mergeReadings(file: string, run: readonly Segment[]): Promise<{ bytes: number; rows: number }> {
-    const files = this.#files(run)
-    const isVerified = run.every(({ hasUnverified }) => !hasUnverified)
-    const sql = isVerified
-      ? `SELECT series, time, value FROM read_parquet([${files}]) ORDER BY series, time`
-      : `SELECT DISTINCT ON (series, time) series, time, value
-         FROM read_parquet([${files}], filename = true) ORDER BY series, time, filename`
-    return this.#writeQuery(file, sql)
+    return this.#publish(file, rows.length)
   }
 
   /** Of equal keys the highest offset stays: a later late partial replaces the earlier. */
-  mergeRollups(file: string, run: readonly Segment[]): Promise<{ bytes: number; rows: number }> {
+  merge(file: string, run: readonly Segment[]): Promise<WrittenFile> {
     const sql = `SELECT DISTINCT ON (window_ms, series, start_ms, is_late) *
       FROM read_parquet([${this.#files(run)}])
       ORDER BY window_ms, series, start_ms, is_late, "offset" DESC`
@@ -120,12 +87,12 @@ export class SegmentWriter {
   }
 
   /** Writes what a statement selects. */
-  async #writeQuery(file: string, query: string): Promise<{ bytes: number; rows: number }> {
+  async #writeQuery(file: string, query: string): Promise<WrittenFile> {
     const rows = await this.#duck.write(async (connection) => {
       const result = await this.#copy(connection, query, file)
       return result.rowsChanged
     })
-    return { bytes: await this.#publish(file), rows }
+    return this.#publish(file, rows)
   }
 
   /**
@@ -148,7 +115,32 @@ export class SegmentWriter {
     return result
   }
 
-  #publish(file: string): Promise<number> {
-    return publishSegment(this.#disk, this.#folder, file)
+  async #publish(file: string, rows: number): Promise<WrittenFile> {
+    const bytes = await publishSegment(this.#disk, this.#folder, file)
+    return { bytes, rows, tail: undefined }
+  }
+
+  /** Calls back for each row of one window size; `offset` says which of equal keys is newer. */
+  async read(
+    segments: readonly Segment[],
+    { series, windowMs, span }: { series: readonly number[]; windowMs: number; span: Span },
+    consume: (row: Float64Array, offset: number) => void,
+  ): Promise<void> {
+    if (segments.length === 0 || series.length === 0) return
+    const columns = ROLLUP_COLUMNS.map(([name]) => `CAST("${name}" AS DOUBLE)`)
+    const sql = `SELECT ${columns.join()}, CAST("offset" AS DOUBLE)
+      FROM read_parquet([${this.#files(segments)}])
+      WHERE window_ms = ${windowMs} AND series IN (${series.join()})
+      AND start_ms >= ${span.startUs / 1000} AND start_ms < ${span.endUs / 1000}`
+    const row = new Float64Array(PARTIAL_STRIDE)
+    await this.#duck.read(sql, (chunk) => {
+      const items = Array.from({ length: PARTIAL_STRIDE + 1 }, (_, column) =>
+        columnItems<Float64Array>(chunk, column),
+      )
+      for (let at = 0; at < chunk.rowCount; at++) {
+        for (let column = 0; column < PARTIAL_STRIDE; column++) row[column] = items[column]![at]!
+        consume(row, items[PARTIAL_STRIDE]![at]!)
+      }
+    })
   }
 }

@@ -1,0 +1,110 @@
+/**
+ * How long does it take to be shown a day of one series, 8,640 readings, when 10,000 devices have one?
+ * The day is published over MQTT and merged; then another device is asked for each time, one question
+ * after the other, and again while other devices send 100,000 readings a second.
+ */
+import { fileURLToPath } from 'node:url'
+import { jitterMs, sendDay } from './day.ts'
+import { prepareGenerator } from './generate.ts'
+import { Histogram } from './histogram.ts'
+import { METRICS_PER_MESSAGE } from './message-ring.ts'
+import { isQuick, numberFlag, Reporter } from './report.ts'
+import { WeirServer, type Fleet } from './weir-server.ts'
+
+const PIPELINE = fileURLToPath(new URL('./day.pipeline.yaml', import.meta.url))
+const DEVICES = numberFlag('devices', isQuick ? 1000 : 10_000)
+const GATEWAYS = 50
+const INTERVAL_MS = 10_000
+const READINGS = 8640
+const QUERIES = numberFlag('queries', isQuick ? 200 : 500)
+const WARM_UP_QUERIES = 30
+const INGEST_RATE = numberFlag('rate', 100_000)
+const INGEST_SECONDS = numberFlag('seconds', isQuick ? 6 : 20)
+const STORED_MS_MAX = 120_000
+const MERGED_MS_MAX = 120_000
+
+const reporter = new Reporter('query', `a day of one series out of ${DEVICES}, raw`)
+const startMs = Math.floor(Date.now() / INTERVAL_MS) * INTERVAL_MS - (READINGS + 1) * INTERVAL_MS
+
+async function fill(server: WeirServer, { clients }: Fleet): Promise<void> {
+  const sentMs = performance.now()
+  await sendDay({
+    ...{ port: server.mqttPort, clients, startMs, readings: READINGS, intervalMs: INTERVAL_MS },
+    ...{ messagesPerPacket: 60, window: 8 },
+  })
+  const sent = DEVICES * READINGS
+  const stored = await server.untilStored(sent, STORED_MS_MAX)
+  if (stored !== sent) throw new Error(`${sent} readings were acknowledged, ${stored} stored`)
+  const seconds = (performance.now() - sentMs) / 1000
+  reporter.add('filling the store', sent / seconds, 'readings/s')
+  await server.untilInSegments(STORED_MS_MAX)
+  await server.untilMerged(MERGED_MS_MAX)
+  const metrics = await server.metrics()
+  reporter.add('readings', sent, 'readings')
+  reporter.add('segments', metrics.get('weir_storage_segments') ?? NaN, 'files')
+}
+
+interface Answer {
+  points: [number, number][]
+  meta: { resolution_ms: number }
+}
+
+/** One device after the other, in an order that no cache likes. */
+async function ask(server: WeirServer, count: number, into: Histogram): Promise<void> {
+  const width = String(DEVICES).length
+  const endMs = startMs + READINGS * INTERVAL_MS
+  for (let query = 0; query < count; query++) {
+    const device = (query * 7919 + 13) % DEVICES
+    const id = `d${String(device).padStart(width, '0')}`
+    const path = `/v1/query?device_id=${id}&metric=temperature&start=${startMs}&end=${endMs}`
+    const askedMs = performance.now()
+    const { status, body } = await server.call('GET', path)
+    into.add(performance.now() - askedMs, 1)
+    if (status !== 200) throw new Error(`the query answered ${status}: ${body.slice(0, 500)}`)
+    if (query % 50 === 0) check(JSON.parse(body) as Answer, device)
+  }
+}
+
+/** Every reading of the day is in the answer, at its time. */
+function check({ points, meta }: Answer, device: number): void {
+  const gateway = device % GATEWAYS
+  const number = gateway * (DEVICES / GATEWAYS) + Math.floor(device / GATEWAYS)
+  const isRight = points.every(
+    ([ms], reading) => ms === startMs + reading * INTERVAL_MS + jitterMs(number, reading),
+  )
+  if (meta.resolution_ms !== 0 || points.length !== READINGS || !isRight)
+    throw new Error(`${points.length} points at ${meta.resolution_ms} ms: not the day that was sent`)
+}
+
+function report(name: string, histogram: Histogram): void {
+  for (const percent of [50, 95, 99])
+    reporter.add(`${name}, p${percent}`, histogram.percentile(percent / 100), 'ms')
+}
+
+// Everything is to be in segments soon after the last reading, so commits come often.
+const env = { WEIR_STREAM_CHECKPOINT_INTERVAL: '10s' }
+const server = await WeirServer.start({ pipeline: PIPELINE, env })
+try {
+  const day = await server.registerFleet(GATEWAYS, DEVICES, { type: 'thermometer' })
+  await fill(server, day)
+  await ask(server, WARM_UP_QUERIES, new Histogram())
+  const quiet = new Histogram()
+  await ask(server, QUERIES, quiet)
+  report('a day of one series', quiet)
+  const others = await server.registerFleet(20, 1000, { prefix: 'load-' })
+  const load = await prepareGenerator({
+    ...{ protocol: 'mqtt', port: server.mqttPort, clients: others.clients, window: 200, seed: 1 },
+    ...{ messagesPerPacket: 1, warmUpMs: 0, seconds: INGEST_SECONDS },
+    rate: INGEST_RATE / METRICS_PER_MESSAGE,
+  })
+  load.start()
+  const busy = new Histogram()
+  const untilMs = performance.now() + INGEST_SECONDS * 1000
+  while (performance.now() < untilMs) await ask(server, 10, busy)
+  const { rate } = await load.report
+  reporter.add('ingest meanwhile', rate * METRICS_PER_MESSAGE, 'readings/s')
+  report('a day of one series, while ingesting', busy)
+} finally {
+  await server.stop()
+}
+reporter.finish()

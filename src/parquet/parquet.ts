@@ -1,0 +1,28 @@
+/**
+ * Parquet, as far as our segments need it, and a little better than general writers do it: flat
+ * tables of integers and doubles, data pages of version 2, zstd, page indexes, checksums. Any other
+ * tool reads what is written; only what is written here is read.
+ *
+ * No disk and no clock: bytes come in and go out.
+ *
+ * P1 What is written is read back bit by bit, and other readers of the format read the same.
+ * P2 A flipped bit in a page is a RangeError, never another value. (A tail has no place for a
+ *    checksum of its own: who keeps the file keeps `Tail` beside it.)
+ *
+ * Format: https://github.com/apache/parquet-format (2.11), parquet.thrift, Encodings.md.
+ */
+export { ByteWriter } from './bytes.ts'
+export { joinBytes, splitBytes } from './byte-streams.ts'
+export { packAligned, packExact, unpack } from './delta-packing.ts'
+export { readTail, type Column, type PageTable } from './metadata.ts'
+export {
+  BYTE_STREAM_SPLIT,
+  DELTA_BINARY_PACKED,
+  eachLevel,
+  Levels,
+  PLAIN,
+  readPage,
+  type Page,
+  type PageValues,
+} from './page.ts'
+export { ParquetWriter, type Tail } from './writer.ts'

@@ -1,0 +1,255 @@
+/**
+ * Readings as files: written, merged and read block by block. Those that DuckDB wrote before decision
+ * 0006 are read by it still; a merge rewrites them first.
+ */
+import { WeirError } from '../errors/errors.ts'
+import type { Wanted } from '../query/query.ts'
+import type { Clock, Disk } from '../world/world.ts'
+import { Lane } from './lane.ts'
+import type { OldReadings } from './old-readings.ts'
+import { PageTables } from './page-tables.ts'
+import { BlockRoom } from './reading-block.ts'
+import { FileCursor, mergeCursors, RowsCursor } from './reading-cursor.ts'
+import {
+  DENSE,
+  QUICK,
+  ReadingFileWriter,
+  type Effort,
+  type WrittenReadings,
+} from './reading-file-writer.ts'
+import { ReadingFile, type SeriesRows } from './reading-file.ts'
+import type { SortedReadings } from './recent-readings.ts'
+import { publishSegment, temporaryName, type SegmentRows } from './segment-files.ts'
+import { mayHold, type Segment } from './segment-set.ts'
+import { Turns } from './turns.ts'
+
+/**
+ * A commit of more rows was not made because its time had come, but because memory fills: then CPU is
+ * for ingesting.
+ */
+const QUICK_ROWS = 4_000_000
+/** Written and flushed at a time, so that the log's flushes never queue behind a whole segment. */
+const FLUSH_BYTES = 2 << 20
+
+export interface ReadingFilesParts {
+  folder: string
+  disk: Disk
+  clock: Clock
+  old: OldReadings
+  /** Queries that read at once; more wait. */
+  concurrency: number
+  /** For long work: throws when the process stops. */
+  throwIfAbandoned: () => void
+}
+
+export class ReadingFiles {
+  readonly #parts: ReadingFilesParts
+  readonly #tables: PageTables
+  /** One for each query under way; who comes later waits. */
+  readonly #rooms: Lane<BlockRoom>
+
+  constructor(parts: ReadingFilesParts) {
+    this.#parts = parts
+    this.#tables = new PageTables(parts.folder, parts.disk)
+    this.#rooms = new Lane(Array.from({ length: parts.concurrency }, () => new BlockRoom()))
+  }
+
+  write(file: string, sorted: SortedReadings): Promise<WrittenReadings> {
+    const effort = sorted.count > QUICK_ROWS ? QUICK : DENSE
+    return this.#write(file, effort, async (target) => {
+      for (let from = 0; from < sorted.count; ) {
+        if (target.room === 0) await target.writeBlock()
+        const to = Math.min(sorted.count, from + target.room)
+        target.add(sorted, from, to)
+        from = to
+      }
+    })
+  }
+
+  /** `run` is in the order of its offsets. */
+  merge(file: string, run: readonly Segment[]): Promise<WrittenReadings> {
+    return this.#write(file, DENSE, async (target) => {
+      const sources: Source[] = []
+      try {
+        for (const segment of run) sources.push(await this.#source(segment))
+        const cursors = await Promise.all(sources.map(({ rows }) => FileCursor.start(rows)))
+        await mergeCursors(cursors, { keepsRepeats: false }, (rows) => addRows(target, rows))
+      } finally {
+        for (const source of sources) await source.close()
+      }
+    })
+  }
+
+  /** Writes what `fill` adds, durable. */
+  async #write(
+    file: string,
+    effort: Effort,
+    fill: (target: ReadingFileWriter) => Promise<void>,
+  ): Promise<WrittenReadings> {
+    const { folder, disk } = this.#parts
+    const written = await this.#writeTemporary(temporaryName(`${folder}/${file}`), effort, fill)
+    await publishSegment(disk, folder, file)
+    return written
+  }
+
+  async #writeTemporary(
+    path: string,
+    effort: Effort,
+    fill: (target: ReadingFileWriter) => Promise<void>,
+  ): Promise<WrittenReadings> {
+    const { disk, clock, throwIfAbandoned } = this.#parts
+    const handle = await disk.open(path, 'create')
+    const turns = new Turns(clock)
+    let unflushed = 0
+    const write = async (bytes: Uint8Array, position: number): Promise<void> => {
+      await handle.write(bytes, position)
+      unflushed += bytes.length
+      if (unflushed < FLUSH_BYTES) return
+      unflushed = 0
+      await handle.sync()
+    }
+    const pause = (): Promise<void> | undefined => {
+      throwIfAbandoned()
+      return turns.isDue ? turns.yield() : undefined
+    }
+    try {
+      // An attempt that failed may have left a longer one.
+      await handle.truncate(0)
+      const target = new ReadingFileWriter({ effort, write, pause })
+      await fill(target)
+      return await target.finish()
+    } finally {
+      await handle.close()
+    }
+  }
+
+  /** A segment to merge: ours as it is, DuckDB's rewritten into a file of its own. */
+  async #source(segment: Segment): Promise<Source> {
+    if (segment.tail !== undefined) {
+      const rows = await this.#open(segment, new BlockRoom())
+      return { rows, close: () => rows.close() }
+    }
+    const { folder, disk, old } = this.#parts
+    const file = temporaryName(`${segment.file}.renewed`)
+    const { bytes, tail } = await this.#writeTemporary(`${folder}/${file}`, QUICK, (target) =>
+      old.readAll(segment, async (rows) => {
+        if (rows.count > target.room) await target.writeBlock()
+        target.add(rows, 0, rows.count)
+      }),
+    )
+    const rows = await this.#open({ ...segment, file, bytes, tail }, new BlockRoom())
+    const close = async (): Promise<void> => {
+      await rows.close()
+      await disk.remove(`${folder}/${file}`)
+    }
+    return { rows, close }
+  }
+
+  /** Errors: QUERY_FAILED, DATA_FILE_DAMAGED. `consume` may throw to end it. */
+  async read(
+    segments: readonly Segment[],
+    { wanted, isSorted }: { wanted: readonly Wanted[]; isSorted: boolean },
+    consume: (rows: SegmentRows) => void,
+  ): Promise<void> {
+    if (segments.length === 0 || wanted.length === 0) return
+    const inOrder = wanted.toSorted((a, b) => a.series - b.series)
+    const own = segments.filter(({ tail }) => tail !== undefined)
+    const others = segments.filter(({ tail }) => tail === undefined)
+    try {
+      if (isSorted) return await this.#readSorted(segments, inOrder, consume)
+      if (others.length > 0) await this.#parts.old.read(others, wanted, consume)
+      await this.#rooms.use((room) => this.#readEach(own, { wanted: inOrder, room }, consume))
+    } catch (cause) {
+      if (cause instanceof WeirError) throw cause
+      throw new WeirError('QUERY_FAILED', undefined, { cause })
+    }
+  }
+
+  async #readEach(
+    segments: readonly Segment[],
+    { wanted, room }: { wanted: readonly Wanted[]; room: BlockRoom },
+    consume: (rows: SegmentRows) => void,
+  ): Promise<void> {
+    for (const segment of segments) {
+      const file = await this.#open(segment, room)
+      try {
+        for await (const rows of file.rows(wanted)) consume(toRows(rows))
+      } finally {
+        await file.close()
+      }
+    }
+  }
+
+  /** Series by series: all segments are open at once, and each has one block in memory. */
+  async #readSorted(
+    segments: readonly Segment[],
+    wanted: readonly Wanted[],
+    consume: (rows: SegmentRows) => void,
+  ): Promise<void> {
+    await this.#rooms.use(async () => {
+      for (const one of wanted) {
+        const rows = segments.filter((segment) => mayHold(segment, [one])).map((segment) =>
+          segment.tail === undefined
+            ? this.#parts.old.rows(segment, one)
+            : this.#rowsOf(segment, one),
+        )
+        try {
+          const cursors = await Promise.all(rows.map((one) => RowsCursor.start(one)))
+          await mergeCursors(cursors, { keepsRepeats: true }, (rows) => {
+            consume(toRows(rows))
+            return undefined
+          })
+        } finally {
+          // Closes their files.
+          for (const one of rows) await one.return(undefined)
+        }
+      }
+    })
+  }
+
+  async *#rowsOf(segment: Segment, wanted: Wanted): AsyncGenerator<SeriesRows> {
+    const file = await this.#open(segment, new BlockRoom())
+    try {
+      yield* file.rows([wanted])
+    } finally {
+      await file.close()
+    }
+  }
+
+  /** Its rows are in `room` while they are read. */
+  async #open(segment: Segment, room: BlockRoom): Promise<ReadingFile> {
+    const { folder, disk } = this.#parts
+    const tables = await this.#tables.get(segment)
+    return ReadingFile.open(disk, `${folder}/${segment.file}`, { tables, room })
+  }
+}
+
+interface Source {
+  rows: ReadingFile
+  close(): Promise<void>
+}
+
+/** Takes a stretch; whatever fills a block is written first. */
+function addRows(target: ReadingFileWriter, rows: SeriesRows): Promise<void> | undefined {
+  if (rows.to - rows.from > target.room) return addInPieces(target, rows)
+  target.add(rows, rows.from, rows.to)
+  return undefined
+}
+
+async function addInPieces(target: ReadingFileWriter, rows: SeriesRows): Promise<void> {
+  for (let from = rows.from; from < rows.to; ) {
+    if (target.room === 0) await target.writeBlock()
+    const to = Math.min(rows.to, from + target.room)
+    target.add(rows, from, to)
+    from = to
+  }
+}
+
+function toRows({ series, timeUs, value, from, to }: SeriesRows): SegmentRows {
+  return {
+    count: to - from,
+    series: new Int32Array(to - from).fill(series),
+    timeUs: timeUs.subarray(from, to),
+    value: value.subarray(from, to),
+  }
+}
