@@ -11,10 +11,19 @@ import assert from 'node:assert/strict'
 import { watch } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { HttpDevice, MqttDevice, type Device, type Kind, type Surroundings } from './crash-load.ts'
+import {
+  closeWindows,
+  count,
+  describe,
+  isProbe,
+  openFleet,
+  PIPELINE,
+  verifyFleet,
+  type Span,
+} from './crash-fleet.ts'
+import type { Device, Surroundings } from './crash-load.ts'
 import { seededRandom } from './crash-reference.ts'
-import { checkAlerts, checkAnomalies, checkReadings, checkRefusals } from './crash-verdict.ts'
-import { spawnWeir, until, WeirProcess, type StartOptions } from './weir-process.ts'
+import { spawnWeir, WeirProcess, type StartOptions } from './weir-process.ts'
 
 /**
  * So small that a commit, a merge or a trim is always under way. The lives take turns: commits of a
@@ -30,27 +39,6 @@ stream: ${STREAMS[life % STREAMS.length]}
 storage: { segmentReadingsTarget: 5000, duckdbThreads: 1 }
 `
 
-const PIPELINE = `
-version: 1
-types:
-  pump:
-    schemas:
-      1: { temperature: { unit: "°C" }, pressure: { unit: bar }, running: { type: boolean } }
-  meter:
-    schemas:
-      1: { power: { unit: kW }, energy: { unit: kWh } }
-  probe:
-    schemas:
-      1: { serial: { unit: "1" } }
-time: { disorder: 10s, allowedLateness: 8m, idleTimeout: 1h, alertStaleness: 1d }
-windows: [1m, 5m]
-detectors:
-  - { id: pump-z, type: pump, metric: temperature, zscore: { n: 16, threshold: 4 } }
-rules:
-  - { id: hot, type: pump, when: "temperature > 80", for: 400ms }
-  - { id: dry, type: pump, when: "running && pressure < 5" }
-`
-
 /** Event time runs so much faster than the clock, and begins so far back for each fleet to come. */
 const EVENT_SPEED = 12
 const EVENT_BEGIN_MS = 45 * 60_000
@@ -62,18 +50,6 @@ const ROUNDS_PER_FLEET = 25
  * others late.
  */
 const PROBES_FROM = 0.7
-
-/** Doors: MQTT by its version, or HTTP with batches up to this size; large ones fill the log. */
-const FLEET: { id: string; kind: Kind; door: 4 | 5 | { batchMax: number } }[] = [
-  { id: 'pump-1', kind: 'pump', door: 4 },
-  { id: 'pump-2', kind: 'pump', door: 5 },
-  { id: 'pump-3', kind: 'pump', door: { batchMax: 20 } },
-  { id: 'meter-1', kind: 'meter', door: 4 },
-  { id: 'meter-2', kind: 'meter', door: 5 },
-  { id: 'meter-3', kind: 'meter', door: { batchMax: 200 } },
-  { id: 'probe-1', kind: 'probe', door: 5 },
-  { id: 'probe-2', kind: 'probe', door: { batchMax: 20 } },
-]
 
 export interface CrashRun {
   /** The data folder's parent, which the caller removes. */
@@ -97,11 +73,6 @@ export interface CrashTotals {
 /** Resolves when nothing is lost, doubled or miscounted; throws an AssertionError otherwise. */
 export async function runCrashes(run: CrashRun): Promise<CrashTotals> {
   return new Crashes(run).run()
-}
-
-interface Span {
-  fromMs: number
-  toMs: number
 }
 
 class Crashes {
@@ -151,7 +122,7 @@ class Crashes {
   async #runFleet(from: number, to: number): Promise<void> {
     const isLast = to === this.#run.rounds
     const first = await WeirProcess.start(this.#optionsOf(from))
-    const devices = await openFleet(first, this.#around, this.#fleets.length)
+    const devices = await openFleet(first, this.#around, `of-${this.#fleets.length}`)
     if (from === 0) await first.register({ id: 'closer' })
     this.#fleets.push(devices)
     await first.kill()
@@ -226,15 +197,7 @@ class Crashes {
   }
 
   async #verify(weir: WeirProcess, devices: Device[], span: Span): Promise<void> {
-    for (const device of devices) {
-      if (device.sent.length === 0) continue
-      await checkReadings(weir, device, span)
-      this.#seriesCompared += Object.keys(device.sent[0]!.metrics).length
-      await checkRefusals(weir, device)
-      if (device.kind !== 'pump') continue
-      await checkAlerts(weir, device, { hotForMs: 400 })
-      await checkAnomalies(weir, device, { n: 16, threshold: 4 })
-    }
+    this.#seriesCompared += await verifyFleet(weir, devices, span)
   }
 
   #totals(): CrashTotals {
@@ -250,26 +213,6 @@ class Crashes {
   }
 }
 
-const isProbe = ({ kind }: Device): boolean => kind === 'probe'
-
-async function openFleet(
-  weir: WeirProcess,
-  around: Surroundings,
-  fleet: number,
-): Promise<Device[]> {
-  const devices: Device[] = []
-  for (const { id: name, kind, door } of FLEET) {
-    const id = `${name}-of-${fleet}`
-    const token = await weir.register({ id, type: kind })
-    devices.push(
-      typeof door === 'number'
-        ? new MqttDevice({ id, kind, token, version: door }, around)
-        : new HttpDevice({ id, kind, token, ...door }, around),
-    )
-  }
-  return devices
-}
-
 /** Resolves when a file comes or goes among the segments, or after 3 s without. */
 async function nextSegmentFile({ dataFolder }: WeirProcess): Promise<void> {
   const changed = Promise.withResolvers<void>()
@@ -278,24 +221,4 @@ async function nextSegmentFile({ dataFolder }: WeirProcess): Promise<void> {
   await changed.promise
   clearTimeout(giveUp)
   watcher.close()
-}
-
-/** A reading behind everything else: the watermark passes all windows of the load. */
-async function closeWindows(weir: WeirProcess, ts: number): Promise<void> {
-  const body = { ts, metrics: { one: 1 } }
-  const { status } = await weir.api('/v1/devices/closer/telemetry', { body })
-  assert.equal(status, 200)
-  await until('the last reading is visible', async () => {
-    return (await weir.points('closer', 'one', { start: ts, end: ts + 1 })).length > 0
-  })
-}
-
-const count = (devices: Device[], of: (device: Device) => number): number =>
-  devices.reduce((sum, device) => sum + of(device), 0)
-
-function describe(devices: Device[]): string {
-  const messages = count(devices, ({ sent }) => sent.length)
-  const repeats = count(devices, (device) => device.repeats)
-  const refused = count(devices, ({ refused }) => refused.length)
-  return `${messages} messages, ${repeats} repeats, ${refused} refused`
 }
