@@ -11,10 +11,11 @@ import type { Config } from '../config/config.ts'
 import type { Control } from '../control/control.ts'
 import { openControl } from '../control/sqlite-control.ts'
 import { ERRORS, WeirError } from '../errors/errors.ts'
-import type { Events, MetricSample } from '../observe/observe.ts'
+import { tellEvent, type Events, type MetricSample } from '../observe/observe.ts'
 import type { IngestRequest } from '../gateway/gateway.ts'
 import type { Plan } from '../pipeline/pipeline.ts'
 import { nodeWorld } from '../world/node-world.ts'
+import { DiskReserve } from './disk-reserve.ts'
 import { lockFolder } from './folder-lock.ts'
 import { LiveHub } from './live-hub.ts'
 import { connect, serve, transferOf, type Remote } from './rpc.ts'
@@ -69,15 +70,26 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded>
   const folder = resolve(config.data)
   await mkdir(folder, { recursive: true, mode: 0o700 })
   const unlock = lockFolder(folder)
+  const reserve = new DiskReserve(nodeWorld.disk, folder)
   try {
-    const control = openControl({ path: join(folder, 'control.db'), world: nodeWorld })
+    await reserve.release()
+    const control = openControl({
+      path: join(folder, 'control.db'),
+      world: nodeWorld,
+      // It is the first that a new folder gets.
+      mustExist: await nodeWorld.disk.exists(join(folder, 'catalogue.db')),
+      onDamage: (problem) => options.events?.registryDamaged({ problem }),
+    })
     const adminKey = await ensureAdminKey(control, folder, options.credentialsFile)
     const hub = new LiveHub({ clock: nodeWorld.clock, tenant: TENANT })
     const state = { isReady: false }
     const threads = startThreads(
       options,
       folder,
-      (event) => hub.take(event),
+      (event) => {
+        if (!('happened' in event)) hub.take(event)
+        else if (options.events !== undefined) tellEvent(options.events, event.happened)
+      },
       (ids) => registerMissing(control, ids),
     )
     hub.onFollow((deviceIds) => void threads.stream.follow(deviceIds))
@@ -111,6 +123,7 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded>
     const ports = { pid: process.pid, http: httpPort, mqtt: mqttPort }
     await writeFile(portsFile, `${JSON.stringify(ports)}\n`)
     state.isReady = true
+    await reserve.keep(nodeWorld.clock)
     const shown = config.http.host === '0.0.0.0' ? '127.0.0.1' : config.http.host
     const httpUrl = `http://${shown}:${httpPort}`
     return {
@@ -126,6 +139,7 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded>
         await api.close()
         await stopThreads(threads)
         hub.close()
+        reserve.close()
         control.close()
         await rm(portsFile, { force: true })
         unlock()

@@ -2,6 +2,7 @@
 import { setPriority } from 'node:os'
 import { workerData } from 'node:worker_threads'
 import { readingsOfFrame } from '../batch/batch.ts'
+import type { EventCall } from '../observe/observe.ts'
 import { openStorage } from '../storage/embedded-storage.ts'
 import { storageSamples } from './stage-metrics.ts'
 import { FATE_DUPLICATE, type Checkpoint, type StreamOutput } from '../stream/stream.ts'
@@ -9,13 +10,16 @@ import { nodeWorld } from '../world/node-world.ts'
 import { serve } from './rpc.ts'
 import type {
   LoopMessage,
+  MainEvent,
   StorageThread,
   StreamControl,
   StreamMessage,
   ThreadData,
 } from './threads.ts'
 
-const { config, folder, calls, upstream, loop } = workerData as ThreadData
+const { config, plan, folder, calls, events, upstream, loop } = workerData as ThreadData
+const happened = (event: EventCall): void =>
+  events.postMessage({ happened: event } satisfies MainEvent)
 
 type Taken = Extract<LoopMessage, { taken: number }>
 
@@ -39,13 +43,21 @@ const storage = await openStorage({
     segmentRows: config.storage.segmentReadingsTarget,
     queryConcurrency: config.query.concurrency,
     limits: { rowsMax: config.query.rowsMax, windowsMax: WINDOWS_MAX },
+    allowedLatenessMs: plan.time.allowedLatenessUs / 1000,
+    listener: {
+      mergeFailed: (cause) => happened({ name: 'mergeFailed', fields: { problem: String(cause) } }),
+      segmentDamaged: (fields) => happened({ name: 'segmentDamaged', fields }),
+      stateLost: (problem) => happened({ name: 'stateLost', fields: { problem } }),
+      eventDamaged: (problem) => happened({ name: 'eventDamaged', fields: { problem } }),
+    },
   },
 })
 
 const recovered = await storage.recover()
 upstream!.postMessage({ recovered } satisfies StreamControl)
 // The gateway wants the dictionary and the offset; the state is the stream's alone.
-loop!.postMessage({ recovered: { ...recovered, state: [] } } satisfies LoopMessage)
+const forGateway = { ...recovered, state: [], floors: undefined }
+loop!.postMessage({ recovered: forGateway } satisfies LoopMessage)
 
 /** Since start, what was replayed included. */
 let readingsTaken = 0
@@ -91,12 +103,17 @@ async function commit(checkpoint: Checkpoint): Promise<void> {
 
 /** Tries until it succeeds: until then everything stays in memory and in the log. */
 async function commitOnce(checkpoint: Checkpoint): Promise<void> {
-  for (;;) {
+  const { offset } = checkpoint
+  const startMs = nodeWorld.clock.monotonicMs()
+  for (let attempt = 1; ; attempt++) {
     try {
-      return await storage.commit(checkpoint)
+      await storage.commit(checkpoint)
+      const outageMs = Math.round(nodeWorld.clock.monotonicMs() - startMs)
+      if (attempt > 1) happened({ name: 'commitRecovered', fields: { offset, outageMs } })
+      return
     } catch (error) {
       if (isStopping) return new Promise(() => {})
-      console.error(`a checkpoint could not be committed, trying again: ${String(error)}`)
+      happened({ name: 'commitFailed', fields: { offset, problem: String(error) } })
       await new Promise<void>((resolve) => nodeWorld.clock.after(COMMIT_RETRY_MS, resolve))
     }
   }

@@ -78,8 +78,9 @@ upstream!.on('message', (message: FrameMessage) => {
 
 downstream!.on('message', (message: StreamControl) => {
   if ('committed' in message) return committed(message.committed)
-  const { state, definitions, nextOffset } = message.recovered
-  processor.restore(state, definitions)
+  const { state, floors, definitions, nextOffset } = message.recovered
+  if (floors === undefined) processor.restore(state, definitions)
+  else processor.restart(floors, definitions)
   tap.define(definitions)
   lastOffset = nextOffset - 1
   committedOffset = lastOffset

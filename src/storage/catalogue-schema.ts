@@ -1,5 +1,38 @@
-/** The catalogue's tables. If you change one, raise the format and teach `open` to migrate. */
-export const CATALOGUE_FORMAT = 1
+/**
+ * The catalogue's tables. A new folder gets format 1 and all migrations. If you change a table,
+ * raise the format and add a migration; published ones never change.
+ */
+import type { DatabaseSync } from 'node:sqlite'
+import { addRowChecksums } from '../sqlite/sqlite.ts'
+
+export const CATALOGUE_FORMAT = 2
+
+/** By the format that it leads from. Each runs in one transaction with its new format. */
+export const CATALOGUE_MIGRATIONS: Record<number, (database: DatabaseSync) => void> = {
+  1: addChecksums,
+}
+
+/** Tables by their primary keys. */
+const TABLES: Record<string, string[]> = {
+  meta: ['key'],
+  segments: ['file'],
+  series: ['series'],
+  texts: ['id'],
+  state_parts: ['name'],
+  dirty_ranges: ['series', 'start_us'],
+  rollup_coverage: ['window_ms'],
+  alerts: ['id'],
+  anomalies: ['id'],
+  dead_letters: ['offset', 'index'],
+}
+
+/** Format 2: the CRC32 of each segment's file (null: not known yet), and of each row. */
+function addChecksums(database: DatabaseSync): void {
+  database.exec('ALTER TABLE segments ADD COLUMN file_crc INTEGER')
+  for (const [table, keys] of Object.entries(TABLES)) {
+    addRowChecksums(database, table, keys)
+  }
+}
 
 export const CATALOGUE_SCHEMA = `
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;

@@ -62,6 +62,11 @@ export class Committer {
     return this.#state
   }
 
+  /** Leaves parts out of the next commit: they cannot be read any more. */
+  forgetParts(isForgotten: (name: string) => boolean): void {
+    this.#state = this.#state.filter(({ name }) => !isForgotten(name))
+  }
+
   /** Resolves with the new segments in the same turn as the transaction. */
   async commit(sealed: Sealed): Promise<{ segments: Segment[]; committedAtUs: number }> {
     const segments = [await this.#writeReadings(sealed), await this.#writePartials(sealed)].filter(
@@ -90,9 +95,10 @@ export class Committer {
     if (sorted.count === 0) return undefined
     const { firstOffset } = generations[0]!
     const file = segmentFile('readings', firstOffset, offset)
-    const bytes = await this.#writer.writeReadings(file, sorted)
+    const checksum = await this.#writer.writeReadings(file, sorted)
     return {
-      ...{ kind: 'readings', file, firstOffset, lastOffset: offset, rows: sorted.count, bytes },
+      ...{ kind: 'readings', file, firstOffset, lastOffset: offset, rows: sorted.count },
+      ...checksum,
       minSeries: sorted.series[0]!,
       maxSeries: sorted.series[sorted.count - 1]!,
       minTimeUs: Math.min(...recent.map(({ minTimeUs }) => minTimeUs)),
@@ -106,7 +112,7 @@ export class Committer {
     if (rows.length === 0) return undefined
     const { firstOffset } = generations[0]!
     const file = segmentFile('rollup', firstOffset, offset)
-    const bytes = await this.#writer.writePartials(file, rows, offset)
+    const checksum = await this.#writer.writePartials(file, rows, offset)
     const range = (column: number): { least: number; most: number } =>
       rows.reduce(
         ({ least, most }, row) => ({
@@ -118,7 +124,8 @@ export class Committer {
     const series = range(PARTIAL_SERIES)
     const startMs = range(PARTIAL_START_MS)
     return {
-      ...{ kind: 'rollup', file, firstOffset, lastOffset: offset, rows: rows.length, bytes },
+      ...{ kind: 'rollup', file, firstOffset, lastOffset: offset, rows: rows.length },
+      ...checksum,
       minSeries: series.least,
       maxSeries: series.most,
       minTimeUs: startMs.least * 1000,

@@ -16,6 +16,7 @@ import {
   type QueryLimits,
   type ReadingSource,
   type ReadingView,
+  type WindowsQuestion,
 } from '../query/query.ts'
 import type { Checkpoint, StreamOutput } from '../stream/stream.ts'
 import type { World } from '../world/world.ts'
@@ -26,15 +27,20 @@ import { Duck } from './duck.ts'
 import { EventReader } from './event-reader.ts'
 import { Generation } from './generation.ts'
 import { latestByMetric } from './latest.ts'
-import { LAST_VALUES_PREFIX, LastValues } from './last-values.ts'
+import type { LastValues } from './last-values.ts'
+import { openWindows, rebuildLastValues } from './lost-state.ts'
 import { Merger } from './merger.ts'
 import { RollupCoverages } from './rollup-coverage.ts'
-import { SegmentReader } from './segment-reader.ts'
-import { SegmentSet } from './segment-set.ts'
+import { SCRUB_PACE, Scrubber, type ScrubPace } from './scrubber.ts'
+import { SegmentChecks } from './segment-checks.ts'
+import { mayHold, SegmentReader } from './segment-reader.ts'
+import { SegmentSet, type Segment } from './segment-set.ts'
 import { SegmentWriter } from './segment-writer.ts'
 import { SeriesDirectory } from './series-directory.ts'
 import { StateFile } from './state-file.ts'
-import type { Recovered, Storage, StorageStatistics } from './storage.ts'
+import { isLastValues, loadLastValues, loadState } from './state-loader.ts'
+import type { Recovered, Storage, StorageListener, StorageStatistics } from './storage.ts'
+import { strayFiles } from './stray-files.ts'
 import { Turns } from './turns.ts'
 import { StorageView } from './view.ts'
 
@@ -48,8 +54,17 @@ export interface StorageOptions {
   /** Segments below this are merged, `mergeFanIn` of a size at a time. */
   segmentRows: number
   mergeFanIn: number
-  /** Told of a background merge that failed: nothing is lost, it is tried again. */
-  onMergeFailure: (cause: unknown) => void
+  /** How long late readings still change a window's partials. */
+  allowedLatenessMs: number
+  scrub: ScrubPace
+  listener: StorageListener
+}
+
+const NOBODY: StorageListener = {
+  mergeFailed: () => undefined,
+  segmentDamaged: () => undefined,
+  stateLost: () => undefined,
+  eventDamaged: () => undefined,
 }
 
 const STORAGE_DEFAULTS: StorageOptions = {
@@ -59,7 +74,9 @@ const STORAGE_DEFAULTS: StorageOptions = {
   limits: { rowsMax: 50_000_000, windowsMax: 100_000 },
   segmentRows: 4_000_000,
   mergeFanIn: 8,
-  onMergeFailure: () => undefined,
+  allowedLatenessMs: 3_600_000,
+  scrub: SCRUB_PACE,
+  listener: NOBODY,
 }
 
 interface Parts {
@@ -69,10 +86,14 @@ interface Parts {
   stateFile: StateFile
   segments: SegmentSet
   committer: Committer
+  checks: SegmentChecks
   merger: Merger
+  scrubber: Scrubber
   reader: SegmentReader
   directory: SeriesDirectory
   lastValues: LastValues
+  /** Removes files that nothing names; only once a commit has shown that the catalogue is right. */
+  sweep: () => Promise<void>
 }
 
 /** Opens or creates a folder. Errors: DATA_FORMAT_NEWER, DATA_FILE_DAMAGED. */
@@ -90,12 +111,18 @@ export async function openStorage({
   const segmentsFolder = `${folder}/segments`
   await disk.makeFolder(segmentsFolder)
   await disk.makeFolder(`${folder}/spill`)
-  const catalogue = Catalogue.open(`${folder}/catalogue.db`)
+  const files = await disk.list(segmentsFolder)
+  const mustExist = files.some((file) => file.endsWith('.parquet'))
+  const catalogue = Catalogue.open(`${folder}/catalogue.db`, { mustExist })
+  catalogue.events.onDamage = settings.listener.eventDamaged
   const stateFile = await StateFile.open(disk, `${folder}/state.bin`)
   await disk.syncFolder(folder)
   const known = catalogue.segments()
-  await sweep(disk, segmentsFolder, new Set(known.map(({ file }) => file)))
-  await sweep(disk, `${folder}/spill`, new Set())
+  for (const file of files.filter((one) => one.endsWith('.tmp'))) {
+    await disk.remove(`${segmentsFolder}/${file}`)
+  }
+  for (const file of await disk.list(`${folder}/spill`))
+    await disk.remove(`${folder}/spill/${file}`)
   const duck = await Duck.open({
     threads: settings.threads,
     memoryBytes: settings.memoryBytes,
@@ -106,42 +133,34 @@ export async function openStorage({
   const segments = new SegmentSet(known, (file) => {
     disk.remove(`${segmentsFolder}/${file}`).catch(() => undefined)
   })
+  const { listener } = settings
+  const checks = new SegmentChecks({
+    ...{ folder: segmentsFolder, disk, catalogue, segments },
+    damaged: listener.segmentDamaged,
+  })
   const turns = new Turns(clock)
   const writer = new SegmentWriter({ folder: segmentsFolder, duck, disk, clock })
   const directory = new SeriesDirectory()
   directory.add(catalogue.definitions())
   const committer = new Committer({ catalogue, writer, stateFile, turns, clock })
+  const isIntact = (segment: Segment): boolean => segments.isIntact(segment)
+  const saved = await loadLastValues(committer, stateFile)
+  if (saved === undefined) await checks.ensure(segments.list('readings'))
   const parts: Parts = {
-    ...{ options: settings, duck, catalogue, stateFile, segments, directory, committer },
+    ...{ options: settings, duck, catalogue, stateFile, segments, directory, committer, checks },
     merger: new Merger({
-      ...{ folder: segmentsFolder, catalogue, segments, writer },
-      policy: { targetRows: settings.segmentRows, fanIn: settings.mergeFanIn },
-      onFailure: settings.onMergeFailure,
+      ...{ folder: segmentsFolder, catalogue, segments, writer, checks },
+      policy: { targetRows: settings.segmentRows, fanIn: settings.mergeFanIn, isIntact },
+      onFailure: listener.mergeFailed,
     }),
+    scrubber: new Scrubber({ clock, segments, checks, pace: settings.scrub }),
     reader: new SegmentReader(segmentsFolder, duck),
-    lastValues: await loadLastValues(committer, stateFile),
+    lastValues:
+      saved ??
+      (await rebuildLastValues(duck, segmentsFolder, segments.list('readings').filter(isIntact))),
+    sweep: strayFiles({ disk, folder: segmentsFolder, files, segments }),
   }
   return new EmbeddedStorage(parts)
-}
-
-async function sweep(
-  disk: World['disk'],
-  folder: string,
-  known: ReadonlySet<string>,
-): Promise<void> {
-  for (const file of await disk.list(folder)) {
-    if (!known.has(file)) await disk.remove(`${folder}/${file}`)
-  }
-}
-
-async function loadLastValues(committer: Committer, file: StateFile): Promise<LastValues> {
-  const lastValues = new LastValues()
-  for (const part of committer.stateParts) {
-    if (!part.name.startsWith(LAST_VALUES_PREFIX)) continue
-    const { name, bytes } = await file.read(part)
-    lastValues.restore(name, bytes)
-  }
-  return lastValues
 }
 
 class EmbeddedStorage implements Storage, Query {
@@ -182,11 +201,27 @@ class EmbeddedStorage implements Storage, Query {
 
   async recover(): Promise<Recovered> {
     const { committer, stateFile, directory } = this.#parts
-    const state: Recovered['state'] = []
-    for (const part of committer.stateParts) {
-      if (!part.name.startsWith(LAST_VALUES_PREFIX)) state.push(await stateFile.read(part))
+    const recovered = { nextOffset: this.#nextOffset, definitions: directory.all() }
+    try {
+      return { ...recovered, state: await loadState(committer, stateFile), floors: undefined }
+    } catch (error) {
+      if (!(error instanceof WeirError) || error.code !== 'DATA_FILE_DAMAGED') throw error
+      return { ...recovered, state: [], floors: this.#loseState(error.message) }
     }
-    return { nextOffset: this.#nextOffset, state, definitions: directory.all() }
+  }
+
+  /** See `lost-state.ts`. Returns the floors. */
+  #loseState(problem: string): Float64Array {
+    const { committer, catalogue, lastValues, options } = this.#parts
+    options.listener.stateLost(problem)
+    committer.forgetParts((name) => !isLastValues(name))
+    catalogue.endAlerts(this.#committedAtUs)
+    const floors = lastValues.highestTimes()
+    const { allowedLatenessMs } = options
+    for (const range of openWindows(this.#coverage.list(), floors, allowedLatenessMs)) {
+      this.#dirty.add(range)
+    }
+    return floors
   }
 
   output(output: StreamOutput): void {
@@ -236,11 +271,12 @@ class EmbeddedStorage implements Storage, Query {
   }
 
   async #write(latest: Sealed): Promise<void> {
-    const { committer, segments, merger } = this.#parts
+    const { committer, segments, merger, checks, sweep } = this.#parts
     const sealed = this.#failed === undefined ? latest : absorb(this.#failed, latest)
     try {
       const committed = await committer.commit(sealed)
       // In one turn, so that no query sees a reading twice or not at all (T3).
+      checks.trust(committed.segments)
       segments.replace([], committed.segments)
       this.#sealed = this.#sealed.filter((one) => !sealed.generations.includes(one))
       this.#failed = undefined
@@ -251,6 +287,8 @@ class EmbeddedStorage implements Storage, Query {
       this.#failed = sealed
       throw new WeirError('STORAGE_COMMIT_FAILED', String(cause), { cause })
     }
+    // What stays behind is swept at the next start.
+    await sweep().catch(() => undefined)
     merger.start()
   }
 
@@ -259,12 +297,14 @@ class EmbeddedStorage implements Storage, Query {
   }
 
   #view(): ReadingView {
-    const { segments, reader, options } = this.#parts
+    const { segments, reader, checks, options } = this.#parts
     const readings = segments.list('readings')
     const rollups = segments.list('rollup')
+    const isIntact = (segment: Segment): boolean => segments.isIntact(segment)
     return new StorageView({
       generations: this.#generations(),
-      ...{ segments: readings, rollups, reader },
+      ...{ segments: readings, rollups: rollups.filter(isIntact), reader, checks, isIntact },
+      damagedRollups: rollups.filter((segment) => !isIntact(segment)),
       dirty: this.#dirty,
       coverage: this.#coverage.list(),
       rowsMax: options.limits.rowsMax,
@@ -279,6 +319,7 @@ class EmbeddedStorage implements Storage, Query {
       readingsInMemory: this.#generations().reduce((sum, one) => sum + one.readings.count, 0),
       readingsStored: readings.reduce((sum, { rows }) => sum + rows, 0),
       segmentCount: readings.length + segments.list('rollup').length,
+      segmentsDamaged: segments.damagedCount,
       mergeDebt: merger.debt,
       bytesOnDisk: segments.bytes,
       commits: this.#commits,
@@ -289,12 +330,26 @@ class EmbeddedStorage implements Storage, Query {
     }
   }
 
-  readings(question: Parameters<Query['readings']>[0]): ReturnType<Query['readings']> {
+  async readings(question: Parameters<Query['readings']>[0]): ReturnType<Query['readings']> {
+    if (question.aggregate !== undefined) await this.#checkRollups(question)
     return answerReadings(this.#source, question)
   }
 
-  windows(question: Parameters<Query['windows']>[0]): ReturnType<Query['windows']> {
+  async windows(question: Parameters<Query['windows']>[0]): ReturnType<Query['windows']> {
+    await this.#checkRollups(question)
     return answerWindows(this.#source, question, this.#parts.options.limits)
+  }
+
+  /** Before a question is planned, since the plan says which windows rollups answer. */
+  async #checkRollups(question: Omit<WindowsQuestion, 'windowMs'>): Promise<void> {
+    const { directory, segments, checks } = this.#parts
+    const { tenant, deviceId, metric, startUs, endUs } = question
+    const wanted = directory
+      .ofDevice(tenant, deviceId)
+      .filter((one) => one.metric === metric)
+      .map(({ series }) => ({ series, spans: [{ startUs, endUs }] }))
+    const rollups = segments.list('rollup').filter((segment) => mayHold(segment, wanted))
+    await checks.ensure(rollups)
   }
 
   async latest(tenant: string, deviceId: string): ReturnType<Query['latest']> {
@@ -317,6 +372,7 @@ class EmbeddedStorage implements Storage, Query {
   /** Ends a commit or a query under way. What is not committed stays in the log and is replayed. */
   async close(): Promise<void> {
     this.#parts.duck.abandon()
+    await this.#parts.scrubber.close()
     await this.#committing
     await this.#parts.merger.close()
     this.#parts.duck.close()

@@ -2,6 +2,7 @@
 import type { Catalogue } from './catalogue.ts'
 import { quote } from './duck.ts'
 import { mergeDebt, planMerge, type MergePolicy } from './merge-plan.ts'
+import type { SegmentChecks } from './segment-checks.ts'
 import { segmentFile, type Segment, type SegmentSet } from './segment-set.ts'
 import type { SegmentWriter } from './segment-writer.ts'
 
@@ -10,6 +11,7 @@ export interface MergerParts {
   catalogue: Catalogue
   segments: SegmentSet
   writer: SegmentWriter
+  checks: SegmentChecks
   policy: MergePolicy
   /** A merge that fails changes nothing; the next commit tries again. */
   onFailure: (cause: unknown) => void
@@ -64,14 +66,18 @@ export class Merger {
   }
 
   async #merge(run: readonly Segment[]): Promise<void> {
-    const { catalogue, segments, writer } = this.#parts
+    const { catalogue, segments, writer, checks } = this.#parts
+    // Damage must not be written anew under a right checksum.
+    for (const segment of run) await checks.check(segment)
+    if (!run.every((segment) => segments.isIntact(segment))) return
     const { kind, firstOffset } = run[0]!
     const { lastOffset } = run.at(-1)!
     const file = segmentFile(kind, firstOffset, lastOffset)
     const sql = kind === 'readings' ? this.#mergeReadings(run) : this.#mergeRollups(run)
-    const { bytes, rows } = await writer.writeQuery(file, sql)
+    const written = await writer.writeQuery(file, sql)
     const merged: Segment = {
-      ...{ kind, file, firstOffset, lastOffset, rows, bytes },
+      ...{ kind, file, firstOffset, lastOffset },
+      ...written,
       minSeries: Math.min(...run.map(({ minSeries }) => minSeries)),
       maxSeries: Math.max(...run.map(({ maxSeries }) => maxSeries)),
       minTimeUs: Math.min(...run.map(({ minTimeUs }) => minTimeUs)),
@@ -79,6 +85,7 @@ export class Merger {
       // It may still repeat what a segment outside of this run holds.
       hasUnverified: run.some(({ hasUnverified }) => hasUnverified),
     }
+    checks.trust([merged])
     catalogue.replaceSegments(run, merged)
     segments.replace(run, [merged])
   }

@@ -16,6 +16,8 @@ export interface Segment {
   maxTimeUs: number
   /** Some identities may be in another segment too. */
   hasUnverified: boolean
+  /** CRC32 of the file; undefined until it was first checked, for those of before format 2. */
+  crc: number | undefined
 }
 
 const padOffset = (offset: number): string => String(offset).padStart(16, '0')
@@ -27,6 +29,7 @@ export class SegmentSet {
   #segments: readonly Segment[]
   readonly #readers = new Map<Segment, number>()
   readonly #dropped = new Set<Segment>()
+  readonly #aside = new Set<Segment>()
   readonly #removeFile: (file: string) => void
 
   constructor(segments: readonly Segment[], removeFile: (file: string) => void) {
@@ -37,6 +40,25 @@ export class SegmentSet {
   /** In the order of their offsets. */
   list(kind: Segment['kind']): Segment[] {
     return this.#segments.filter((segment) => segment.kind === kind)
+  }
+
+  /** Takes a damaged segment out of all answers; true when it counted until now. */
+  setAside(segment: Segment): boolean {
+    if (!this.#segments.includes(segment) || this.#aside.has(segment)) return false
+    this.#aside.add(segment)
+    return true
+  }
+
+  has(segment: Segment): boolean {
+    return this.#segments.includes(segment)
+  }
+
+  isIntact(segment: Segment): boolean {
+    return !this.#aside.has(segment)
+  }
+
+  get damagedCount(): number {
+    return this.#aside.size
   }
 
   get bytes(): number {

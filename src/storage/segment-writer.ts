@@ -9,6 +9,7 @@ import { PARTIAL_STRIDE } from '../stream/stream.ts'
 import type { Clock, Disk } from '../world/world.ts'
 import { ChunkSource } from './chunk-source.ts'
 import { columnItems, quote, type Duck } from './duck.ts'
+import { fileChecksum, type FileChecksum } from './file-checksum.ts'
 import type { SortedReadings } from './recent-readings.ts'
 
 /** Between two flushes of a segment that is being written. */
@@ -58,8 +59,8 @@ export class SegmentWriter {
     )
   }
 
-  /** Returns the file's length in bytes, durable. */
-  async writeReadings(file: string, sorted: SortedReadings): Promise<number> {
+  /** Returns length and checksum of the file, which is durable. */
+  async writeReadings(file: string, sorted: SortedReadings): Promise<FileChecksum> {
     const source = this.#readings
     await this.#duck.write(async (connection) => {
       source.give(sorted.count, (chunk, from, to) => {
@@ -78,7 +79,7 @@ export class SegmentWriter {
     file: string,
     rows: readonly Float64Array[],
     offset: number,
-  ): Promise<number> {
+  ): Promise<FileChecksum> {
     const source = this.#partials
     await this.#duck.write(async (connection) => {
       source.give(rows.length, (chunk, from, to) => {
@@ -95,12 +96,12 @@ export class SegmentWriter {
   }
 
   /** Writes what a statement selects. */
-  async writeQuery(file: string, query: string): Promise<{ bytes: number; rows: number }> {
+  async writeQuery(file: string, query: string): Promise<FileChecksum & { rows: number }> {
     const rows = await this.#duck.write(async (connection) => {
       const result = await this.#copy(connection, query, file)
       return result.rowsChanged
     })
-    return { bytes: await this.#publish(file), rows }
+    return { ...(await this.#publish(file)), rows }
   }
 
   /**
@@ -119,23 +120,27 @@ export class SegmentWriter {
         if (isCopying && (await this.#disk.exists(path))) await this.#flush(path)
       }
     })()
-    const [result] = await Promise.all([copied, flushed])
-    return result
+    try {
+      const [result] = await Promise.all([copied, flushed])
+      return result
+    } catch (error) {
+      // Half a file on a full disk takes the room that the next attempt needs.
+      await this.#disk.remove(path)
+      throw error
+    }
   }
 
-  /** Returns the file's length. */
-  async #flush(path: string): Promise<number> {
+  async #flush(path: string): Promise<void> {
     const handle = await this.#disk.open(path, 'write')
-    const bytes = await handle.size()
     await handle.sync().finally(() => handle.close())
-    return bytes
   }
 
-  async #publish(file: string): Promise<number> {
+  async #publish(file: string): Promise<FileChecksum> {
     const path = `${this.#folder}/${file}`
-    const bytes = await this.#flush(`${path}.tmp`)
+    await this.#flush(`${path}.tmp`)
+    const checksum = await fileChecksum(this.#disk, `${path}.tmp`)
     await this.#disk.rename(`${path}.tmp`, path)
     await this.#disk.syncFolder(this.#folder)
-    return bytes
+    return checksum
   }
 }
