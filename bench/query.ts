@@ -73,7 +73,9 @@ function check({ points, meta }: Answer, device: number): void {
     ([ms], reading) => ms === startMs + reading * INTERVAL_MS + jitterMs(number, reading),
   )
   if (meta.resolution_ms !== 0 || points.length !== READINGS || !isRight)
-    throw new Error(`${points.length} points at ${meta.resolution_ms} ms: not the day that was sent`)
+    throw new Error(
+      `${points.length} points at ${meta.resolution_ms} ms: not the day that was sent`,
+    )
 }
 
 function report(name: string, histogram: Histogram): void {

@@ -2,6 +2,7 @@
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { cpus, loadavg, totalmem } from 'node:os'
+import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 export interface Result {
@@ -41,8 +42,12 @@ export class Reporter {
   readonly #file: string
   readonly #report: Report
 
-  constructor(name: string, question: string) {
-    this.#file = fileURLToPath(new URL(`./results/${name}.json`, import.meta.url))
+  constructor(
+    name: string,
+    question: string,
+    folder: URL = new URL('./results/', import.meta.url),
+  ) {
+    this.#file = fileURLToPath(new URL(`${name}.json`, folder))
     const git = spawnSync('git', ['rev-parse', '--short', 'HEAD'])
     this.#report = {
       question,
@@ -80,7 +85,7 @@ export class Reporter {
   /** Full runs are kept; quick ones only with --save. Prints the JSON line. */
   finish(): void {
     if (!isQuick || process.argv.includes('--save')) {
-      mkdirSync(fileURLToPath(new URL('./results/', import.meta.url)), { recursive: true })
+      mkdirSync(dirname(this.#file), { recursive: true })
       writeFileSync(this.#file, `${JSON.stringify(this.#report, undefined, 2)}\n`)
     }
     console.log(JSON.stringify(this.#report))

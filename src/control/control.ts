@@ -45,6 +45,9 @@ export type Principal =
 /** What the gateway may ask; synchronous, since it is a look-up in SQLite. */
 export interface DeviceReader {
   find(tenant: string, id: string): Device | undefined
+  findByNumber(number: number): Device | undefined
+  /** Also when its record is damaged. */
+  hasNumber(number: number): boolean
   /** The device when `token` is its current token, compared in constant time. */
   authenticate(tenant: string, id: string, token: string): Device | undefined
   close(): void

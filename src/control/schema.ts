@@ -7,10 +7,22 @@
  */
 import { DatabaseSync } from 'node:sqlite'
 import { WeirError } from '../errors/errors.ts'
+import {
+  addRowChecksums,
+  checkStructure,
+  damaged,
+  emptyWriteAheadLog,
+  guarded,
+  schemaCrc,
+} from '../sqlite/sqlite.ts'
+
+type Step = (database: DatabaseSync) => void
 
 /** `MIGRATIONS[n]` leads from version n to n + 1. Published steps never change. */
-const MIGRATIONS = [
-  `
+const MIGRATIONS: readonly Step[] = [createTables, addChecksums]
+
+function createTables(database: DatabaseSync): void {
+  database.exec(`
   CREATE TABLE device (
     number INTEGER PRIMARY KEY AUTOINCREMENT, -- Dense, never reused: it stands in log entries.
     tenant TEXT NOT NULL,
@@ -30,38 +42,77 @@ const MIGRATIONS = [
     tenant TEXT NOT NULL,
     created_at_us INTEGER NOT NULL
   ) STRICT;
-  `,
-]
+  `)
+}
+
+/** A row of each table knows its checksum, and `meta` the one of the tables themselves. */
+function addChecksums(database: DatabaseSync): void {
+  addRowChecksums(database, 'device', ['number'])
+  addRowChecksums(database, 'admin_key', ['hash'])
+  database.exec('CREATE TABLE meta (schema_crc INTEGER NOT NULL) STRICT')
+  database.prepare('INSERT INTO meta VALUES (?)').run(schemaCrc(database))
+}
 
 /**
  * How long a connection waits for another's lock. Writes take about 1 ms, so this is never near.
  */
 const BUSY_TIMEOUT_MS = 5000
 
+/** Up to this size the indexes are compared with their tables, too: 80 ms. */
+const THOROUGH_BYTES_MAX = 8 << 20
+
 /**
- * Opens the writer's connection and brings the schema up to date.
- * Throws DATA_FORMAT_NEWER, or DATA_FILE_DAMAGED when the file is no SQLite database.
+ * Opens the writer's connection, checks the file, and brings the schema up to date. With
+ * `mustExist`, other files of the folder show that there was one.
+ * Throws DATA_FORMAT_NEWER and DATA_FILE_DAMAGED.
  */
-export function openWriter(path: string): DatabaseSync {
-  const database = guarded(path, () => new DatabaseSync(path, { timeout: BUSY_TIMEOUT_MS }))
-  try {
-    guarded(path, () => {
+export function openWriter(path: string, { mustExist }: { mustExist: boolean }): DatabaseSync {
+  return guarded(path, () => {
+    const database = new DatabaseSync(path, { timeout: BUSY_TIMEOUT_MS })
+    try {
       // The version comes first: a newer file must not even be switched to WAL.
       const version = readVersion(database, path)
+      if (version === 0 && mustExist) {
+        throw damaged(path, 'is missing or empty, though other files of the folder are not')
+      }
       // FULL: in WAL mode NORMAL may lose the last commits at a power cut, and a token is shown
       // once.
       database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL')
-      for (let step = version; step < MIGRATIONS.length; step++) {
-        database.exec(
-          `BEGIN IMMEDIATE; ${MIGRATIONS[step]} PRAGMA user_version = ${step + 1}; COMMIT`,
-        )
-      }
-    })
-    return database
-  } catch (error) {
-    database.close()
-    throw error
+      checkStructure(database, path, sizeOf(database) <= THOROUGH_BYTES_MAX)
+      migrate(database, version)
+      checkSchema(database, path)
+      emptyWriteAheadLog(database)
+      return database
+    } catch (error) {
+      database.close()
+      throw error
+    }
+  })
+}
+
+function sizeOf(database: DatabaseSync): number {
+  const pragma = (name: string): number =>
+    Number(Object.values(database.prepare(`PRAGMA ${name}`).get() ?? {})[0])
+  return pragma('page_count') * pragma('page_size')
+}
+
+function migrate(database: DatabaseSync, version: number): void {
+  for (let from = version; from < MIGRATIONS.length; from++) {
+    database.exec('BEGIN IMMEDIATE')
+    try {
+      MIGRATIONS[from]!(database)
+      database.exec(`PRAGMA user_version = ${from + 1}; COMMIT`)
+    } catch (error) {
+      if (database.isTransaction) database.exec('ROLLBACK')
+      throw error
+    }
   }
+}
+
+function checkSchema(database: DatabaseSync, path: string): void {
+  const row = database.prepare('SELECT schema_crc FROM meta').get()
+  if (row?.['schema_crc'] === schemaCrc(database)) return
+  throw damaged(path, 'has other tables than those that were made')
 }
 
 /** Opens a further connection that only reads; the writer must have been opened before. */
@@ -76,22 +127,9 @@ export function openReader(path: string): DatabaseSync {
 function readVersion(database: DatabaseSync, path: string): number {
   const row = database.prepare('PRAGMA user_version').get()
   const version = Number(row?.['user_version'])
-  if (version <= MIGRATIONS.length) return version
+  if (version >= 0 && version <= MIGRATIONS.length) return version
   throw new WeirError(
     'DATA_FORMAT_NEWER',
     `${path} has format ${version}; this version knows up to ${MIGRATIONS.length}`,
   )
-}
-
-const SQLITE_CORRUPT = 11
-const SQLITE_NOT_A_DATABASE = 26
-
-function guarded<Result>(path: string, action: () => Result): Result {
-  try {
-    return action()
-  } catch (cause) {
-    const code = (cause as { errcode?: number }).errcode
-    if (code !== SQLITE_CORRUPT && code !== SQLITE_NOT_A_DATABASE) throw cause
-    throw new WeirError('DATA_FILE_DAMAGED', `${path} is not a readable database`, { cause })
-  }
 }

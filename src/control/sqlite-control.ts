@@ -3,8 +3,9 @@
  * reader of its own, which sees a device as soon as durable() resolved: WAL readers start at
  * the last commit, and nothing is cached here.
  */
-import type { DatabaseSync, StatementSync } from 'node:sqlite'
+import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite'
 import { WeirError } from '../errors/errors.ts'
+import { emptyWriteAheadLog, isIntact, withCrc, type Row } from '../sqlite/sqlite.ts'
 import type { World } from '../world/world.ts'
 import { isDeviceId } from './control.ts'
 import type { Control, Device, DeviceReader, NewDevice, Principal } from './control.ts'
@@ -19,6 +20,9 @@ import {
 
 /** The only tenant until there are more; it stands in keys and rows from the first day. */
 const DEFAULT_TENANT = 'default'
+
+/** Behind the last change. */
+const WAL_REST_MS = 1000
 
 interface DeviceRow {
   number: number
@@ -52,27 +56,47 @@ const toDevice = (row: DeviceRow): Device => ({
 export function openControl(options: {
   path: string
   world: Pick<World, 'clock' | 'random'>
+  /** Other files of the folder show that there was a store: one that is missing is damage. */
+  mustExist?: boolean
+  onDamage?: OnDamage
 }): Control {
-  return new SqliteControl(openWriter(options.path), options.world)
+  const { path, world, mustExist = false, onDamage } = options
+  return new SqliteControl(openWriter(path, { mustExist }), { world, onDamage })
 }
 
 /** Opens a read-only connection to the store that openControl() made at `path`. */
-export function openDeviceReader(options: { path: string }): DeviceReader {
-  return new SqliteDeviceReader(openReader(options.path))
+export function openDeviceReader(options: { path: string; onDamage?: OnDamage }): DeviceReader {
+  return new SqliteDeviceReader(openReader(options.path), options.onDamage)
 }
+
+/** Told of a row that fails its checksum: whom it stands for is treated as unknown. */
+type OnDamage = (problem: string) => void
 
 class SqliteDeviceReader implements DeviceReader {
   protected readonly database: DatabaseSync
+  readonly #onDamage: OnDamage
   readonly #byId: StatementSync
+  readonly #byNumber: StatementSync
 
-  constructor(database: DatabaseSync) {
+  constructor(database: DatabaseSync, onDamage: OnDamage = () => undefined) {
     this.database = database
+    this.#onDamage = onDamage
+    this.#byNumber = database.prepare('SELECT * FROM device WHERE number = ?')
     this.#byId = database.prepare('SELECT * FROM device WHERE tenant = ? AND id = ?')
   }
 
   find(tenant: string, id: string): Device | undefined {
     const row = this.#row(tenant, id)
     return row === undefined ? undefined : toDevice(row)
+  }
+
+  findByNumber(number: number): Device | undefined {
+    const row = this.checked<DeviceRow>('device', this.#byNumber.get(number))
+    return row === undefined ? undefined : toDevice(row)
+  }
+
+  hasNumber(number: number): boolean {
+    return this.#byNumber.get(number) !== undefined
   }
 
   authenticate(tenant: string, id: string, token: string): Device | undefined {
@@ -88,37 +112,49 @@ class SqliteDeviceReader implements DeviceReader {
   }
 
   #row(tenant: string, id: string): DeviceRow | undefined {
-    return this.#byId.get(tenant, id) as unknown as DeviceRow | undefined
+    return this.checked<DeviceRow>('device', this.#byId.get(tenant, id))
+  }
+
+  /** The row if it is what was written. */
+  protected checked<T>(table: string, row: Row | undefined): T | undefined {
+    if (row === undefined || isIntact(row)) return row as T | undefined
+    const { row_crc: _, token_hash: __, hash: ___, ...named } = row
+    this.#onDamage(`a row of ${table} fails its checksum: ${JSON.stringify(named)}`)
+    return undefined
   }
 }
 
 class SqliteControl extends SqliteDeviceReader implements Control {
   readonly #world: Pick<World, 'clock' | 'random'>
   readonly #insertDevice: StatementSync
+  readonly #sealDevice: StatementSync
   readonly #insertAdminKey: StatementSync
   readonly #page: StatementSync
   readonly #count: StatementSync
   readonly #deviceByHash: StatementSync
   readonly #adminKeyByHash: StatementSync
   #group: PromiseWithResolvers<void> | undefined
+  #cancelEmptying: () => void = () => undefined
 
-  constructor(database: DatabaseSync, world: Pick<World, 'clock' | 'random'>) {
-    super(database)
-    this.#world = world
+  constructor(
+    database: DatabaseSync,
+    parts: { world: Pick<World, 'clock' | 'random'>; onDamage: OnDamage | undefined },
+  ) {
+    super(database, parts.onDamage)
+    this.#world = parts.world
     this.#insertDevice = database.prepare(
       `INSERT INTO device
          (tenant, id, type, location, tags, parent, is_gateway, created_at_us, token_hash)
        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING *`,
     )
-    this.#insertAdminKey = database.prepare(
-      'INSERT INTO admin_key (hash, tenant, created_at_us) VALUES (?, ?, ?)',
-    )
+    this.#sealDevice = database.prepare('UPDATE device SET row_crc = ? WHERE number = ?')
+    this.#insertAdminKey = database.prepare('INSERT INTO admin_key VALUES (?, ?, ?, ?)')
     this.#page = database.prepare(
       'SELECT * FROM device WHERE tenant = ? AND id > ? ORDER BY id LIMIT ?',
     )
     this.#count = database.prepare('SELECT count(*) AS devices FROM device WHERE tenant = ?')
     this.#deviceByHash = database.prepare('SELECT * FROM device WHERE token_hash = ?')
-    this.#adminKeyByHash = database.prepare('SELECT hash, tenant FROM admin_key WHERE hash = ?')
+    this.#adminKeyByHash = database.prepare('SELECT * FROM admin_key WHERE hash = ?')
   }
 
   createDevice(tenant: string, device: NewDevice): { device: Device; token: string } {
@@ -145,8 +181,11 @@ class SqliteControl extends SqliteDeviceReader implements Control {
   }
 
   listDevices(tenant: string, page: { after?: string | undefined; limit: number }): Device[] {
-    const rows = this.#page.all(tenant, page.after ?? '', page.limit) as unknown as DeviceRow[]
-    return rows.map(toDevice)
+    const rows = this.#page.all(tenant, page.after ?? '', page.limit)
+    return rows
+      .map((row) => this.checked<DeviceRow>('device', row))
+      .filter((row) => row !== undefined)
+      .map(toDevice)
   }
 
   countDevices(tenant: string): number {
@@ -161,7 +200,8 @@ class SqliteControl extends SqliteDeviceReader implements Control {
   createAdminKey(): string {
     const key = createSecret(ADMIN_KEY_PREFIX, this.#world.random)
     this.#begin()
-    this.#insertAdminKey.run(hashSecret(key), DEFAULT_TENANT, this.#world.clock.nowUs())
+    const { clock } = this.#world
+    this.#insertAdminKey.run(...withCrc(hashSecret(key), DEFAULT_TENANT, clock.nowUs()))
     return key
   }
 
@@ -171,6 +211,7 @@ class SqliteControl extends SqliteDeviceReader implements Control {
 
   override close(): void {
     this.#commit()
+    this.#cancelEmptying()
     super.close()
   }
 
@@ -191,15 +232,31 @@ class SqliteControl extends SqliteDeviceReader implements Control {
     try {
       this.database.exec('COMMIT')
       group.resolve()
-    } catch (error) {
+      this.#emptyWalSoon()
+    } catch (cause) {
       if (this.database.isTransaction) this.database.exec('ROLLBACK')
-      group.reject(error)
+      group.reject(new WeirError('CONTROL_WRITE_FAILED', String(cause), { cause }))
     }
+  }
+
+  /** Once for a whole fleet that registers, not behind each of its commits. */
+  #emptyWalSoon(): void {
+    this.#cancelEmptying()
+    this.#cancelEmptying = this.#world.clock.after(WAL_REST_MS, () =>
+      emptyWriteAheadLog(this.database),
+    )
   }
 
   #insertOnce(id: string, values: (string | number | null | Uint8Array)[]): DeviceRow {
     try {
-      return this.#insertDevice.get(...values) as unknown as DeviceRow
+      const row = this.#insertDevice.get(...values)!
+      // Its number, which the checksum covers, is known only now.
+      const { row_crc: _, ...written } = row
+      this.#sealDevice.run(
+        withCrc(...(Object.values(written) as SQLInputValue[])).at(-1)!,
+        row['number']!,
+      )
+      return row as unknown as DeviceRow
     } catch (cause) {
       const isDuplicate = (cause as { errcode?: number }).errcode === SQLITE_CONSTRAINT_UNIQUE
       if (!isDuplicate) throw cause
@@ -210,13 +267,14 @@ class SqliteControl extends SqliteDeviceReader implements Control {
   // The index finds the row by hash; comparing once more in constant time keeps the promise of the
   // port even if the index one day compares only a prefix.
   #admin(hash: Uint8Array): Principal | undefined {
-    const row = this.#adminKeyByHash.get(hash)
-    if (row === undefined || !areHashesEqual(row['hash'] as Uint8Array, hash)) return undefined
-    return { kind: 'admin', tenant: row['tenant'] as string }
+    const found = this.#adminKeyByHash.get(hash)
+    const row = this.checked<{ hash: Uint8Array; tenant: string }>('admin_key', found)
+    if (row === undefined || !areHashesEqual(row.hash, hash)) return undefined
+    return { kind: 'admin', tenant: row.tenant }
   }
 
   #holder(hash: Uint8Array): Principal | undefined {
-    const row = this.#deviceByHash.get(hash) as unknown as DeviceRow | undefined
+    const row = this.checked<DeviceRow>('device', this.#deviceByHash.get(hash))
     if (row === undefined || !areHashesEqual(row.token_hash, hash)) return undefined
     const kind = row.is_gateway === 1 ? 'gateway' : 'device'
     return { kind, tenant: row.tenant, deviceId: row.id }

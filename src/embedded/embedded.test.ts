@@ -9,6 +9,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { test, type TestContext } from 'node:test'
 import { loadConfig } from '../config/config.ts'
 import { defaultPlan } from '../pipeline/compile.ts'
+import { withCrc } from '../sqlite/sqlite.ts'
 import { startEmbedded, type Embedded } from './embedded.ts'
 
 function makeFolder(t: TestContext): string {
@@ -84,7 +85,8 @@ test('a thread that cannot open its files: the reason is told, and nothing stays
   const first = await start(folder)
   await first.stop()
   const catalogue = new DatabaseSync(join(folder, 'catalogue.db'))
-  catalogue.exec("UPDATE meta SET value = 1000 WHERE key = 'format'")
+  const newer = withCrc('format', 1000)
+  catalogue.prepare('INSERT OR REPLACE INTO meta VALUES (?, ?, ?)').run(...newer)
   catalogue.close()
   await assert.rejects(start(folder), { code: 'DATA_FORMAT_NEWER' })
   await holdsOnly(folder, [])

@@ -9,9 +9,10 @@ import { createApi, type Api } from '../api/server.ts'
 import type { Config } from '../config/config.ts'
 import { isDeviceId, type Control } from '../control/control.ts'
 import { openControl } from '../control/sqlite-control.ts'
-import type { Events, MetricSample } from '../observe/observe.ts'
+import { tellEvent, type Events, type MetricSample } from '../observe/observe.ts'
 import type { Plan } from '../pipeline/pipeline.ts'
 import { nodeWorld } from '../world/node-world.ts'
+import { DiskReserve } from './disk-reserve.ts'
 import { lockFolder } from './folder-lock.ts'
 import { LiveHub } from './live-hub.ts'
 import { startThreads, type Threads } from './start-threads.ts'
@@ -65,7 +66,16 @@ async function open(options: EmbeddedOptions, opened: AsyncDisposableStack): Pro
   const folder = resolve(config.data)
   await mkdir(folder, { recursive: true, mode: 0o700 })
   opened.defer(lockFolder(folder))
-  const control = openControl({ path: join(folder, 'control.db'), world: nodeWorld })
+  const reserve = new DiskReserve(nodeWorld.disk, folder)
+  await reserve.release()
+  opened.defer(() => reserve.close())
+  const control = openControl({
+    path: join(folder, 'control.db'),
+    world: nodeWorld,
+    // It is the first that a new folder gets.
+    mustExist: await nodeWorld.disk.exists(join(folder, 'catalogue.db')),
+    onDamage: (problem) => options.events?.registryDamaged({ problem }),
+  })
   opened.defer(() => control.close())
   const admin = await ensureAdminKey(control, folder, options.credentialsFile)
   const hub = new LiveHub({ clock: nodeWorld.clock, tenant: TENANT })
@@ -73,8 +83,8 @@ async function open(options: EmbeddedOptions, opened: AsyncDisposableStack): Pro
   const threads = startThreads({
     ...{ config, plan, folder, tenant: TENANT },
     onEvent: (event) => {
-      if ('logRestarted' in event) options.events?.logRestarted(event.logRestarted)
-      else hub.take(event)
+      if (!('happened' in event)) hub.take(event)
+      else if (options.events !== undefined) tellEvent(options.events, event.happened)
     },
     main: { register: (ids) => registerMissing(control, ids) },
   })
@@ -92,6 +102,7 @@ async function open(options: EmbeddedOptions, opened: AsyncDisposableStack): Pro
   const ports = { pid: process.pid, http: httpPort, mqtt: mqttPort }
   await writeFile(portsFile, `${JSON.stringify(ports)}\n`)
   state.isReady = true
+  await reserve.keep(nodeWorld.clock)
   opened.defer(() => void (state.isReady = false))
   void threads.crashed.then((error) => options.onCrash?.(error))
   const shown = config.http.host === '0.0.0.0' ? '127.0.0.1' : config.http.host

@@ -6,13 +6,18 @@ import { DatabaseSync } from 'node:sqlite'
 import { join } from 'node:path'
 import { WeirError } from '../errors/errors.ts'
 
+const SQLITE_BUSY = 5
+
 /** The returned function gives the lock back. Throws DATA_FOLDER_LOCKED. */
 export function lockFolder(folder: string): () => void {
-  const database = new DatabaseSync(join(folder, 'lock.db'))
+  const path = join(folder, 'lock.db')
+  const database = new DatabaseSync(path)
   try {
-    database.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE;')
+    // Nothing is ever written, so no file of a journal either: a full disk has no room for it.
+    database.exec('PRAGMA journal_mode = MEMORY; PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE;')
   } catch (cause) {
     database.close()
+    if ((cause as { errcode?: number }).errcode !== SQLITE_BUSY) throw cause
     throw new WeirError('DATA_FOLDER_LOCKED', `${folder} is in use`, { cause })
   }
   return () => database.close()

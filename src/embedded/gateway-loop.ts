@@ -10,7 +10,9 @@ import type { LoopMessage } from './threads.ts'
 export class GatewayLoop {
   readonly #gateway: Gateway
   readonly #log: Log
-  readonly #recovered = Promise.withResolvers<Recovered>()
+  readonly #found = Promise.withResolvers<Recovered>()
+  /** What storage has, as it says once it is open. */
+  readonly recovered = this.#found.promise
   /** Resolves when storage has taken the entry of this offset. */
   #caughtUp: { offset: number; resolve: () => void } | undefined
   #takenOffset = -1
@@ -22,7 +24,7 @@ export class GatewayLoop {
 
   /** From storage. */
   take(message: LoopMessage): void {
-    if ('recovered' in message) this.#recovered.resolve(message.recovered)
+    if ('recovered' in message) this.#found.resolve(message.recovered)
     else if ('trimBefore' in message) void this.#log.trim(message.trimBefore)
     else {
       this.#takenOffset = message.offset
@@ -34,12 +36,11 @@ export class GatewayLoop {
 
   /** Replays the log's tail; resolves with the count of its entries once storage has them all. */
   async recover(): Promise<number> {
-    const { definitions, nextOffset } = await this.#recovered.promise
-    const entriesReplayed = await this.#gateway.recover(definitions, nextOffset)
-    const last = this.#log.nextOffset - 1
-    if (entriesReplayed > 0 && this.#takenOffset < last) {
-      await new Promise<void>((resolve) => (this.#caughtUp = { offset: last, resolve }))
+    const { definitions, nextOffset } = await this.recovered
+    const { entries, lastOffset } = await this.#gateway.recover(definitions, nextOffset)
+    if (entries > 0 && this.#takenOffset < lastOffset) {
+      await new Promise<void>((resolve) => (this.#caughtUp = { offset: lastOffset, resolve }))
     }
-    return entriesReplayed
+    return entries
   }
 }

@@ -1,10 +1,13 @@
 /** The gateway's thread: sockets, decoding, the log. */
 import { join } from 'node:path'
 import { workerData } from 'node:worker_threads'
+import type { Definitions, SeriesDefinition } from '../batch/batch.ts'
 import { openDeviceReader } from '../control/sqlite-control.ts'
+import { WeirError } from '../errors/errors.ts'
 import { Gateway } from '../gateway/gateway-stage.ts'
 import { gatewaySamples } from '../gateway/gateway-metrics.ts'
 import { openFileLog } from '../log/file-log.ts'
+import type { EventCall } from '../observe/observe.ts'
 import { nodeWorld } from '../world/node-world.ts'
 import { GatewayLoop } from './gateway-loop.ts'
 import { connect, serve, transferOf } from './rpc.ts'
@@ -24,6 +27,8 @@ const RATES_INTERVAL_MS = 1000
 const main = connect<MainThread>(ports.main!)
 const tell = (event: MainEvent): void => events.postMessage(event)
 
+const happened = (event: EventCall): void => tell({ happened: event })
+
 const log = await openFileLog({
   disk: nodeWorld.disk,
   random: nodeWorld.random,
@@ -31,16 +36,39 @@ const log = await openFileLog({
   options: { segmentBytes: config.log.segmentBytes },
 })
 
+const reader = openDeviceReader({
+  path: join(folder, 'control.db'),
+  onDamage: (problem) => happened({ name: 'registryDamaged', fields: { problem } }),
+})
+
+/**
+ * Device numbers rise, so a registry that lost its end does not know the highest one that has
+ * readings; new devices would get numbers that others have.
+ */
+function checkRegistry({ series }: Definitions): void {
+  const newest = series.reduce<SeriesDefinition | undefined>(
+    (most, one) => (one.device > (most?.device ?? -1) ? one : most),
+    undefined,
+  )
+  if (newest === undefined || reader.hasNumber(newest.device)) return
+  throw new WeirError(
+    'DATA_FILE_DAMAGED',
+    `control.db does not know device ${newest.device}, "${newest.deviceId}", which has readings`,
+  )
+}
+
 const gateway = new Gateway(
   {
     world: nodeWorld,
     log,
-    reader: openDeviceReader({ path: join(folder, 'control.db') }),
+    reader,
     forward(offset, frame) {
       downstream!.postMessage({ offset, frame } satisfies FrameMessage, transferOf(frame))
     },
-    restarted: (ends) => tell({ logRestarted: ends }),
+    restarted: (fields) => happened({ name: 'logEndLost', fields }),
     register: config.gateway.autoRegister ? (ids) => main.register(ids) : undefined,
+    lost: ({ segment, fromOffset, toOffset }) =>
+      happened({ name: 'logDamageFound', fields: { segment, fromOffset, toOffset } }),
   },
   {
     plan,
@@ -59,15 +87,39 @@ const gateway = new Gateway(
 const stage = new GatewayLoop(gateway, log)
 loop!.on('message', (message: LoopMessage) => stage.take(message))
 
+let failingSinceMs: number | undefined
+
+function tellFailure(failure: WeirError | undefined): void {
+  tell({ failure: failure && { message: failure.message } })
+  const nowMs = nodeWorld.clock.monotonicMs()
+  if (failure !== undefined && failingSinceMs === undefined) {
+    failingSinceMs = nowMs
+    const { code, message: detail } = failure
+    happened({ name: 'logWriteRefused', fields: { code, detail } })
+  } else if (failure === undefined && failingSinceMs !== undefined) {
+    const outageMs = Math.round(nowMs - failingSinceMs)
+    failingSinceMs = undefined
+    happened({ name: 'logWriteRecovered', fields: { outageMs } })
+  }
+}
+
 const methods: GatewayThread = {
   async open() {
-    const entriesReplayed = await stage.recover()
+    const startMs = nodeWorld.clock.monotonicMs()
+    const { definitions, nextOffset } = await stage.recovered
+    checkRegistry(definitions)
+    const entries = await stage.recover()
+    if (entries > 0) {
+      const durationMs = Math.round(nodeWorld.clock.monotonicMs() - startMs)
+      const fields = { fromOffset: nextOffset, entries, durationMs }
+      happened({ name: 'recoveryFinished', fields })
+    }
     const port = await gateway.listen(config.mqtt.host, config.mqtt.port)
     nodeWorld.clock.every(RATES_INTERVAL_MS, () => {
       tell({ rates: { messages: gateway.acceptedMessages, readings: gateway.acceptedReadings } })
-      tell({ failure: gateway.commit.failure && { message: gateway.commit.failure.message } })
+      tellFailure(gateway.commit.failure)
     })
-    return { port, entriesReplayed }
+    return { port, entriesReplayed: entries }
   },
   ingest: (request) => gateway.ingest(request),
   metrics: () => gatewaySamples(gateway, log),

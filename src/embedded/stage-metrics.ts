@@ -48,6 +48,12 @@ export function storageSamples(storage: Storage, readingsTaken: number): MetricS
     ],
     ['weir_storage_segments', 'Segments.', 'gauge', s.segmentCount],
     [
+      'weir_storage_segments_damaged',
+      'Segments that are damaged and set aside.',
+      'gauge',
+      s.segmentsDamaged,
+    ],
+    [
       'weir_storage_merge_debt_segments',
       'Small segments waiting to be merged.',
       'gauge',

@@ -21,7 +21,8 @@ export interface StorageLoopParts {
   /** The buffers are given away. */
   toGateway: (message: LoopMessage, transfer: ArrayBuffer[]) => void
   /** Nothing is lost by it: it is tried again. */
-  onCommitFailure: (error: unknown) => void
+  commitFailed: (offset: number, error: unknown) => void
+  commitRecovered: (offset: number, outageMs: number) => void
 }
 
 export class StorageLoop {
@@ -44,7 +45,7 @@ export class StorageLoop {
     const recovered = await storage.recover()
     toStream({ recovered })
     // The gateway wants the dictionary and the offset; the state is the stream's alone.
-    toGateway({ recovered: { ...recovered, state: [] } }, [])
+    toGateway({ recovered: { ...recovered, state: [], floors: undefined } }, [])
   }
 
   /** From the stream. */
@@ -81,13 +82,17 @@ export class StorageLoop {
 
   /** Tries until it succeeds: until then everything stays in memory and in the log. */
   async #commitOnce(checkpoint: Checkpoint): Promise<void> {
-    const { storage, clock, onCommitFailure } = this.#parts
-    for (;;) {
+    const { storage, clock, commitFailed, commitRecovered } = this.#parts
+    const { offset } = checkpoint
+    const startMs = clock.monotonicMs()
+    for (let attempt = 1; ; attempt++) {
       try {
-        return await storage.commit(checkpoint)
+        await storage.commit(checkpoint)
+        if (attempt > 1) commitRecovered(offset, Math.round(clock.monotonicMs() - startMs))
+        return
       } catch (error) {
         if (this.#isStopping) return new Promise(() => {})
-        onCommitFailure(error)
+        commitFailed(offset, error)
         await new Promise<void>((resolve) => clock.after(COMMIT_RETRY_MS, resolve))
       }
     }

@@ -1,14 +1,17 @@
 /** The storage's thread: recent readings, segments, the catalogue, and all queries. */
 import { setPriority } from 'node:os'
 import { workerData } from 'node:worker_threads'
+import type { EventCall } from '../observe/observe.ts'
 import { openStorage } from '../storage/embedded-storage.ts'
 import { storageSamples } from './stage-metrics.ts'
 import { nodeWorld } from '../world/node-world.ts'
 import { serve } from './rpc.ts'
 import { StorageLoop } from './storage-loop.ts'
-import type { StorageThread, StreamMessage, ThreadData } from './threads.ts'
+import type { MainEvent, StorageThread, StreamMessage, ThreadData } from './threads.ts'
 
-const { config, folder, calls, upstream, loop } = workerData as ThreadData
+const { config, plan, folder, calls, events, upstream, loop } = workerData as ThreadData
+const happened = (event: EventCall): void =>
+  events.postMessage({ happened: event } satisfies MainEvent)
 
 /** A third of the weight of a thread that is not niced. */
 const STORAGE_NICENESS = 5
@@ -29,6 +32,13 @@ const storage = await openStorage({
     segmentRows: config.storage.segmentReadingsTarget,
     queryConcurrency: config.query.concurrency,
     limits: { rowsMax: config.query.rowsMax, windowsMax: WINDOWS_MAX },
+    allowedLatenessMs: plan.time.allowedLatenessUs / 1000,
+    listener: {
+      mergeFailed: (cause) => happened({ name: 'mergeFailed', fields: { problem: String(cause) } }),
+      segmentDamaged: (fields) => happened({ name: 'segmentDamaged', fields }),
+      stateLost: (problem) => happened({ name: 'stateLost', fields: { problem } }),
+      eventDamaged: (problem) => happened({ name: 'eventDamaged', fields: { problem } }),
+    },
   },
 })
 
@@ -38,9 +48,10 @@ const stage = new StorageLoop({
   memoryReadingsMax: config.storage.memoryReadingsMax,
   toStream: (message) => upstream!.postMessage(message),
   toGateway: (message, transfer) => loop!.postMessage(message, transfer),
-  onCommitFailure(error) {
-    console.error(`a checkpoint could not be committed, trying again: ${String(error)}`)
-  },
+  commitFailed: (offset, error) =>
+    happened({ name: 'commitFailed', fields: { offset, problem: String(error) } }),
+  commitRecovered: (offset, outageMs) =>
+    happened({ name: 'commitRecovered', fields: { offset, outageMs } }),
 })
 await stage.start()
 upstream!.on('message', (message: StreamMessage) => stage.take(message))

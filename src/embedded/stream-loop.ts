@@ -46,8 +46,9 @@ export class StreamLoop {
   /** From storage. */
   control(message: StreamControl): void {
     if ('committed' in message) return this.#committed(message.committed)
-    const { state, definitions, nextOffset } = message.recovered
-    this.processor.restore(state, definitions)
+    const { state, floors, definitions, nextOffset } = message.recovered
+    if (floors === undefined) this.processor.restore(state, definitions)
+    else this.processor.restart(floors, definitions)
     this.#parts.watch.define(definitions)
     this.#lastOffset = nextOffset - 1
     this.#committedOffset = this.#lastOffset

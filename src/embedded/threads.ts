@@ -11,6 +11,7 @@ import type { MessagePort } from 'node:worker_threads'
 import type { LiveEvent, MetricSample } from '../api/api.ts'
 import type { Config } from '../config/config.ts'
 import type { TelemetryDoor } from '../gateway/gateway.ts'
+import type { EventCall } from '../observe/observe.ts'
 import type { Plan } from '../pipeline/pipeline.ts'
 import type { Query } from '../query/query.ts'
 import type { Recovered } from '../storage/storage.ts'
@@ -57,10 +58,10 @@ export type LoopMessage =
 export type MainEvent =
   | { live: { tenant: string; event: LiveEvent } }
   | { rates: { messages: number; readings: number } }
-  /** The log had lost entries that storage holds. */
-  | { logRestarted: { endedAt: number; goesOnAt: number } }
   /** Why nothing can be accepted now; undefined when all is well again. */
   | { failure: { message: string } | undefined }
+  /** Something that the log of events should say. */
+  | { happened: EventCall }
 
 /** What main does for the other threads. */
 export interface MainThread {

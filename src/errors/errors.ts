@@ -312,6 +312,11 @@ export const ERRORS = {
     'Wait; the detail says what is missing.',
   ),
   CONTROL_DEVICE_EXISTS: row('The device exists already', { http: 409 }, 'Choose another id.'),
+  CONTROL_WRITE_FAILED: row(
+    'The registry failed to make a change durable',
+    { http: 503, mqtt: 0x97, exit: 4, retryable: true },
+    'Check the disk and its free space, then try again; nothing of the change was kept.',
+  ),
   STORAGE_COMMIT_FAILED: row(
     'The store failed to make data durable',
     { http: 503, exit: 4, retryable: true },

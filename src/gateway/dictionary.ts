@@ -27,7 +27,9 @@ export class Dictionary {
   readonly #texts = new Map<string, number>()
   readonly #restored = new Map<number, SeriesDefinition[]>()
   #kinds = new Uint8Array(1024)
+  #isKnown = new Uint8Array(1024)
   #nextSeries = 0
+  #nextText = 0
   #newSeries: SeriesDefinition[] = []
   #newTexts: [number, string][] = []
 
@@ -38,14 +40,27 @@ export class Dictionary {
   /** What is known from before: from storage, then from the frames of the log's tail. */
   restore(definitions: Definitions): void {
     for (const definition of definitions.series) {
-      if (definition.series < this.#nextSeries) continue
+      if (this.isKnown(definition.series)) continue
       const ofDevice = this.#restored.get(definition.device)
       if (ofDevice) ofDevice.push(definition)
       else this.#restored.set(definition.device, [definition])
       this.#setKind(definition.series, definition.kind)
-      this.#nextSeries = definition.series + 1
+      this.#nextSeries = Math.max(this.#nextSeries, definition.series + 1)
     }
-    for (const [id, text] of definitions.texts) this.#texts.set(text, id)
+    for (const [id, text] of definitions.texts) {
+      this.#texts.set(text, id)
+      this.#nextText = Math.max(this.#nextText, id + 1)
+    }
+  }
+
+  /** Whether the number of a series has a definition. */
+  isKnown(series: number): boolean {
+    return this.#isKnown[series] === 1
+  }
+
+  /** Never gives these numbers of texts, since an entry that was lost may have given them. */
+  skipTexts(count: number): void {
+    this.#nextText += count
   }
 
   /** Hands a device the series it had before. Called once, when the device is first seen. */
@@ -100,7 +115,7 @@ export class Dictionary {
     if (this.#texts.size >= this.#limits.textsMax) {
       throw new WeirError('TEXT_LIMIT', `all ${this.#limits.textsMax} different texts are in use`)
     }
-    const id = this.#texts.size
+    const id = this.#nextText++
     this.#texts.set(text, id)
     this.#newTexts.push([id, text])
     return id
@@ -124,10 +139,17 @@ export class Dictionary {
 
   #setKind(series: number, kind: ValueKind): void {
     if (series >= this.#kinds.length) {
-      const larger = new Uint8Array(Math.max(this.#kinds.length * 2, series + 1))
-      larger.set(this.#kinds)
-      this.#kinds = larger
+      const length = Math.max(this.#kinds.length * 2, series + 1)
+      this.#kinds = grown(this.#kinds, length)
+      this.#isKnown = grown(this.#isKnown, length)
     }
     this.#kinds[series] = KINDS.indexOf(kind)
+    this.#isKnown[series] = 1
   }
+}
+
+function grown(bytes: Uint8Array, length: number): Uint8Array<ArrayBuffer> {
+  const larger = new Uint8Array(length)
+  larger.set(bytes)
+  return larger
 }

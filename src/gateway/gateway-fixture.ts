@@ -110,14 +110,9 @@ export async function startRig(t: TestContext): Promise<Rig> {
   const log = new GatedLog()
   const frames: Uint8Array<ArrayBuffer>[] = []
   const forward = (_: number, frame: Uint8Array<ArrayBuffer>): void => void frames.push(frame)
-  const parts = {
-    world: nodeWorld,
-    log,
-    reader: control,
-    forward,
-    register: undefined,
-    restarted: () => {},
-  }
+  const lost = (): void => assert.fail('an entry was lost')
+  const outward = { forward, register: undefined, lost, restarted: lost }
+  const parts = { world: nodeWorld, log, reader: control, ...outward }
   const gateway = new Gateway(parts, OPTIONS)
   const port = await gateway.listen('127.0.0.1', 0)
   t.after(async () => {

@@ -72,6 +72,30 @@ test('promise 6: a full disk withholds PUBACKs, answers HTTP with an error, and 
   })
 })
 
+for (const code of ['LOG_DISK_FULL', 'LOG_FLUSH_FAILED'] as const) {
+  test(`promise 6: ${code} answers every HTTP request that waits, not only the first`, async (t) => {
+    const rig = await startRig(t)
+    rig.token('d1')
+    const send = (): Promise<unknown> =>
+      rig.gateway.ingest({
+        format: 'json',
+        body: new TextEncoder().encode('{"x":2}'),
+        principal: { kind: 'device', tenant: 'default', deviceId: 'd1' },
+        deviceId: undefined,
+        isHistorical: false,
+        precision: 'ns',
+      })
+    rig.log.isOpen = false
+    const waiting = [send()]
+    await until(() => rig.log.isWaiting, 'the first is being flushed')
+    waiting.push(send(), send())
+    rig.log.failure = new WeirError(code)
+    rig.log.open()
+    for (const one of waiting) await assert.rejects(one, { code })
+    rig.log.failure = undefined
+  })
+}
+
 test('G7: after a failed flush nothing is acknowledged any more', async (t) => {
   const rig = await startRig(t)
   const wire = await connected(rig, 'd1', 4)

@@ -2,7 +2,7 @@
  * The gateway stage, put together: what comes in by MQTT and HTTP is decoded, checked and made
  * durable, and goes on to the stream. One instance lives on the gateway's thread.
  */
-import { decodeFrame, type Definitions } from '../batch/batch.ts'
+import type { Definitions } from '../batch/batch.ts'
 import type { DeviceReader, Principal } from '../control/control.ts'
 import { WeirError } from '../errors/errors.ts'
 import type { Log } from '../log/log.ts'
@@ -19,6 +19,7 @@ import { FramePool } from './frame-pool.ts'
 import type { IngestRequest, IngestResult, TelemetryDoor } from './gateway.ts'
 import { GroupCommit, type GroupCommitLimits } from './group-commit.ts'
 import { LineDoor } from './line-door.ts'
+import { LogTail, type LostEntries } from './log-tail.ts'
 import { MessageWriter, type MessageLimits } from './message.ts'
 import { AckBook } from './mqtt-acks.ts'
 import type { MqttLimits } from './mqtt-context.ts'
@@ -27,7 +28,6 @@ import { ShapeMatcher } from './shape-matcher.ts'
 import { TelemetryDecoder, type Sender } from './telemetry-decoder.ts'
 
 const TICK_INTERVAL_MS = 1000
-const REPLAY_READ_BYTES = 8 * 1024 * 1024
 
 export interface GatewayOptions {
   plan: Plan
@@ -45,7 +45,9 @@ export interface GatewayParts {
   /** Registers devices that line protocol names, or undefined where that is not allowed. */
   register: ((ids: string[]) => Promise<void>) | undefined
   /** The log had lost entries that storage holds, and goes on behind them. */
-  restarted: (log: { endedAt: number; goesOnAt: number }) => void
+  restarted: (log: { endsAt: number; goesOnAt: number }) => void
+  /** Told of entries of the log that are damaged: what they held is lost. */
+  lost: (entries: LostEntries) => void
 }
 
 export class Gateway implements TelemetryDoor {
@@ -62,11 +64,16 @@ export class Gateway implements TelemetryDoor {
     'weir_log_flush_seconds',
     'From handing a batch to the log until it is durable.',
   )
+  readonly #lostEntries = this.registry.counter(
+    'weir_log_lost_entries_total',
+    'Acknowledged entries that were found damaged, and could not be replayed.',
+  )
   readonly #parts: GatewayParts
   readonly #builder = new BatchBuilder()
   readonly #dictionary: Dictionary
   readonly #devices: DeviceTable
   readonly #lines: LineDoor
+  readonly #tail: LogTail
   #stopTicks: (() => void) | undefined
   #waiting: (() => void)[] = []
 
@@ -87,6 +94,10 @@ export class Gateway implements TelemetryDoor {
     this.decoder = new TelemetryDecoder({ builder, devices, time, writer, matcher, deadLetters })
     const { decoder } = this
     this.#lines = new LineDoor({ decoder, writer, deviceTags: options.deviceTags })
+    this.#tail = new LogTail({
+      ...{ log, dictionary, reader, tenant },
+      lost: (entries) => this.#lose(entries),
+    })
     const { clock } = world
     this.commit = new GroupCommit({
       builder,
@@ -111,9 +122,12 @@ export class Gateway implements TelemetryDoor {
 
   /**
    * Brings the stages behind up to the log's end: definitions first, then every entry from
-   * `nextOffset`. Resolves once all entries are on their way.
+   * `nextOffset`. Resolves once all entries are on their way, with their count and the last one.
    */
-  async recover(definitions: Definitions, nextOffset: number): Promise<number> {
+  async recover(
+    definitions: Definitions,
+    nextOffset: number,
+  ): Promise<{ entries: number; lastOffset: number }> {
     const { log } = this.#parts
     this.#dictionary.restore(definitions)
     if (log.firstOffset > nextOffset) {
@@ -125,22 +139,18 @@ export class Gateway implements TelemetryDoor {
     if (log.nextOffset < nextOffset) {
       // Its end is gone, and nothing is lost by that: storage has it. But what is appended now must
       // not get offsets of which storage would say that it knows them.
-      this.#parts.restarted({ endedAt: log.nextOffset, goesOnAt: nextOffset })
+      this.#parts.restarted({ endsAt: log.nextOffset, goesOnAt: nextOffset })
       await log.restartAt(nextOffset)
     }
-    let offset = nextOffset
-    while (offset < log.nextOffset) {
-      for (const entry of await log.read(offset, REPLAY_READ_BYTES)) {
-        const frame = new Uint8Array(entry.bytes.length)
-        frame.set(entry.bytes)
-        const batch = decodeFrame(frame)
-        if (batch.definitions !== undefined) this.#dictionary.restore(batch.definitions)
-        this.commit.forward(entry.offset, frame)
-        offset = entry.offset + 1
-      }
+    let entries = 0
+    let lastOffset = nextOffset - 1
+    for await (const { offset, frame } of this.#tail.frames(nextOffset)) {
+      this.commit.forward(offset, frame)
+      entries++
+      lastOffset = offset
       if (this.commit.isBlocked) await new Promise<void>((resolve) => this.#waiting.push(resolve))
     }
-    return offset - nextOffset
+    return { entries, lastOffset }
   }
 
   /** Resolves with the MQTT port. */
@@ -175,6 +185,11 @@ export class Gateway implements TelemetryDoor {
     await this.mqtt.stop()
     await this.commit.drain()
     await this.#parts.log.close()
+  }
+
+  #lose(entries: LostEntries): void {
+    this.#lostEntries.add(entries.toOffset - entries.fromOffset)
+    this.#parts.lost(entries)
   }
 
   #refuse(error: WeirError): WeirError {

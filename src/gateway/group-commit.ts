@@ -183,7 +183,7 @@ export class GroupCommit {
         for (const waiting of batch.awaiting) waiting.durable()
         this.forward(offset, batch.frame)
       } catch (error) {
-        const isPassing = await this.#failed(batch, error)
+        const isPassing = await this.#failed(error)
         if (!isPassing) break
       }
       this.#checkUnblocked()
@@ -209,17 +209,17 @@ export class GroupCommit {
 
   /**
    * The batch stays at the head of the queue: its messages are not acknowledged, its senders wait
-   * or send again, and its definitions keep their order. True when trying again can help.
+   * or send again, and its definitions keep their order. Those behind it cannot become durable
+   * either. True when trying again can help.
    */
-  async #failed(batch: SealedBatch, error: unknown): Promise<boolean> {
+  async #failed(error: unknown): Promise<boolean> {
     const passing: ErrorCode = 'LOG_DISK_FULL'
     const failure =
       error instanceof WeirError ? error : new WeirError('LOG_FLUSH_FAILED', String(error))
     this.#failure = failure
     this.#wasBlocked = true
-    const telling = batch.awaiting
-    batch.awaiting = telling.filter((waiting) => waiting.isPatient)
-    for (const waiting of telling) if (!batch.awaiting.includes(waiting)) waiting.failed(failure)
+    for (const batch of this.#queue) batch.awaiting = tellImpatient(batch.awaiting, failure)
+    this.#awaiting = tellImpatient(this.#awaiting, failure)
     if (failure.code !== passing) return false
     await new Promise<void>((resolve) => this.#parts.clock.after(RETRY_DISK_MS, resolve))
     return true
@@ -230,4 +230,10 @@ export class GroupCommit {
     this.#wasBlocked = false
     this.#parts.unblocked()
   }
+}
+
+/** Returns those who go on waiting. */
+function tellImpatient(awaiting: readonly Awaiting[], failure: WeirError): Awaiting[] {
+  for (const waiting of awaiting) if (!waiting.isPatient) waiting.failed(failure)
+  return awaiting.filter(({ isPatient }) => isPatient)
 }

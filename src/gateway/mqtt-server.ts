@@ -6,6 +6,8 @@ import type { MqttContext } from './mqtt-context.ts'
 import { publishWill } from './mqtt-publish.ts'
 
 const SWEEP_INTERVAL_MS = 1000
+/** A sweep this late: the process stood still (a debugger, a paused machine, SIGSTOP). */
+const STALL_MS = 3000
 
 export type MqttServerParts = Omit<
   MqttContext,
@@ -32,6 +34,7 @@ export class MqttServer implements MqttContext {
   #listener: Listener | undefined
   #stopSweep: (() => void) | undefined
   #isStopping = false
+  #sweptMs = 0
 
   constructor(parts: MqttServerParts) {
     this.clock = parts.clock
@@ -58,6 +61,7 @@ export class MqttServer implements MqttContext {
       this.accepted++
       return connection
     })
+    this.#sweptMs = this.clock.monotonicMs()
     this.#stopSweep = this.clock.every(SWEEP_INTERVAL_MS, () => this.#sweep())
     return this.#listener.port
   }
@@ -116,6 +120,10 @@ export class MqttServer implements MqttContext {
   #sweep(): void {
     if (this.#isStopping) return
     const nowMs = this.clock.monotonicMs()
+    const hasStalled = nowMs - this.#sweptMs > STALL_MS
+    this.#sweptMs = nowMs
+    // What clients said meanwhile waits in their sockets: it is read before they are judged.
+    if (hasStalled) return
     for (const connection of this.#connections) {
       if (connection.isHeld) {
         // Its silence is our doing. Held too long, it had better ask another server, or us again.

@@ -62,6 +62,8 @@ const reader: DeviceReader = {
     }
     return device
   },
+  findByNumber: () => undefined,
+  hasNumber: () => false,
   authenticate: () => undefined,
   close: () => {},
 }

@@ -34,6 +34,11 @@ export interface FileLogSettings {
   /** Makes the salts unpredictable; wanted wherever payloads come from strangers. */
   random?: Random
   folder: string
+  /**
+   * Offsets below this are taken: where the log ends earlier, its end was lost, and it goes on from
+   * here in a new segment. What is missing is damage to a reader.
+   */
+  nextOffsetMin?: number
   options?: FileLogOptions
 }
 
@@ -49,13 +54,17 @@ export async function openFileLog(settings: FileLogSettings): Promise<Log> {
   }
 }
 
-async function openLog({ disk, random, folder, ...settings }: FileLogSettings): Promise<Log> {
+async function openLog(settings: FileLogSettings): Promise<Log> {
+  const { disk, random, folder, nextOffsetMin = 0 } = settings
   const options = { ...DEFAULTS, ...settings.options }
   const { segmentBytes, sparesMax } = options
   const opened = await openSegments(disk, folder, segmentBytes)
   const pool = new SegmentPool({ disk, random, folder, segmentBytes, sparesMax }, opened)
-  if (opened.segments.length === 0) {
-    opened.segments.push({ ...(await pool.take()), baseOffset: 0, index: emptyIndex() })
+  const newest = opened.segments.at(-1)
+  const nextOffset = newest && newest.baseOffset + newest.index!.positions.length
+  if (nextOffset === undefined || nextOffset < nextOffsetMin) {
+    const fresh = { baseOffset: nextOffsetMin, index: emptyIndex() }
+    opened.segments.push({ ...(await pool.take()), ...fresh })
     opened.endPosition = SEGMENT_DATA_START
   }
   pool.prepareAhead()

@@ -82,15 +82,11 @@ async function sortOut(opened: Segment[]): Promise<{ segments: Segment[]; empty:
     const baseOffset = await findBaseOffset(segment)
     const following = segments[0]
     const isUnreadable = Number.isNaN(segment.salt)
-    if (baseOffset === undefined && !isUnreadable) {
+    if (baseOffset === undefined && !isUnreadable && !segment.isCut) {
       empty.push(segment)
-    } else if (isUnreadable && following === undefined) {
+    } else if (following === undefined && (isUnreadable || segment.isCut)) {
       // It may hold what was acknowledged last: to go on would use those offsets again.
-      throw new WeirError(
-        'DATA_FILE_DAMAGED',
-        `The header of the newest log segment ${segment.name} is damaged`,
-        { details: { segment: segment.name, position: 0 } },
-      )
+      throw await newestDamaged(segment)
     } else {
       // An unreadable one counts as empty; its entries are missed at the end of the one before.
       segment.baseOffset = baseOffset ?? following!.baseOffset
@@ -98,6 +94,14 @@ async function sortOut(opened: Segment[]): Promise<{ segments: Segment[]; empty:
     }
   }
   return { segments, empty }
+}
+
+async function newestDamaged({ name, file, isCut }: Segment): Promise<WeirError> {
+  const position = isCut ? await file.size() : 0
+  const problem = isCut
+    ? `The newest log segment ${name} ends at byte ${position}, before its full size: entries that were acknowledged may be gone`
+    : `The header of the newest log segment ${name} is damaged`
+  return new WeirError('DATA_FILE_DAMAGED', problem, { details: { segment: name, position } })
 }
 
 /** Makes spares of empty segments; removes what has another size or was not made to the end. */

@@ -17,6 +17,7 @@ import type { Disk, Random } from '../world/world.ts'
 import {
   SEGMENT_SUFFIX,
   SPARE_SUFFIX,
+  blankSegment,
   encodeSegmentHeader,
   fileName,
   type Segment,
@@ -110,7 +111,7 @@ export class SegmentPool {
       await disk.remove(join(folder, spare))
       throw error
     }
-    return { name, sequence, salt, file, baseOffset: -1, index: undefined, indexing: undefined }
+    return blankSegment({ name, sequence, salt, file })
   }
 
   async #makeSpare(sequence: number): Promise<string> {

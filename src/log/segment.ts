@@ -33,6 +33,8 @@ export interface Segment {
   index: SegmentIndex | undefined
   /** Under way, so that two readers do not both walk the file. */
   indexing: Promise<SegmentIndex> | undefined
+  /** The file is shorter than its header says: its end, and what stood there, is gone. */
+  isCut: boolean
 }
 
 /** Where entries are, by (offset − baseOffset). A position of -1 marks a damaged entry. */
@@ -90,6 +92,11 @@ function decodeSegmentHeader(page: Uint8Array): SegmentIdentity | undefined {
   return undefined
 }
 
+/** What is known of a file before anything was read from it. */
+export const blankSegment = (
+  of: Pick<Segment, 'name' | 'sequence' | 'salt' | 'file'>,
+): Segment => ({ ...of, baseOffset: -1, index: undefined, indexing: undefined, isCut: false })
+
 /** Opens an existing segment file. A salt of NaN, which no entry has, says: header damaged. */
 export async function openSegment(disk: Disk, folder: string, sequence: number): Promise<Segment> {
   const name = fileName(sequence, SEGMENT_SUFFIX)
@@ -98,5 +105,6 @@ export async function openSegment(disk: Disk, folder: string, sequence: number):
   const pageBytes = await file.read(page, 0)
   const identity = decodeSegmentHeader(page.subarray(0, pageBytes))
   const salt = identity?.sequence === sequence ? identity.salt : Number.NaN
-  return { name, sequence, salt, file, baseOffset: -1, index: undefined, indexing: undefined }
+  const isCut = (await file.size()) < (identity?.segmentBytes ?? 0)
+  return { ...blankSegment({ name, sequence, salt, file }), isCut }
 }

@@ -29,6 +29,16 @@ export interface EventsOptions {
 
 export type Events = ReturnType<typeof createEvents>
 
+/** An event as plain data, on its way from another thread. */
+export type EventCall = {
+  [Name in keyof Events]: { name: Name; fields: Parameters<Events[Name]>[0] }
+}[keyof Events]
+
+export function tellEvent(events: Events, { name, fields }: EventCall): void {
+  const tell = events[name] as (fields: EventCall['fields']) => void
+  tell(fields)
+}
+
 export function createEvents(options: EventsOptions) {
   const emit = createEmitter(options)
   return {
@@ -44,12 +54,24 @@ export function createEvents(options: EventsOptions) {
       emit('error', 'log_write_refused', 'The log refuses writes', fields),
     logWriteRecovered: (fields: { outageMs: number }) =>
       emit('info', 'log_write_recovered', 'The log accepts writes again', fields),
-    logDamageFound: (fields: { segment: string; offset: number }) =>
-      emit('error', 'log_damage_found', 'A log entry is damaged', fields),
-    logRestarted: (fields: { endedAt: number; goesOnAt: number }) =>
-      emit('warn', 'log_restarted', 'The log had lost entries that storage holds', fields),
+    logDamageFound: (fields: { segment: string; fromOffset: number; toOffset: number }) =>
+      emit('error', 'log_damage_found', 'Acknowledged log entries are damaged and lost', fields),
+    logEndLost: (fields: { endsAt: number; goesOnAt: number }) =>
+      emit('error', 'log_end_lost', 'The log ends before what is stored', fields),
+    segmentDamaged: (fields: { file: string; problem: string; readings: number }) =>
+      emit('error', 'segment_damaged', 'A stored segment is damaged and set aside', fields),
+    stateLost: (fields: { problem: string }) =>
+      emit('error', 'state_lost', 'The stream’s state is damaged: rules start anew', fields),
+    registryDamaged: (fields: { problem: string }) =>
+      emit('error', 'registry_damaged', 'A record of the registry is damaged and refused', fields),
+    eventDamaged: (fields: { problem: string }) =>
+      emit('error', 'event_damaged', 'A stored event is damaged and left out of answers', fields),
     commitFailed: (fields: { offset: number; problem: string }) =>
-      emit('error', 'commit_failed', 'A checkpoint could not be committed', fields),
+      emit('error', 'commit_failed', 'A checkpoint could not be committed; trying again', fields),
+    commitRecovered: (fields: { offset: number; outageMs: number }) =>
+      emit('info', 'commit_recovered', 'Checkpoints are committed again', fields),
+    mergeFailed: (fields: { problem: string }) =>
+      emit('warn', 'merge_failed', 'Segments could not be merged; trying again', fields),
     deviceCreated: (fields: { deviceId: string; type: string }) =>
       emit('info', 'device_created', 'Registered a device', fields),
     signInRefused: (fields: { reason: string }) =>

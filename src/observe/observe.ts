@@ -8,8 +8,8 @@
 export { Counter, Histogram, Registry } from './registry.ts'
 export { METRICS_CONTENT_TYPE, renderMetrics } from './render-metrics.ts'
 export { SloCounter } from './slo.ts'
-export { createEvents } from './events.ts'
-export type { Events, EventLevel } from './events.ts'
+export { createEvents, tellEvent } from './events.ts'
+export type { EventCall, Events, EventLevel } from './events.ts'
 
 /**
  * One number of the system. A histogram is given as its parts: `name_bucket` (cumulative, with the

@@ -43,10 +43,12 @@ export interface ReadingsAnswer {
     tiers: string[]
     /** 0 for raw readings, else the step or the downsampling width. */
     resolution_ms: number
-    /** 1 when everything accepted is in the answer. */
+    /** 1 when everything accepted is in the answer; see ReadingView. */
     completeness: number
     segments_read: number
     segments_skipped: number
+    /** Segments that may hold something wanted, but are damaged. */
+    segments_damaged: number
   }
 }
 
@@ -73,6 +75,12 @@ export interface WindowRow {
   stddev: number | null
   first: number
   last: number
+}
+
+export interface WindowsAnswer {
+  /** Oldest first; windows without readings are left out. */
+  windows: WindowRow[]
+  meta: { completeness: number; segments_damaged: number }
 }
 
 export interface AlertRow {
@@ -117,7 +125,7 @@ export interface EventsFilter {
  */
 export interface Query {
   readings(question: ReadingsQuestion): Promise<ReadingsAnswer>
-  windows(question: WindowsQuestion): Promise<WindowRow[]>
+  windows(question: WindowsQuestion): Promise<WindowsAnswer>
   latest(tenant: string, deviceId: string): Promise<Record<string, { ts: number; value: Value }>>
   alerts(filter: EventsFilter): Promise<AlertRow[]>
   anomalies(filter: EventsFilter): Promise<AnomalyRow[]>
@@ -172,6 +180,13 @@ export interface ReadingView {
   readonly tiers: ReadonlySet<string>
   readonly segmentsRead: number
   readonly segmentsSkipped: number
+  readonly segmentsDamaged: number
+  /**
+   * Of the rows in memory and in all segments that may hold something wanted, the share in those
+   * that could be read. Below 1 as soon as one is damaged: an estimate, as nobody knows what it
+   * held.
+   */
+  readonly completeness: number
   release(): void
 }
 

@@ -42,9 +42,10 @@ export async function answerReadings(
         })),
         tiers: [...view.tiers],
         resolution_ms: answer.resolutionUs / 1000,
-        completeness: 1,
+        completeness: view.completeness,
         segments_read: view.segmentsRead,
         segments_skipped: view.segmentsSkipped,
+        segments_damaged: view.segmentsDamaged,
       },
     }
   } finally {

@@ -1,26 +1,59 @@
-/** The catalogue's tables. If you change one, raise the format and teach `open` to migrate. */
-export const CATALOGUE_FORMAT = 2
+/**
+ * The catalogue's tables. A new folder gets format 1 and all migrations. If you change a table,
+ * raise the format and add a migration; published ones never change.
+ */
+import type { DatabaseSync } from 'node:sqlite'
+import { addRowChecksums } from '../sqlite/sqlite.ts'
 
-/** From each format to the next. */
-export const CATALOGUE_MIGRATIONS: Record<number, string> = {
-  1: `
+export const CATALOGUE_FORMAT = 3
+
+/** By the format that it leads from. Each runs in one transaction with its new format. */
+export const CATALOGUE_MIGRATIONS: Record<number, (database: DatabaseSync) => void> = {
+  1: addEncodings,
+  2: addChecksums,
+}
+
+/** Tables by their primary keys. */
+const TABLES: Record<string, string[]> = {
+  meta: ['key'],
+  segments: ['file'],
+  series: ['series'],
+  texts: ['id'],
+  state_parts: ['name'],
+  dirty_ranges: ['series', 'start_us'],
+  rollup_coverage: ['window_ms'],
+  alerts: ['id'],
+  anomalies: ['id'],
+  dead_letters: ['offset', 'index'],
+}
+
+/** Format 2: who wrote a segment and where its tables are; a state part's length when unpacked. */
+function addEncodings(database: DatabaseSync): void {
+  database.exec(`
 ALTER TABLE segments ADD COLUMN format INTEGER NOT NULL DEFAULT 1;
 ALTER TABLE segments ADD COLUMN tail_bytes INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE segments ADD COLUMN tail_crc INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE state_parts ADD COLUMN plain_length INTEGER NOT NULL DEFAULT 0;
-`,
+`)
 }
 
+/** Format 3: the CRC32 of each segment's file (null: not known yet), and of each row. */
+function addChecksums(database: DatabaseSync): void {
+  database.exec('ALTER TABLE segments ADD COLUMN file_crc INTEGER')
+  for (const [table, keys] of Object.entries(TABLES)) {
+    addRowChecksums(database, table, keys)
+  }
+}
+
+/** Format 1. */
 export const CATALOGUE_SCHEMA = `
-CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL)
-STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS segments (
   file TEXT PRIMARY KEY, kind TEXT NOT NULL, first_offset INTEGER NOT NULL,
   last_offset INTEGER NOT NULL, row_count INTEGER NOT NULL, bytes INTEGER NOT NULL,
   min_series INTEGER NOT NULL, max_series INTEGER NOT NULL,
-  min_time_us INTEGER NOT NULL, max_time_us INTEGER NOT NULL, has_unverified INTEGER NOT NULL,
-  format INTEGER NOT NULL, tail_bytes INTEGER NOT NULL, tail_crc INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
+  min_time_us INTEGER NOT NULL, max_time_us INTEGER NOT NULL, has_unverified INTEGER NOT NULL
+) STRICT;
 CREATE TABLE IF NOT EXISTS series (
   series INTEGER PRIMARY KEY, device INTEGER NOT NULL, tenant TEXT NOT NULL,
   device_id TEXT NOT NULL, device_type TEXT NOT NULL, metric TEXT NOT NULL,
@@ -28,9 +61,8 @@ CREATE TABLE IF NOT EXISTS series (
 ) STRICT;
 CREATE TABLE IF NOT EXISTS texts (id INTEGER PRIMARY KEY, text TEXT NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS state_parts (
-  name TEXT PRIMARY KEY, position INTEGER NOT NULL, length INTEGER NOT NULL, crc INTEGER NOT NULL,
-  plain_length INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
+  name TEXT PRIMARY KEY, position INTEGER NOT NULL, length INTEGER NOT NULL, crc INTEGER NOT NULL
+) STRICT;
 CREATE TABLE IF NOT EXISTS dirty_ranges (
   series INTEGER NOT NULL, start_us INTEGER NOT NULL, end_us INTEGER NOT NULL,
   PRIMARY KEY (series, start_us)

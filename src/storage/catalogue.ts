@@ -6,6 +6,16 @@ import { DatabaseSync, type SQLInputValue } from 'node:sqlite'
 import type { Definitions, SeriesDefinition } from '../batch/batch.ts'
 import { WeirError } from '../errors/errors.ts'
 import type { Span } from '../query/query.ts'
+import {
+  checkStructure,
+  damaged,
+  emptyWriteAheadLog,
+  guarded,
+  isIntact,
+  schemaCrc,
+  withCrc,
+  type Row,
+} from '../sqlite/sqlite.ts'
 import { CATALOGUE_FORMAT, CATALOGUE_MIGRATIONS, CATALOGUE_SCHEMA } from './catalogue-schema.ts'
 import { EventTables } from './event-tables.ts'
 import type { RecentEvents } from './recent-events.ts'
@@ -32,52 +42,111 @@ export interface CommitRecord {
 
 export class Catalogue {
   readonly #database: DatabaseSync
+  readonly #path: string
   readonly events: EventTables
 
-  private constructor(database: DatabaseSync) {
+  private constructor(database: DatabaseSync, path: string) {
     this.#database = database
+    this.#path = path
     this.events = new EventTables(database)
   }
 
-  /** Errors: DATA_FORMAT_NEWER. */
-  static open(path: string): Catalogue {
-    return Catalogue.over(new DatabaseSync(path), path)
+  /** Errors: DATA_FORMAT_NEWER; DATA_FILE_DAMAGED, also when a file that must exist does not. */
+  static open(path: string, { mustExist }: { mustExist: boolean }): Catalogue {
+    return guarded(path, () => {
+      const database = new DatabaseSync(path)
+      try {
+        return Catalogue.over(database, path, { mustExist })
+      } catch (error) {
+        database.close()
+        throw error
+      }
+    })
   }
 
   /** Over an open database, which a test may keep beyond a crash. */
-  static over(database: DatabaseSync, path: string): Catalogue {
-    database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL')
-    database.exec(CATALOGUE_SCHEMA)
-    const catalogue = new Catalogue(database)
-    const format = catalogue.#meta('format') ?? CATALOGUE_FORMAT
+  static over(
+    database: DatabaseSync,
+    path: string,
+    { mustExist }: { mustExist: boolean },
+  ): Catalogue {
+    const isNew =
+      database.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'meta'").get() === undefined
+    if (isNew && mustExist) throw damaged(path, 'is missing or empty, though there are segments')
+    const catalogue = new Catalogue(database, path)
+    // The format comes first: a newer file must not even be switched to WAL.
+    const format = isNew ? 1 : catalogue.#format()
     if (format > CATALOGUE_FORMAT) {
-      throw new WeirError('DATA_FORMAT_NEWER', `${path} has format ${format}`)
+      throw new WeirError(
+        'DATA_FORMAT_NEWER',
+        `${path} has format ${format}; this version knows up to ${CATALOGUE_FORMAT}`,
+      )
     }
-    catalogue.#migrate(format)
+    // One process has the folder, so no index of the WAL need be shared: that would be a file more,
+    // which a full disk refuses.
+    database.exec('PRAGMA locking_mode = EXCLUSIVE')
+    database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL')
+    checkStructure(database, path)
+    catalogue.#migrate(format, isNew)
+    if (catalogue.#meta('schema') !== schemaCrc(database)) {
+      throw damaged(path, 'has other tables than those that were made')
+    }
     return catalogue
   }
 
-  #migrate(from: number): void {
+  /** Before the migration, when its row may have no checksum yet. */
+  #format(): number {
+    const row = this.#database
+      .prepare('SELECT * FROM meta')
+      .all()
+      .find(({ key }) => key === 'format')
+    if (row === undefined) throw damaged(this.#path, 'says nowhere which format it has')
+    if ('row_crc' in row) this.#checked('meta', row)
+    return Number(row['value'])
+  }
+
+  #migrate(format: number, isNew: boolean): void {
+    if (format === CATALOGUE_FORMAT) return
     this.#transaction(() => {
-      for (let format = from; format < CATALOGUE_FORMAT; format++) {
-        this.#database.exec(CATALOGUE_MIGRATIONS[format]!)
+      if (isNew) this.#database.exec(CATALOGUE_SCHEMA)
+      for (let from = format; from < CATALOGUE_FORMAT; from++) {
+        CATALOGUE_MIGRATIONS[from]!(this.#database)
       }
       this.#setMeta('format', CATALOGUE_FORMAT)
+      this.#setMeta('schema', schemaCrc(this.#database))
     })
   }
 
   #meta(key: string): number | undefined {
-    const row = this.#database.prepare('SELECT value FROM meta WHERE key = ?').get(key)
-    return row === undefined ? undefined : Number(row.value)
+    // Not by its index, whose keys have no checksums.
+    const row = this.#rows('meta').find((one) => one['key'] === key)
+    return row === undefined ? undefined : Number(row['value'])
   }
 
   #setMeta(key: string, value: number): void {
-    this.#database.prepare('INSERT OR REPLACE INTO meta VALUES (?, ?)').run(key, value)
+    const values = withCrc(key, value)
+    this.#run('INSERT OR REPLACE INTO meta VALUES (?, ?, ?)', ...values)
+  }
+
+  /** The row itself. Errors: DATA_FILE_DAMAGED when it is not what was written. */
+  #checked(table: string, row: Row): Row {
+    if (isIntact(row)) return row
+    const [key] = Object.values(row)
+    throw damaged(this.#path, `a row of ${table} fails its checksum: ${JSON.stringify(key)}`)
+  }
+
+  #rows(table: string, order = ''): Row[] {
+    const rows = this.#database.prepare(`SELECT * FROM ${table} ${order}`).all()
+    return rows.map((row) => this.#checked(table, row))
   }
 
   /** The highest offset that is durable here; -1 when none is. */
   get coveredOffset(): number {
-    return this.#meta('covered_offset') ?? -1
+    const offset = this.#meta('covered_offset')
+    if (offset === undefined && this.segments().length > 0) {
+      throw damaged(this.#path, 'has segments, and says nowhere up to which offset')
+    }
+    return offset ?? -1
   }
 
   /** µs; 0 when nothing was committed. */
@@ -95,7 +164,10 @@ export class Catalogue {
       for (const events of record.events) this.events.insert(events)
       this.#replaceDirty(record.dirty)
       for (const { windowMs, fromMs, toMs } of record.coverage) {
-        this.#run('INSERT OR REPLACE INTO rollup_coverage VALUES (?, ?, ?)', windowMs, fromMs, toMs)
+        this.#run(
+          'INSERT OR REPLACE INTO rollup_coverage VALUES (?, ?, ?, ?)',
+          ...withCrc(windowMs, fromMs, toMs),
+        )
       }
     })
   }
@@ -108,6 +180,15 @@ export class Catalogue {
     })
   }
 
+  /** Ends every episode that is open. */
+  endAlerts(resolvedAtUs: number): void {
+    this.#transaction(() => this.events.resolveAll(resolvedAtUs))
+  }
+
+  setFileChecksum(segment: Segment): void {
+    this.#transaction(() => this.#insertSegments([segment]))
+  }
+
   #transaction(work: () => void): void {
     this.#database.exec('BEGIN IMMEDIATE')
     try {
@@ -117,6 +198,8 @@ export class Catalogue {
       if (this.#database.isTransaction) this.#database.exec('ROLLBACK')
       throw cause
     }
+    // Behind this line log entries, segments and parts of the state go that an older commit needs.
+    emptyWriteAheadLog(this.#database)
   }
 
   #run(sql: string, ...values: SQLInputValue[]): void {
@@ -125,52 +208,58 @@ export class Catalogue {
 
   #insertSegments(segments: readonly Segment[]): void {
     const insert = this.#database.prepare(
-      'INSERT INTO segments VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
+      'INSERT OR REPLACE INTO segments VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
     )
     for (const s of segments) {
-      insert.run(
+      const values = withCrc(
         ...[s.file, s.kind, s.firstOffset, s.lastOffset, s.rows, s.bytes],
         ...[s.minSeries, s.maxSeries, s.minTimeUs, s.maxTimeUs, Number(s.hasUnverified)],
         ...[s.tail === undefined ? SEGMENT_BY_DUCKDB : SEGMENT_OWN],
         ...[s.tail?.bytes ?? 0, s.tail?.crc ?? 0],
+        s.crc ?? null,
       )
+      insert.run(...values)
     }
   }
 
   #replaceState(state: readonly StatePart[]): void {
-    const upsert = this.#database.prepare('INSERT OR REPLACE INTO state_parts VALUES (?, ?, ?, ?, ?)')
+    this.#run('DELETE FROM state_parts')
+    const insert = this.#database.prepare('INSERT INTO state_parts VALUES (?, ?, ?, ?, ?, ?)')
     for (const { name, position, length, crc, plainLength } of state) {
-      upsert.run(name, position, length, crc, plainLength)
+      insert.run(...withCrc(name, position, length, crc, plainLength))
     }
   }
 
-  #insertDefinitions({ series, texts }: Definitions): void {
+  #insertDefinitions(definitions: Definitions): void {
     const insertSeries = this.#database.prepare(
-      'INSERT OR IGNORE INTO series VALUES (?, ?, ?, ?, ?, ?, ?, ?)',
+      'INSERT OR IGNORE INTO series VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)',
     )
-    for (const one of series) {
+    for (const one of definitions.series) {
       const { tenant, deviceId, deviceType, metric, kind } = one
       const dimensions = JSON.stringify(one.dimensions)
+      const { series, device } = one
       insertSeries.run(
-        ...[one.series, one.device, tenant, deviceId, deviceType, metric, dimensions, kind],
+        ...withCrc(series, device, tenant, deviceId, deviceType, metric, dimensions, kind),
       )
     }
-    const insertText = this.#database.prepare('INSERT OR IGNORE INTO texts VALUES (?, ?)')
-    for (const [id, text] of texts) insertText.run(id, text)
+    const insertText = this.#database.prepare('INSERT OR IGNORE INTO texts VALUES (?, ?, ?)')
+    for (const [id, text] of definitions.texts) insertText.run(...withCrc(id, text))
   }
 
   #replaceDirty(dirty: ReadonlyMap<number, readonly Span[]>): void {
     for (const [series, spans] of dirty) {
       this.#run('DELETE FROM dirty_ranges WHERE series = ?', series)
       for (const { startUs, endUs } of spans) {
-        this.#run('INSERT INTO dirty_ranges VALUES (?, ?, ?)', series, startUs, endUs)
+        this.#run(
+          'INSERT INTO dirty_ranges VALUES (?, ?, ?, ?)',
+          ...withCrc(series, startUs, endUs),
+        )
       }
     }
   }
 
   segments(): Segment[] {
-    const rows = this.#database.prepare('SELECT * FROM segments').all()
-    return rows.map((row) => ({
+    return this.#rows('segments').map((row) => ({
       kind: row.kind === 'rollup' ? 'rollup' : 'readings',
       file: String(row.file),
       firstOffset: Number(row.first_offset),
@@ -186,12 +275,12 @@ export class Catalogue {
         row.format === SEGMENT_BY_DUCKDB
           ? undefined
           : { bytes: Number(row.tail_bytes), crc: Number(row.tail_crc) },
+      crc: row.file_crc === null ? undefined : Number(row.file_crc),
     }))
   }
 
   stateParts(): StatePart[] {
-    const rows = this.#database.prepare('SELECT * FROM state_parts').all()
-    return rows.map(({ name, position, length, crc, plain_length }) => ({
+    return this.#rows('state_parts').map(({ name, position, length, crc, plain_length }) => ({
       name: String(name),
       position: Number(position),
       length: Number(length),
@@ -201,39 +290,33 @@ export class Catalogue {
   }
 
   definitions(): Definitions {
-    const series = this.#database.prepare('SELECT * FROM series ORDER BY series').all()
-    const texts = this.#database.prepare('SELECT * FROM texts ORDER BY id').all()
     return {
-      series: series.map((row) => ({
-        series: Number(row.series),
-        device: Number(row.device),
-        tenant: String(row.tenant),
-        deviceId: String(row.device_id),
-        deviceType: String(row.device_type),
-        metric: String(row.metric),
-        dimensions: JSON.parse(String(row.dimensions)) as SeriesDefinition['dimensions'],
-        kind: row.kind as SeriesDefinition['kind'],
+      series: this.#rows('series', 'ORDER BY series').map((row) => ({
+        series: Number(row['series']),
+        device: Number(row['device']),
+        tenant: String(row['tenant']),
+        deviceId: String(row['device_id']),
+        deviceType: String(row['device_type']),
+        metric: String(row['metric']),
+        dimensions: JSON.parse(String(row['dimensions'])) as SeriesDefinition['dimensions'],
+        kind: row['kind'] as SeriesDefinition['kind'],
       })),
-      texts: texts.map(({ id, text }) => [Number(id), String(text)]),
+      texts: this.#rows('texts', 'ORDER BY id').map(({ id, text }) => [Number(id), String(text)]),
     }
   }
 
   dirtyRanges(): { series: number; span: Span }[] {
-    return this.#database
-      .prepare('SELECT * FROM dirty_ranges')
-      .all()
-      .map(({ series, start_us, end_us }) => ({
-        series: Number(series),
-        span: { startUs: Number(start_us), endUs: Number(end_us) },
-      }))
+    return this.#rows('dirty_ranges').map(({ series, start_us, end_us }) => ({
+      series: Number(series),
+      span: { startUs: Number(start_us), endUs: Number(end_us) },
+    }))
   }
 
   coverage(): RollupCoverage[] {
-    const rows = this.#database.prepare('SELECT * FROM rollup_coverage').all()
-    return rows.map((row) => ({
-      windowMs: Number(row.window_ms),
-      fromMs: Number(row.from_ms),
-      toMs: Number(row.to_ms),
+    return this.#rows('rollup_coverage').map((row) => ({
+      windowMs: Number(row['window_ms']),
+      fromMs: Number(row['from_ms']),
+      toMs: Number(row['to_ms']),
     }))
   }
 

@@ -62,6 +62,11 @@ export class Committer {
     return this.#state
   }
 
+  /** Leaves parts out of the next commit: they cannot be read any more. */
+  forgetParts(isForgotten: (name: string) => boolean): void {
+    this.#state = this.#state.filter(({ name }) => !isForgotten(name))
+  }
+
   /** Resolves with the new segments in the same turn as the transaction. */
   async commit(sealed: Sealed): Promise<{ segments: Segment[]; committedAtUs: number }> {
     const segments = [await this.#writeReadings(sealed), await this.#writePartials(sealed)].filter(

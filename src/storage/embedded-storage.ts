@@ -16,6 +16,7 @@ import {
   type QueryLimits,
   type ReadingSource,
   type ReadingView,
+  type WindowsQuestion,
 } from '../query/query.ts'
 import type { Checkpoint, StreamOutput } from '../stream/stream.ts'
 import type { World } from '../world/world.ts'
@@ -25,15 +26,20 @@ import { DirtyRanges } from './dirty-ranges.ts'
 import { EventReader } from './event-reader.ts'
 import { Generation } from './generation.ts'
 import { latestByMetric } from './latest.ts'
-import { LAST_VALUES_PREFIX, LastValues } from './last-values.ts'
+import type { LastValues } from './last-values.ts'
+import { openWindows, rebuildLastValues } from './lost-state.ts'
 import { Merger } from './merger.ts'
 import { RollupCoverages } from './rollup-coverage.ts'
 import { openParquetFiles } from './parquet-files.ts'
+import { SCRUB_PACE, Scrubber, type ScrubPace } from './scrubber.ts'
+import { SegmentChecks } from './segment-checks.ts'
 import type { SegmentFiles } from './segment-files.ts'
-import { SegmentSet } from './segment-set.ts'
+import { mayHold, SegmentSet, type Segment } from './segment-set.ts'
 import { SeriesDirectory } from './series-directory.ts'
 import { StateFile } from './state-file.ts'
-import type { Recovered, Storage, StorageStatistics } from './storage.ts'
+import { isLastValues, loadLastValues, loadState } from './state-loader.ts'
+import type { Recovered, Storage, StorageListener, StorageStatistics } from './storage.ts'
+import { strayFiles } from './stray-files.ts'
 import { Turns } from './turns.ts'
 import { StorageView } from './view.ts'
 
@@ -47,8 +53,17 @@ export interface StorageOptions {
   /** Segments below this are merged, `mergeFanIn` of a size at a time. */
   segmentRows: number
   mergeFanIn: number
-  /** Told of a background merge that failed: nothing is lost, it is tried again. */
-  onMergeFailure: (cause: unknown) => void
+  /** How long late readings still change a window's partials. */
+  allowedLatenessMs: number
+  scrub: ScrubPace
+  listener: StorageListener
+}
+
+const NOBODY: StorageListener = {
+  mergeFailed: () => undefined,
+  segmentDamaged: () => undefined,
+  stateLost: () => undefined,
+  eventDamaged: () => undefined,
 }
 
 const STORAGE_DEFAULTS: StorageOptions = {
@@ -58,7 +73,9 @@ const STORAGE_DEFAULTS: StorageOptions = {
   limits: { rowsMax: 50_000_000, windowsMax: 100_000 },
   segmentRows: 4_000_000,
   mergeFanIn: 8,
-  onMergeFailure: () => undefined,
+  allowedLatenessMs: 3_600_000,
+  scrub: SCRUB_PACE,
+  listener: NOBODY,
 }
 
 interface Parts {
@@ -68,9 +85,13 @@ interface Parts {
   stateFile: StateFile
   segments: SegmentSet
   committer: Committer
+  checks: SegmentChecks
   merger: Merger
+  scrubber: Scrubber
   directory: SeriesDirectory
   lastValues: LastValues
+  /** Removes files that nothing names; only once a commit has shown that the catalogue is right. */
+  sweep: () => Promise<void>
 }
 
 /** Opens or creates a folder. Errors: DATA_FORMAT_NEWER, DATA_FILE_DAMAGED. */
@@ -91,12 +112,18 @@ export async function openStorage({
   const segmentsFolder = `${folder}/segments`
   await disk.makeFolder(segmentsFolder)
   await disk.makeFolder(`${folder}/spill`)
-  const catalogue = adapters?.catalogue ?? Catalogue.open(`${folder}/catalogue.db`)
+  const stray = await disk.list(segmentsFolder)
+  const mustExist = stray.some((file) => file.endsWith('.parquet'))
+  const catalogue = adapters?.catalogue ?? Catalogue.open(`${folder}/catalogue.db`, { mustExist })
+  catalogue.events.onDamage = settings.listener.eventDamaged
   const stateFile = await StateFile.open(disk, `${folder}/state.bin`)
   await disk.syncFolder(folder)
   const known = catalogue.segments()
-  await sweep(disk, segmentsFolder, new Set(known.map(({ file }) => file)))
-  await sweep(disk, `${folder}/spill`, new Set())
+  for (const file of stray.filter((one) => one.endsWith('.tmp'))) {
+    await disk.remove(`${segmentsFolder}/${file}`)
+  }
+  for (const file of await disk.list(`${folder}/spill`))
+    await disk.remove(`${folder}/spill/${file}`)
   const files =
     adapters?.files ??
     (await openParquetFiles(
@@ -113,40 +140,32 @@ export async function openStorage({
   const segments = new SegmentSet(known, (file) => {
     disk.remove(`${segmentsFolder}/${file}`).catch(() => undefined)
   })
+  const { listener } = settings
+  const checks = new SegmentChecks({
+    ...{ folder: segmentsFolder, disk, catalogue, segments },
+    damaged: listener.segmentDamaged,
+  })
   const turns = new Turns(clock)
   const directory = new SeriesDirectory()
   directory.add(catalogue.definitions())
   const committer = new Committer({ catalogue, files, stateFile, turns, clock })
+  const isIntact = (segment: Segment): boolean => segments.isIntact(segment)
+  const saved = await loadLastValues(committer, stateFile)
+  if (saved === undefined) await checks.ensure(segments.list('readings'))
   const parts: Parts = {
-    ...{ options: settings, files, catalogue, stateFile, segments, directory, committer },
+    ...{ options: settings, files, catalogue, stateFile, segments, directory, committer, checks },
     merger: new Merger({
-      ...{ catalogue, segments, files },
-      policy: { targetRows: settings.segmentRows, fanIn: settings.mergeFanIn },
-      onFailure: settings.onMergeFailure,
+      ...{ catalogue, segments, files, checks },
+      policy: { targetRows: settings.segmentRows, fanIn: settings.mergeFanIn, isIntact },
+      onFailure: listener.mergeFailed,
     }),
-    lastValues: await loadLastValues(committer, stateFile),
+    scrubber: new Scrubber({ clock, segments, checks, pace: settings.scrub }),
+    lastValues:
+      saved ??
+      (await rebuildLastValues(files, segments.list('readings').filter(isIntact), directory)),
+    sweep: strayFiles({ disk, folder: segmentsFolder, files: stray, segments }),
   }
   return new EmbeddedStorage(parts)
-}
-
-async function sweep(
-  disk: World['disk'],
-  folder: string,
-  known: ReadonlySet<string>,
-): Promise<void> {
-  for (const file of await disk.list(folder)) {
-    if (!known.has(file)) await disk.remove(`${folder}/${file}`)
-  }
-}
-
-async function loadLastValues(committer: Committer, file: StateFile): Promise<LastValues> {
-  const lastValues = new LastValues()
-  for (const part of committer.stateParts) {
-    if (!part.name.startsWith(LAST_VALUES_PREFIX)) continue
-    const { name, bytes } = await file.read(part)
-    lastValues.restore(name, bytes)
-  }
-  return lastValues
 }
 
 class EmbeddedStorage implements Storage, Query {
@@ -187,11 +206,27 @@ class EmbeddedStorage implements Storage, Query {
 
   async recover(): Promise<Recovered> {
     const { committer, stateFile, directory } = this.#parts
-    const state: Recovered['state'] = []
-    for (const part of committer.stateParts) {
-      if (!part.name.startsWith(LAST_VALUES_PREFIX)) state.push(await stateFile.read(part))
+    const recovered = { nextOffset: this.#nextOffset, definitions: directory.all() }
+    try {
+      return { ...recovered, state: await loadState(committer, stateFile), floors: undefined }
+    } catch (error) {
+      if (!(error instanceof WeirError) || error.code !== 'DATA_FILE_DAMAGED') throw error
+      return { ...recovered, state: [], floors: this.#loseState(error.message) }
     }
-    return { nextOffset: this.#nextOffset, state, definitions: directory.all() }
+  }
+
+  /** See `lost-state.ts`. Returns the floors. */
+  #loseState(problem: string): Float64Array {
+    const { committer, catalogue, lastValues, options } = this.#parts
+    options.listener.stateLost(problem)
+    committer.forgetParts((name) => !isLastValues(name))
+    catalogue.endAlerts(this.#committedAtUs)
+    const floors = lastValues.highestTimes()
+    const { allowedLatenessMs } = options
+    for (const range of openWindows(this.#coverage.list(), floors, allowedLatenessMs)) {
+      this.#dirty.add(range)
+    }
+    return floors
   }
 
   output(output: StreamOutput): void {
@@ -241,11 +276,12 @@ class EmbeddedStorage implements Storage, Query {
   }
 
   async #write(latest: Sealed): Promise<void> {
-    const { committer, segments, merger } = this.#parts
+    const { committer, segments, merger, checks, sweep } = this.#parts
     const sealed = this.#failed === undefined ? latest : absorb(this.#failed, latest)
     try {
       const committed = await committer.commit(sealed)
       // In one turn, so that no query sees a reading twice or not at all (T3).
+      checks.trust(committed.segments)
       segments.replace([], committed.segments)
       this.#sealed = this.#sealed.filter((one) => !sealed.generations.includes(one))
       this.#failed = undefined
@@ -256,6 +292,8 @@ class EmbeddedStorage implements Storage, Query {
       this.#failed = sealed
       throw new WeirError('STORAGE_COMMIT_FAILED', String(cause), { cause })
     }
+    // What stays behind is swept at the next start.
+    await sweep().catch(() => undefined)
     merger.start()
   }
 
@@ -264,12 +302,14 @@ class EmbeddedStorage implements Storage, Query {
   }
 
   #view(): ReadingView {
-    const { segments, files, options } = this.#parts
+    const { segments, files, checks, options } = this.#parts
     const readings = segments.list('readings')
     const rollups = segments.list('rollup')
+    const isIntact = (segment: Segment): boolean => segments.isIntact(segment)
     return new StorageView({
       generations: this.#generations(),
-      ...{ segments: readings, rollups, files },
+      ...{ segments: readings, rollups: rollups.filter(isIntact), files, checks, isIntact },
+      damagedRollups: rollups.filter((segment) => !isIntact(segment)),
       dirty: this.#dirty,
       coverage: this.#coverage.list(),
       rowsMax: options.limits.rowsMax,
@@ -284,6 +324,7 @@ class EmbeddedStorage implements Storage, Query {
       readingsInMemory: this.#generations().reduce((sum, one) => sum + one.readings.count, 0),
       readingsStored: readings.reduce((sum, { rows }) => sum + rows, 0),
       segmentCount: readings.length + segments.list('rollup').length,
+      segmentsDamaged: segments.damagedCount,
       mergeDebt: merger.debt,
       bytesOnDisk: segments.bytes,
       commits: this.#commits,
@@ -294,12 +335,26 @@ class EmbeddedStorage implements Storage, Query {
     }
   }
 
-  readings(question: Parameters<Query['readings']>[0]): ReturnType<Query['readings']> {
+  async readings(question: Parameters<Query['readings']>[0]): ReturnType<Query['readings']> {
+    if (question.aggregate !== undefined) await this.#checkRollups(question)
     return answerReadings(this.#source, question)
   }
 
-  windows(question: Parameters<Query['windows']>[0]): ReturnType<Query['windows']> {
+  async windows(question: Parameters<Query['windows']>[0]): ReturnType<Query['windows']> {
+    await this.#checkRollups(question)
     return answerWindows(this.#source, question, this.#parts.options.limits)
+  }
+
+  /** Before a question is planned, since the plan says which windows rollups answer. */
+  async #checkRollups(question: Omit<WindowsQuestion, 'windowMs'>): Promise<void> {
+    const { directory, segments, checks } = this.#parts
+    const { tenant, deviceId, metric, startUs, endUs } = question
+    const wanted = directory
+      .ofDevice(tenant, deviceId)
+      .filter((one) => one.metric === metric)
+      .map(({ series }) => ({ series, spans: [{ startUs, endUs }] }))
+    const rollups = segments.list('rollup').filter((segment) => mayHold(segment, wanted))
+    await checks.ensure(rollups)
   }
 
   async latest(tenant: string, deviceId: string): ReturnType<Query['latest']> {
@@ -322,6 +377,7 @@ class EmbeddedStorage implements Storage, Query {
   /** Ends a commit or a query under way. What is not committed stays in the log and is replayed. */
   async close(): Promise<void> {
     this.#parts.files.abandon()
+    await this.#parts.scrubber.close()
     await this.#committing
     await this.#parts.merger.close()
     this.#parts.files.close()

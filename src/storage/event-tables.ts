@@ -4,6 +4,7 @@
  */
 import type { DatabaseSync, SQLOutputValue } from 'node:sqlite'
 import type { EventsFilter } from '../query/query.ts'
+import { isIntact, withCrc } from '../sqlite/sqlite.ts'
 import type { AnomalyEvent, RuleEvent } from '../stream/stream.ts'
 import {
   DEAD_LETTERS_PER_DEVICE_MAX,
@@ -16,6 +17,8 @@ const ANOMALIES_PER_DEVICE_MAX = 10_000
 
 export class EventTables {
   readonly #database: DatabaseSync
+  /** Told of rows that fail their checksum and are left out of answers. */
+  onDamage: (problem: string) => void = () => {}
   #deadLetterCount: number | undefined
 
   constructor(database: DatabaseSync) {
@@ -33,21 +36,25 @@ export class EventTables {
   #insertAlerts(alerts: readonly RuleEvent[]): void {
     // A resolved episode stays resolved, in whatever order its events come again.
     const upsert = this.#database.prepare(
-      `INSERT INTO alerts VALUES (?, ?, ?, ?, ?)
-       ON CONFLICT (id) DO UPDATE SET event = excluded.event
-       WHERE json_extract(alerts.event, '$.state') <> 'resolved'`,
+      `INSERT INTO alerts VALUES (?, ?, ?, ?, ?, ?)
+       ON CONFLICT (id) DO UPDATE SET tenant = excluded.tenant, device_id = excluded.device_id,
+         triggered_at_us = excluded.triggered_at_us, event = excluded.event,
+         row_crc = excluded.row_crc
+       WHERE NOT json_valid(alerts.event) OR json_extract(alerts.event, '$.state') <> 'resolved'`,
     )
     for (const event of alerts) {
       const { id, tenant, deviceId, triggeredAtUs } = event
-      upsert.run(id, tenant, deviceId, triggeredAtUs, JSON.stringify(event))
+      upsert.run(...withCrc(id, tenant, deviceId, triggeredAtUs, JSON.stringify(event)))
     }
   }
 
   #insertAnomalies(anomalies: readonly AnomalyEvent[]): void {
-    const insert = this.#database.prepare('INSERT OR IGNORE INTO anomalies VALUES (?, ?, ?, ?, ?)')
+    const insert = this.#database.prepare(
+      'INSERT OR IGNORE INTO anomalies VALUES (?, ?, ?, ?, ?, ?)',
+    )
     for (const event of anomalies) {
       const { id, tenant, deviceId, eventTimeUs } = event
-      insert.run(id, tenant, deviceId, eventTimeUs, JSON.stringify(event))
+      insert.run(...withCrc(id, tenant, deviceId, eventTimeUs, JSON.stringify(event)))
     }
     const trim = this.#database.prepare(
       `DELETE FROM anomalies WHERE tenant = ?1 AND device_id = ?2 AND event_time_us <
@@ -59,11 +66,11 @@ export class EventTables {
 
   #insertDeadLetters(letters: readonly KeptDeadLetter[]): void {
     const insert = this.#database.prepare(
-      'INSERT OR IGNORE INTO dead_letters VALUES (?, ?, ?, ?, ?, ?, ?, ?)',
+      'INSERT OR IGNORE INTO dead_letters VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)',
     )
     for (const { offset, index, tenant, deviceId, receivedAtUs, ...rest } of letters) {
       const { code, detail, payload } = rest
-      insert.run(offset, index, tenant, deviceId, receivedAtUs, code, detail, payload)
+      insert.run(...withCrc(offset, index, tenant, deviceId, receivedAtUs, code, detail, payload))
     }
     const trim = this.#database.prepare(
       `DELETE FROM dead_letters WHERE tenant = ?1 AND device_id = ?2 AND ("offset", "index") <
@@ -72,6 +79,21 @@ export class EventTables {
           LIMIT 1 OFFSET ${DEAD_LETTERS_PER_DEVICE_MAX - 1})`,
     )
     for (const [tenant, deviceId] of devicesOf(letters)) trim.run(tenant, deviceId)
+  }
+
+  /** Ends every episode that is open: the rules that would do it have lost their state. */
+  resolveAll(resolvedAtUs: number): void {
+    const open = this.#database
+      .prepare(`SELECT * FROM alerts WHERE json_valid(event) AND
+        json_extract(event, '$.state') <> 'resolved'`)
+      .all()
+      .filter(isIntact)
+    this.#insertAlerts(
+      open.map(({ event }) => {
+        const alert = JSON.parse(String(event)) as RuleEvent
+        return { ...alert, state: 'resolved', resolvedAtUs }
+      }),
+    )
   }
 
   alerts(filter: EventsFilter): RuleEvent[] {
@@ -113,9 +135,19 @@ export class EventTables {
     const ofDevice = deviceId === undefined ? '' : 'AND device_id = ?'
     const sql = `SELECT * FROM ${table} WHERE tenant = ? ${ofDevice} ORDER BY ${order} LIMIT ?`
     const values = deviceId === undefined ? [tenant, limit] : [tenant, deviceId, limit]
-    return this.#database.prepare(sql).all(...values)
+    return this.#database
+      .prepare(sql)
+      .all(...values)
+      .filter((row) => {
+        const isWhole = isIntact(row)
+        if (!isWhole) this.onDamage(`a row of ${table} fails its checksum: ${firstValues(row)}`)
+        return isWhole
+      })
   }
 }
+
+const firstValues = (row: Record<string, SQLOutputValue>): string =>
+  JSON.stringify(Object.values(row).slice(0, 2))
 
 /** Each (tenant, device) once. */
 function devicesOf(rows: readonly { tenant: string; deviceId: string }[]): [string, string][] {

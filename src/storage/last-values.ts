@@ -57,6 +57,21 @@ export class LastValues {
     return Number.isNaN(timeUs) ? undefined : { timeUs, value: part!.value[at]! }
   }
 
+  /** By series, the highest event time; NaN where there is none. */
+  highestTimes(): Float64Array {
+    const times = new Float64Array(this.#parts.length * PART_SERIES)
+    for (const [index, { timeUs }] of this.#parts.entries()) times.set(timeUs, index * PART_SERIES)
+    return times
+  }
+
+  /** Takes a series' latest reading from what is stored. */
+  set(series: number, { timeUs, value }: { timeUs: number; value: number }): void {
+    const part = this.#parts[series >>> PART_BITS] ?? this.#createPart(series >>> PART_BITS)
+    part.timeUs[series & (PART_SERIES - 1)] = timeUs
+    part.value[series & (PART_SERIES - 1)] = value
+    part.hasChanged = true
+  }
+
   /** Copies of the parts that changed since the last call. */
   takeChanged(): { name: string; bytes: Uint8Array<ArrayBuffer> }[] {
     const changed = []

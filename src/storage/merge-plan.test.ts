@@ -3,13 +3,14 @@ import { test } from 'node:test'
 import { mergeDebt, planMerge } from './merge-plan.ts'
 import { segmentFile, type Segment } from './segment-set.ts'
 
-const POLICY = { targetRows: 4096, fanIn: 4 }
+const POLICY = { targetRows: 4096, fanIn: 4, isIntact: () => true }
 
 const segment = (firstOffset: number, lastOffset: number, rows: number): Segment => ({
   kind: 'readings',
   file: segmentFile('readings', firstOffset, lastOffset),
   ...{ firstOffset, lastOffset, rows, bytes: rows },
-  ...{ minSeries: 0, maxSeries: 0, minTimeUs: 0, maxTimeUs: 0, hasUnverified: false, tail: undefined },
+  ...{ minSeries: 0, maxSeries: 0, minTimeUs: 0, maxTimeUs: 0, hasUnverified: false },
+  ...{ tail: undefined, crc: 0 },
 })
 
 test('many small commits leave few segments, each reading rewritten about once per tier', () => {
@@ -32,4 +33,13 @@ test('many small commits leave few segments, each reading rewritten about once p
   }
   assert.ok(segments.length <= 5 + 5 * POLICY.fanIn, `${segments.length} segments`)
   assert.ok(rewritten <= commits * 10 * 6, `${rewritten} rows rewritten`)
+})
+
+test('a segment that is set aside merges with nobody, and nobody merges across it', () => {
+  const segments = Array.from({ length: 9 }, (_, at) => segment(at, at, 10))
+  const isIntact = (one: Segment): boolean => one !== segments[3]
+  const run = planMerge(segments, { ...POLICY, isIntact })
+  assert.deepEqual(run, segments.slice(4))
+  const isSplit = (one: Segment): boolean => ![2, 5].includes(one.firstOffset)
+  assert.deepEqual(planMerge(segments, { ...POLICY, isIntact: isSplit }), [])
 })

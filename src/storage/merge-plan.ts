@@ -10,6 +10,8 @@ export interface MergePolicy {
   targetRows: number
   /** Segments of one tier that become one of the next. */
   fanIn: number
+  /** Those that are set aside merge with nobody, and nobody merges across them. */
+  isIntact: (segment: Segment) => boolean
 }
 
 /** The run to merge next, the smallest tier first; empty when none is due. */
@@ -29,7 +31,7 @@ function dueRuns(segments: readonly Segment[], policy: MergePolicy): Segment[][]
   const tiers = [...new Set(small.map(tierOf))].toSorted((a, b) => a - b)
   return tiers.flatMap((tier) => {
     const isIn = (segment: Segment): boolean =>
-      segment.rows < policy.targetRows && tierOf(segment) <= tier
+      policy.isIntact(segment) && segment.rows < policy.targetRows && tierOf(segment) <= tier
     return runsOf(segments, isIn)
       .filter((run) => run.filter((segment) => tierOf(segment) === tier).length >= policy.fanIn)
       .map((run) => cutAtTarget(run, policy.targetRows))

@@ -1,6 +1,7 @@
 /** Merges small segments in the background, one merge at a time, each in one transaction. */
 import type { Catalogue } from './catalogue.ts'
 import { mergeDebt, planMerge, type MergePolicy } from './merge-plan.ts'
+import type { SegmentChecks } from './segment-checks.ts'
 import type { SegmentFiles } from './segment-files.ts'
 import { segmentFile, type Segment, type SegmentSet } from './segment-set.ts'
 
@@ -8,6 +9,7 @@ export interface MergerParts {
   catalogue: Catalogue
   segments: SegmentSet
   files: SegmentFiles
+  checks: SegmentChecks
   policy: MergePolicy
   /** A merge that fails changes nothing; the next commit tries again. */
   onFailure: (cause: unknown) => void
@@ -62,7 +64,10 @@ export class Merger {
   }
 
   async #merge(run: readonly Segment[]): Promise<void> {
-    const { catalogue, segments, files } = this.#parts
+    const { catalogue, segments, files, checks } = this.#parts
+    // Damage must not be written anew under a right checksum.
+    for (const segment of run) await checks.check(segment)
+    if (!run.every((segment) => segments.isIntact(segment))) return
     const { kind, firstOffset } = run[0]!
     const { lastOffset } = run.at(-1)!
     const file = segmentFile(kind, firstOffset, lastOffset)
@@ -79,6 +84,7 @@ export class Merger {
       // It may still repeat what a segment outside of this run holds.
       hasUnverified: run.some(({ hasUnverified }) => hasUnverified),
     }
+    checks.trust([merged])
     catalogue.replaceSegments(run, merged)
     segments.replace(run, [merged])
   }

@@ -9,6 +9,7 @@ import { WeirError } from '../errors/errors.ts'
 import { PARTIAL_IS_LATE, PARTIAL_SERIES, PARTIAL_START_MS } from '../stream/stream.ts'
 import { PARTIAL_STRIDE, PARTIAL_WINDOW_MS } from '../stream/stream.ts'
 import type { Disk } from '../world/world.ts'
+import type { FileChecksum } from './file-checksum.ts'
 import { publishSegment, temporaryName, type SegmentFiles } from './segment-files.ts'
 import type { Segment } from './segment-set.ts'
 
@@ -34,7 +35,7 @@ class PlainFiles {
     this.#isAbandoned = true
   }
 
-  async write(file: string, rows: readonly Row[], columns: number): Promise<number> {
+  async write(file: string, rows: readonly Row[], columns: number): Promise<FileChecksum> {
     if (this.#isAbandoned) throw new WeirError('GATEWAY_SHUTTING_DOWN')
     const bytes = new Uint8Array(HEADER_BYTES + rows.length * columns * 8)
     const header = new DataView(bytes.buffer)
@@ -82,7 +83,7 @@ const byKey = (a: Row, b: Row): number =>
 export function createPlainFiles(folder: string, disk: Disk): SegmentFiles {
   const files = new PlainFiles(folder, disk)
   const written = async (file: string, rows: Row[], columns: number) => ({
-    bytes: await files.write(file, rows, columns),
+    ...(await files.write(file, rows, columns)),
     ...{ rows: rows.length, tail: undefined },
   })
   return {

@@ -19,7 +19,12 @@ import {
 } from './reading-file-writer.ts'
 import { ReadingFile, type SeriesRows } from './reading-file.ts'
 import type { SortedReadings } from './recent-readings.ts'
-import { publishSegment, temporaryName, type SegmentRows } from './segment-files.ts'
+import {
+  publishSegment,
+  temporaryName,
+  type SegmentRows,
+  type WrittenFile,
+} from './segment-files.ts'
 import { mayHold, type Segment } from './segment-set.ts'
 import { Turns } from './turns.ts'
 
@@ -54,10 +59,10 @@ export class ReadingFiles {
     this.#rooms = new Lane(Array.from({ length: parts.concurrency }, () => new BlockRoom()))
   }
 
-  write(file: string, sorted: SortedReadings): Promise<WrittenReadings> {
+  write(file: string, sorted: SortedReadings): Promise<WrittenFile> {
     const effort = sorted.count > QUICK_ROWS ? QUICK : DENSE
     return this.#write(file, effort, async (target) => {
-      for (let from = 0; from < sorted.count; ) {
+      for (let from = 0; from < sorted.count;) {
         if (target.room === 0) await target.writeBlock()
         const to = Math.min(sorted.count, from + target.room)
         target.add(sorted, from, to)
@@ -67,7 +72,7 @@ export class ReadingFiles {
   }
 
   /** `run` is in the order of its offsets. */
-  merge(file: string, run: readonly Segment[]): Promise<WrittenReadings> {
+  merge(file: string, run: readonly Segment[]): Promise<WrittenFile> {
     return this.#write(file, DENSE, async (target) => {
       const sources: Source[] = []
       try {
@@ -85,11 +90,11 @@ export class ReadingFiles {
     file: string,
     effort: Effort,
     fill: (target: ReadingFileWriter) => Promise<void>,
-  ): Promise<WrittenReadings> {
+  ): Promise<WrittenFile> {
     const { folder, disk } = this.#parts
     const written = await this.#writeTemporary(temporaryName(`${folder}/${file}`), effort, fill)
-    await publishSegment(disk, folder, file)
-    return written
+    const { crc } = await publishSegment(disk, folder, file)
+    return { ...written, crc }
   }
 
   async #writeTemporary(
@@ -188,11 +193,13 @@ export class ReadingFiles {
   ): Promise<void> {
     await this.#rooms.use(async () => {
       for (const one of wanted) {
-        const rows = segments.filter((segment) => mayHold(segment, [one])).map((segment) =>
-          segment.tail === undefined
-            ? this.#parts.old.rows(segment, one)
-            : this.#rowsOf(segment, one),
-        )
+        const rows = segments
+          .filter((segment) => mayHold(segment, [one]))
+          .map((segment) =>
+            segment.tail === undefined
+              ? this.#parts.old.rows(segment, one)
+              : this.#rowsOf(segment, one),
+          )
         try {
           const cursors = await Promise.all(rows.map((one) => RowsCursor.start(one)))
           await mergeCursors(cursors, { keepsRepeats: true }, (rows) => {
@@ -237,7 +244,7 @@ function addRows(target: ReadingFileWriter, rows: SeriesRows): Promise<void> | u
 }
 
 async function addInPieces(target: ReadingFileWriter, rows: SeriesRows): Promise<void> {
-  for (let from = rows.from; from < rows.to; ) {
+  for (let from = rows.from; from < rows.to;) {
     if (target.room === 0) await target.writeBlock()
     const to = Math.min(rows.to, from + target.room)
     target.add(rows, from, to)

@@ -54,11 +54,7 @@ export class RollupFiles {
   }
 
   /** `offset` is the checkpoint's: of one key the row with the highest offset counts. */
-  async write(
-    file: string,
-    rows: readonly Float64Array[],
-    offset: number,
-  ): Promise<WrittenFile> {
+  async write(file: string, rows: readonly Float64Array[], offset: number): Promise<WrittenFile> {
     const source = this.#partials
     await this.#duck.write(async (connection) => {
       source.give(rows.length, (chunk, from, to) => {
@@ -111,13 +107,19 @@ export class RollupFiles {
         if (isCopying && (await this.#disk.exists(path))) await flushFile(this.#disk, path)
       }
     })()
-    const [result] = await Promise.all([copied, flushed])
-    return result
+    try {
+      const [result] = await Promise.all([copied, flushed])
+      return result
+    } catch (error) {
+      // Half a file on a full disk takes the room that the next attempt needs.
+      await this.#disk.remove(path)
+      throw error
+    }
   }
 
   async #publish(file: string, rows: number): Promise<WrittenFile> {
-    const bytes = await publishSegment(this.#disk, this.#folder, file)
-    return { bytes, rows, tail: undefined }
+    const checksum = await publishSegment(this.#disk, this.#folder, file)
+    return { ...checksum, rows, tail: undefined }
   }
 
   /** Calls back for each row of one window size; `offset` says which of equal keys is newer. */

@@ -9,6 +9,7 @@
  */
 import type { Span, Wanted } from '../query/query.ts'
 import type { Disk } from '../world/world.ts'
+import { fileChecksum, type FileChecksum } from './file-checksum.ts'
 import type { SortedReadings } from './recent-readings.ts'
 import type { Segment } from './segment-set.ts'
 
@@ -20,16 +21,12 @@ export interface SegmentRows {
 }
 
 /** What the catalogue keeps of a file. */
-export type WrittenFile = Pick<Segment, 'bytes' | 'rows' | 'tail'>
+export type WrittenFile = Pick<Segment, 'bytes' | 'rows' | 'tail' | 'crc'>
 
 export interface SegmentFiles {
   writeReadings(file: string, sorted: SortedReadings): Promise<WrittenFile>
   /** `offset` is the checkpoint's: of one key the row with the highest offset counts. */
-  writePartials(
-    file: string,
-    rows: readonly Float64Array[],
-    offset: number,
-  ): Promise<WrittenFile>
+  writePartials(file: string, rows: readonly Float64Array[], offset: number): Promise<WrittenFile>
   /** `run` is in the order of its offsets. */
   mergeReadings(file: string, run: readonly Segment[]): Promise<WrittenFile>
   mergeRollups(file: string, run: readonly Segment[]): Promise<WrittenFile>
@@ -55,20 +52,22 @@ export const temporaryName = (file: string): string => `${file}.tmp`
 
 /**
  * Makes a written file durable under its name: the file, then its name. Whoever made it need not
- * have flushed it. Returns its length.
+ * have flushed it. Returns its length and checksum.
  */
-export async function publishSegment(disk: Disk, folder: string, file: string): Promise<number> {
+export async function publishSegment(
+  disk: Disk,
+  folder: string,
+  file: string,
+): Promise<FileChecksum> {
   const path = `${folder}/${file}`
-  const bytes = await flushFile(disk, temporaryName(path))
+  await flushFile(disk, temporaryName(path))
+  const checksum = await fileChecksum(disk, temporaryName(path))
   await disk.rename(temporaryName(path), path)
   await disk.syncFolder(folder)
-  return bytes
+  return checksum
 }
 
-/** Returns the file's length. */
-export async function flushFile(disk: Disk, path: string): Promise<number> {
+export async function flushFile(disk: Disk, path: string): Promise<void> {
   const handle = await disk.open(path, 'write')
-  const bytes = await handle.size()
   await handle.sync().finally(() => handle.close())
-  return bytes
 }

@@ -20,6 +20,8 @@ export interface Segment {
   hasUnverified: boolean
   /** Of readings as reading-columns.ts has them; other files have none. */
   tail: Tail | undefined
+  /** CRC32 of the file; undefined until it was first checked, for those of before format 3. */
+  crc: number | undefined
 }
 
 /** A segment that may hold something wanted. */
@@ -41,6 +43,7 @@ export class SegmentSet {
   #segments: readonly Segment[]
   readonly #readers = new Map<Segment, number>()
   readonly #dropped = new Set<Segment>()
+  readonly #aside = new Set<Segment>()
   readonly #removeFile: (file: string) => void
 
   constructor(segments: readonly Segment[], removeFile: (file: string) => void) {
@@ -51,6 +54,25 @@ export class SegmentSet {
   /** In the order of their offsets. */
   list(kind: Segment['kind']): Segment[] {
     return this.#segments.filter((segment) => segment.kind === kind)
+  }
+
+  /** Takes a damaged segment out of all answers; true when it counted until now. */
+  setAside(segment: Segment): boolean {
+    if (!this.#segments.includes(segment) || this.#aside.has(segment)) return false
+    this.#aside.add(segment)
+    return true
+  }
+
+  has(segment: Segment): boolean {
+    return this.#segments.includes(segment)
+  }
+
+  isIntact(segment: Segment): boolean {
+    return !this.#aside.has(segment)
+  }
+
+  get damagedCount(): number {
+    return this.#aside.size
   }
 
   get bytes(): number {

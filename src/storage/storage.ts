@@ -16,6 +16,11 @@ export interface Recovered {
   nextOffset: number
   /** All parts of the latest state; empty on a fresh folder. */
   state: Checkpoint['parts']
+  /**
+   * When the state was damaged and could not be handed out: by series, the highest event time that
+   * is stored (NaN: none). At or below it nobody can tell a repeat.
+   */
+  floors: Float64Array | undefined
   definitions: Definitions
 }
 
@@ -23,6 +28,7 @@ export interface StorageStatistics {
   readingsInMemory: number
   readingsStored: number
   segmentCount: number
+  segmentsDamaged: number
   /** Segments below their target size that wait to be merged. */
   mergeDebt: number
   bytesOnDisk: number
@@ -32,6 +38,18 @@ export interface StorageStatistics {
   lastCommitOffset: number
   deadLetters: number
   seriesCount: number
+}
+
+/** Told of what somebody should know. */
+export interface StorageListener {
+  /** Nothing is lost: it is tried again. */
+  mergeFailed: (cause: unknown) => void
+  /** It is set aside: no answer holds what it held. */
+  segmentDamaged: (segment: { file: string; problem: string; readings: number }) => void
+  /** Rules and detectors start anew; windows are computed from readings. */
+  stateLost: (problem: string) => void
+  /** An alert, an anomaly or a dead letter is left out of answers. */
+  eventDamaged: (problem: string) => void
 }
 
 export interface Storage {

@@ -1,6 +1,12 @@
 /** One consistent look at everything output so far: memory up to a row, and pinned segments. */
 import { WeirError } from '../errors/errors.ts'
-import type { ReadingRows, ReadingView, Span, Wanted } from '../query/query.ts'
+import {
+  addSpan,
+  type ReadingRows,
+  type ReadingView,
+  type Span,
+  type Wanted,
+} from '../query/query.ts'
 import {
   PARTIAL_IS_LATE,
   PARTIAL_SERIES,
@@ -11,6 +17,7 @@ import type { DirtyRanges } from './dirty-ranges.ts'
 import type { Generation } from './generation.ts'
 import { GrowingColumns } from './growing-columns.ts'
 import type { RollupCoverage } from './rollup-coverage.ts'
+import type { SegmentChecks } from './segment-checks.ts'
 import type { SegmentFiles } from './segment-files.ts'
 import { mayHold, type Segment } from './segment-set.ts'
 import { sortByTime } from './time-order.ts'
@@ -21,6 +28,11 @@ export interface ViewParts {
   segments: readonly Segment[]
   rollups: readonly Segment[]
   files: SegmentFiles
+  checks: SegmentChecks
+  /** What they held is computed from readings. */
+  damagedRollups: readonly Segment[]
+  /** Of the segments above, once they were checked. */
+  isIntact: (segment: Segment) => boolean
   dirty: DirtyRanges
   coverage: readonly RollupCoverage[]
   rowsMax: number
@@ -33,7 +45,11 @@ export class StorageView implements ReadingView {
   readonly tiers = new Set<string>()
   segmentsRead = 0
   segmentsSkipped = 0
+  segmentsDamaged = 0
   #rows = 0
+  /** Of the segments that were chosen, and of memory. */
+  #rowsFound = 0
+  #rowsLost = 0
 
   constructor(parts: ViewParts) {
     this.#parts = parts
@@ -48,8 +64,18 @@ export class StorageView implements ReadingView {
     return this.#parts.coverage
   }
 
+  /** Also where a damaged rollup held the windows: the readings tell them. */
   dirty(series: number): readonly Span[] {
-    return this.#parts.dirty.of(series)
+    let spans = this.#parts.dirty.of(series)
+    for (const { minSeries, maxSeries, minTimeUs, maxTimeUs } of this.#parts.damagedRollups) {
+      if (series < minSeries || series > maxSeries) continue
+      spans = addSpan(spans, { startUs: minTimeUs, endUs: maxTimeUs + 1 }, Infinity)
+    }
+    return spans
+  }
+
+  get completeness(): number {
+    return this.#rowsLost === 0 ? 1 : this.#rowsFound / (this.#rowsFound + this.#rowsLost)
   }
 
   release(): void {
@@ -57,10 +83,9 @@ export class StorageView implements ReadingView {
   }
 
   async readings(wanted: readonly Wanted[], consume: (rows: ReadingRows) => void): Promise<void> {
-    const chosen = this.#parts.segments.filter((segment) => mayHold(segment, wanted))
-    this.segmentsRead += chosen.length
-    this.segmentsSkipped += this.#parts.segments.length - chosen.length
+    const chosen = await this.#chooseIntact(wanted)
     const memory = this.#collectMemory(wanted)
+    this.#rowsFound += memory.count
     const isSorted =
       chosen.some((segment) => segment.hasUnverified) ||
       (memory.count > 0 && this.#memory.some(({ generation }) => generation.readings.hasUnverified))
@@ -74,6 +99,20 @@ export class StorageView implements ReadingView {
     if (memory.count === 0) return
     this.tiers.add('memory')
     consume(only?.ofMemory() ?? memory)
+  }
+
+  async #chooseIntact(wanted: readonly Wanted[]): Promise<Segment[]> {
+    const { segments, checks, isIntact } = this.#parts
+    const chosen = segments.filter((segment) => mayHold(segment, wanted))
+    await checks.ensure(chosen)
+    const intact = chosen.filter(isIntact)
+    this.segmentsRead += intact.length
+    this.segmentsSkipped += segments.length - chosen.length
+    this.segmentsDamaged += chosen.length - intact.length
+    const rows = (of: readonly Segment[]): number => of.reduce((sum, { rows }) => sum + rows, 0)
+    this.#rowsFound += rows(intact)
+    this.#rowsLost += rows(chosen) - rows(intact)
+    return intact
   }
 
   #count(rows: number): void {

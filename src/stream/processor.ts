@@ -151,6 +151,21 @@ export class StreamProcessor {
     } else this.#replaceWindows(clock.subarray(6))
   }
 
+  /**
+   * Instead of restore(), when the state was lost: `floors` has the highest event time that is
+   * stored of each series (NaN: none). At or below it every reading is unverified.
+   */
+  restart(floors: Float64Array, definitions: Definitions): void {
+    this.#directory.define(definitions)
+    for (let from = 0; from < floors.length; from += SERIES_PER_CHUNK) {
+      const chunk = new Float64Array(SERIES_PER_CHUNK).fill(-Infinity)
+      const known = floors.subarray(from, from + SERIES_PER_CHUNK)
+      if (known.every(Number.isNaN)) continue
+      for (const [row, floor] of known.entries()) if (!Number.isNaN(floor)) chunk[row] = floor
+      this.#state.restoreFloors(from >> CHUNK_SHIFT, chunk)
+    }
+  }
+
   statistics(): StreamStatistics {
     const held = Object.values(this.#stores).reduce((sum, { bytesHeld }) => sum + bytesHeld, 0)
     return {

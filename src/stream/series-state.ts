@@ -170,6 +170,13 @@ export class SeriesState {
     this.changed[index] = isSame ? 0 : 1
   }
 
+  /** A chunk of which nothing but the floors is known. */
+  restoreFloors(index: number, floors: Float64Array<ArrayBuffer>): void {
+    this.bornCount = Math.max(this.bornCount, index + 1)
+    this.#asleep[index] = floors
+    this.changed[index] = 1
+  }
+
   get bytesHeld(): number {
     const size = (total: number, array: Float64Array | undefined) =>
       total + (array?.byteLength ?? 0)

@@ -71,6 +71,8 @@ export interface LifeParts {
   bug: Bug
   /** The log of this life, opened, before anything is replayed from it. */
   opened: (log: Log) => Promise<void>
+  /** Something was found damaged, and is named. */
+  damaged: (what: string) => void
   /** An entry became durable. */
   appended: (offset: number, bytes: Uint8Array) => void
 }
@@ -110,7 +112,8 @@ export class Life {
         forward: (offset, frame) =>
           toStream.send({ offset, frame }, transferOf(frame) as ArrayBuffer[]),
         register: undefined,
-        restarted: () => {},
+        restarted: () => parts.damaged('the log lost its end'),
+        lost: ({ fromOffset }) => parts.damaged(`the log lost entry ${fromOffset}`),
       },
       { ...GATEWAY, plan },
     )
@@ -127,7 +130,8 @@ export class Life {
       memoryReadingsMax: MEMORY_READINGS_MAX,
       toStream: (message) => toStreamBack.send(bug.toStream(message)),
       toGateway: (message, transfer) => toGateway.send(bug.toGateway(message), transfer),
-      onCommitFailure: () => this.commitFailures++,
+      commitFailed: () => this.commitFailures++,
+      commitRecovered: () => {},
     })
     toStream.receive = (message) => this.#stream.frame(message)
     toStorage.receive = (message) => this.#storageLoop.take(message)
@@ -151,13 +155,21 @@ export class Life {
     const options = { segmentBytes: SEGMENT_BYTES, sparesMax: 2 }
     const log = await openFileLog({ disk, random, folder: `${FOLDER}/log`, options })
     await parts.opened(log)
-    const catalogue = Catalogue.over(parts.catalogue, 'the catalogue')
+    const catalogue = Catalogue.over(parts.catalogue, 'the catalogue', { mustExist: false })
     // The database outlives the process, as the file on a disk does.
     catalogue.close = () => undefined
     const storage = await openStorage({
       folder: FOLDER,
       world: { clock, disk },
-      options: STORAGE,
+      options: {
+        ...STORAGE,
+        listener: {
+          mergeFailed: () => {},
+          segmentDamaged: ({ file }) => parts.damaged(file),
+          stateLost: parts.damaged,
+          eventDamaged: parts.damaged,
+        },
+      },
       adapters: {
         files: createPlainFiles(`${FOLDER}/segments`, disk),
         catalogue: bug.catalogue(catalogue),

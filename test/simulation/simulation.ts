@@ -77,6 +77,8 @@ export class Simulation {
   readonly #devices: Device[]
   #disk: MemoryDisk
   #process: Process | undefined
+  /** What the process named as damaged. */
+  readonly #named: string[] = []
   /** The latest that the wall clock ever said. */
   #latestUs = 0
   /** From then on the log may have lost ticks at its end, which nobody misses. */
@@ -121,6 +123,7 @@ export class Simulation {
     await this.#verify()
     await this.#restart()
     await this.#verify()
+    check(this.#named.length === 0, () => `named without damage: ${this.#named.join()}`)
     await this.#damage()
     return { ...this.counts, ...summary(this.#devices, this.history) }
   }
@@ -167,6 +170,7 @@ export class Simulation {
         ...{ clock, random, disk, network: this.#network, control: this.#control, plan: PLAN },
         ...{ catalogue: this.#catalogue, bug: this.#options.bug },
         opened: (log) => (this.#isDamaged ? Promise.resolve() : this.history.opened(log)),
+        damaged: (what) => this.#named.push(what),
         appended: (offset, bytes) => {
           if (!this.#isDamaged) this.history.appended(offset, bytes)
         },
@@ -309,6 +313,7 @@ export class Simulation {
     await this.#end(this.#process!)
     await this.#flip()
     this.#isDamaged = true
+    this.#named.length = 0
     const process = this.#start()
     const untilMs = this.#clock.monotonicMs() + START_MS_MAX
     while (process.life === undefined && process.failure === undefined) {
@@ -321,7 +326,8 @@ export class Simulation {
       this.#count('damage that nobody reads')
     } catch (error) {
       const { code } = error as Partial<WeirError>
-      if (code !== 'DATA_FILE_DAMAGED' && code !== 'LOG_ENTRY_DAMAGED') throw error
+      const isNamed = code === 'DATA_FILE_DAMAGED' || this.#named.length > 0
+      if (!isNamed) throw error
       this.#count('damage named')
     }
   }

@@ -145,7 +145,7 @@ async function checkWindows(
   const name = nameOf(series)
   if (name.metric === 'label') return
   for (const windowMs of PLAN.windowsMs) {
-    const rows = await query.windows({ ...ALL, ...name, windowMs })
+    const { windows: rows } = await query.windows({ ...ALL, ...name, windowMs })
     const groups = Map.groupBy(
       readings,
       ({ eventUs }) => Math.floor(eventUs / 1000 / windowMs) * windowMs,

@@ -75,6 +75,15 @@ function readingsRoute(ports: ApiPorts): Route {
   })
 }
 
+const Completeness = Type.Number({
+  description:
+    '1: everything accepted is in the answer. Less: a damaged segment may hold some of it; the ' +
+    'share is an estimate by rows.',
+})
+const SegmentsDamaged = Type.Integer({
+  description: 'Damaged segments that may hold a part of the answer; the events name them.',
+})
+
 const Readings = Type.Object({
   points: Type.Array(Type.Tuple([Milliseconds, Type.Union([Value, Type.Null()])])),
   meta: Type.Object({
@@ -87,9 +96,10 @@ const Readings = Type.Object({
     ),
     tiers: Type.Array(Type.String(), { description: 'Where the answer came from.' }),
     resolution_ms: Type.Number({ description: '0: raw readings.' }),
-    completeness: Type.Number({ description: '1: everything accepted is in the answer.' }),
+    completeness: Completeness,
     segments_read: Type.Integer(),
     segments_skipped: Type.Integer(),
+    segments_damaged: SegmentsDamaged,
   }),
 })
 
@@ -107,15 +117,15 @@ function windowsRoute(ports: ApiPorts): Route {
       end: Time,
       dimension: Dimension,
     }),
-    answers: { 200: jsonAnswer('By start.', Type.Object({ windows: Type.Array(Window) })) },
+    answers: { 200: jsonAnswer('By start.', Windows) },
     problems: ['API_NOT_FOUND', 'QUERY_LIMIT_EXCEEDED', 'QUERY_FAILED'],
     async handle({ tenant, query }) {
       const { type } = requireDevice(ports, tenant, query.device_id)
       const question = seriesQuestion(tenant, query)
       const windowMs = parseWindow(query.window, ports.plan.windowsMs)
-      const windows = await ports.query.windows({ ...question, windowMs })
-      if (windows.length === 0) checkMetric(ports, type, query.metric)
-      return { status: 200, json: { windows } }
+      const answer = await ports.query.windows({ ...question, windowMs })
+      if (answer.windows.length === 0) checkMetric(ports, type, query.metric)
+      return { status: 200, json: answer }
     },
   })
 }
@@ -131,6 +141,11 @@ const Window = Type.Object({
   }),
   first: Type.Number(),
   last: Type.Number(),
+})
+
+const Windows = Type.Object({
+  windows: Type.Array(Window),
+  meta: Type.Object({ completeness: Completeness, segments_damaged: SegmentsDamaged }),
 })
 
 function parseWindow(text: string, windowsMs: number[]): number {

@@ -206,7 +206,7 @@ export class MemoryPipeline implements TelemetryDoor, Query, LiveFeed {
             summarise(rows.map(({ value }) => Number(value)))[aggregate],
           ])
     const series = [...seen.values()].map((dimensions) => ({ metric: question.metric, dimensions }))
-    const counts = { segments_read: 0, segments_skipped: 0 }
+    const counts = { segments_read: 0, segments_skipped: 0, segments_damaged: 0 }
     const resolution_ms = aggregate === undefined ? 0 : stepUs / 1000
     return {
       points,
@@ -219,10 +219,11 @@ export class MemoryPipeline implements TelemetryDoor, Query, LiveFeed {
     const found = Map.groupBy(this.#matching(question), ({ timeUs }) =>
       Math.floor(timeUs / 1000 / windowMs),
     )
-    return [...found].map(([index, rows]) => ({
+    const windows = [...found].map(([index, rows]) => ({
       window_start: index * windowMs,
       ...summarise(rows.map(({ value }) => Number(value))),
     }))
+    return { windows, meta: { completeness: 1, segments_damaged: 0 } }
   }
 
   async latest(_tenant: string, deviceId: string) {
