@@ -4,7 +4,7 @@ import { workerData } from 'node:worker_threads'
 import { openDeviceReader } from '../control/sqlite-control.ts'
 import { Gateway } from '../gateway/gateway-stage.ts'
 import { gatewaySamples } from '../gateway/gateway-metrics.ts'
-import { openFileLog } from '../log/file-log.ts'
+import { entryBytesMax, openFileLog } from '../log/file-log.ts'
 import type { Recovered } from '../storage/storage.ts'
 import { nodeWorld } from '../world/node-world.ts'
 import { connect, serve, transferOf } from './rpc.ts'
@@ -42,12 +42,13 @@ const gateway = new Gateway(
   },
   {
     plan,
-    limits: config.gateway,
+    limits: { ...config.gateway, frameBytesMax: entryBytesMax(config.log.segmentBytes) },
     mqtt: {
       ...config.mqtt,
       connectTimeoutMs: config.mqtt.connectTimeoutUs / 1000,
       heldMsMax: config.mqtt.heldTimeoutUs / 1000,
       keepAliveMaxSeconds: config.mqtt.keepAliveMaxUs / 1_000_000,
+      idleMsMax: config.mqtt.idleTimeoutUs / 1000,
     },
     deviceTags: config.gateway.deviceTags,
     tenant,
