@@ -100,6 +100,11 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded>
         web: { folder: WEB_FOLDER, disk: nodeWorld.disk },
         limits: {
           bodyBytesMax: config.http.bodyBytesMax,
+          inflatedBytesMax: config.http.inflatedBytesMax,
+          bodiesBytesMax: config.http.bodiesBytesMax,
+          headersTimeoutMs: config.http.headersTimeoutUs / 1000,
+          requestTimeoutMs: config.http.requestTimeoutUs / 1000,
+          idleTimeoutMs: config.http.idleTimeoutUs / 1000,
           connectionsMax: config.http.connectionsMax,
         },
         ...(options.events && { events: options.events }),
