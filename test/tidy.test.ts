@@ -262,6 +262,21 @@ test('tests that docs/guarantees.md names exist', () => {
   assert.deepEqual(missing, [])
 })
 
+test('tests that docs/security.md names exist, in a file that their section names', () => {
+  const sections = readText('docs/security.md').split(/^## /m)
+  const named = sections.flatMap((section) => {
+    const paths = [...section.matchAll(/`([\w./-]+\.ts)`/g)].map(([, path = '']) => path)
+    const texts = paths.filter((path) => path.startsWith('test/') || isForTests(path)).map(readText)
+    return [...section.matchAll(/“([^”]+)”/g)].map(([, name = '']) => ({ name, texts }))
+  })
+  assert.ok(named.length > 50)
+  const missing = named.filter(({ name, texts }) => !texts.some((text) => text.includes(name)))
+  assert.deepEqual(
+    missing.map(({ name }) => name),
+    [],
+  )
+})
+
 /** `npm run -s weir -- simulate --devices 9` → ['simulate', '--devices']. */
 function commandOf(line: string): string[] {
   return (/weir -- (.*)$/.exec(line)?.[1] ?? '')

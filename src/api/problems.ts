@@ -37,6 +37,8 @@ export function sendProblem(reply: FastifyReply, error: WeirError): FastifyReply
     const seconds = Number(error.details['retryAfterSeconds'] ?? RETRY_AFTER_SECONDS)
     reply.header('retry-after', String(Math.max(1, Math.ceil(seconds))))
   }
+  // Nobody reads the rest of the body.
+  if (!reply.request.raw.complete) reply.header('connection', 'close')
   if (problem.status === 401) reply.header('www-authenticate', 'Bearer realm="weir"')
   if (problem.status === 405) reply.header('allow', String(error.details['allow']))
   return (

@@ -10,7 +10,7 @@ import type { Static, TObject, TSchema } from 'typebox'
 import type { Principal } from '../control/control.ts'
 import { WeirError, type ErrorCode } from '../errors/errors.ts'
 import type { RouteKey } from './access.ts'
-import { checkMediaType, inflateBody, tightly } from './bodies.ts'
+import { checkMediaType, inflateBody, tightly, type BodyRoom } from './bodies.ts'
 import { bodyReader, parameterReader } from './parameters.ts'
 
 /** JSON is parsed and checked; raw bytes are inflated and handed on as they are. */
@@ -75,7 +75,8 @@ export interface Incoming {
 }
 
 export interface Route extends Omit<RouteDefinition<TObject, TSchema, never>, 'handle'> {
-  run(incoming: Incoming, inflatedBytesMax: number): Promise<Answer>
+  /** `room` is what the body may take when it is inflated. */
+  run(incoming: Incoming, room: BodyRoom): Promise<Answer>
 }
 
 /** A route whose body is JSON of this schema, or that has none. */
@@ -106,7 +107,7 @@ function route<Q extends TObject, B extends TSchema, Body>(
   const readQuery = query === undefined ? withoutParameters : parameterReader(query)
   return {
     ...(definition as unknown as Omit<Route, 'run'>),
-    async run(incoming, inflatedBytesMax) {
+    async run(incoming, room) {
       const { request, principal, params } = incoming
       const parameters = readQuery(incoming.query) as Static<Q>
       let bytes = incoming.body ?? NOTHING
@@ -115,7 +116,7 @@ function route<Q extends TObject, B extends TSchema, Body>(
           request.headers['content-type'],
           body.kind === 'json' ? JSON_TYPES : body.mediaTypes,
         )
-        bytes = await inflateBody(bytes, request.headers['content-encoding'], inflatedBytesMax)
+        bytes = await inflateBody(bytes, request.headers['content-encoding'], room)
       }
       return definition.handle({
         ...incoming,

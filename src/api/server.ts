@@ -8,17 +8,21 @@
  * A4 close() takes no new request, ends live streams, lets the others finish within `drainMs`.
  */
 import type { AddressInfo } from 'node:net'
+import type { Readable } from 'node:stream'
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import { WeirError } from '../errors/errors.ts'
 import { Registry, type Events } from '../observe/observe.ts'
 import type { Disk } from '../world/world.ts'
 import { ACCESS, authorise, type Access } from './access.ts'
 import type { ApiPorts } from './api.ts'
+import { readBody } from './bodies.ts'
+import { BodyBudget, type BodyShare } from './body-budget.ts'
 import { identify, type Identity } from './credentials.ts'
+import { countRefusal, enterRequest, openBody, refuseBytes } from './guards.ts'
 import { checkHosts, isLoopbackAddress, isSameOrigin } from './hosts.ts'
 import { LiveStreams } from './live-streams.ts'
 import { registerPage } from './page.ts'
-import { rawProblem, sendProblem, toWeirError } from './problems.ts'
+import { sendProblem, toWeirError } from './problems.ts'
 import { TAKEN_OVER, type Answer, type Incoming, type Route } from './route.ts'
 import { deviceRoutes } from './routes/devices.ts'
 import { liveRoutes } from './routes/live.ts'
@@ -53,6 +57,7 @@ declare module 'fastify' {
   }
   interface FastifyRequest {
     weirIdentity: Identity
+    weirBody: BodyShare
   }
 }
 
@@ -60,11 +65,11 @@ declare module 'fastify' {
 export async function createApi(ports: ApiPorts, options: ApiOptions = {}): Promise<Api> {
   const limits = { ...API_LIMITS, ...options.limits }
   const services = createServices(ports, limits, options.events)
-  const app = createApp(limits)
+  const app = createApp(services)
   const state = { isClosing: false }
   addGates(app, services, { state, hosts: new Set(options.hosts) })
   const routes = allRoutes(services)
-  for (const route of routes) addRoute(app, route, limits)
+  for (const route of routes) addRoute(app, route, limits.inflatedBytesMax)
   const files = options.web && (await readWebFiles(options.web.disk, options.web.folder))
   registerPage(app, files ?? new Map())
   addErrors(app, routes, services)
@@ -92,7 +97,13 @@ function createServices(ports: ApiPorts, limits: ApiLimits, events: Events | und
     bufferBytesMax: limits.liveBufferBytesMax,
     heartbeatMs: limits.heartbeatMs,
   })
-  return { ports, limits, sessions: new Sessions(ports), liveStreams, registry, events }
+  const bodies = new BodyBudget(limits.bodiesBytesMax)
+  registry.gaugeOf(
+    'weir_api_body_bytes',
+    'Bodies of requests under way beyond their first 64 KiB.',
+    () => bodies.bytes,
+  )
+  return { ports, limits, sessions: new Sessions(ports), bodies, liveStreams, registry, events }
 }
 
 function allRoutes(services: Services): Route[] {
@@ -113,11 +124,13 @@ const PATH_PARAMETER_LENGTH_MAX = 2048
 const LATENESS_CHECK_MS = 1000
 const KEEP_ALIVE_MS = 75_000
 
-function createApp(limits: ApiLimits): FastifyInstance {
+function createApp(services: Services): FastifyInstance {
+  const { limits, registry } = services
   const app = fastify({
     logger: false,
     bodyLimit: limits.bodyBytesMax,
     requestTimeout: limits.requestTimeoutMs,
+    connectionTimeout: limits.idleTimeoutMs,
     keepAliveTimeout: KEEP_ALIVE_MS,
     return503OnClosing: false,
     routerOptions: { maxParamLength: PATH_PARAMETER_LENGTH_MAX },
@@ -128,18 +141,18 @@ function createApp(limits: ApiLimits): FastifyInstance {
     frameworkErrors: (error, _request, reply) => {
       sendProblem(reply, toWeirError(error))
     },
-    clientErrorHandler(error, socket) {
-      const isLate = error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
-      const code = isLate ? 'API_REQUEST_TIMEOUT' : 'API_REQUEST_MALFORMED'
-      if (error.code === 'ECONNRESET' || !socket.writable) socket.destroy()
-      else socket.end(rawProblem(new WeirError(code)))
-    },
+    clientErrorHandler: (error, socket) => refuseBytes(error, socket, services),
   })
   app.server.maxConnections = limits.connectionsMax
+  app.server.on('drop', () => countRefusal(registry, 'API_CONNECTIONS_EXCEEDED'))
   // Bodies stay bytes: the route says what they are.
   app.removeAllContentTypeParsers()
-  app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
+  app.addContentTypeParser('*', (request: FastifyRequest, payload: Readable) => {
+    const room = { bytesMax: limits.bodyBytesMax, share: request.weirBody }
+    return readBody(payload, request.headers['content-length'], room)
+  })
   app.decorateRequest('weirIdentity', null as unknown as Identity)
+  app.decorateRequest('weirBody', null as unknown as BodyShare)
   return app
 }
 
@@ -152,11 +165,13 @@ function addGates(
   app.addHook('onRequest', async (request, reply) => {
     reply.header('x-content-type-options', 'nosniff')
     if (gate.state.isClosing) throw new WeirError('GATEWAY_SHUTTING_DOWN')
+    enterRequest(request, reply, services)
     const { host, origin } = request.headers
     const { localAddress } = request.socket
     checkHosts({ host, origin, localAddress }, gate.hosts)
     const route = request.routeOptions.config.weirRoute
     if (route !== undefined) request.weirIdentity = authoriseRequest(request, route, services)
+    request.weirBody = openBody(request, reply, services)
   })
   const { registry } = services
   app.addHook('onResponse', async (request, reply) => {
@@ -201,7 +216,7 @@ function authoriseRequest(request: FastifyRequest, route: Route, services: Servi
   return identity
 }
 
-function addRoute(app: FastifyInstance, route: Route, limits: ApiLimits): void {
+function addRoute(app: FastifyInstance, route: Route, inflatedBytesMax: number): void {
   const [method = '', path = ''] = route.key.split(' ')
   const isStream = route.answers[200]?.content?.mediaType === 'text/event-stream'
   app.route({
@@ -212,7 +227,8 @@ function addRoute(app: FastifyInstance, route: Route, limits: ApiLimits): void {
     config: { weirRoute: route },
     async handler(request, reply) {
       const incoming = { ...request.weirIdentity, ...inputs(request), request, reply }
-      return sendAnswer(reply, await route.run(incoming, limits.inflatedBytesMax))
+      const room = { bytesMax: inflatedBytesMax, share: request.weirBody }
+      return sendAnswer(reply, await route.run(incoming, room))
     },
   })
 }

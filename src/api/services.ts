@@ -1,6 +1,7 @@
 /** What the routes share: the ports, the limits, and the API's own small parts. */
 import type { Events, Registry } from '../observe/observe.ts'
 import type { ApiPorts } from './api.ts'
+import type { BodyBudget } from './body-budget.ts'
 import type { LiveStreams } from './live-streams.ts'
 import type { Sessions } from './sessions.ts'
 
@@ -10,12 +11,16 @@ export interface ApiLimits {
   bodyBytesMax: number
   /** A body after gzip is undone. */
   inflatedBytesMax: number
+  /** Bodies of all requests under way. */
+  bodiesBytesMax: number
   /** Open connections; the next one is closed at once. */
   connectionsMax: number
   /** From the first byte of a request's head to its last (slow-loris). */
   headersTimeoutMs: number
   /** The same for head and body together. */
   requestTimeoutMs: number
+  /** A connection on which nothing moves for this long, in either direction, is closed. */
+  idleTimeoutMs: number
   /** Open `GET /v1/live` streams. */
   liveStreamsMax: number
   /** Bytes that wait for one live client; beyond, it reads too slowly and is closed. */
@@ -27,10 +32,12 @@ export interface ApiLimits {
 
 export const API_LIMITS: Readonly<ApiLimits> = {
   bodyBytesMax: 8 << 20,
-  inflatedBytesMax: 32 << 20,
+  inflatedBytesMax: 16 << 20,
+  bodiesBytesMax: 128 << 20,
   connectionsMax: 20_000,
   headersTimeoutMs: 10_000,
   requestTimeoutMs: 60_000,
+  idleTimeoutMs: 300_000,
   liveStreamsMax: 256,
   liveBufferBytesMax: 256 << 10,
   heartbeatMs: 15_000,
@@ -41,6 +48,7 @@ export interface Services {
   ports: ApiPorts
   limits: ApiLimits
   sessions: Sessions
+  bodies: BodyBudget
   liveStreams: LiveStreams
   registry: Registry
   events: Events | undefined

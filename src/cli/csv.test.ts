@@ -43,3 +43,9 @@ test('fields without quotes, empty fields, empty lines, a byte order mark, anoth
 test('a quote that never closes is refused, not swallowed', () => {
   assert.throws(() => parseAll(['a,b\n1,"2\n3,4\n']), { code: 'TELEMETRY_SHAPE_INVALID' })
 })
+
+test('what follows a closing quote belongs to the field, in any pieces', () => {
+  const parser = new CsvParser()
+  assert.deepEqual(parser.push('"a"b,"c"'), [])
+  assert.deepEqual(parser.push('"d"e\n'), [['ab', 'c"de']])
+})

@@ -58,7 +58,7 @@ export class CsvParser {
     const fields: string[] = []
     let at = from
     for (;;) {
-      const field = text[at] === QUOTE ? quotedField(text, at) : this.#plainField(text, at)
+      const field = text[at] === QUOTE ? this.#quotedField(text, at) : this.#plainField(text, at)
       if (field === undefined) return undefined
       const after = text[field.next]
       if (after === undefined && !isEnd) return undefined
@@ -72,6 +72,14 @@ export class CsvParser {
       }
       at = field.next + 1
     }
+  }
+
+  /** What follows a closing quote belongs to the field: `"a"b` is `ab`, as in spreadsheets. */
+  #quotedField(text: string, from: number): { value: string; next: number } | undefined {
+    const quoted = quotedField(text, from)
+    if (quoted === undefined) return undefined
+    const rest = this.#plainField(text, quoted.next)
+    return { value: quoted.value + rest.value, next: rest.next }
   }
 
   #plainField(text: string, from: number): { value: string; next: number } {

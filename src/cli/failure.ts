@@ -1,6 +1,7 @@
 /** How a command says that it failed: title, detail, hint and code on stderr. */
 import { InvalidArgumentError } from 'commander'
 import { ERRORS, WeirError } from '../errors/errors.ts'
+import { printableLines } from './printable.ts'
 
 export function exitCodeOf(error: unknown): number {
   return error instanceof WeirError ? ERRORS[error.code].exit : ERRORS.INTERNAL_FAULT.exit
@@ -16,7 +17,9 @@ export function printFailure(error: unknown): void {
   }
   const { title, hint } = ERRORS[error.code]
   console.error(`weir: ${title} (${error.code})`)
-  if (error.message !== title) console.error(`  ${error.message.replaceAll('\n', '\n  ')}`)
+  // The message may quote what a device or a file said.
+  const message = printableLines(error.message)
+  if (message !== title) console.error(`  ${message.replaceAll('\n', '\n  ')}`)
   console.error(`  ${hint}`)
 }
 

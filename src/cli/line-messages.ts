@@ -1,14 +1,21 @@
 /** Files with one message a line: InfluxDB line protocol and newline-delimited JSON. */
+import { WeirError } from '../errors/errors.ts'
 import type { ReplayItem } from './replay-item.ts'
+
+/** The server takes no larger body; whatever is longer is not a file of lines. */
+const LINE_CHARACTERS_MAX = 8 << 20
 
 /** Cuts text that arrives in pieces into lines, without their ends. */
 class LineCutter {
+  /** Throws TELEMETRY_SHAPE_INVALID when a line does not end. */
   #rest = ''
   #count = 0
 
   push(text: string): { text: string; line: number }[] {
     const pieces = (this.#rest + text).split('\n')
     this.#rest = pieces.pop() ?? ''
+    if (this.#rest.length > LINE_CHARACTERS_MAX)
+      throw new WeirError('TELEMETRY_SHAPE_INVALID', 'a line of the file never ends')
     return pieces.map((piece) => this.#numbered(piece))
   }
 

@@ -6,6 +6,7 @@ import { WeirError } from '../errors/errors.ts'
 import type { Aggregate } from '../query/query.ts'
 import { addConnectionFlags, clientOf, type ConnectionFlags } from './connection-flags.ts'
 import { numberBetween } from './failure.ts'
+import { csvText, printable } from './printable.ts'
 
 interface QueryFlags extends ConnectionFlags {
   start: string
@@ -74,12 +75,17 @@ async function query(device: string, metric: string, flags: QueryFlags): Promise
     step: flags.step,
     max_points: flags.maxPoints,
   })
-  if (flags.format === 'json') return console.log(JSON.stringify(answer))
-  const separator = flags.format === 'csv' ? ',' : '  '
-  if (flags.format === 'csv') console.log(`time,${metric}`)
-  for (const [ms, value] of answer.points)
-    console.log(`${new Date(ms).toISOString()}${separator}${value ?? ''}`)
-  if (flags.format === 'csv') return
+  // Escaped as JSON has it anyway, so it is the same document.
+  if (flags.format === 'json') return console.log(printable(JSON.stringify(answer)))
+  const isCsv = flags.format === 'csv'
+  const separator = isCsv ? ',' : '  '
+  const show = isCsv ? csvText : printable
+  if (isCsv) console.log(`time,${csvText(metric)}`)
+  for (const [ms, value] of answer.points) {
+    const shown = typeof value === 'string' ? show(value) : (value ?? '')
+    console.log(`${new Date(ms).toISOString()}${separator}${shown}`)
+  }
+  if (isCsv) return
   const { tiers, resolution_ms: resolutionMs } = answer.meta
   const resolution = resolutionMs > 0 ? `one a ${resolutionMs / 1000} s` : 'raw'
   console.error(`${answer.points.length} points, ${resolution}, from ${tiers.join(', ') || 'none'}`)

@@ -8,6 +8,7 @@ import { addConnectionFlags, clientOf, type ConnectionFlags } from './connection
 import { CsvMessages } from './csv-messages.ts'
 import { numberBetween } from './failure.ts'
 import { LineProtocolMessages, NdjsonMessages } from './line-messages.ts'
+import { printable } from './printable.ts'
 import { Progress } from './progress.ts'
 import { openReplayFile } from './replay-file.ts'
 import type { ReplayFormat, ReplayItem } from './replay-item.ts'
@@ -148,5 +149,6 @@ function printSummary(totals: ReplayTotals, run: { lines: number; seconds: numbe
       `${run.seconds.toFixed(1)} s (${rate} readings/s): ${accepted} accepted, ${rejected} rejected`,
   )
   for (const [code, count] of reasons) console.log(`  ${count} × ${code}: ${describeReason(code)}`)
-  for (const { line, code, detail } of examples) console.log(`  line ${line}: ${code}: ${detail}`)
+  for (const { line, code, detail } of examples)
+    console.log(`  line ${line}: ${code}: ${printable(detail)}`)
 }

@@ -18,6 +18,23 @@ const HTTP = Type.Object(
       'Further names of the server, besides loopback and `http.host`; other hosts are refused.',
     ),
     bodyBytesMax: bytes('8 MiB', ['1 KiB', '1 GiB'], 'Largest request body.'),
+    inflatedBytesMax: bytes('16 MiB', ['1 KiB', '1 GiB'], 'Largest body after gzip is undone.'),
+    bodiesBytesMax: bytes(
+      '128 MiB',
+      ['1 MiB', '64 GiB'],
+      'Bodies of all requests under way, a quarter of it for one credential; beyond it 503.',
+    ),
+    headersTimeout: duration(
+      '10s',
+      ['100ms', '10m'],
+      'From the connection, or the first byte of a request, to the end of its head.',
+    ),
+    requestTimeout: duration('60s', ['100ms', '1h'], 'The same for head and body together.'),
+    idleTimeout: duration(
+      '5m',
+      ['1s', '1d'],
+      'A client that does not take its answer for this long is disconnected.',
+    ),
     connectionsMax: integer(10_000, [1, 1_000_000], 'Open connections at once.'),
   },
   { ...closed, description: 'The HTTP API and the page.' },
@@ -38,6 +55,11 @@ const MQTT = Type.Object(
       'Largest packet of a client that is not authenticated yet.',
     ),
     connectTimeout: duration('10s', ['100ms', '10m'], 'From the connection to a complete CONNECT.'),
+    connectRateMax: integer(
+      1_000,
+      [1, 1_000_000],
+      'New connections a second from one address (an IPv6 /64), and five times that at once; further ones are reset. Behind a proxy all have its address.',
+    ),
     receiveMaximum: integer(
       1_000,
       [1, 65_535],
@@ -46,13 +68,23 @@ const MQTT = Type.Object(
     heldTimeout: duration(
       '30s',
       ['1s', '1h'],
-      'A client that cannot be read from for this long (overload, full disk) is disconnected with 0x97, so that it tries again.',
+      'A client that cannot be read from for this long (overload, full disk, or it does not read itself) is disconnected with 0x97, so that it tries again.',
     ),
     connectionsMax: integer(100_000, [1, 1_000_000], 'Open connections at once.'),
+    connectionsPerDeviceMax: integer(
+      100,
+      [1, 1_000_000],
+      'Open connections at once with the token of one device or gateway.',
+    ),
     keepAliveMax: duration(
       '1200s',
       ['10s', '18h'],
       'Longest keep-alive; longer ones are cut to it.',
+    ),
+    idleTimeout: duration(
+      '24h',
+      ['1s', '365d'],
+      'MQTT 3.1.1 cannot be told of a shorter keep-alive: there a silent client with a longer one, or none, is disconnected after this.',
     ),
   },
   { ...closed, description: 'The MQTT server.' },

@@ -129,7 +129,7 @@ function openApi(
   parts: { control: Control; hub: LiveHub; threads: Threads; unready: () => string[] },
 ): Promise<Api> {
   const { control, hub, threads, unready } = parts
-  const { hosts, bodyBytesMax, connectionsMax } = config.http
+  const { http } = config
   return createApi(
     {
       ...{ control, plan, unready, live: hub },
@@ -140,9 +140,17 @@ function openApi(
       metrics: () => allSamples(threads),
     },
     {
-      hosts,
+      hosts: http.hosts,
       web: { folder: WEB_FOLDER, disk: nodeWorld.disk },
-      limits: { bodyBytesMax, connectionsMax },
+      limits: {
+        bodyBytesMax: http.bodyBytesMax,
+        inflatedBytesMax: http.inflatedBytesMax,
+        bodiesBytesMax: http.bodiesBytesMax,
+        headersTimeoutMs: http.headersTimeoutUs / 1000,
+        requestTimeoutMs: http.requestTimeoutUs / 1000,
+        idleTimeoutMs: http.idleTimeoutUs / 1000,
+        connectionsMax: http.connectionsMax,
+      },
       ...(events && { events }),
     },
   )

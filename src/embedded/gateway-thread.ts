@@ -6,7 +6,7 @@ import { openDeviceReader } from '../control/sqlite-control.ts'
 import { WeirError } from '../errors/errors.ts'
 import { Gateway } from '../gateway/gateway-stage.ts'
 import { gatewaySamples } from '../gateway/gateway-metrics.ts'
-import { openFileLog } from '../log/file-log.ts'
+import { entryBytesMax, openFileLog } from '../log/file-log.ts'
 import type { EventCall } from '../observe/observe.ts'
 import { nodeWorld } from '../world/node-world.ts'
 import { GatewayLoop } from './gateway-loop.ts'
@@ -72,12 +72,13 @@ const gateway = new Gateway(
   },
   {
     plan,
-    limits: config.gateway,
+    limits: { ...config.gateway, frameBytesMax: entryBytesMax(config.log.segmentBytes) },
     mqtt: {
       ...config.mqtt,
       connectTimeoutMs: config.mqtt.connectTimeoutUs / 1000,
       heldMsMax: config.mqtt.heldTimeoutUs / 1000,
       keepAliveMaxSeconds: config.mqtt.keepAliveMaxUs / 1_000_000,
+      idleMsMax: config.mqtt.idleTimeoutUs / 1000,
     },
     deviceTags: config.gateway.deviceTags,
     tenant,

@@ -3,20 +3,8 @@
  * decides every outside at once: HTTP status, MQTT 5 reason code, process exit code, whether a
  * retry of the same bytes can help, and what to do. If you add a row, run `npm run docs`.
  */
-interface CatalogueRow {
-  title: string
-  http: number
-  mqtt: number
-  exit: number
-  retryable: boolean
-  hint: string
-}
-
-const row = (
-  title: string,
-  codes: { http?: number; mqtt?: number; exit?: number; retryable?: boolean },
-  hint: string,
-): CatalogueRow => ({ title, http: 500, mqtt: 0x80, exit: 1, retryable: false, ...codes, hint })
+import { MQTT_ERRORS } from './mqtt-errors.ts'
+import { row, type CatalogueRow } from './row.ts'
 
 const bad = { http: 422, mqtt: 0x83 }
 
@@ -108,76 +96,7 @@ export const ERRORS = {
     { http: 413, mqtt: 0x95 },
     'Send smaller messages or batches; limits are in docs/config.md.',
   ),
-  MQTT_PACKET_MALFORMED: row(
-    'The MQTT packet is malformed',
-    { http: 400, mqtt: 0x81 },
-    'Check the client library.',
-  ),
-  MQTT_PROTOCOL_ERROR: row(
-    'The MQTT protocol was violated',
-    { http: 400, mqtt: 0x82 },
-    'Check the client library.',
-  ),
-  MQTT_VERSION_UNSUPPORTED: row(
-    'The MQTT version is not supported',
-    { http: 400, mqtt: 0x84 },
-    'Use MQTT 3.1.1 or 5.',
-  ),
-  MQTT_CREDENTIALS_INVALID: row(
-    'User name or password is wrong',
-    { http: 401, mqtt: 0x86 },
-    'User name is the device id, password its token.',
-  ),
-  MQTT_TOPIC_FORBIDDEN: row(
-    'The topic is not allowed',
-    { http: 403, mqtt: 0x87 },
-    'Publish to devices/{id}/telemetry; subscribe under devices/{id}/.',
-  ),
-  MQTT_TOPIC_INVALID: row(
-    'The topic is not acceptable',
-    { http: 400, mqtt: 0x90 },
-    'Use fewer topic levels.',
-  ),
-  MQTT_TOPIC_ALIAS_INVALID: row(
-    'The topic alias is not valid',
-    { http: 400, mqtt: 0x94 },
-    'Respect Topic Alias Maximum of the CONNACK.',
-  ),
-  MQTT_CLIENT_ID_INVALID: row(
-    'The client id is not valid',
-    { http: 400, mqtt: 0x85 },
-    'Give a client id, or connect with a clean session.',
-  ),
-  MQTT_AUTHENTICATION_METHOD_INVALID: row(
-    'The authentication method is not valid',
-    { http: 401, mqtt: 0x8c },
-    'Leave it out: user name is the device id, password its token.',
-  ),
-  MQTT_QOS_UNSUPPORTED: row(
-    'The QoS is not supported',
-    { http: 400, mqtt: 0x9b },
-    'Use QoS 0 or 1.',
-  ),
-  MQTT_RETAIN_UNSUPPORTED: row(
-    'Retained messages are not supported',
-    { http: 400, mqtt: 0x9a },
-    'Publish without the RETAIN flag.',
-  ),
-  MQTT_RECEIVE_MAXIMUM_EXCEEDED: row(
-    'Too many messages in flight',
-    { http: 400, mqtt: 0x93 },
-    'Respect Receive Maximum of the CONNACK.',
-  ),
-  MQTT_KEEP_ALIVE_TIMEOUT: row(
-    'The client was silent too long',
-    { http: 408, mqtt: 0x8d, retryable: true },
-    'Send PINGREQ within the keep-alive.',
-  ),
-  MQTT_SESSION_TAKEN_OVER: row(
-    'The same client connected again',
-    { http: 409, mqtt: 0x8e },
-    'Give each connection its own client id.',
-  ),
+  ...MQTT_ERRORS,
   TELEMETRY_JSON_INVALID: row(
     'The message is not valid JSON',
     { http: 422, mqtt: 0x99 },
@@ -305,6 +224,16 @@ export const ERRORS = {
     'The request took too long to arrive',
     { http: 408, retryable: true },
     'Send headers and body without pauses.',
+  ),
+  API_PIPELINE_TOO_LONG: row(
+    'Too many requests at once on one connection',
+    { http: 429, retryable: true },
+    'Wait for answers, or open more connections.',
+  ),
+  API_CONNECTIONS_EXCEEDED: row(
+    'Too many connections',
+    { http: 503, retryable: true },
+    'Close idle ones, or raise http.connectionsMax.',
   ),
   API_NOT_READY: row(
     'The server is not ready yet',

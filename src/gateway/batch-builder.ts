@@ -13,6 +13,14 @@ import {
 const MESSAGES_AT_FIRST = 1024
 const READINGS_AT_FIRST = 4096
 
+/** Where a body began. */
+interface BatchMark {
+  messages: number
+  readings: number
+  deadLetters: number
+  deadLetterBytes: number
+}
+
 export class BatchBuilder {
   messageCount = 0
   readingCount = 0
@@ -27,6 +35,8 @@ export class BatchBuilder {
   value = new Float64Array(READINGS_AT_FIRST)
   series = new Uint32Array(READINGS_AT_FIRST)
   deadLetters: DeadLetter[] = []
+  /** At most what the dead letters take in the frame. */
+  deadLetterBytes = 0
   #identityCount = 0
 
   get isEmpty(): boolean {
@@ -65,15 +75,16 @@ export class BatchBuilder {
   }
 
   /** Forgets every message after `mark`; for a body that turns out to be no JSON at its end. */
-  rollback(mark: { messages: number; readings: number; deadLetters: number }): void {
+  rollback(mark: BatchMark): void {
     this.messageCount = mark.messages
     this.readingCount = mark.readings
     this.deadLetters.length = mark.deadLetters
+    this.deadLetterBytes = mark.deadLetterBytes
   }
 
-  mark(): { messages: number; readings: number; deadLetters: number } {
-    const { messageCount: messages, readingCount: readings, deadLetters } = this
-    return { messages, readings, deadLetters: deadLetters.length }
+  mark(): BatchMark {
+    const { messageCount: messages, readingCount: readings, deadLetters, deadLetterBytes } = this
+    return { messages, readings, deadLetters: deadLetters.length, deadLetterBytes }
   }
 
   /** Empties the builder into a frame. A batch without messages takes `nowUs` as its time. */
@@ -104,6 +115,7 @@ export class BatchBuilder {
     this.readingCount = 0
     this.#identityCount = 0
     this.deadLetters = []
+    this.deadLetterBytes = 0
     return frame
   }
 

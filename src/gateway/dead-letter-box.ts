@@ -6,8 +6,11 @@ import type { DeadLetter } from '../batch/batch.ts'
 import type { ErrorCode } from '../errors/errors.ts'
 import type { BatchBuilder } from './batch-builder.ts'
 import type { DeviceState } from './device-state.ts'
+import { JSON_BYTES_MAX } from './frame-room.ts'
 
 const PAYLOAD_BYTES_MAX = 65_536
+/** Keys, code and numbers of a dead letter's JSON. */
+const ENVELOPE_BYTES = 256
 const HOUR_US = 3_600_000_000
 
 export class DeadLetterBox {
@@ -17,12 +20,14 @@ export class DeadLetterBox {
   countedOnly = 0
   readonly #builder: BatchBuilder
   readonly #perDeviceMax: number
+  readonly #payloadBytesMax: number
   /** The share of messages that name no registered device, together. */
   readonly #nobody = { deadLettersInHour: 0, deadLetterHour: 0 }
 
-  constructor(builder: BatchBuilder, perDeviceMax: number) {
+  constructor(builder: BatchBuilder, limits: { perDeviceMax: number; payloadBytesMax: number }) {
     this.#builder = builder
-    this.#perDeviceMax = perDeviceMax
+    this.#perDeviceMax = limits.perDeviceMax
+    this.#payloadBytesMax = Math.min(limits.payloadBytesMax, PAYLOAD_BYTES_MAX)
   }
 
   put(
@@ -42,9 +47,11 @@ export class DeadLetterBox {
     }
     this.kept++
     const { tenant, deviceId, nowUs: receivedAtUs, code, detail } = letter
-    const cut = payload.subarray(0, PAYLOAD_BYTES_MAX)
+    const cut = payload.subarray(0, this.#payloadBytesMax)
     const text = Buffer.from(cut.buffer, cut.byteOffset, cut.length).toString()
     const entry: DeadLetter = { tenant, deviceId, receivedAtUs, code, detail, payload: text }
     this.#builder.deadLetters.push(entry)
+    const characters = text.length + detail.length + deviceId.length + tenant.length
+    this.#builder.deadLetterBytes += characters * JSON_BYTES_MAX + ENVELOPE_BYTES
   }
 }

@@ -17,6 +17,8 @@ export class DeviceState {
   #seriesAt = new Int32Array(0)
   /** Ingest times given as event times rise strictly per device. */
   lastIngestTimeUs = 0
+  /** MQTT connections with its token. */
+  connections = 0
   deadLettersInHour = 0
   deadLetterHour = 0
 

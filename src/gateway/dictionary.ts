@@ -6,14 +6,22 @@
 import type { Definitions, SeriesDefinition, ValueKind } from '../batch/batch.ts'
 import { WeirError } from '../errors/errors.ts'
 import type { DeviceState } from './device-state.ts'
+import { JSON_BYTES_MAX } from './frame-room.ts'
 
 export interface DictionaryLimits {
   seriesMax: number
   seriesPerDeviceMax: number
   textsMax: number
+  /** Of the definitions that wait for their frame. */
+  definitionBytesMax: number
 }
 
 export type Dimensions = [string, string][]
+
+/** A series keeps them for ever; measurement, path and host of Telegraf's plugins have a tenth. */
+const DIMENSIONS_CHARACTERS_MAX = 1024
+/** Brackets, commas and the id around a text. */
+const TEXT_ENVELOPE_BYTES = 24
 
 const KINDS: readonly ValueKind[] = ['number', 'boolean', 'text']
 
@@ -32,6 +40,8 @@ export class Dictionary {
   #nextText = 0
   #newSeries: SeriesDefinition[] = []
   #newTexts: [number, string][] = []
+  /** At most what the new definitions take in the next frame. */
+  newBytes = 0
 
   constructor(limits: DictionaryLimits) {
     this.#limits = limits
@@ -80,7 +90,7 @@ export class Dictionary {
     return KINDS[this.#kinds[series] ?? 0] ?? 'number'
   }
 
-  /** Throws SERIES_LIMIT. */
+  /** Throws SERIES_LIMIT and TELEMETRY_LIMIT_EXCEEDED. */
   defineSeries(
     device: DeviceState,
     what: { metric: string; dimensions: Dimensions; kind: ValueKind },
@@ -95,17 +105,31 @@ export class Dictionary {
       throw new WeirError('SERIES_LIMIT', `all ${this.#limits.seriesMax} series are in use`)
     }
     const definition: SeriesDefinition = {
-      series: this.#nextSeries++,
+      series: this.#nextSeries,
       device: device.number,
       tenant: device.tenant,
       deviceId: device.id,
       deviceType: device.type.name,
       ...what,
     }
+    this.newBytes += this.#bytesOf(definition)
+    this.#nextSeries++
     this.#setKind(definition.series, definition.kind)
     this.#newSeries.push(definition)
     this.#give(device, definition)
     return definition.series
+  }
+
+  /** Throws when the dimensions are no names, or when the next frame has no room for it. */
+  #bytesOf(definition: SeriesDefinition): number {
+    if (JSON.stringify(definition.dimensions).length > DIMENSIONS_CHARACTERS_MAX) {
+      const detail = `dimensions of more than ${DIMENSIONS_CHARACTERS_MAX} characters`
+      throw new WeirError('TELEMETRY_LIMIT_EXCEEDED', detail)
+    }
+    const bytes = Buffer.byteLength(JSON.stringify(definition)) + 1
+    if (this.newBytes + bytes <= this.#limits.definitionBytesMax) return bytes
+    const detail = 'more new series than fit into one entry of the log: send smaller bodies'
+    throw new WeirError('TELEMETRY_LIMIT_EXCEEDED', detail)
   }
 
   /** Number of a text. Throws TEXT_LIMIT. */
@@ -118,6 +142,7 @@ export class Dictionary {
     const id = this.#nextText++
     this.#texts.set(text, id)
     this.#newTexts.push([id, text])
+    this.newBytes += text.length * JSON_BYTES_MAX + TEXT_ENVELOPE_BYTES
     return id
   }
 
@@ -127,6 +152,7 @@ export class Dictionary {
     const definitions = { series: this.#newSeries, texts: this.#newTexts }
     this.#newSeries = []
     this.#newTexts = []
+    this.newBytes = 0
     return definitions
   }
 

@@ -35,7 +35,14 @@ export function parseEventTimeUs(ts: unknown): number {
       return ms * 1000 + Number(fraction.padEnd(6, '0').slice(3, 6))
     }
   }
-  throw new WeirError('TIME_FORMAT_INVALID', `"ts" is ${JSON.stringify(ts)?.slice(0, 60)}`)
+  throw new WeirError('TIME_FORMAT_INVALID', `"ts" is ${shown(ts)}`)
+}
+
+/** Not JSON of it: what nests a million levels deep would overflow the stack. */
+function shown(ts: unknown): string {
+  if (typeof ts === 'string') return JSON.stringify(ts.slice(0, 60))
+  if (typeof ts === 'object') return Array.isArray(ts) ? 'a list' : 'an object'
+  return String(ts)
 }
 
 function isPlausible(us: number, nowUs: number): boolean {

@@ -14,6 +14,7 @@ import type { WeirError } from '../errors/errors.ts'
 import { createMemoryLog } from '../log/memory-log.ts'
 import type { Log } from '../log/log.ts'
 import { nodeWorld } from '../world/node-world.ts'
+import type { World } from '../world/world.ts'
 import { Gateway, type GatewayOptions } from './gateway-stage.ts'
 import { PLAN } from './testing.ts'
 
@@ -26,6 +27,7 @@ export const OPTIONS: GatewayOptions = {
     metricsPerMessageMax: 50,
     textBytesMax: 64,
     batchReadingsMax: 1000,
+    frameBytesMax: 1 << 20,
     lagBytesMax: 4096,
     deadLettersPerDeviceMax: 100,
   },
@@ -33,10 +35,13 @@ export const OPTIONS: GatewayOptions = {
     packetBytesMax: 4096,
     connectPacketBytesMax: 512,
     connectTimeoutMs: 300,
+    connectRateMax: 1000,
     heldMsMax: 500,
     receiveMaximum: 10,
     keepAliveMaxSeconds: 60,
+    idleMsMax: 60_000,
     connectionsMax: 100,
+    connectionsPerDeviceMax: 3,
   },
   deviceTags: ['device_id'],
   tenant: 'default',
@@ -104,7 +109,13 @@ export interface Rig {
   token(id: string, options?: { type?: string; parent?: string; isGateway?: boolean }): string
 }
 
-export async function startRig(t: TestContext): Promise<Rig> {
+export interface RigOptions {
+  world?: World
+  mqtt?: Partial<GatewayOptions['mqtt']>
+}
+
+export async function startRig(t: TestContext, given: RigOptions = {}): Promise<Rig> {
+  const { world = nodeWorld } = given
   const folder = mkdtempSync(join(tmpdir(), 'weir-gateway-'))
   const control = openControl({ path: join(folder, 'control.db'), world: nodeWorld })
   const log = new GatedLog()
@@ -112,8 +123,8 @@ export async function startRig(t: TestContext): Promise<Rig> {
   const forward = (_: number, frame: Uint8Array<ArrayBuffer>): void => void frames.push(frame)
   const lost = (): void => assert.fail('an entry was lost')
   const outward = { forward, register: undefined, lost, restarted: lost }
-  const parts = { world: nodeWorld, log, reader: control, ...outward }
-  const gateway = new Gateway(parts, OPTIONS)
+  const parts = { world, log, reader: control, ...outward }
+  const gateway = new Gateway(parts, { ...OPTIONS, mqtt: { ...OPTIONS.mqtt, ...given.mqtt } })
   const port = await gateway.listen('127.0.0.1', 0)
   t.after(async () => {
     log.open()

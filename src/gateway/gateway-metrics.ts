@@ -17,8 +17,10 @@ export function gatewaySamples(gateway: Gateway, log: Log): MetricSample[] {
     ...counter(name, help, value),
     type: 'gauge',
   })
+  const by = (label: string, counts: Map<string, number>, name: string, help: string) =>
+    [...counts].map(([key, value]) => ({ ...counter(name, help, value), labels: { [label]: key } }))
   const byCode = (name: string, help: string, counts: Map<string, number>): MetricSample[] =>
-    [...counts].map(([code, value]) => ({ ...counter(name, help, value), labels: { code } }))
+    by('code', counts, name, help)
   return [
     counter('weir_gateway_messages_total', 'Messages made durable.', gateway.acceptedMessages),
     counter('weir_gateway_readings_total', 'Readings made durable.', gateway.acceptedReadings),
@@ -41,6 +43,12 @@ export function gatewaySamples(gateway: Gateway, log: Log): MetricSample[] {
     gauge('weir_gateway_connections', 'Open MQTT connections.', mqtt.connectionCount),
     counter('weir_gateway_connections_total', 'MQTT connections accepted.', mqtt.accepted),
     ...byCode('weir_gateway_disconnects_total', 'Connections ended by us, by code.', mqtt.failures),
+    ...by(
+      'reason',
+      mqtt.filterRefusals,
+      'weir_gateway_filters_refused_total',
+      'Topic filters that no subscription was made for.',
+    ),
     gauge('weir_gateway_held_connections', 'Connections not read from now.', mqtt.heldCount),
     gauge(
       'weir_log_lag_bytes',

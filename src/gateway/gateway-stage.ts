@@ -16,6 +16,7 @@ import { GatewayTypes } from './device-types.ts'
 import { Dictionary, type DictionaryLimits } from './dictionary.ts'
 import { TimeKeeper } from './event-time.ts'
 import { FramePool } from './frame-pool.ts'
+import { FrameRoom, messageShare, type RoomLimits } from './frame-room.ts'
 import type { IngestRequest, IngestResult, TelemetryDoor } from './gateway.ts'
 import { GroupCommit, type GroupCommitLimits } from './group-commit.ts'
 import { LineDoor } from './line-door.ts'
@@ -31,7 +32,10 @@ const TICK_INTERVAL_MS = 1000
 
 export interface GatewayOptions {
   plan: Plan
-  limits: DictionaryLimits & MessageLimits & GroupCommitLimits & { deadLettersPerDeviceMax: number }
+  limits: Omit<DictionaryLimits, 'definitionBytesMax'> &
+    MessageLimits &
+    GroupCommitLimits &
+    RoomLimits & { deadLettersPerDeviceMax: number }
   mqtt: MqttLimits
   deviceTags: readonly string[]
   tenant: string
@@ -83,17 +87,25 @@ export class Gateway implements TelemetryDoor {
     const { limits, plan, tenant } = options
     const builder = this.#builder
     const pool = new FramePool()
-    const dictionary = (this.#dictionary = new Dictionary(limits))
+    const share = messageShare(limits)
+    const dictionary = (this.#dictionary = new Dictionary({ ...limits, ...share }))
+    const room = new FrameRoom({ builder, dictionary }, limits)
     const types = new GatewayTypes(plan)
     const devices = (this.#devices = new DeviceTable({ reader, types, dictionary, tenant }))
     const time = new TimeKeeper(plan.time)
-    const writer = new MessageWriter({ builder, dictionary, time, limits })
+    const metricsPerMessageMax = Math.min(limits.metricsPerMessageMax, share.readingsMax)
+    const messageLimits = { ...limits, metricsPerMessageMax }
+    const writer = new MessageWriter({ builder, dictionary, time, limits: messageLimits })
     const matcher = new ShapeMatcher({ builder, dictionary, devices })
-    const deadLetters = new DeadLetterBox(builder, limits.deadLettersPerDeviceMax)
+    const perDeviceMax = limits.deadLettersPerDeviceMax
+    const deadLetters = new DeadLetterBox(builder, { perDeviceMax, ...share })
     this.deadLetters = deadLetters
-    this.decoder = new TelemetryDecoder({ builder, devices, time, writer, matcher, deadLetters })
+    const decoding = { builder, devices, room, time, writer, matcher, deadLetters }
+    this.decoder = new TelemetryDecoder(decoding)
     const { decoder } = this
-    this.#lines = new LineDoor({ decoder, writer, deviceTags: options.deviceTags })
+    const { deviceTags } = options
+    const makeRoom = (): void => this.commit.makeRoom()
+    this.#lines = new LineDoor({ decoder, writer, deviceTags, makeRoom })
     this.#tail = new LogTail({
       ...{ log, dictionary, reader, tenant },
       lost: (entries) => this.#lose(entries),
@@ -102,6 +114,7 @@ export class Gateway implements TelemetryDoor {
     this.commit = new GroupCommit({
       builder,
       dictionary,
+      room,
       log,
       clock,
       pool,

@@ -7,6 +7,7 @@ import { SimulatedClock } from '../world/simulated-clock.ts'
 import { BatchBuilder } from './batch-builder.ts'
 import { Dictionary } from './dictionary.ts'
 import { FramePool } from './frame-pool.ts'
+import { FrameRoom } from './frame-room.ts'
 import { GroupCommit } from './group-commit.ts'
 
 /** A flush of the log takes this long. */
@@ -25,13 +26,18 @@ class Bench {
       await new Promise<void>((resolve) => this.clock.after(FLUSH_MS, resolve))
       return memory.append(Uint8Array.from(bytes))
     }
+    const { builder } = this
+    const counts = { seriesMax: 10, seriesPerDeviceMax: 10, textsMax: 10 }
+    const dictionary = new Dictionary({ ...counts, definitionBytesMax: 1 << 20 })
+    const limits = { batchReadingsMax: 1000, frameBytesMax: 1 << 20 }
     this.commit = new GroupCommit({
-      builder: this.builder,
-      dictionary: new Dictionary({ seriesMax: 10, seriesPerDeviceMax: 10, textsMax: 10 }),
+      builder,
+      dictionary,
+      room: new FrameRoom({ builder, dictionary }, limits),
       log: { append } as unknown as Log,
       clock: this.clock,
       pool: new FramePool(),
-      limits: { batchReadingsMax: 1000, lagBytesMax: 1 << 20 },
+      limits: { lagBytesMax: 1 << 20 },
       forward: (_, frame) => {
         const { messageCount: messages } = decodeFrame(frame)
         this.frames.push({ atMs: this.clock.monotonicMs(), messages })

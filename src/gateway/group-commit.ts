@@ -14,6 +14,7 @@ import type { Clock } from '../world/world.ts'
 import type { BatchBuilder } from './batch-builder.ts'
 import type { Dictionary } from './dictionary.ts'
 import type { FramePool } from './frame-pool.ts'
+import type { FrameRoom } from './frame-room.ts'
 
 /** Full batches that may wait for the flush before reading stops. */
 const QUEUE_MAX = 3
@@ -43,13 +44,13 @@ interface SealedBatch {
 }
 
 export interface GroupCommitLimits {
-  batchReadingsMax: number
   lagBytesMax: number
 }
 
 interface GroupCommitParts {
   builder: BatchBuilder
   dictionary: Dictionary
+  room: FrameRoom
   log: Log
   clock: Clock
   pool: FramePool
@@ -106,8 +107,8 @@ export class GroupCommit {
 
   /** Call after the builder got something. */
   touch(): void {
-    const { builder, clock, limits } = this.#parts
-    if (builder.readingCount >= limits.batchReadingsMax) this.#seal()
+    const { room, clock } = this.#parts
+    if (room.isFull) this.#seal()
     if (this.#isScheduled || this.#isPumping) return
     this.#isScheduled = true
     // All sockets that are readable now get into this batch.
@@ -115,6 +116,11 @@ export class GroupCommit {
       this.#isScheduled = false
       this.#seal()
     })
+  }
+
+  /** In the middle of a body that may be cut: seals what is there when it is enough. */
+  makeRoom(): void {
+    if (this.#parts.room.isFull) this.#seal()
   }
 
   /** `awaiting` hears of the batch that is being filled now. */

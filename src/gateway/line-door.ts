@@ -14,15 +14,19 @@ export class LineDoor {
   readonly #writer: MessageWriter
   /** In order of preference. */
   readonly #deviceTags: readonly string[]
+  readonly #makeRoom: () => void
 
   constructor(parts: {
     decoder: TelemetryDecoder
     writer: MessageWriter
     deviceTags: readonly string[]
+    /** Called between lines, where a body may be cut into batches. */
+    makeRoom: () => void
   }) {
     this.#decoder = parts.decoder
     this.#writer = parts.writer
     this.#deviceTags = parts.deviceTags
+    this.#makeRoom = parts.makeRoom
   }
 
   /** The result stands in the decoder's `outcome`. */
@@ -32,9 +36,14 @@ export class LineDoor {
     parseLines(
       bytes,
       precision,
-      (line) => this.#line(line, bytes, sender),
-      (index, code, detail, lineBytes) =>
-        decoder.reject(new WeirError(code, detail), { bytes: lineBytes, sender, index }),
+      (line) => {
+        this.#line(line, bytes, sender)
+        this.#makeRoom()
+      },
+      (index, code, detail, lineBytes) => {
+        decoder.reject(new WeirError(code, detail), { bytes: lineBytes, sender, index })
+        this.#makeRoom()
+      },
     )
   }
 

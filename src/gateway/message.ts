@@ -48,8 +48,12 @@ export function readJsonMessage(value: unknown): Message {
   if (id !== undefined && typeof id !== 'string' && typeof id !== 'number') {
     throw shape('"id" is not a text')
   }
-  if (id === '' || (typeof id === 'string' && id.length > 256)) {
-    throw shape('"id" has 1 to 256 characters')
+  if (typeof id === 'string' && (id === '' || id.length > 256 || !id.isWellFormed())) {
+    throw shape('"id" has 1 to 256 characters of Unicode')
+  }
+  // Rounded, two ids would be one, and the second message would pass for a repeat of the first.
+  if (typeof id === 'number' && Math.abs(id) > Number.MAX_SAFE_INTEGER) {
+    throw shape('"id" is a number beyond 2^53: send it as text')
   }
   if (schema !== undefined && typeof schema !== 'string') throw shape('"schema" is not a text')
   const isNested = isObject(value['metrics'])
@@ -86,7 +90,10 @@ function readTags(tags: unknown): Map<string, string> {
   return new Map(
     entries.map(([name, value]) => {
       if (typeof value === 'object') throw shape(`tag "${name.slice(0, 60)}" is not a scalar`)
-      return [name, String(value)]
+      const text = String(value)
+      // Half a surrogate pair is no Unicode: stored as UTF-8, two such names would be one.
+      if (!name.isWellFormed() || !text.isWellFormed()) throw shape('a tag is not Unicode')
+      return [name, text]
     }),
   )
 }
@@ -169,7 +176,8 @@ export class MessageWriter {
   }
 
   #check(name: string, value: Scalar, schema: SchemaRules | undefined): void {
-    if (name === '' || name.length > NAME_MAX || CONTROL.test(name) || name === '__proto__') {
+    const isNamed = name !== '' && name.length <= NAME_MAX && name.isWellFormed()
+    if (!isNamed || CONTROL.test(name) || name === '__proto__') {
       throw shape(`"${name.slice(0, 60)}" is no metric name (1 to ${NAME_MAX} characters)`)
     }
     if (typeof value === 'number') checkNumber(name, value)
@@ -178,6 +186,9 @@ export class MessageWriter {
         'TELEMETRY_TEXT_TOO_LONG',
         `metric "${name}" has more than ${this.#limits.textBytesMax} bytes`,
       )
+    }
+    if (typeof value === 'string' && !value.isWellFormed()) {
+      throw shape(`metric "${name}" is a text that is not Unicode`)
     }
     if (schema === undefined) return
     const rule = schema.byName.get(name)

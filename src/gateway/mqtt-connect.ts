@@ -6,6 +6,10 @@ import type { DeviceState } from './device-state.ts'
 import type { MqttConnection } from './mqtt-connection.ts'
 
 const FILTERS_MAX = 50
+/** Client ids appear in messages and metrics of others; this is more than anybody needs. */
+const CLIENT_ID_BYTES_MAX = 256
+// oxlint-disable-next-line no-control-regex -- control characters are what it refuses
+const CLIENT_ID_FORBIDDEN = /[\u0000-\u001f\u007f-\u009f/+#]/
 /** DISCONNECT with this code asks for the will all the same. [MQTT-3.14.4-3] */
 const DISCONNECT_WITH_WILL = 0x04
 
@@ -17,8 +21,8 @@ export class Session {
   /** The client's Maximum Packet Size, bytes. */
   readonly bytesMax: number
   readonly saysWhy: boolean
-  /** 0: none. */
-  readonly keepAliveMs: number
+  /** A client silent for longer is gone. */
+  readonly silenceMsMax: number
   readonly filters = new Set<string>()
   readonly filtersMax = FILTERS_MAX
   /** Published when the connection ends without a DISCONNECT. */
@@ -26,14 +30,14 @@ export class Session {
 
   constructor(
     connect: Connect,
-    of: { clientId: string; device: DeviceState; keepAliveMs: number },
+    of: { clientId: string; device: DeviceState; silenceMsMax: number },
   ) {
     this.version = connect.version
     this.clientId = of.clientId
     this.device = of.device
     this.bytesMax = connect.maximumPacketSize
     this.saysWhy = connect.requestsProblemInformation
-    this.keepAliveMs = of.keepAliveMs
+    this.silenceMsMax = of.silenceMsMax
     this.will = connect.will
   }
 
@@ -52,25 +56,27 @@ export class Session {
 export function acceptConnect(connection: MqttConnection, body: PacketReader): void {
   const { context } = connection
   const connect = parseConnect(body)
-  const device = authenticate(connection, connect)
+  checkClientId(connect)
+  // [MQTT-4.12.0-1]
   if (connect.authenticationMethod !== undefined) {
-    throw refusal(connect, 'MQTT_PROTOCOL_ERROR', 'enhanced authentication is not offered')
+    const detail = 'enhanced authentication is not offered'
+    throw refusal(connect, 'MQTT_AUTHENTICATION_METHOD_INVALID', detail)
   }
+  const device = authenticate(connection, connect)
   if (connect.will !== undefined) checkWill(connect, connect.will, device)
+  checkRoom(connection, connect, device)
   const assigned = connect.clientId === '' ? randomName(context.random.bytes(12)) : undefined
   const { keepAliveMaxSeconds, receiveMaximum, packetBytesMax } = context.limits
   const asked = connect.keepAliveSeconds
   const granted = asked === 0 ? keepAliveMaxSeconds : Math.min(asked, keepAliveMaxSeconds)
-  // 3.1.1 cannot be told of another keep-alive: there the client's own holds, 0 means none.
-  const keepAliveSeconds = connect.version === 5 ? granted : asked
   const session = new Session(connect, {
     clientId: assigned ?? connect.clientId,
     device,
-    keepAliveMs: keepAliveSeconds * 1500, // [MQTT-3.1.2-22]: one and a half times.
+    silenceMsMax: silenceMsMax(connect, granted, context.limits.idleMsMax),
   })
   connection.session = session
   connection.device = device
-  context.joined(connection)
+  context.joined(connection, session)
   const connack = encodeConnack(
     {
       isSessionPresent: false,
@@ -86,7 +92,48 @@ export function acceptConnect(connection: MqttConnection, body: PacketReader): v
     },
     connect.version,
   )
-  connection.socket.write(connack)
+  connection.reply(connack)
+}
+
+/**
+ * One and a half keep-alives: [MQTT-3.1.2-24] (5: [MQTT-3.1.2-22]). 3.1.1 cannot be told of another
+ * than its own, so there the idle time-out ends what a very long one, or none, would keep forever.
+ */
+function silenceMsMax(connect: Connect, grantedSeconds: number, idleMsMax: number): number {
+  if (connect.version === 5) return grantedSeconds * 1500
+  const askedMs = connect.keepAliveSeconds * 1500
+  return askedMs === 0 ? idleMsMax : Math.min(askedMs, idleMsMax)
+}
+
+/**
+ * [MQTT-3.1.3-5] asks for 23 letters and digits, and allows more. What stands for something in
+ * topics, or forges lines, is refused although no topic and no permission is made of a client id.
+ */
+function checkClientId(connect: Connect): void {
+  const { clientId } = connect
+  if (CLIENT_ID_FORBIDDEN.test(clientId)) {
+    throw refusal(
+      connect,
+      'MQTT_CLIENT_ID_INVALID',
+      'the client id has / + # or a control character',
+    )
+  }
+  if (Buffer.byteLength(clientId) > CLIENT_ID_BYTES_MAX) {
+    const detail = `the client id has more than ${CLIENT_ID_BYTES_MAX} bytes`
+    throw refusal(connect, 'MQTT_CLIENT_ID_INVALID', detail)
+  }
+}
+
+/**
+ * A token that leaked, or a client that forgets its connections, must not take all of them. Who
+ * takes over a connection of its own needs no room.
+ */
+function checkRoom(connection: MqttConnection, connect: Connect, device: DeviceState): void {
+  const { context } = connection
+  if (device.connections < context.limits.connectionsPerDeviceMax) return
+  if (context.hasSession(device, connect.clientId)) return
+  const detail = `${device.connections} connections with the token of this device`
+  throw refusal(connect, 'MQTT_CONNECTIONS_EXCEEDED', detail)
 }
 
 function authenticate(connection: MqttConnection, connect: Connect): DeviceState {
@@ -104,7 +151,11 @@ function authenticate(connection: MqttConnection, connect: Connect): DeviceState
 
 /** A will may be a last telemetry message of the device itself, nothing else. */
 function checkWill(connect: Connect, will: Will, device: DeviceState): void {
+  // [MQTT-3.2.2-12] [MQTT-3.2.2-13]; 3.1.1 could not be told, so there RETAIN is not honoured.
   if (will.qos > 1) throw refusal(connect, 'MQTT_QOS_UNSUPPORTED', 'the will has QoS 2')
+  if (will.isRetained && connect.version === 5) {
+    throw refusal(connect, 'MQTT_RETAIN_UNSUPPORTED', 'the will is to be retained')
+  }
   if (will.topic !== `devices/${device.id}/telemetry`) {
     throw refusal(connect, 'MQTT_TOPIC_FORBIDDEN', 'the will is not for this device’s telemetry')
   }

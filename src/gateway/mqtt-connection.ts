@@ -1,7 +1,10 @@
 /**
  * One MQTT connection: cuts the byte stream into packets and hands them on. A packet's limit is
  * checked from its header, before anything of it is kept; what is kept of a packet that came in
- * pieces is one buffer of exactly its size, however small the pieces.
+ * pieces is one buffer that grows with what came of it, however small the pieces.
+ *
+ * What one read is answered with leaves in one write; a client that does not read its answers is
+ * not read from either.
  *
  * PUBLISH in and PUBACK out is the fast path (`mqtt-publish.ts`); all else takes the codec.
  */
@@ -18,6 +21,13 @@ import type { Sender } from './telemetry-decoder.ts'
 const NOTHING = new Uint8Array(0)
 /** A fixed header is at most this long. */
 const HEADER_BYTES_MAX = 5
+/**
+ * A header may announce a packet that never comes. The buffer for it is at most so many times as
+ * large as what did come: 16 costs an honest sender one copy of its first piece.
+ */
+const GROWTH = 16
+/** Beyond this many bytes that a client does not take, nothing more is read from it. */
+const UNSENT_BYTES_MAX = 256 * 1024
 const reader = new mqtt.PacketReader()
 const fixed = mqtt.createFixedHeader()
 const PINGRESP = mqtt.encodePingresp()
@@ -35,6 +45,8 @@ export class MqttConnection implements SocketHandler, Sender {
   heldSinceMs = 0
   /** Bytes that came while reading was stopped. */
   #held: Uint8Array | undefined
+  /** Answers of the read that is under way. */
+  #replies: Uint8Array[] | undefined
   /** The packet that is not yet whole: its bytes so far, in a buffer of its size. */
   #partial: Uint8Array = NOTHING
   #partialLength = 0
@@ -57,11 +69,9 @@ export class MqttConnection implements SocketHandler, Sender {
 
   data(bytes: Uint8Array): void {
     if (this.isClosed) return
-    if (this.context.isBlocked()) {
-      this.#held = Uint8Array.from(bytes)
-      this.heldSinceMs = this.context.clock.monotonicMs()
-      this.socket.pause()
-      this.context.hold(this)
+    // A CONNECT needs no disk. It is answered at once, so that nothing is kept of a stranger.
+    if (this.session !== undefined && (this.context.isBlocked() || this.isUnread)) {
+      this.#hold(bytes)
       return
     }
     this.lastSeenMs = this.context.clock.monotonicMs()
@@ -71,6 +81,32 @@ export class MqttConnection implements SocketHandler, Sender {
     } catch (error) {
       this.fail(error)
     }
+    this.#sendReplies()
+  }
+
+  /** Leaves with the other answers of this read. */
+  reply(bytes: Uint8Array): void {
+    if (this.#replies === undefined) this.#replies = [bytes]
+    else this.#replies.push(bytes)
+  }
+
+  #sendReplies(): void {
+    const replies = this.#replies
+    if (replies === undefined) return
+    this.#replies = undefined
+    this.socket.write(replies.length === 1 ? replies[0]! : Buffer.concat(replies))
+  }
+
+  /** True while the client has not taken what was sent to it. */
+  get isUnread(): boolean {
+    return this.socket.bufferedBytes > UNSENT_BYTES_MAX
+  }
+
+  #hold(bytes: Uint8Array): void {
+    this.#held = Uint8Array.from(bytes)
+    this.heldSinceMs = this.context.clock.monotonicMs()
+    this.socket.pause()
+    this.context.hold(this)
   }
 
   /** Goes on after a stop. */
@@ -91,6 +127,7 @@ export class MqttConnection implements SocketHandler, Sender {
     if (this.isClosed) return
     this.isClosed = true
     this.#partial = NOTHING
+    this.#held = undefined
     this.context.left(this)
   }
 
@@ -99,6 +136,7 @@ export class MqttConnection implements SocketHandler, Sender {
     const known =
       error instanceof WeirError ? error : new WeirError('INTERNAL_FAULT', String(error))
     this.context.failed(known)
+    if (this.isClosed) return
     const { session } = this
     const { message: reasonString } = known
     const goodbye =
@@ -111,24 +149,37 @@ export class MqttConnection implements SocketHandler, Sender {
               bytesMax: session.bytesMax,
             })
           : undefined
-    if (goodbye !== undefined) this.socket.write(goodbye)
+    if (goodbye !== undefined) this.reply(goodbye)
     this.close()
+  }
+
+  /** For one that takes nothing more: no word of it would arrive. */
+  cut(error: WeirError): void {
+    this.context.failed(error)
+    this.closed()
+    this.socket.destroy()
   }
 
   close(): void {
     if (this.isClosed) return
+    this.#sendReplies()
     this.closed()
     this.socket.end()
   }
 
   #read(chunk: Uint8Array): void {
     let at = 0
+    const isStranger = this.session === undefined
     if (this.#partial !== NOTHING) {
       at = this.#fillPartial(chunk)
       if (at < 0) return
     }
     const end = chunk.length
     while (at < end && !this.isClosed) {
+      if (isStranger && this.session !== undefined && this.context.isBlocked()) {
+        this.#hold(chunk.subarray(at))
+        return
+      }
       const length = this.#packetLength(chunk, at, end)
       if (length === 0 || at + length > end) {
         this.#keep(chunk, at, length)
@@ -166,7 +217,9 @@ export class MqttConnection implements SocketHandler, Sender {
   #keep(chunk: Uint8Array, at: number, length: number): void {
     const have = chunk.length - at
     if (have === 0) return
-    this.#partial = new Uint8Array(length === 0 ? HEADER_BYTES_MAX : length)
+    this.#partial = new Uint8Array(
+      length === 0 ? HEADER_BYTES_MAX : Math.min(length, have * GROWTH),
+    )
     this.#partial.set(chunk.subarray(at))
     this.#partialLength = have
   }
@@ -180,12 +233,13 @@ export class MqttConnection implements SocketHandler, Sender {
       length = this.#packetLength(this.#partial, 0, this.#partialLength)
     }
     if (length === 0) return -1
-    if (this.#partial.length !== length) {
-      const whole = new Uint8Array(length)
-      whole.set(this.#partial.subarray(0, Math.min(length, this.#partialLength)))
-      this.#partial = whole
-    }
     const missing = Math.min(length - this.#partialLength, chunk.length - at)
+    const have = this.#partialLength + missing
+    if (have > this.#partial.length) {
+      const larger = new Uint8Array(Math.min(length, have * GROWTH))
+      larger.set(this.#partial.subarray(0, this.#partialLength))
+      this.#partial = larger
+    }
     this.#partial.set(chunk.subarray(at, at + missing), this.#partialLength)
     this.#partialLength += missing
     if (this.#partialLength < length) return -1
@@ -212,7 +266,7 @@ export class MqttConnection implements SocketHandler, Sender {
     reader.reset(bytes, bodyStart, end)
     if (type === mqtt.PACKET_PINGREQ) {
       mqtt.parsePingreq(reader)
-      this.socket.write(PINGRESP)
+      this.reply(PINGRESP)
     } else if (type === mqtt.PACKET_SUBSCRIBE) this.#subscribe(session)
     else if (type === mqtt.PACKET_UNSUBSCRIBE) this.#unsubscribe(session)
     else if (type === mqtt.PACKET_DISCONNECT) {
@@ -229,20 +283,23 @@ export class MqttConnection implements SocketHandler, Sender {
     const { packetId, subscriptions } = mqtt.parseSubscribe(reader, session.version)
     const own = `devices/${session.device.id}/`
     const reasonCodes = subscriptions.map(({ filter, isValid, shareName, qos }) => {
-      if (!isValid) return 0x8f
-      if (shareName !== undefined) return 0x9e
-      if (!filter.startsWith(own) || session.filters.size >= session.filtersMax) return 0x87
+      if (!isValid) return this.context.refusedFilter('invalid', 0x8f)
+      if (shareName !== undefined) return this.context.refusedFilter('shared', 0x9e)
+      if (!filter.startsWith(own)) return this.context.refusedFilter('forbidden', 0x87)
+      if (!session.filters.has(filter) && session.filters.size >= session.filtersMax) {
+        return this.context.refusedFilter('limit', 0x97)
+      }
       session.filters.add(filter)
       return Math.min(qos, 1)
     })
     const { version, bytesMax } = session
-    this.socket.write(mqtt.encodeSuback({ packetId, reasonCodes, bytesMax }, version))
+    this.reply(mqtt.encodeSuback({ packetId, reasonCodes, bytesMax }, version))
   }
 
   #unsubscribe(session: Session): void {
     const { packetId, filters } = mqtt.parseUnsubscribe(reader, session.version)
     const reasonCodes = filters.map((filter) => (session.filters.delete(filter) ? 0 : 0x11))
     const { version, bytesMax } = session
-    this.socket.write(mqtt.encodeUnsuback({ packetId, reasonCodes, bytesMax }, version))
+    this.reply(mqtt.encodeUnsuback({ packetId, reasonCodes, bytesMax }, version))
   }
 }

@@ -1,6 +1,9 @@
 /** All MQTT connections: who is there, who is silent, who waits for the brake to be released. */
 import { WeirError, type ErrorCode } from '../errors/errors.ts'
 import type { Listener, Network } from '../world/world.ts'
+import { ConnectRate } from './connect-rate.ts'
+import type { DeviceState } from './device-state.ts'
+import type { Session } from './mqtt-connect.ts'
 import { MqttConnection } from './mqtt-connection.ts'
 import type { MqttContext } from './mqtt-context.ts'
 import { publishWill } from './mqtt-publish.ts'
@@ -11,7 +14,7 @@ const STALL_MS = 3000
 
 export type MqttServerParts = Omit<
   MqttContext,
-  'isBlocked' | 'hold' | 'joined' | 'left' | 'failed'
+  'isBlocked' | 'hold' | 'hasSession' | 'joined' | 'left' | 'failed' | 'refusedFilter'
 > & { network: Network }
 
 export class MqttServer implements MqttContext {
@@ -26,11 +29,12 @@ export class MqttServer implements MqttContext {
   /** Totals since start. */
   accepted = 0
   readonly failures = new Map<ErrorCode, number>()
+  readonly filterRefusals = new Map<string, number>()
   readonly #network: Network
   readonly #connections = new Set<MqttConnection>()
   /** By device and client id; a device cannot end another's session. */
   readonly #sessions = new Map<string, MqttConnection>()
-  #held: MqttConnection[] = []
+  readonly #held = new Set<MqttConnection>()
   #listener: Listener | undefined
   #stopSweep: (() => void) | undefined
   #isStopping = false
@@ -54,8 +58,16 @@ export class MqttServer implements MqttContext {
 
   /** Resolves with the port. Throws PORT_IN_USE. */
   async listen(host: string, port: number): Promise<number> {
-    const { connectionsMax } = this.limits
-    this.#listener = await this.#network.listen({ host, port, connectionsMax }, (socket) => {
+    const { connectionsMax, connectRateMax } = this.limits
+    const rate = new ConnectRate(this.clock, connectRateMax)
+    const admits = (address: string): boolean => {
+      const isAdmitted = rate.admits(address)
+      if (!isAdmitted) this.#count('MQTT_CONNECT_RATE_EXCEEDED')
+      return isAdmitted
+    }
+    const dropped = (): void => this.#count('MQTT_CONNECTIONS_EXCEEDED')
+    const options = { host, port, connectionsMax, admits, dropped }
+    this.#listener = await this.#network.listen(options, (socket) => {
       const connection = new MqttConnection(socket, this)
       this.#connections.add(connection)
       this.accepted++
@@ -71,36 +83,54 @@ export class MqttServer implements MqttContext {
   }
 
   hold(connection: MqttConnection): void {
-    this.#held.push(connection)
+    this.#held.add(connection)
   }
 
   /** The brake is released. Whoever meets it again is held again. */
   releaseHeld(): void {
-    for (const connection of this.#held.splice(0)) connection.release()
+    const held = [...this.#held]
+    this.#held.clear()
+    for (const connection of held) connection.release()
   }
 
   get heldCount(): number {
-    return this.#held.length
+    return this.#held.size
   }
 
-  joined(connection: MqttConnection): void {
-    const key = sessionKey(connection)
+  hasSession(device: DeviceState, clientId: string): boolean {
+    return this.#sessions.has(sessionKey(device, clientId))
+  }
+
+  joined(connection: MqttConnection, { device, clientId }: Session): void {
+    const key = sessionKey(device, clientId)
     const before = this.#sessions.get(key)
     this.#sessions.set(key, connection)
+    device.connections++
     before?.fail(new WeirError('MQTT_SESSION_TAKEN_OVER')) // [MQTT-3.1.4-2] (5: -3)
   }
 
   left(connection: MqttConnection): void {
     this.#connections.delete(connection)
+    this.#held.delete(connection)
     const { session } = connection
     if (session === undefined) return
-    const key = sessionKey(connection)
+    session.device.connections--
+    const key = sessionKey(session.device, session.clientId)
     if (this.#sessions.get(key) === connection) this.#sessions.delete(key)
     publishWill(connection, session)
   }
 
   failed(error: WeirError): void {
-    this.failures.set(error.code, (this.failures.get(error.code) ?? 0) + 1)
+    this.#count(error.code)
+  }
+
+  refusedFilter(reason: string, reasonCode: number): number {
+    this.filterRefusals.set(reason, (this.filterRefusals.get(reason) ?? 0) + 1)
+    return reasonCode
+  }
+
+  #count(code: ErrorCode): void {
+    this.failures.set(code, (this.failures.get(code) ?? 0) + 1)
   }
 
   /** Takes no new connection; those that are there hear that the server goes. */
@@ -125,23 +155,31 @@ export class MqttServer implements MqttContext {
     // What clients said meanwhile waits in their sockets: it is read before they are judged.
     if (hasStalled) return
     for (const connection of this.#connections) {
+      const { session } = connection
       if (connection.isHeld) {
-        // Its silence is our doing. Held too long, it had better ask another server, or us again.
-        const isOverdue = nowMs - connection.heldSinceMs > this.limits.heldMsMax
-        if (isOverdue) connection.fail(new WeirError('GATEWAY_OVERLOADED'))
-        continue
+        this.#sweepHeld(connection, nowMs)
+      } else if (session === undefined) {
+        // Not since it was last seen: that would move with every dripped byte.
+        if (nowMs - connection.acceptedMs <= this.limits.connectTimeoutMs) continue
+        connection.fail(new WeirError('MQTT_CONNECT_TIMEOUT'))
+      } else if (nowMs - connection.lastSeenMs > session.silenceMsMax) {
+        connection.fail(new WeirError('MQTT_KEEP_ALIVE_TIMEOUT'))
       }
-      const { session, lastSeenMs } = connection
-      const allowedMs = session === undefined ? this.limits.connectTimeoutMs : session.keepAliveMs
-      // lastSeenMs of one that did not connect yet must not move with every dripped byte.
-      const sinceMs = session === undefined ? connection.acceptedMs : lastSeenMs
-      if (allowedMs === 0 || nowMs - sinceMs <= allowedMs) continue
-      connection.fail(new WeirError('MQTT_KEEP_ALIVE_TIMEOUT'))
+    }
+  }
+
+  /** Its silence is our doing. Held too long, it had better ask another server, or us again. */
+  #sweepHeld(connection: MqttConnection, nowMs: number): void {
+    const { isUnread } = connection
+    if (nowMs - connection.heldSinceMs > this.limits.heldMsMax) {
+      if (isUnread) connection.cut(new WeirError('MQTT_CLIENT_NOT_READING'))
+      else connection.fail(new WeirError('GATEWAY_OVERLOADED'))
+    } else if (!isUnread && !this.isBlocked()) {
+      this.#held.delete(connection)
+      connection.release()
     }
   }
 }
 
-function sessionKey(connection: MqttConnection): string {
-  const { session } = connection
-  return `${session?.device.id}\0${session?.clientId}`
-}
+/** Neither a device's id nor a client id holds a NUL. */
+const sessionKey = (device: DeviceState, clientId: string): string => `${device.id}\0${clientId}`

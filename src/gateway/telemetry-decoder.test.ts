@@ -54,6 +54,35 @@ test('an integer beyond 2^53 is refused, not rounded', () => {
   assert.deepEqual(codes('{"x":9007199254740993}', 'generic-1'), ['TELEMETRY_INTEGER_TOO_LARGE'])
 })
 
+test('row 83: the longest integer is refused, not rounded; what has an exponent is a float', () => {
+  for (const digits of [16, 21, 22, 30, 300]) {
+    const body = `{"x":-1${'2'.repeat(digits)}}`
+    assert.deepEqual(codes(body, 'generic-1'), ['TELEMETRY_INTEGER_TOO_LARGE'], body)
+  }
+  assert.deepEqual(codes('{"x":1.5e300}', 'generic-1'), [])
+  assert.deepEqual(codes(`{"x":0.${'1'.repeat(30)}}`, 'generic-1'), [])
+})
+
+test('row 83: two ids never become one', () => {
+  assert.deepEqual(codes('{"id":9007199254740993,"x":1}', 'generic-1'), ['TELEMETRY_SHAPE_INVALID'])
+  assert.deepEqual(codes('{"id":"\\ud800","x":1}', 'generic-1'), ['TELEMETRY_SHAPE_INVALID'])
+  assert.deepEqual(codes('{"id":9007199254740991,"x":1}', 'generic-1'), [])
+})
+
+test('row 83: what nests a hundred thousand levels deep is refused with its reason', () => {
+  const deep = `${'['.repeat(100_000)}${']'.repeat(100_000)}`
+  assert.deepEqual(codes(`{"ts":${deep},"x":1}`, 'generic-1'), ['TIME_FORMAT_INVALID'])
+  assert.deepEqual(codes(`{"x":${deep}}`, 'generic-1'), ['TELEMETRY_SHAPE_INVALID'])
+  const long = `${'['.repeat(50_000)}${'1'.repeat(30)}${']'.repeat(50_000)}`
+  assert.deepEqual(codes(`{"x":${long}}`, 'generic-1'), ['TELEMETRY_JSON_INVALID'])
+})
+
+test('row 83: half a surrogate pair is no name and no text', () => {
+  for (const body of ['{"\\ud800":1}', '{"x":"\\udfff"}', '{"x":1,"tags":{"a":"\\ud800"}}']) {
+    assert.deepEqual(codes(body, 'generic-1'), ['TELEMETRY_SHAPE_INVALID'], body)
+  }
+})
+
 test('a device has at most its share of series', () => {
   const many = Object.fromEntries(Array.from({ length: 21 }, (_, i) => [`m${i}`, i]))
   assert.deepEqual(codes(JSON.stringify(many), 'generic-1'), ['SERIES_LIMIT'])

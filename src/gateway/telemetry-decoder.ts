@@ -9,6 +9,7 @@ import type { DeadLetterBox } from './dead-letter-box.ts'
 import type { DeviceState, DeviceTable } from './device-state.ts'
 import type { GatewayType, MetricRule } from './device-types.ts'
 import type { TimeKeeper } from './event-time.ts'
+import type { FrameRoom } from './frame-room.ts'
 import type { Rejection } from './gateway.ts'
 import { hashIdentityText } from './identity.ts'
 import { readJsonMessage, type MessageWriter } from './message.ts'
@@ -49,6 +50,7 @@ export class TelemetryDecoder {
   readonly rejectedByCode = new Map<ErrorCode, number>()
   readonly #builder: BatchBuilder
   readonly #devices: DeviceTable
+  readonly #room: FrameRoom
   readonly #time: TimeKeeper
   readonly #writer: MessageWriter
   readonly #matcher: ShapeMatcher
@@ -70,6 +72,7 @@ export class TelemetryDecoder {
   constructor(parts: {
     builder: BatchBuilder
     devices: DeviceTable
+    room: FrameRoom
     time: TimeKeeper
     writer: MessageWriter
     matcher: ShapeMatcher
@@ -77,6 +80,7 @@ export class TelemetryDecoder {
   }) {
     this.#builder = parts.builder
     this.#devices = parts.devices
+    this.#room = parts.room
     this.#time = parts.time
     this.#writer = parts.writer
     this.#matcher = parts.matcher
@@ -111,7 +115,7 @@ export class TelemetryDecoder {
     try {
       this.#elements(bytes, start + 1, end, sender)
     } catch (error) {
-      // No JSON as a whole: nothing of it counts, and one dead letter holds all of it.
+      // No JSON as a whole, or too large: nothing of it counts, and one dead letter holds it.
       this.#builder.rollback(mark)
       this.outcome.accepted = 0
       this.outcome.rejectedCount = 0
@@ -131,6 +135,7 @@ export class TelemetryDecoder {
         this.#slow(bytes, at, last, { sender, index, isElement: true })
         at = last
       }
+      this.#room.check()
       at = skipBlanks(bytes, at, end)
       const byte = at < end ? bytes[at] : undefined
       if (byte === 0x5d) return this.#endArray(bytes, at, end)
@@ -323,13 +328,29 @@ export class TelemetryDecoder {
   }
 }
 
+/** From 10^21 on a double prints with an exponent, so only its text tells that it is an integer. */
+const HAS_LONG_DIGITS = /\d{22}/
+
 function parseJson(slice: Uint8Array): unknown {
   try {
-    return JSON.parse(utf8.decode(slice))
+    const text = utf8.decode(slice)
+    return HAS_LONG_DIGITS.test(text) ? JSON.parse(text, refuseRounding) : JSON.parse(text)
   } catch (cause) {
-    const detail = cause instanceof SyntaxError ? cause.message : 'the bytes are not UTF-8'
-    throw new WeirError('TELEMETRY_JSON_INVALID', detail.slice(0, 200), { cause })
+    if (cause instanceof WeirError) throw cause
+    const isSyntax = cause instanceof SyntaxError
+    // A reviver recurses, so what nests too deep overflows the stack.
+    const other = cause instanceof RangeError ? 'it nests too deep' : 'the bytes are not UTF-8'
+    const detail = isSyntax ? cause.message.slice(0, 200) : other
+    throw new WeirError('TELEMETRY_JSON_INVALID', detail, { cause })
   }
+}
+
+/** A reviver. Shorter integers beyond 2^53 are found by their value: `checkNumber`. */
+function refuseRounding(key: string, value: unknown, context?: { source?: string }): unknown {
+  const { source = '' } = context ?? {}
+  if (typeof value !== 'number' || !/^-?\d{22,}$/.test(source)) return value
+  const detail = `"${key.slice(0, 60)}" is ${source.slice(0, 40)}`
+  throw new WeirError('TELEMETRY_INTEGER_TOO_LARGE', detail)
 }
 
 function skipBlanks(bytes: Uint8Array, start: number, end: number): number {

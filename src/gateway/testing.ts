@@ -10,6 +10,7 @@ import { DeadLetterBox } from './dead-letter-box.ts'
 import { DeviceTable } from './device-state.ts'
 import { GatewayTypes } from './device-types.ts'
 import { Dictionary } from './dictionary.ts'
+import { FrameRoom } from './frame-room.ts'
 import { TimeKeeper } from './event-time.ts'
 import { LineDoor } from './line-door.ts'
 import { MessageWriter } from './message.ts'
@@ -70,7 +71,12 @@ const reader: DeviceReader = {
 
 export class TestGateway {
   readonly builder = new BatchBuilder()
-  readonly dictionary = new Dictionary({ seriesMax: 10_000, seriesPerDeviceMax: 20, textsMax: 100 })
+  readonly dictionary = new Dictionary({
+    seriesMax: 10_000,
+    seriesPerDeviceMax: 20,
+    textsMax: 100,
+    definitionBytesMax: 1 << 20,
+  })
   readonly devices: DeviceTable
   readonly decoder: TelemetryDecoder
   readonly lines: LineDoor
@@ -91,10 +97,15 @@ export class TestGateway {
     const limits = { metricsPerMessageMax: 50, textBytesMax: 64 }
     const writer = new MessageWriter({ builder, dictionary, time, limits })
     const matcher = new ShapeMatcher({ builder, dictionary, devices })
-    const deadLetters = new DeadLetterBox(builder, 1_000_000)
-    this.decoder = new TelemetryDecoder({ builder, devices, time, writer, matcher, deadLetters })
+    const deadLetters = new DeadLetterBox(builder, {
+      perDeviceMax: 1_000_000,
+      payloadBytesMax: 65_536,
+    })
+    const room = new FrameRoom(this, { batchReadingsMax: 65_536, frameBytesMax: 8 << 20 })
+    const decoding = { builder, devices, room, time, writer, matcher, deadLetters }
+    this.decoder = new TelemetryDecoder(decoding)
     const deviceTags = ['device_id', 'host', 'name', 'device']
-    this.lines = new LineDoor({ decoder: this.decoder, writer, deviceTags })
+    this.lines = new LineDoor({ decoder: this.decoder, writer, deviceTags, makeRoom: () => {} })
   }
 
   /** `device` undefined: an admin, whose messages name their device. */

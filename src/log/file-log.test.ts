@@ -1,6 +1,8 @@
+import assert from 'node:assert/strict'
 import { mkdtemp, open, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { test } from 'node:test'
 import { createMemoryDisk } from '../world/memory-disk.ts'
 import { nodeWorld } from '../world/node-world.ts'
 import { ENTRY_HEADER_BYTES, ENTRY_MAGIC } from './entry.ts'
@@ -68,3 +70,22 @@ for (const full of ['growth', 'allocated'] as const)
     },
     trimsWholeSegments: true,
   })
+
+test('G8 a damaged first entry before a torn last one is named, and the log goes on', async () => {
+  const disk = createMemoryDisk({ seed: 7 })
+  const folder = '/data/log'
+  const path = join(folder, '0000000000000001.segment')
+  const log = await openFileLog({ disk, folder, options })
+  for (const byte of [1, 2]) await log.append(new Uint8Array(3000).fill(byte))
+  await log.close()
+  const file = await disk.open(path, 'read')
+  const content = new Uint8Array(await file.size())
+  await file.read(content, 0)
+  disk.flipBit(path, payloadPosition(content, 0)! - 20, 3)
+  disk.flipBit(path, payloadPosition(content, 1)!, 3)
+  const again = await openFileLog({ disk, folder, options })
+  await assert.rejects(again.read(0, 10), { code: 'LOG_ENTRY_DAMAGED' })
+  const offset = await again.append(Uint8Array.of(3))
+  const [entry] = await again.read(offset, 10)
+  assert.deepEqual(entry, { offset, bytes: Uint8Array.of(3) })
+})

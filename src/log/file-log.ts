@@ -71,6 +71,10 @@ async function openLog(settings: FileLogSettings): Promise<Log> {
   return new FileLog(opened, pool, options)
 }
 
+/** The largest entry that a segment of this size takes. */
+export const entryBytesMax = (segmentBytes: number): number =>
+  segmentBytes - SEGMENT_DATA_START - ENTRY_HEADER_BYTES
+
 interface Waiting {
   bytes: Uint8Array
   crc: number
@@ -133,7 +137,7 @@ class FileLog implements Log {
     if (this.#failure !== undefined) return Promise.reject(this.#failure)
     if (this.#closing !== undefined)
       return Promise.reject(new WeirError('GATEWAY_SHUTTING_DOWN', 'The log is closed'))
-    const bytesMax = this.#options.segmentBytes - SEGMENT_DATA_START - ENTRY_HEADER_BYTES
+    const bytesMax = entryBytesMax(this.#options.segmentBytes)
     if (bytes.length > bytesMax)
       return Promise.reject(
         new WeirError('LOG_ENTRY_TOO_LARGE', `${bytes.length} bytes; at most ${bytesMax} fit`),

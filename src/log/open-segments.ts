@@ -63,7 +63,8 @@ export async function openSegments(
  * older version of a sector could otherwise come back.
  */
 async function settleEnd(segment: Segment, walk: Walk): Promise<void> {
-  const start = walk.index.positions[walk.provenCount]
+  // Of the last group a damaged entry may be the first; it has no place.
+  const start = walk.index.positions.slice(walk.provenCount).find((position) => position >= 0)
   if (start !== undefined) {
     const group = new Uint8Array(walk.endPosition - start)
     await segment.file.read(group, start)

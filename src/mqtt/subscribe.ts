@@ -12,7 +12,7 @@ import { PacketWriter } from './packet-writer.ts'
 import * as property from './property.ts'
 import type { UserProperty } from './property.ts'
 import { encodeWithReason } from './reason.ts'
-import { checkTopicFilter, splitShared } from './topic.ts'
+import { checkFilterCount, checkTopicFilter, splitShared } from './topic.ts'
 
 export interface Subscription {
   /** As the client wrote it. */
@@ -37,13 +37,19 @@ export interface Subscribe {
   subscriptions: Subscription[]
 }
 
-/** Errors: MQTT_PACKET_MALFORMED, MQTT_PROTOCOL_ERROR, MQTT_TOPIC_INVALID. */
+/**
+ * Errors: MQTT_PACKET_MALFORMED, MQTT_PROTOCOL_ERROR, MQTT_TOPIC_INVALID,
+ * MQTT_SUBSCRIPTIONS_EXCEEDED.
+ */
 export function parseSubscribe(body: PacketReader, version: ProtocolVersion): Subscribe {
   const packetId = body.packetId()
   const properties = new property.PropertyBlock()
   if (version === 5) properties.read(body, property.IN_SUBSCRIBE)
   const subscriptions: Subscription[] = []
-  while (body.remaining > 0) subscriptions.push(readSubscription(body, version))
+  while (body.remaining > 0) {
+    checkFilterCount(subscriptions.length)
+    subscriptions.push(readSubscription(body, version))
+  }
   // [MQTT-3.8.3-3] (5: [MQTT-3.8.3-2])
   if (subscriptions.length === 0) throw protocolError('SUBSCRIBE without a topic filter')
   return {

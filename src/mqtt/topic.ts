@@ -7,6 +7,8 @@ import { malformed } from './failure.ts'
 
 /** Levels of a name or filter: AWS IoT allows 8; deeper than this nobody has been seen to need. */
 const TOPIC_LEVELS_MAX = 128
+/** The longest topic of ours, with an id of 128 characters, has 530 bytes; AWS IoT allows 256. */
+const TOPIC_BYTES_MAX = 1024
 
 const SLASH = 0x2f
 const PLUS = 0x2b
@@ -16,6 +18,7 @@ const DOLLAR = 0x24
 /** Checks UTF-8 bytes in [start, end). Errors: MQTT_PACKET_MALFORMED, MQTT_TOPIC_INVALID. */
 export function checkTopicName(bytes: Uint8Array, start: number, end: number): void {
   if (start === end) throw malformed('the topic name is empty') // [MQTT-4.7.3-1]
+  checkLength(end - start)
   let levels = 1
   for (let position = start; position < end; position++) {
     const byte = bytes[position]!
@@ -30,6 +33,7 @@ export function checkTopicName(bytes: Uint8Array, start: number, end: number): v
 /** Errors: MQTT_PACKET_MALFORMED, MQTT_TOPIC_INVALID. */
 export function checkTopicFilter(filter: string): void {
   if (filter === '') throw malformed('the topic filter is empty') // [MQTT-4.7.3-1]
+  checkLength(Buffer.byteLength(filter))
   let levels = 1
   for (let index = 0; index < filter.length; index++) {
     const code = filter.charCodeAt(index)
@@ -46,9 +50,25 @@ export function checkTopicFilter(filter: string): void {
   checkLevels(levels)
 }
 
+/** [MQTT-4.7.3-3] allows 65,535 bytes to be written, not every server to take them. */
+function checkLength(length: number): void {
+  if (length <= TOPIC_BYTES_MAX) return
+  throw new WeirError('MQTT_TOPIC_INVALID', `a topic of more than ${TOPIC_BYTES_MAX} bytes`)
+}
+
 function checkLevels(levels: number): void {
   if (levels <= TOPIC_LEVELS_MAX) return
   throw new WeirError('MQTT_TOPIC_INVALID', `more than ${TOPIC_LEVELS_MAX} topic levels`)
+}
+
+/** Filters in one SUBSCRIBE or UNSUBSCRIBE; a packet of 256 KiB could hold 65,000. */
+const FILTERS_PER_PACKET_MAX = 1000
+
+/** Throws MQTT_SUBSCRIPTIONS_EXCEEDED when one more would be too many. */
+export function checkFilterCount(count: number): void {
+  if (count < FILTERS_PER_PACKET_MAX) return
+  const detail = `more than ${FILTERS_PER_PACKET_MAX} filters in one packet`
+  throw new WeirError('MQTT_SUBSCRIPTIONS_EXCEEDED', detail)
 }
 
 /** `$share/{name}/{filter}` (MQTT 5, section 4.8.2), or undefined when the filter is not shared. */

@@ -12,7 +12,7 @@ import { PacketWriter } from './packet-writer.ts'
 import { IN_UNSUBSCRIBE, PropertyBlock, REASON_STRING } from './property.ts'
 import type { UserProperty } from './property.ts'
 import { encodeWithReason } from './reason.ts'
-import { checkTopicFilter } from './topic.ts'
+import { checkFilterCount, checkTopicFilter } from './topic.ts'
 
 export interface Unsubscribe {
   packetId: number
@@ -21,13 +21,17 @@ export interface Unsubscribe {
   filters: string[]
 }
 
-/** Errors: MQTT_PACKET_MALFORMED, MQTT_PROTOCOL_ERROR, MQTT_TOPIC_INVALID. */
+/**
+ * Errors: MQTT_PACKET_MALFORMED, MQTT_PROTOCOL_ERROR, MQTT_TOPIC_INVALID,
+ * MQTT_SUBSCRIPTIONS_EXCEEDED.
+ */
 export function parseUnsubscribe(body: PacketReader, version: ProtocolVersion): Unsubscribe {
   const packetId = body.packetId()
   const properties = new PropertyBlock()
   if (version === 5) properties.read(body, IN_UNSUBSCRIBE)
   const filters: string[] = []
   while (body.remaining > 0) {
+    checkFilterCount(filters.length)
     const filter = body.text('topic filter')
     checkTopicFilter(filter)
     filters.push(filter)

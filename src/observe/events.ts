@@ -122,7 +122,7 @@ interface Line {
 const isoTime = (timeUs: number): string => new Date(timeUs / 1000).toISOString()
 
 const renderJson = ({ timeUs, level, name, message, fields }: Line): string =>
-  `${JSON.stringify({ time: isoTime(timeUs), level, event: name, message, ...fields })}\n`
+  `${toJson({ time: isoTime(timeUs), level, event: name, message, ...fields })}\n`
 
 function renderHuman({ timeUs, level, message, fields }: Line): string {
   const details = Object.entries(fields)
@@ -134,5 +134,17 @@ function renderHuman({ timeUs, level, message, fields }: Line): string {
 /** Quoted unless plain: a device id or a message must not be able to forge a line. */
 function renderField(value: Fields[string]): string {
   const text = String(value)
-  return /^[\w.:-]+$/.test(text) ? text : JSON.stringify(text)
+  return /^[\w.:-]+$/.test(text) ? text : toJson(text)
 }
+
+/**
+ * What JSON leaves as it is and a terminal does not: DEL and C1 controls (one of them begins an
+ * escape sequence), marks that turn the direction of writing, separators of lines.
+ */
+const TERMINAL_CONTROLS = /[\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g
+
+const toJson = (value: unknown): string =>
+  JSON.stringify(value).replace(
+    TERMINAL_CONTROLS,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  )

@@ -134,6 +134,17 @@ test('a field cannot forge a line', () => {
   )
 })
 
+test('row 88: a field cannot command a terminal, in neither format', () => {
+  const id = 'x\u001b[2J\u009b31m\u007f\u202egpj'
+  for (const format of ['human', 'json'] as const) {
+    const { lines, events } = observe(format)
+    events.deviceCreated({ deviceId: id, type: 'pump' })
+    const line = lines.join('')
+    assert.ok(line.includes('\\u001b[2J\\u009b31m\\u007f\\u202egpj'), line)
+    if (format === 'json') assert.equal(JSON.parse(line).deviceId, id)
+  }
+})
+
 test('a storm is counted in full, written in part, and says what it held back', () => {
   const { lines, clock, events, counted } = observe('human')
   for (let index = 0; index < 1000; index++) events.liveClientClosed({ bufferedBytes: index })

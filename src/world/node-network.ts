@@ -11,6 +11,8 @@ import type { Listener, Network, Socket, SocketHandler } from './world.ts'
 const BUFFERED_BYTES_MAX = 4 * 1024 * 1024
 /** Read at most this at a time. */
 const READ_BYTES_MAX = 64 * 1024
+/** From our end() until a peer that does not close its side is cut off. */
+const LINGER_MS = 2000
 
 interface HandledSocket extends NetSocket {
   weirHandler: SocketHandler
@@ -39,10 +41,13 @@ class NodeSocket implements Socket {
   }
 
   end(): void {
-    this.#socket.end()
-    // A peer that never closes its side would hold the connection open.
-    this.#socket.resume()
-    this.#socket.setTimeout(2000, onTimeout)
+    const socket = this.#socket
+    socket.end()
+    // A peer that never closes its side would hold the connection open; an idle time-out would not
+    // end one that goes on sending.
+    socket.resume()
+    const timer = setTimeout(() => socket.destroy(), LINGER_MS).unref()
+    socket.once('close', () => clearTimeout(timer))
   }
 
   destroy(): void {
@@ -56,10 +61,6 @@ class NodeSocket implements Socket {
   resume(): void {
     this.#socket.resume()
   }
-}
-
-function onTimeout(this: NetSocket): void {
-  this.destroy()
 }
 
 /**
@@ -104,8 +105,12 @@ function onClose(this: NetSocket): void {
 function onError(): void {}
 
 export const nodeNetwork: Network = {
-  listen({ host, port, connectionsMax }, accept) {
+  listen({ host, port, connectionsMax, admits, dropped }, accept) {
     const server = createServer({ noDelay: true, pauseOnConnect: true }, (accepted) => {
+      if (admits?.(accepted.remoteAddress ?? '') === false) {
+        accepted.resetAndDestroy()
+        return
+      }
       const socket = withReadBuffer(accepted)
       socket.weirHandler = accept(new NodeSocket(socket))
       socket.on('close', onClose)
@@ -113,6 +118,7 @@ export const nodeNetwork: Network = {
       socket.resume()
     })
     server.maxConnections = connectionsMax
+    if (dropped !== undefined) server.on('drop', dropped)
     return new Promise((resolve, reject) => {
       server.once('error', (error: NodeJS.ErrnoException) => {
         const isBusy = error.code === 'EADDRINUSE' || error.code === 'EACCES'

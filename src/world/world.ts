@@ -80,12 +80,21 @@ export interface Listener {
   close(): Promise<void>
 }
 
+export interface ListenOptions {
+  host: string
+  /** 0: any free one. */
+  port: number
+  /** Connections at once; the next one is closed. */
+  connectionsMax: number
+  /** Asked before anything is made for a connection; it is reset when this says no. */
+  admits?: (remoteAddress: string) => boolean
+  /** Told of each connection that was one too many. */
+  dropped?: () => void
+}
+
 export interface Network {
-  /** Port 0: any free one. Throws PORT_IN_USE. */
-  listen(
-    at: { host: string; port: number; connectionsMax: number },
-    accept: (socket: Socket) => SocketHandler,
-  ): Promise<Listener>
+  /** Throws PORT_IN_USE. */
+  listen(options: ListenOptions, accept: (socket: Socket) => SocketHandler): Promise<Listener>
 }
 
 export interface World {

@@ -94,7 +94,12 @@ test('row 52: topics with wildcards, none, 128 levels and more', () => {
   assert.equal(receive(publish('/'.repeat(127)), FIVE).outcome, 'packet')
   assert.equal(refusal(publish('/'.repeat(128)), FIVE), 0x90)
   assert.equal(refusal(publish('/'.repeat(65_400)), FIVE), 0x90)
-  assert.equal(receive(publish('t'.repeat(65_535)), FIVE).outcome, 'packet')
+  assert.equal(receive(publish('t'.repeat(1024)), FIVE).outcome, 'packet')
+  for (const length of [1025, 65_535]) {
+    assert.equal(refusal(publish('t'.repeat(length)), FIVE), 0x90)
+    const filter = Buffer.concat([bytesOf('00 01'), field('t'.repeat(length)), Uint8Array.of(0)])
+    assert.equal(refusal(packetOf(0x82, filter), FOUR), 0x90)
+  }
   const deep = Buffer.concat([bytesOf('00 01 00'), field('/'.repeat(200)), Uint8Array.of(0)])
   assert.equal(refusal(packetOf(0x82, deep), FIVE), 0x90)
 })
@@ -163,6 +168,18 @@ test('row 39 [MQTT-4.8.2-1] [MQTT-4.8.2-2] a shared filter is split; a bad one a
   assert.equal(subscribe('$share/ab/', FIVE).isValid, false)
   const plain = subscribe('$share/group/a/#', FOUR)
   assert.deepEqual([plain.shareName, plain.topicFilter], [undefined, '$share/group/a/#'])
+})
+
+test('row 53: a packet has at most 1,000 filters', () => {
+  const filters = (count: number, end: string): Uint8Array =>
+    bytesOf(`00 01 ${`00 01 't' ${end} `.repeat(count)}`)
+  for (const [first, end] of [
+    [0x82, '00'],
+    [0xa2, ''],
+  ] as const) {
+    assert.equal(receive(packetOf(first, filters(1000, end)), FOUR).outcome, 'packet')
+    assert.equal(refusal(packetOf(first, filters(1001, end)), FOUR), 0x97)
+  }
 })
 
 test('3.4 PUBACK out: bytes for both versions; the reason gives way to the packet size', () => {

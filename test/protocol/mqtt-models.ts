@@ -9,6 +9,9 @@ type Model<A> = A extends fc.Arbitrary<infer T> ? T : never
 
 export type Version = mqtt.ProtocolVersion
 
+/** A grapheme may have many bytes, and a topic of more than 1,024 is refused. */
+const isTaken = (text: string): boolean => Buffer.byteLength(text) <= 1024
+
 export const version = fc.constantFrom<Version>(4, 5)
 export const seconds = fc.integer({ min: 0, max: 0xffffffff })
 export const positive = fc.integer({ min: 1, max: 0xffff })
@@ -19,11 +22,13 @@ export const topic = word.map((text) => `t${text.replaceAll(/[+#/]/g, '·')}`)
 export const topicName = fc
   .array(topic, { minLength: 1, maxLength: 5 })
   .map((levels) => levels.join('/'))
+  .filter(isTaken)
 const filterLevel = fc.oneof(topic, fc.constant('+'), fc.constant(''))
 export const filter = fc
   .tuple(fc.array(filterLevel, { minLength: 1, maxLength: 5 }), fc.boolean())
   .map(([levels, isOpen]) => [...levels, ...(isOpen ? ['#'] : [])].join('/'))
   .map((text) => (text === '' ? '/' : text))
+  .filter(isTaken)
 const binary = fc.uint8Array({ maxLength: 60 }).map((bytes) => Buffer.from(bytes))
 export const payload = fc.uint8Array({ maxLength: 300 }).map((bytes) => Buffer.from(bytes))
 export const qos = fc.constantFrom<0 | 1 | 2>(0, 1, 2)

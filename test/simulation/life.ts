@@ -15,7 +15,7 @@ import type {
   StreamMessage,
 } from '../../src/embedded/threads.ts'
 import { Gateway, type GatewayOptions } from '../../src/gateway/gateway-stage.ts'
-import { openFileLog } from '../../src/log/file-log.ts'
+import { entryBytesMax, openFileLog } from '../../src/log/file-log.ts'
 import type { Log } from '../../src/log/log.ts'
 import type { Plan } from '../../src/pipeline/pipeline.ts'
 import type { Query } from '../../src/query/query.ts'
@@ -32,6 +32,7 @@ import { withAppend } from './wrapped-log.ts'
 const FOLDER = '/data'
 /** So small that a checkpoint, a merge or a trim is always under way. */
 const SEGMENT_BYTES = 12 << 10
+const ENTRY_BYTES_MAX = entryBytesMax(SEGMENT_BYTES)
 const STREAM = { checkpointReadings: 120, checkpointIntervalUs: 2e6 }
 const STORAGE = { segmentRows: 3000, mergeFanIn: 3 }
 const MEMORY_READINGS_MAX = 3000
@@ -44,6 +45,7 @@ const GATEWAY: Omit<GatewayOptions, 'plan'> = {
     metricsPerMessageMax: 50,
     textBytesMax: 64,
     batchReadingsMax: 100,
+    frameBytesMax: ENTRY_BYTES_MAX,
     lagBytesMax: 64 << 10,
     deadLettersPerDeviceMax: 1_000_000,
   },
@@ -55,6 +57,9 @@ const GATEWAY: Omit<GatewayOptions, 'plan'> = {
     receiveMaximum: 100,
     keepAliveMaxSeconds: 60,
     connectionsMax: 100,
+    connectRateMax: 1000,
+    idleMsMax: 60_000,
+    connectionsPerDeviceMax: 3,
   },
   deviceTags: ['device_id'],
   tenant: 'default',
