@@ -50,7 +50,6 @@ export interface Embedded {
   readonly mqttPort: number
   /** Only when it was made in this start. */
   readonly adminKey: string | undefined
-  readonly entriesReplayed: number
   /** The page's address with a one-time code. */
   signInUrl(): string
   stop(): Promise<void>
@@ -77,12 +76,15 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded>
     const threads = startThreads(
       options,
       folder,
-      (event) => hub.take(event),
+      (event) => {
+        if ('replayed' in event) options.events?.recoveryFinished(event.replayed)
+        else hub.take(event)
+      },
       (ids) => registerMissing(control, ids),
     )
     hub.onFollow((deviceIds) => void threads.stream.follow(deviceIds))
-    const { port: mqttPort, entriesReplayed } = await threads.gateway.open()
-    const api = await createApi(
+    const opening = threads.gateway.open()
+    const creating = createApi(
       {
         control,
         telemetry: threads.gateway,
@@ -105,6 +107,7 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded>
         ...(options.events && { events: options.events }),
       },
     )
+    const [mqttPort, api] = await Promise.all([opening, creating])
     hub.countDevices(() => control.countDevices(TENANT))
     const httpPort = await api.listen(config.http.host, config.http.port)
     const portsFile = join(folder, 'ports.json')
@@ -119,7 +122,6 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded>
       httpPort,
       mqttPort,
       adminKey,
-      entriesReplayed,
       signInUrl: () => `${httpUrl}/?code=${api.createSignInCode()}`,
       async stop() {
         state.isReady = false

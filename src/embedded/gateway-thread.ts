@@ -2,6 +2,7 @@
 import { join } from 'node:path'
 import { workerData } from 'node:worker_threads'
 import { openDeviceReader } from '../control/sqlite-control.ts'
+import type { Tail } from '../gateway/forwarding.ts'
 import { Gateway } from '../gateway/gateway-stage.ts'
 import { gatewaySamples } from '../gateway/gateway-metrics.ts'
 import { openFileLog } from '../log/file-log.ts'
@@ -11,6 +12,7 @@ import { connect, serve, transferOf } from './rpc.ts'
 import type {
   FrameMessage,
   GatewayThread,
+  LogMessage,
   LoopMessage,
   MainEvent,
   MainThread,
@@ -35,9 +37,11 @@ const gateway = new Gateway(
     world: nodeWorld,
     log,
     reader: openDeviceReader({ path: join(folder, 'control.db') }),
-    forward(offset, frame) {
-      downstream!.postMessage({ offset, frame } satisfies FrameMessage, transferOf(frame))
+    forward(offset, frame, isReplayed) {
+      const message: FrameMessage = { offset, frame, isReplayed }
+      downstream!.postMessage(message, transferOf(frame))
     },
+    logEnds: (nextOffset) => loop!.postMessage({ logEnds: nextOffset } satisfies LogMessage),
     register: config.gateway.autoRegister ? (ids) => main.register(ids) : undefined,
   },
   {
@@ -54,35 +58,34 @@ const gateway = new Gateway(
   },
 )
 
-/** Resolves when storage has taken the entry of this offset. */
-let caughtUp: { offset: number; resolve: () => void } | undefined
-let takenOffset = -1
 const recovered = Promise.withResolvers<Recovered>()
 
 loop!.on('message', (message: LoopMessage) => {
   if ('recovered' in message) recovered.resolve(message.recovered)
   else if ('trimBefore' in message) void log.trim(message.trimBefore)
-  else {
-    takenOffset = message.offset
-    gateway.commit.taken(message.taken, message.buffer)
-    if (caughtUp !== undefined && takenOffset >= caughtUp.offset) caughtUp.resolve()
-  }
+  else gateway.commit.taken(message.taken, message.buffer)
 })
+
+/** What fails here ends the thread, and with it the process: the log is damaged or gone. */
+async function replay({ fromOffset, entries }: Tail): Promise<void> {
+  const { clock } = nodeWorld
+  const startMs = clock.monotonicMs()
+  await gateway.replay()
+  const durationMs = Math.round(clock.monotonicMs() - startMs)
+  if (entries > 0) tell({ replayed: { fromOffset, entries, durationMs } })
+}
 
 const methods: GatewayThread = {
   async open() {
     const { definitions, nextOffset } = await recovered.promise
-    const entriesReplayed = await gateway.recover(definitions, nextOffset)
-    const last = log.nextOffset - 1
-    if (entriesReplayed > 0 && takenOffset < last) {
-      await new Promise<void>((resolve) => (caughtUp = { offset: last, resolve }))
-    }
+    const tail = await gateway.recover(definitions, nextOffset)
+    void replay(tail)
     const port = await gateway.listen(config.mqtt.host, config.mqtt.port)
     nodeWorld.clock.every(RATES_INTERVAL_MS, () => {
       tell({ rates: { messages: gateway.acceptedMessages, readings: gateway.acceptedReadings } })
       tell({ failure: gateway.commit.failure && { message: gateway.commit.failure.message } })
     })
-    return { port, entriesReplayed }
+    return port
   },
   ingest: (request) => gateway.ingest(request),
   metrics: () => gatewaySamples(gateway, log),

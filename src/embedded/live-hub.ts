@@ -51,7 +51,7 @@ export class LiveHub implements LiveFeed {
     }
   }
 
-  take(event: MainEvent): void {
+  take(event: Exclude<MainEvent, { replayed: unknown }>): void {
     if ('live' in event) this.#publish(event.live.tenant, event.live.event)
     else if ('rates' in event) this.#rates(event.rates)
     else this.#fault = event.failure?.message

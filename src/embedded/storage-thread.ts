@@ -8,6 +8,7 @@ import { FATE_DUPLICATE, type Checkpoint, type StreamOutput } from '../stream/st
 import { nodeWorld } from '../world/node-world.ts'
 import { serve } from './rpc.ts'
 import type {
+  LogMessage,
   LoopMessage,
   StorageThread,
   StreamControl,
@@ -65,14 +66,16 @@ function countTaken({ frame, fates }: StreamOutput): number {
 upstream!.on('message', (message: StreamMessage) => {
   if ('checkpoint' in message) return void commit(message.checkpoint)
   const { output } = message
-  const { offset, frame } = output
+  const { frame } = output
   storage.output(output)
   const count = countTaken(output)
   readingsTaken += count
   readingsInMemory += count
   const { buffer } = frame
-  giveBack({ taken: frame.length, buffer, offset })
+  giveBack({ taken: frame.length, buffer })
 })
+
+loop!.on('message', ({ logEnds }: LogMessage) => storage.expect(logEnds))
 
 function giveBack(taken: Taken): void {
   if (readingsInMemory > config.storage.memoryReadingsMax) withheld.push(taken)
@@ -109,6 +112,7 @@ const methods: StorageThread = {
   alerts: (filter) => storage.alerts(filter),
   anomalies: (filter) => storage.anomalies(filter),
   deadLetters: (filter) => storage.deadLetters(filter),
+  completeness: () => storage.completeness(),
   metrics: () => storageSamples(storage, readingsTaken),
   stop() {
     isStopping = true

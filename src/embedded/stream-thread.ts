@@ -45,10 +45,10 @@ let lastOffset = -1
 let committedOffset = -1
 let flushes: { offset: number; resolve: () => void }[] = []
 
-function take({ offset, frame }: FrameMessage): void {
+function take({ offset, frame, isReplayed }: FrameMessage): void {
   const output = processor.process(offset, frame)
   lastOffset = offset
-  tap.tap(output)
+  tap.tap(output, isReplayed)
   const { fates, partials } = output
   send({ output }, transferOf(frame, fates, partials) as ArrayBuffer[])
   if (committing === undefined && processor.shouldCheckpoint) checkpoint()

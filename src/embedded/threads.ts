@@ -6,6 +6,8 @@
  *   gateway ──frames──▶ stream ──outputs, checkpoints──▶ storage
  *      ▲                  ▲                                │
  *      └── buffers, trim ─┴── recovered, committed ────────┘
+ *
+ * While it replays the log's tail, the gateway also tells storage where the log ends.
  */
 import type { MessagePort } from 'node:worker_threads'
 import type { LiveEvent, MetricSample } from '../api/api.ts'
@@ -31,7 +33,7 @@ export interface ThreadData {
   /** To the stage before and behind, where there is one. */
   upstream: MessagePort | undefined
   downstream: MessagePort | undefined
-  /** Between storage and gateway: what was taken, what may be trimmed. */
+  /** Between storage and gateway: what was taken, what may be trimmed, where the log ends. */
   loop: MessagePort | undefined
 }
 
@@ -39,6 +41,13 @@ export interface ThreadData {
 export interface FrameMessage {
   offset: number
   frame: Uint8Array<ArrayBuffer>
+  /** Read back from the log after a restart. */
+  isReplayed: boolean
+}
+
+/** gateway → storage: everything in the log before this offset was acknowledged. */
+export interface LogMessage {
+  logEnds: number
 }
 
 /** stream → storage. */
@@ -49,7 +58,7 @@ export type StreamControl = { recovered: Recovered } | { committed: number }
 
 /** storage → gateway. */
 export type LoopMessage =
-  | { taken: number; buffer: ArrayBuffer; offset: number }
+  | { taken: number; buffer: ArrayBuffer }
   | { trimBefore: number }
   | { recovered: Recovered }
 
@@ -57,6 +66,8 @@ export type LoopMessage =
 export type MainEvent =
   | { live: { tenant: string; event: LiveEvent } }
   | { rates: { messages: number; readings: number } }
+  /** The log's tail was handed on. */
+  | { replayed: { fromOffset: number; entries: number; durationMs: number } }
   /** Why nothing can be accepted now; undefined when all is well again. */
   | { failure: { message: string } | undefined }
 
@@ -72,8 +83,8 @@ interface Stage {
 }
 
 export interface GatewayThread extends Stage, TelemetryDoor {
-  /** Brings the stages behind up to date, then opens the doors; answers with the MQTT port. */
-  open(): Promise<{ port: number; entriesReplayed: number }>
+  /** Learns what the log's tail defines, then opens the doors; answers with the MQTT port. */
+  open(): Promise<number>
 }
 
 export interface StreamThread extends Stage {

@@ -64,8 +64,8 @@ class GatedLog implements Log {
     for (const resolve of this.#waiting.splice(0)) resolve()
   }
 
-  read(from: number, bytesMax: number) {
-    return this.#log.read(from, bytesMax)
+  read(from: number, bytesMax: number, into?: Uint8Array<ArrayBuffer>) {
+    return this.#log.read(from, bytesMax, into)
   }
 
   trim(before: number) {
@@ -106,7 +106,8 @@ export async function startRig(t: TestContext): Promise<Rig> {
   const log = new GatedLog()
   const frames: Uint8Array<ArrayBuffer>[] = []
   const forward = (_: number, frame: Uint8Array<ArrayBuffer>): void => void frames.push(frame)
-  const parts = { world: nodeWorld, log, reader: control, forward, register: undefined }
+  const ports = { forward, logEnds: () => {}, register: undefined }
+  const parts = { world: nodeWorld, log, reader: control, ...ports }
   const gateway = new Gateway(parts, OPTIONS)
   const port = await gateway.listen('127.0.0.1', 0)
   t.after(async () => {

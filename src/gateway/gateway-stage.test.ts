@@ -96,7 +96,7 @@ test('promise 6: when the stages behind lag, reading stops; nothing is lost when
       'more frames',
     )
     for (const frame of rig.frames) taken += decodeFrame(frame).messageCount
-    assert.ok(rig.gateway.commit.lagBytes < OPTIONS.limits.lagBytesMax + 100_000)
+    assert.ok(rig.gateway.commit.forwarding.lagBytes < OPTIONS.limits.lagBytesMax + 100_000)
     rig.take()
   }
   await until(() => wire.packets.length === 400, 'all PUBACKs')

@@ -2,7 +2,7 @@
  * The gateway stage, put together: what comes in by MQTT and HTTP is decoded, checked and made
  * durable, and goes on to the stream. One instance lives on the gateway's thread.
  */
-import { decodeFrame, type Definitions } from '../batch/batch.ts'
+import type { Definitions } from '../batch/batch.ts'
 import type { DeviceReader, Principal } from '../control/control.ts'
 import { WeirError } from '../errors/errors.ts'
 import type { Log } from '../log/log.ts'
@@ -15,6 +15,7 @@ import { DeviceTable, type DeviceState } from './device-state.ts'
 import { GatewayTypes } from './device-types.ts'
 import { Dictionary, type DictionaryLimits } from './dictionary.ts'
 import { TimeKeeper } from './event-time.ts'
+import { examineTail, type Forward, type Tail } from './forwarding.ts'
 import { FramePool } from './frame-pool.ts'
 import type { IngestRequest, IngestResult, TelemetryDoor } from './gateway.ts'
 import { GroupCommit, type GroupCommitLimits } from './group-commit.ts'
@@ -27,7 +28,6 @@ import { ShapeMatcher } from './shape-matcher.ts'
 import { TelemetryDecoder, type Sender } from './telemetry-decoder.ts'
 
 const TICK_INTERVAL_MS = 1000
-const REPLAY_READ_BYTES = 8 * 1024 * 1024
 
 export interface GatewayOptions {
   plan: Plan
@@ -41,7 +41,9 @@ export interface GatewayParts {
   world: World
   log: Log
   reader: DeviceReader
-  forward: (offset: number, frame: Uint8Array<ArrayBuffer>) => void
+  forward: Forward
+  /** While replaying: where the log ends now. Everything before that was acknowledged. */
+  logEnds: (nextOffset: number) => void
   /** Registers devices that line protocol names, or undefined where that is not allowed. */
   register: ((ids: string[]) => Promise<void>) | undefined
 }
@@ -66,7 +68,7 @@ export class Gateway implements TelemetryDoor {
   readonly #devices: DeviceTable
   readonly #lines: LineDoor
   #stopTicks: (() => void) | undefined
-  #waiting: (() => void)[] = []
+  #replaying: Promise<void> = Promise.resolve()
 
   constructor(parts: GatewayParts, options: GatewayOptions) {
     this.#parts = parts
@@ -94,9 +96,10 @@ export class Gateway implements TelemetryDoor {
       pool,
       limits,
       forward: parts.forward,
+      logEnds: parts.logEnds,
       durable: (messages, readings, flushMs) => this.#durable(messages, readings, flushMs),
       sealing: () => this.#ackBook.seal(),
-      unblocked: () => this.#unblocked(),
+      unblocked: () => this.mqtt.releaseHeld(),
     })
     const ackBook = new AckBook(this.commit)
     this.#ackBook = ackBook
@@ -108,10 +111,11 @@ export class Gateway implements TelemetryDoor {
   readonly #ackBook: AckBook
 
   /**
-   * Brings the stages behind up to the log's end: definitions first, then every entry from
-   * `nextOffset`. Resolves once all entries are on their way.
+   * Takes over what storage knows, and looks through what it has not seen of the log, from
+   * `nextOffset` on: all definitions must be known before a message is decoded. Then the doors may
+   * open, and replay() is due. Throws DATA_FILE_DAMAGED, LOG_ENTRY_DAMAGED.
    */
-  async recover(definitions: Definitions, nextOffset: number): Promise<number> {
+  async recover(definitions: Definitions, nextOffset: number): Promise<Tail> {
     const { log } = this.#parts
     this.#dictionary.restore(definitions)
     if (log.firstOffset > nextOffset) {
@@ -120,19 +124,15 @@ export class Gateway implements TelemetryDoor {
         `storage ends before entry ${nextOffset}, and the log begins only at ${log.firstOffset}`,
       )
     }
-    let offset = nextOffset
-    while (offset < log.nextOffset) {
-      for (const entry of await log.read(offset, REPLAY_READ_BYTES)) {
-        const frame = new Uint8Array(entry.bytes.length)
-        frame.set(entry.bytes)
-        const batch = decodeFrame(frame)
-        if (batch.definitions !== undefined) this.#dictionary.restore(batch.definitions)
-        this.commit.forward(entry.offset, frame)
-        offset = entry.offset + 1
-      }
-      if (this.commit.isBlocked) await new Promise<void>((resolve) => this.#waiting.push(resolve))
-    }
-    return offset - nextOffset
+    const tail = await examineTail(log, nextOffset, (found) => this.#dictionary.restore(found))
+    if (tail.entries > 0) this.commit.hold(tail)
+    return tail
+  }
+
+  /** Hands the log's tail to the stages behind, and what came since behind it, in order. */
+  replay(): Promise<void> {
+    this.#replaying = this.commit.replay()
+    return this.#replaying
   }
 
   /** Resolves with the MQTT port. */
@@ -164,8 +164,10 @@ export class Gateway implements TelemetryDoor {
 
   async stop(): Promise<void> {
     this.#stopTicks?.()
+    this.commit.stopReplay()
     await this.mqtt.stop()
     await this.commit.drain()
+    await this.#replaying
     await this.#parts.log.close()
   }
 
@@ -179,11 +181,6 @@ export class Gateway implements TelemetryDoor {
     this.acceptedMessages += messages
     this.acceptedReadings += readings
     this.#slo.accept(messages)
-  }
-
-  #unblocked(): void {
-    this.mqtt.releaseHeld()
-    for (const resolve of this.#waiting.splice(0)) resolve()
   }
 
   #sender(request: IngestRequest): Sender {

@@ -36,6 +36,7 @@ class Bench {
         const { messageCount: messages } = decodeFrame(frame)
         this.frames.push({ atMs: this.clock.monotonicMs(), messages })
       },
+      logEnds: () => {},
       durable: () => {},
       sealing: () => {},
       unblocked: () => {},

@@ -43,7 +43,7 @@ export interface ReadingsAnswer {
     tiers: string[]
     /** 0 for raw readings, else the step or the downsampling width. */
     resolution_ms: number
-    /** 1 when everything accepted is in the answer. */
+    /** 1 when everything accepted is in the answer; see Query.completeness(). */
     completeness: number
     segments_read: number
     segments_skipped: number
@@ -122,6 +122,11 @@ export interface Query {
   alerts(filter: EventsFilter): Promise<AlertRow[]>
   anomalies(filter: EventsFilter): Promise<AnomalyRow[]>
   deadLetters(filter: EventsFilter): Promise<DeadLetterRow[]>
+  /**
+   * 1: answers hold everything that was acknowledged. Less while a restart replays the log: the
+   * share of it that they hold. Asked before the rows, it never promises too much.
+   */
+  completeness(): Promise<number>
 }
 
 /** A stretch of event time in µs; start included, end excluded. */
@@ -152,6 +157,8 @@ export interface ReadingSource {
   series(tenant: string, deviceId: string, metric: string): SeriesDefinition[]
   text(id: number): string
   view(): ReadingView
+  /** Of a view that is made now. */
+  completeness(): number
 }
 
 export interface ReadingView {

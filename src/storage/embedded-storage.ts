@@ -152,6 +152,9 @@ class EmbeddedStorage implements Storage, Query {
   readonly #source: ReadingSource
   /** Outputs below this are a replay of what is here already (T3). */
   #nextOffset: number
+  /** What was there at the start, and what was said to come: `completeness` is between them. */
+  readonly #recoveredOffset: number
+  #expectedOffset: number
   #current: Generation
   /** Sealed and not yet committed, in the order of their offsets. */
   #sealed: Generation[] = []
@@ -170,6 +173,8 @@ class EmbeddedStorage implements Storage, Query {
     this.#committedOffset = catalogue.coveredOffset
     this.#committedAtUs = catalogue.committedAtUs
     this.#nextOffset = this.#committedOffset + 1
+    this.#recoveredOffset = this.#nextOffset
+    this.#expectedOffset = this.#nextOffset
     this.#current = new Generation(this.#nextOffset)
     this.#events = new EventReader(catalogue.events, () => this.#generations())
     this.#source = {
@@ -177,6 +182,7 @@ class EmbeddedStorage implements Storage, Query {
         directory.ofDevice(tenant, deviceId).filter((one) => one.metric === metric),
       text: (id) => directory.text(id),
       view: () => this.#view(),
+      completeness: () => this.#completeness,
     }
   }
 
@@ -209,6 +215,18 @@ class EmbeddedStorage implements Storage, Query {
     for (const event of output.ruleEvents) events.addRuleEvent(event)
     for (const event of output.anomalies) events.addAnomaly(event)
     for (const range of output.dirty) this.#dirty.add(range)
+  }
+
+  expect(nextOffset: number): void {
+    this.#expectedOffset = Math.max(this.#expectedOffset, nextOffset)
+  }
+
+  /** 1, or the share of the expected entries that is here, in thousandths. */
+  get #completeness(): number {
+    if (this.#nextOffset >= this.#expectedOffset) return 1
+    const here = this.#nextOffset - this.#recoveredOffset
+    const expected = this.#expectedOffset - this.#recoveredOffset
+    return Math.floor((here / expected) * 1000) / 1000
   }
 
   /** Errors: STORAGE_COMMIT_FAILED; nothing is lost then, and the next commit takes it along. */
@@ -312,6 +330,10 @@ class EmbeddedStorage implements Storage, Query {
 
   async deadLetters(filter: Parameters<Query['deadLetters']>[0]): ReturnType<Query['deadLetters']> {
     return this.#events.deadLetters(filter)
+  }
+
+  async completeness(): Promise<number> {
+    return this.#completeness
   }
 
   /** Ends a commit or a query under way. What is not committed stays in the log and is replayed. */

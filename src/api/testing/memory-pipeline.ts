@@ -39,6 +39,8 @@ export class MemoryPipeline implements TelemetryDoor, Query, LiveFeed {
   readonly requests: IngestRequest[] = []
   /** Thrown by the next ingest() when set. */
   failure: WeirError | undefined
+  /** What answers say of themselves. */
+  completenessNow = 1
   readonly #control: Control
   readonly #clock: Clock
   #readings: Reading[] = []
@@ -210,7 +212,7 @@ export class MemoryPipeline implements TelemetryDoor, Query, LiveFeed {
     const resolution_ms = aggregate === undefined ? 0 : stepUs / 1000
     return {
       points,
-      meta: { series, tiers: ['memory'], resolution_ms, completeness: 1, ...counts },
+      meta: { series, tiers: ['memory'], resolution_ms, completeness: this.completenessNow, ...counts },
     }
   }
 
@@ -245,6 +247,10 @@ export class MemoryPipeline implements TelemetryDoor, Query, LiveFeed {
 
   async deadLetters(filter: EventsFilter) {
     return cut(this.#deadLetters, filter)
+  }
+
+  async completeness() {
+    return this.completenessNow
   }
 }
 
