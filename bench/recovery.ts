@@ -36,7 +36,10 @@ storage: { memoryReadingsMax: ${MESSAGES * METRICS_PER_MESSAGE * 4} }
   messages: MESSAGES,
 }
 
-const reporter = new Reporter('recovery', 'kill -9 under load: until ready, until queries are complete')
+const reporter = new Reporter(
+  'recovery',
+  'kill -9 under load: until ready, until queries are complete',
+)
 
 interface Figures {
   readySeconds: number

@@ -68,7 +68,8 @@ function committed(offset: number): void {
   committedOffset = offset
   for (const flush of flushes) if (flush.offset <= offset) flush.resolve()
   flushes = flushes.filter((flush) => flush.offset > offset)
-  if (flushes.length > 0 && lastOffset > offset) checkpoint()
+  // Not only with the next frame: storage may withhold all buffers until this frees its memory.
+  if (lastOffset > offset && (flushes.length > 0 || processor.shouldCheckpoint)) checkpoint()
 }
 
 upstream!.on('message', (message: FrameMessage) => {

@@ -16,7 +16,7 @@ import type { FramePool } from './frame-pool.ts'
 
 /** Large enough for the disk, small enough that no PUBACK waits long for a checksum. */
 const READ_BYTES = 2 << 20
-/** Under way while replaying: enough for all stages to have work, little enough to stay in caches. */
+/** Under way while replaying: enough that all stages have work, and no more memory than that. */
 const WINDOW_BYTES_MAX = 16 << 20
 
 /** What storage has not seen of the log. */
@@ -68,6 +68,8 @@ export interface ForwardingParts {
 
 export class Forwarding {
   readonly #parts: ForwardingParts
+  /** Under way while replaying. */
+  readonly #windowBytes: number
   /** Everything before it was handed on. */
   #nextOffset = 0
   /** Handed on, and their buffers not back yet. */
@@ -75,6 +77,7 @@ export class Forwarding {
   #isReplaying = false
   #isStopping = false
   #tailBytes = 0
+  #appendedBefore = 0
   /** Of the tail, and of what was appended behind it. */
   #replayedBytes = 0
   #replayedEntries = 0
@@ -83,6 +86,7 @@ export class Forwarding {
 
   constructor(parts: ForwardingParts) {
     this.#parts = parts
+    this.#windowBytes = Math.min(WINDOW_BYTES_MAX, parts.limits.lagBytesMax)
   }
 
   /** True while nothing more should be accepted. */
@@ -90,15 +94,19 @@ export class Forwarding {
     const { lagBytesMax } = this.#parts.limits
     if (!this.#isReplaying) return this.#underWayBytes > lagBytesMax
     const takenBytes = this.#replayedBytes - this.#underWayBytes
-    return this.#parts.log.statistics.bytesAppended > lagBytesMax + takenBytes / 2
+    return this.#acceptedBytes > lagBytesMax + takenBytes / 2
   }
 
   /** Bytes of durable frames that the stages behind have not yet taken. */
   get lagBytes(): number {
     if (!this.#isReplaying) return this.#underWayBytes
-    const waitingBytes =
-      this.#tailBytes + this.#parts.log.statistics.bytesAppended - this.#replayedBytes
+    const waitingBytes = this.#tailBytes + this.#acceptedBytes - this.#replayedBytes
     return waitingBytes + this.#underWayBytes
+  }
+
+  /** Since the replay began. */
+  get #acceptedBytes(): number {
+    return this.#parts.log.statistics.bytesAppended - this.#appendedBefore
   }
 
   get replayedEntries(): number {
@@ -114,6 +122,7 @@ export class Forwarding {
   hold(tail: Tail): void {
     this.#nextOffset = tail.fromOffset
     this.#tailBytes = tail.bytes
+    this.#appendedBefore = this.#parts.log.statistics.bytesAppended
     this.#isReplaying = true
     this.#parts.logEnds(this.#parts.log.nextOffset)
   }
@@ -136,10 +145,10 @@ export class Forwarding {
   /** Resolves when all that is in the log was handed on and frames go on at once, or by stop(). */
   async replay(): Promise<void> {
     const { log, pool } = this.#parts
-    const into = new Uint8Array(READ_BYTES)
+    const into = new Uint8Array(Math.min(READ_BYTES, this.#windowBytes))
     while (!this.#isStopping && this.#nextOffset < log.nextOffset) {
       this.#parts.logEnds(log.nextOffset)
-      for (const { offset, bytes } of await log.read(this.#nextOffset, READ_BYTES, into)) {
+      for (const { offset, bytes } of await log.read(this.#nextOffset, into.length, into)) {
         this.#replayedBytes += bytes.length
         this.#replayedEntries++
         const frame = new Uint8Array(pool.allocate(bytes.length), 0, bytes.length)
@@ -160,7 +169,7 @@ export class Forwarding {
   }
 
   get #hasRoom(): boolean {
-    return this.#underWayBytes <= Math.min(WINDOW_BYTES_MAX, this.#parts.limits.lagBytesMax)
+    return this.#underWayBytes < this.#windowBytes
   }
 
   #forward(offset: number, frame: Uint8Array<ArrayBuffer>): void {

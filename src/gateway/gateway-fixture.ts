@@ -100,20 +100,23 @@ export interface Rig {
   token(id: string, options?: { type?: string; parent?: string; isGateway?: boolean }): string
 }
 
-export async function startRig(t: TestContext): Promise<Rig> {
+/** `before`: a gateway that is gone, whose log and registry the new one takes over. */
+export async function startRig(t: TestContext, before?: Rig): Promise<Rig> {
   const folder = mkdtempSync(join(tmpdir(), 'weir-gateway-'))
-  const control = openControl({ path: join(folder, 'control.db'), world: nodeWorld })
-  const log = new GatedLog()
+  const control =
+    before?.control ?? openControl({ path: join(folder, 'control.db'), world: nodeWorld })
+  const log = before?.log ?? new GatedLog()
   const frames: Uint8Array<ArrayBuffer>[] = []
   const forward = (_: number, frame: Uint8Array<ArrayBuffer>): void => void frames.push(frame)
   const ports = { forward, logEnds: () => {}, register: undefined }
   const parts = { world: nodeWorld, log, reader: control, ...ports }
   const gateway = new Gateway(parts, OPTIONS)
+  await gateway.recover({ series: [], texts: [] }, 0)
   const port = await gateway.listen('127.0.0.1', 0)
   t.after(async () => {
     log.open()
     await gateway.stop()
-    control.close()
+    if (before === undefined) control.close()
     rmSync(folder, { recursive: true })
   })
   const take = (): void => {

@@ -30,11 +30,7 @@ export interface Log {
    * be views of `into`, where a reader brings it, and are good until it is used again. On
    * LOG_ENTRY_DAMAGED, `details.resumeOffset` is where to read on.
    */
-  read(
-    fromOffset: number,
-    bytesMax: number,
-    into?: Uint8Array<ArrayBuffer>,
-  ): Promise<LogEntry[]>
+  read(fromOffset: number, bytesMax: number, into?: Uint8Array<ArrayBuffer>): Promise<LogEntry[]>
   trim(beforeOffset: number): Promise<void>
   close(): Promise<void>
   /** The oldest offset still readable; equals nextOffset when empty. */

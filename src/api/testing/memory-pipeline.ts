@@ -212,7 +212,13 @@ export class MemoryPipeline implements TelemetryDoor, Query, LiveFeed {
     const resolution_ms = aggregate === undefined ? 0 : stepUs / 1000
     return {
       points,
-      meta: { series, tiers: ['memory'], resolution_ms, completeness: this.completenessNow, ...counts },
+      meta: {
+        series,
+        tiers: ['memory'],
+        resolution_ms,
+        completeness: this.completenessNow,
+        ...counts,
+      },
     }
   }
 
