@@ -1,7 +1,7 @@
 /** A real Weir for a benchmark: `weir start` as a process on a fresh data folder. */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { Agent, request } from 'node:http'
+import { Agent, request, type IncomingHttpHeaders, type OutgoingHttpHeaders } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -24,6 +24,12 @@ export interface NewDevice {
   type: string
   parent?: string
   gateway?: boolean
+}
+
+export interface Answer {
+  status: number
+  headers: IncomingHttpHeaders
+  body: string
 }
 
 export interface ServerOptions {
@@ -129,8 +135,8 @@ export class WeirServer {
     return tokens
   }
 
-  call(method: string, path: string, json?: unknown): Promise<{ status: number; body: string }> {
-    const headers: Record<string, string> = { authorization: `Bearer ${this.adminKey}` }
+  call(method: string, path: string, json?: unknown): Promise<Answer> {
+    const headers: OutgoingHttpHeaders = { authorization: `Bearer ${this.adminKey}` }
     const body = json === undefined ? undefined : JSON.stringify(json)
     if (body !== undefined) {
       headers['content-type'] = 'application/json'
@@ -141,9 +147,10 @@ export class WeirServer {
       const outgoing = request({ host: '127.0.0.1', ...options }, (response) => {
         const pieces: Buffer[] = []
         response.on('data', (piece: Buffer) => pieces.push(piece))
-        response.on('end', () =>
-          resolve({ status: response.statusCode ?? 0, body: Buffer.concat(pieces).toString() }),
-        )
+        response.on('end', () => {
+          const { statusCode: status = 0, headers } = response
+          resolve({ status, headers, body: Buffer.concat(pieces).toString() })
+        })
         response.on('error', reject)
       })
       outgoing.on('error', reject)

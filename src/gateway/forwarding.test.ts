@@ -4,8 +4,9 @@ import fc from 'fast-check'
 import { encodeFrame } from '../batch/batch.ts'
 import { createMemoryLog } from '../log/memory-log.ts'
 import type { Log } from '../log/log.ts'
-import { examineTail, Forwarding } from './forwarding.ts'
+import { Forwarding } from './forwarding.ts'
 import { FramePool } from './frame-pool.ts'
+import { LogTail } from './log-tail.ts'
 
 const LAG_BYTES_MAX = 4096
 
@@ -82,7 +83,7 @@ async function logOf(entries: number): Promise<Log> {
 
 async function recovered(entries: number): Promise<Rig> {
   const rig = new Rig(await logOf(entries))
-  rig.forwarding.hold(await examineTail(rig.log, 0, () => {}))
+  rig.forwarding.hold(await new LogTail(rig.log).examine(0, () => {}))
   return rig
 }
 
@@ -170,7 +171,7 @@ test('a replay that is stopped hands on nothing more; what waits stays in the lo
 
 test('all definitions of the tail are learned before anything is handed on', async () => {
   const texts: number[] = []
-  const tail = await examineTail(await logOf(20), 5, (definitions) =>
+  const tail = await new LogTail(await logOf(20)).examine(5, (definitions) =>
     texts.push(...definitions.texts.map(([id]) => id)),
   )
   assert.deepEqual(

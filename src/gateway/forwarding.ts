@@ -10,44 +10,14 @@
  * what was accepted since the start is at most `lagBytesMax` and half of what was replayed. So
  * however hard the doors are pushed, the replay ends, at the latest after twice the tail.
  */
-import { decodeFrame, type Definitions } from '../batch/batch.ts'
 import type { Log } from '../log/log.ts'
 import type { FramePool } from './frame-pool.ts'
+import { LogTail, type Tail } from './log-tail.ts'
 
 /** Large enough for the disk, small enough that no PUBACK waits long for a checksum. */
 const READ_BYTES = 2 << 20
 /** Under way while replaying: enough that all stages have work, and no more memory than that. */
 const WINDOW_BYTES_MAX = 16 << 20
-
-/** What storage has not seen of the log. */
-export interface Tail {
-  fromOffset: number
-  entries: number
-  bytes: number
-}
-
-/**
- * Looks through the tail: hands out its definitions, and makes sure that every entry can be read
- * before anything is accepted behind it. Throws LOG_ENTRY_DAMAGED.
- */
-export async function examineTail(
-  log: Log,
-  fromOffset: number,
-  learn: (definitions: Definitions) => void,
-): Promise<Tail> {
-  let bytes = 0
-  let offset = fromOffset
-  const into = new Uint8Array(READ_BYTES)
-  while (offset < log.nextOffset) {
-    for (const entry of await log.read(offset, READ_BYTES, into)) {
-      const { definitions } = decodeFrame(entry.bytes)
-      if (definitions !== undefined) learn(definitions)
-      bytes += entry.bytes.length
-      offset = entry.offset + 1
-    }
-  }
-  return { fromOffset, entries: offset - fromOffset, bytes }
-}
 
 /** Hands a frame to the stages behind. Its buffer is given away. */
 export type Forward = (
@@ -145,10 +115,11 @@ export class Forwarding {
   /** Resolves when all that is in the log was handed on and frames go on at once, or by stop(). */
   async replay(): Promise<void> {
     const { log, pool } = this.#parts
+    const tail = new LogTail(log)
     const into = new Uint8Array(Math.min(READ_BYTES, this.#windowBytes))
     while (!this.#isStopping && this.#nextOffset < log.nextOffset) {
       this.#parts.logEnds(log.nextOffset)
-      for (const { offset, bytes } of await log.read(this.#nextOffset, into.length, into)) {
+      for (const { offset, bytes } of await tail.read(this.#nextOffset, into)) {
         this.#replayedBytes += bytes.length
         this.#replayedEntries++
         const frame = new Uint8Array(pool.allocate(bytes.length), 0, bytes.length)

@@ -15,11 +15,12 @@ import { DeviceTable, type DeviceState } from './device-state.ts'
 import { GatewayTypes } from './device-types.ts'
 import { Dictionary, type DictionaryLimits } from './dictionary.ts'
 import { TimeKeeper } from './event-time.ts'
-import { examineTail, type Forward, type Tail } from './forwarding.ts'
+import type { Forward } from './forwarding.ts'
 import { FramePool } from './frame-pool.ts'
 import type { IngestRequest, IngestResult, TelemetryDoor } from './gateway.ts'
 import { GroupCommit, type GroupCommitLimits } from './group-commit.ts'
 import { LineDoor } from './line-door.ts'
+import { LogTail, type Tail } from './log-tail.ts'
 import { MessageWriter, type MessageLimits } from './message.ts'
 import { AckBook } from './mqtt-acks.ts'
 import type { MqttLimits } from './mqtt-context.ts'
@@ -124,7 +125,8 @@ export class Gateway implements TelemetryDoor {
         `storage ends before entry ${nextOffset}, and the log begins only at ${log.firstOffset}`,
       )
     }
-    const tail = await examineTail(log, nextOffset, (found) => this.#dictionary.restore(found))
+    const learn = (found: Definitions): void => this.#dictionary.restore(found)
+    const tail = await new LogTail(log).examine(nextOffset, learn)
     if (tail.entries > 0) this.commit.hold(tail)
     return tail
   }

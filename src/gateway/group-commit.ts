@@ -13,7 +13,8 @@ import type { Log } from '../log/log.ts'
 import type { Clock } from '../world/world.ts'
 import type { BatchBuilder } from './batch-builder.ts'
 import type { Dictionary } from './dictionary.ts'
-import { Forwarding, type ForwardingParts, type Tail } from './forwarding.ts'
+import { Forwarding, type ForwardingParts } from './forwarding.ts'
+import type { Tail } from './log-tail.ts'
 
 /** Full batches that may wait for the flush before reading stops. */
 const QUEUE_MAX = 3

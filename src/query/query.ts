@@ -43,7 +43,7 @@ export interface ReadingsAnswer {
     tiers: string[]
     /** 0 for raw readings, else the step or the downsampling width. */
     resolution_ms: number
-    /** 1 when everything accepted is in the answer; see Query.completeness(). */
+    /** 1 when everything accepted is in the answer; see ReadingView. */
     completeness: number
     segments_read: number
     segments_skipped: number
@@ -73,6 +73,12 @@ export interface WindowRow {
   stddev: number | null
   first: number
   last: number
+}
+
+export interface WindowsAnswer {
+  /** Oldest first; windows without readings are left out. */
+  windows: WindowRow[]
+  meta: { completeness: number }
 }
 
 export interface AlertRow {
@@ -117,14 +123,15 @@ export interface EventsFilter {
  */
 export interface Query {
   readings(question: ReadingsQuestion): Promise<ReadingsAnswer>
-  windows(question: WindowsQuestion): Promise<WindowRow[]>
+  windows(question: WindowsQuestion): Promise<WindowsAnswer>
   latest(tenant: string, deviceId: string): Promise<Record<string, { ts: number; value: Value }>>
   alerts(filter: EventsFilter): Promise<AlertRow[]>
   anomalies(filter: EventsFilter): Promise<AnomalyRow[]>
   deadLetters(filter: EventsFilter): Promise<DeadLetterRow[]>
   /**
-   * 1: answers hold everything that was acknowledged. Less while a restart replays the log: the
-   * share of it that they hold. Asked before the rows, it never promises too much.
+   * For rows that do not say it of themselves. 1: they hold everything that was acknowledged. Less
+   * while a restart replays the log: the share of it that is here. Asked before the rows, it never
+   * promises too much.
    */
   completeness(): Promise<number>
 }
@@ -157,8 +164,6 @@ export interface ReadingSource {
   series(tenant: string, deviceId: string, metric: string): SeriesDefinition[]
   text(id: number): string
   view(): ReadingView
-  /** Of a view that is made now. */
-  completeness(): number
 }
 
 export interface ReadingView {
@@ -179,6 +184,8 @@ export interface ReadingView {
   readonly tiers: ReadonlySet<string>
   readonly segmentsRead: number
   readonly segmentsSkipped: number
+  /** Of what was acknowledged, the share that this look holds; below 1 while the log is replayed. */
+  readonly completeness: number
   release(): void
 }
 

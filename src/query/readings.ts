@@ -27,7 +27,6 @@ export async function answerReadings(
   const series = matchSeries(source, question)
   checkAggregate(series, question)
   const view = source.view()
-  const completeness = source.completeness()
   try {
     const read = valueReader(source, series)
     const answer =
@@ -43,7 +42,7 @@ export async function answerReadings(
         })),
         tiers: [...view.tiers],
         resolution_ms: answer.resolutionUs / 1000,
-        completeness,
+        completeness: view.completeness,
         segments_read: view.segmentsRead,
         segments_skipped: view.segmentsSkipped,
       },

@@ -6,7 +6,7 @@ import type {
   ReadingSource,
   ReadingView,
   Span,
-  WindowRow,
+  WindowsAnswer,
   WindowsQuestion,
 } from './query.ts'
 import { alignOutwards, clipSpans, contains } from './spans.ts'
@@ -17,14 +17,14 @@ export async function answerWindows(
   source: ReadingSource,
   question: WindowsQuestion,
   limits: QueryLimits,
-): Promise<WindowRow[]> {
+): Promise<WindowsAnswer> {
   const series = matchSeries(source, question)
     .filter(({ kind }) => kind !== 'text')
     .map(({ series }) => series)
   const view = source.view()
   try {
     const steps = await collectWindows(view, series, { question, windowsMax: limits.windowsMax })
-    return steps.list().map((step) => ({
+    const windows = steps.list().map((step) => ({
       window_start: step.startUs / 1000,
       count: step.count,
       avg: step.avg,
@@ -34,6 +34,7 @@ export async function answerWindows(
       first: step.first,
       last: step.last,
     }))
+    return { windows, meta: { completeness: view.completeness } }
   } finally {
     view.release()
   }

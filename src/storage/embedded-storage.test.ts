@@ -267,7 +267,7 @@ async function look(store: Store): Promise<Record<string, number | undefined>> {
     nextOffset,
     b: state.find(({ name }) => name === 'b')?.bytes[4999],
     points: (await points(store)).length,
-    windows: (await store.windows(windows)).length,
+    windows: (await store.windows(windows)).windows.length,
     events: events.flat().length,
   }
 }

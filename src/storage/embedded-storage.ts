@@ -182,7 +182,6 @@ class EmbeddedStorage implements Storage, Query {
         directory.ofDevice(tenant, deviceId).filter((one) => one.metric === metric),
       text: (id) => directory.text(id),
       view: () => this.#view(),
-      completeness: () => this.#completeness,
     }
   }
 
@@ -286,6 +285,7 @@ class EmbeddedStorage implements Storage, Query {
       dirty: this.#dirty,
       coverage: this.#coverage.list(),
       rowsMax: options.limits.rowsMax,
+      completeness: this.#completeness,
       release: segments.pin([...readings, ...rollups]),
     })
   }

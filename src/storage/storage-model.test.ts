@@ -167,7 +167,10 @@ async function check(
 
 async function checkWindows(store: Query, model: Model, side: number): Promise<void> {
   const dimensions: Record<string, string> = side < 0 ? {} : { side: String(side) }
-  const rows = await store.windows({ ...ask({ dimensions }), windowMs: WINDOW_US / 1000 })
+  const { windows: rows } = await store.windows({
+    ...ask({ dimensions }),
+    windowMs: WINDOW_US / 1000,
+  })
   const closed = Map.groupBy(model.between(0, model.closedUs, side), startOf)
   assert.deepEqual(
     rows.map((row) => row.window_start),

@@ -45,15 +45,15 @@ test('a later late partial replaces the earlier one, in memory, across segments 
   for (const [offset, partials] of steps.entries()) {
     store.output(makeOutput({ offset, series: offset === 0 ? SERIES : [], partials }))
   }
-  assert.deepEqual(await store.windows(QUESTION), [RESULT])
+  assert.deepEqual((await store.windows(QUESTION)).windows, [RESULT])
   const { store: other } = await openFresh(context)
   for (const [offset, partials] of steps.entries()) {
     other.output(makeOutput({ offset, series: offset === 0 ? SERIES : [], partials }))
     await other.commit({ offset, parts: [] })
   }
-  assert.deepEqual(await other.windows(QUESTION), [RESULT])
+  assert.deepEqual((await other.windows(QUESTION)).windows, [RESULT])
   while (other.statistics().segmentCount > 1) await setImmediate()
-  assert.deepEqual(await other.windows(QUESTION), [RESULT])
+  assert.deepEqual((await other.windows(QUESTION)).windows, [RESULT])
 })
 
 test('T1 dirty ranges survive a restart: their windows are computed from readings, once each', async (context) => {
@@ -65,16 +65,16 @@ test('T1 dirty ranges survive a restart: their windows are computed from reading
   const again = [{ series: 0, timeUs: 0, value: 99, fate: FATE_UNVERIFIED }]
   const dirty = [{ series: 0, fromMs: 0, toMs: 60_000 }]
   store.output(makeOutput({ offset: 1, readings: again, dirty }))
-  assert.deepEqual(await store.windows(QUESTION), [RESULT])
+  assert.deepEqual((await store.windows(QUESTION)).windows, [RESULT])
   await store.commit({ offset: 1, parts: [] })
   copyFolder(`${folder}/data`, `${folder}/copy`)
   const reopened = await openStorage({ folder: `${folder}/copy`, world: nodeWorld })
   context.after(() => reopened.close())
-  assert.deepEqual(await reopened.windows(QUESTION), [RESULT])
+  assert.deepEqual((await reopened.windows(QUESTION)).windows, [RESULT])
 })
 
 test('a window of one reading has no deviation', async (context) => {
   const { store } = await openFresh(context)
   store.output(makeOutput({ offset: 0, series: SERIES, partials: [partial([7], false)] }))
-  assert.equal((await store.windows(QUESTION))[0]?.stddev, null)
+  assert.equal((await store.windows(QUESTION)).windows[0]?.stddev, null)
 })

@@ -24,6 +24,8 @@ export interface ViewParts {
   dirty: DirtyRanges
   coverage: readonly RollupCoverage[]
   rowsMax: number
+  /** Of the log: see Storage.expect(). */
+  completeness: number
   release: () => void
 }
 
@@ -46,6 +48,10 @@ export class StorageView implements ReadingView {
 
   get coverage(): readonly RollupCoverage[] {
     return this.#parts.coverage
+  }
+
+  get completeness(): number {
+    return this.#parts.completeness
   }
 
   dirty(series: number): readonly Span[] {

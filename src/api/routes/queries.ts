@@ -116,11 +116,9 @@ function windowsRoute(ports: ApiPorts): Route {
       const { type } = requireDevice(ports, tenant, query.device_id)
       const question = seriesQuestion(tenant, query)
       const windowMs = parseWindow(query.window, ports.plan.windowsMs)
-      const { rows: windows, meta } = await withMeta(ports, (query) =>
-        query.windows({ ...question, windowMs }),
-      )
-      if (windows.length === 0) checkMetric(ports, type, query.metric)
-      return { status: 200, json: { windows, meta } }
+      const answer = await ports.query.windows({ ...question, windowMs })
+      if (answer.windows.length === 0) checkMetric(ports, type, query.metric)
+      return { status: 200, json: answer }
     },
   })
 }

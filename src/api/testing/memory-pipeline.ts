@@ -227,10 +227,11 @@ export class MemoryPipeline implements TelemetryDoor, Query, LiveFeed {
     const found = Map.groupBy(this.#matching(question), ({ timeUs }) =>
       Math.floor(timeUs / 1000 / windowMs),
     )
-    return [...found].map(([index, rows]) => ({
+    const windows = [...found].map(([index, rows]) => ({
       window_start: index * windowMs,
       ...summarise(rows.map(({ value }) => Number(value))),
     }))
+    return { windows, meta: { completeness: this.completenessNow } }
   }
 
   async latest(_tenant: string, deviceId: string) {
