@@ -2,9 +2,9 @@
  * What does Weir cost when nothing happens: time to start, memory when idle, memory of an idle MQTT
  * connection; beside a bare Node socket server, aedes and Mosquitto.
  */
-import { readFileSync } from 'node:fs'
 import { openIdleConnections } from './idle-connections.ts'
 import { anonymousClients, startAedes, startMosquitto, startSink } from './peers.ts'
+import { openFilesMax, residentBytes } from './process-figures.ts'
 import { isQuick, median, numberFlag, Reporter } from './report.ts'
 import { WeirServer } from './weir-server.ts'
 
@@ -21,26 +21,6 @@ if (CONNECTIONS < WANTED)
   reporter.note(`${CONNECTIONS} connections: a process may open no more files here`)
 
 const settle = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, SETTLE_MS))
-
-/** The hard limit, to which Node raises itself. */
-function openFilesMax(): number {
-  try {
-    const limits = readFileSync('/proc/self/limits', 'utf8')
-    return Number(/^Max open files\s+\S+\s+(\d+)/m.exec(limits)?.[1] ?? Infinity)
-  } catch {
-    return Infinity
-  }
-}
-
-/** VmRSS of a process, bytes; undefined where there is no /proc. */
-function residentBytes(pid: number): number | undefined {
-  try {
-    const status = readFileSync(`/proc/${pid}/status`, 'utf8')
-    return Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1]) * 1024
-  } catch {
-    return undefined
-  }
-}
 
 interface Subject {
   name: string

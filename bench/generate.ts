@@ -1,7 +1,7 @@
 /** Starts the generator as a process of its own and listens to it. */
 import { fork, type ChildProcess } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
-import type { GeneratorWord, LoadJob, LoadReport } from './load.ts'
+import type { GeneratorWord, LoadJob, LoadProgress, LoadReport } from './load.ts'
 
 const GENERATOR = fileURLToPath(new URL('./generator.ts', import.meta.url))
 
@@ -11,27 +11,37 @@ export interface Generation {
   /** Rejects with the generator's problem. */
   report: Promise<LoadReport>
   acknowledged(): number
+  /** Called with each word of progress. */
+  onProgress(listener: (progress: LoadProgress) => void): void
 }
 
 /** Resolves once all connections stand. */
 export async function prepareGenerator(job: LoadJob): Promise<Generation> {
   const child = fork(GENERATOR, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
   let acknowledged = 0
+  let listener: ((progress: LoadProgress) => void) | undefined
   let connected: () => void = () => {}
   const ready = new Promise<void>((resolve) => (connected = resolve))
   const report = new Promise<LoadReport>((resolve, reject) => {
     child.on('message', (message) => {
       const word = message as GeneratorWord
       if (word.word === 'connected') connected()
-      else if (word.word === 'progress') acknowledged = word.acknowledged
-      else if (word.word === 'done') resolve(word.report)
+      else if (word.word === 'progress') {
+        acknowledged = word.progress.acknowledged
+        listener?.(word.progress)
+      } else if (word.word === 'done') resolve(word.report)
       else reject(new Error(`generator: ${word.problem}`))
     })
     child.once('exit', (code) => reject(new Error(`the generator ended with ${String(code)}`)))
   })
   child.send(job)
   await Promise.race([ready, report])
-  return { start: () => void child.send('go'), report, acknowledged: () => acknowledged }
+  return {
+    start: () => void child.send('go'),
+    report,
+    acknowledged: () => acknowledged,
+    onProgress: (next) => (listener = next),
+  }
 }
 
 export async function generate(job: LoadJob): Promise<LoadReport> {

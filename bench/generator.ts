@@ -15,6 +15,9 @@ import { MqttLoadConnection } from './mqtt-connection.ts'
 /** Open loop: packets that one connection sends at a time. */
 const BURST = 20
 const DRAIN_MS_MAX = 30_000
+const PROGRESS_INTERVAL_MS = 250
+/** A dead server's sockets are read to their ends within this. */
+const DEATH_MS = 500
 
 const say = (word: GeneratorWord): void => void process.send?.(word)
 
@@ -22,6 +25,8 @@ class Run implements LoadEvents {
   readonly #job: LoadJob
   readonly #connections: LoadConnection[]
   readonly #latency = new Histogram()
+  /** Since the last word of progress. */
+  #latelyMs = new Histogram()
   /** Open loop: packets that are due and found no room, by connection. */
   readonly #overdue = new Map<LoadConnection, { packets: number; scheduledMs: number }[]>()
   readonly #chunk: number
@@ -29,6 +34,8 @@ class Run implements LoadEvents {
   #acknowledgedInTime = 0
   #startMs = 0
   #isSending = false
+  #isOver = false
+  readonly #timers: NodeJS.Timeout[] = []
   #dueTotal = 0
   #turn = 0
   #startCpuUs = 0
@@ -51,33 +58,54 @@ class Run implements LoadEvents {
     this.#startMs = performance.now()
     this.#startCpuUs = process.cpuUsage().user + process.cpuUsage().system
     this.#isSending = true
-    const progress = setInterval(() => {
-      const seconds = (performance.now() - this.#startMs) / 1000
-      say({ word: 'progress', acknowledged: this.#acknowledged, seconds })
-    }, 1000)
-    const clock = this.#job.rate > 0 ? setInterval(() => this.#tick(), 1) : undefined
-    if (clock === undefined) for (const connection of this.#connections) this.#fill(connection)
-    setTimeout(() => {
-      this.#isSending = false
-      this.#acknowledgedInTime = this.#acknowledged
-      clearInterval(clock)
-      clearInterval(progress)
+    this.#timers.push(setInterval(() => this.#sayProgress(), PROGRESS_INTERVAL_MS))
+    const tick = this.#job.end === 'abandon' ? () => this.#offer() : () => this.#tick()
+    if (this.#job.rate > 0) this.#timers.push(setInterval(tick, 1))
+    else for (const connection of this.#connections) this.#fill(connection)
+    const end = (): void => {
+      this.#stopSending()
       this.#drain(performance.now())
-    }, this.#job.seconds * 1000)
+    }
+    this.#timers.push(setTimeout(end, this.#job.seconds * 1000))
+  }
+
+  #stopSending(): void {
+    this.#isSending = false
+    this.#acknowledgedInTime = this.#acknowledged
+    for (const timer of this.#timers) clearTimeout(timer)
+  }
+
+  #sayProgress(): void {
+    const seconds = (performance.now() - this.#startMs) / 1000
+    const latencyMs = this.#latelyMs.summary()
+    this.#latelyMs = new Histogram()
+    say({ word: 'progress', progress: { acknowledged: this.#acknowledged, seconds, latencyMs } })
   }
 
   acknowledged(connection: LoadConnection, packets: number, latencyMs: number): void {
     const messages = packets * this.#job.messagesPerPacket
     this.#acknowledged += messages
+    this.#latelyMs.add(latencyMs, messages)
     if (performance.now() - this.#startMs >= this.#job.warmUpMs)
       this.#latency.add(latencyMs, messages)
-    if (this.#job.rate > 0) this.#sendOverdue(connection)
+    if (this.#isOver) return
+    if (this.#job.end === 'abandon') this.#sendDue(connection)
+    else if (this.#job.rate > 0) this.#sendOverdue(connection)
     else if (this.#isSending && connection.room >= this.#chunk) this.#fill(connection)
   }
 
   failed(problem: string): void {
+    if (this.#job.end === 'kill' && this.#isSending) return this.#endByDeath()
+    if (this.#isOver) return
     say({ word: 'failed', problem })
     process.exit(1)
+  }
+
+  /** What was acknowledged is still in the sockets, and is read before they close. */
+  #endByDeath(): void {
+    this.#stopSending()
+    this.#isOver = true
+    setTimeout(() => this.#report(), DEATH_MS)
   }
 
   #fill(connection: LoadConnection): void {
@@ -100,6 +128,20 @@ class Run implements LoadEvents {
       this.#overdue.set(connection, waiting)
       this.#sendOverdue(connection)
     }
+  }
+
+  /** End 'abandon': every connection sends what is due, as far as it has room. */
+  #offer(): void {
+    const elapsedS = (performance.now() - this.#startMs) / 1000
+    const { rate, messagesPerPacket } = this.#job
+    this.#dueTotal = Math.floor((rate * elapsedS) / messagesPerPacket)
+    for (const connection of this.#connections) this.#sendDue(connection)
+  }
+
+  #sendDue(connection: LoadConnection): void {
+    if (!this.#isSending || connection.room < this.#chunk) return
+    const due = Math.floor(this.#dueTotal / this.#connections.length) - connection.sent
+    if (due > 0) connection.send(Math.min(due, connection.room), performance.now())
   }
 
   #sendOverdue(connection: LoadConnection): void {
@@ -126,7 +168,14 @@ class Run implements LoadEvents {
   }
 
   #report(): void {
+    this.#isOver = true
     for (const connection of this.#connections) connection.close()
+    const perPacket = this.#job.messagesPerPacket
+    const connections = this.#connections.map(({ sent, outstanding }) => ({
+      sent: sent * perPacket,
+      acknowledged: (sent - outstanding) * perPacket,
+    }))
+    const sentTotal = connections.reduce((sum, { sent }) => sum + sent, 0)
     const seconds = (performance.now() - this.#startMs) / 1000
     const { user, system } = process.cpuUsage()
     say({
@@ -137,6 +186,8 @@ class Run implements LoadEvents {
         rate: this.#acknowledgedInTime / this.#job.seconds,
         latencyMs: this.#latency.summary(),
         cpu: (user + system - this.#startCpuUs) / 1e6 / seconds,
+        offered: this.#job.rate > 0 ? this.#dueTotal * perPacket : sentTotal,
+        connections,
       },
     })
     process.disconnect()

@@ -18,6 +18,7 @@ export class HttpLoadConnection implements LoadConnection {
   readonly #socket: Socket
   readonly #ring: MessageRing
   readonly #events: LoadEvents
+  sent = 0
   #scheduledMs: number | undefined
   #answer = ''
 
@@ -53,6 +54,7 @@ export class HttpLoadConnection implements LoadConnection {
 
   send(_packets: number, scheduledMs: number): void {
     this.#scheduledMs = scheduledMs
+    this.sent++
     this.#ring.refresh(0, 1, Date.now())
     this.#socket.write(this.#ring.bytes)
   }

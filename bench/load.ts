@@ -24,6 +24,12 @@ export interface LoadJob {
   seed: number
   /** Latencies count from then on: the generator's code is cold at first. 0: all count. */
   warmUpMs: number
+  /**
+   * How it ends. 'drain' (default): everything due is sent and waited for. 'abandon': for rates
+   * beyond what is taken; what found no room is given up, what was sent is waited for, and latency
+   * counts from the send. 'kill': the server's death ends it, at any time.
+   */
+  end?: 'drain' | 'abandon' | 'kill'
 }
 
 export interface LoadReport {
@@ -35,12 +41,25 @@ export interface LoadReport {
   latencyMs: LatencySummary
   /** Of the generator itself: CPU seconds a second. */
   cpu: number
+  /** Messages that were due. */
+  offered: number
+  /** In the order of the clients: messages sent, and those of them acknowledged. */
+  connections: { sent: number; acknowledged: number }[]
+}
+
+/** Four times a second. */
+export interface LoadProgress {
+  /** Messages since the start. */
+  acknowledged: number
+  seconds: number
+  /** Of what was acknowledged since the last word; NaN when nothing was. */
+  latencyMs: LatencySummary
 }
 
 /** From the generator, in this order. */
 export type GeneratorWord =
   | { word: 'connected' }
-  | { word: 'progress'; acknowledged: number; seconds: number }
+  | { word: 'progress'; progress: LoadProgress }
   | { word: 'done'; report: LoadReport }
   | { word: 'failed'; problem: string }
 
@@ -53,6 +72,8 @@ export interface LoadConnection {
   /** Sends up to `packets`; their latency counts from `scheduledMs`. */
   send(packets: number, scheduledMs: number): void
   readonly outstanding: number
+  /** Packets, in all. */
+  readonly sent: number
   close(): void
 }
 

@@ -38,6 +38,7 @@ export class MqttLoadConnection implements LoadConnection {
   #sendSlot = 0
   #ackSlot = 0
   #inFlight = 0
+  sent = 0
   #partial: Buffer = Buffer.alloc(0)
   #isConnected = false
   #onConnected: () => void = () => {}
@@ -104,6 +105,7 @@ export class MqttLoadConnection implements LoadConnection {
     }
     this.#socket.uncork()
     this.#inFlight += packets
+    this.sent += packets
   }
 
   close(): void {

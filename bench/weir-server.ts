@@ -1,7 +1,7 @@
 /** A real Weir for a benchmark: `weir start` as a process on a fresh data folder. */
 import { spawn, type ChildProcess } from 'node:child_process'
-import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs'
-import { Agent, request } from 'node:http'
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { Agent, request, type IncomingHttpHeaders, type OutgoingHttpHeaders } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -23,6 +23,8 @@ export interface Fleet {
 
 export interface ServerOptions {
   pipeline?: string
+  /** Text of a configuration file; else the defaults. */
+  config?: string
   /** Settings as WEIR_* variables. */
   env?: Record<string, string>
 }
@@ -34,10 +36,25 @@ export interface NewDevice {
   gateway?: boolean
 }
 
+export interface Answer {
+  status: number
+  headers: IncomingHttpHeaders
+  body: string
+}
+
+interface Launched {
+  child: ChildProcess
+  folder: string
+  startMs: number
+  readyMs: number
+}
+
 export class WeirServer {
   readonly httpPort: number
   readonly mqttPort: number
   readonly adminKey: string
+  /** When the process was started, by performance.now(). */
+  readonly startMs: number
   /** From the start of the process to the first 200 of /ready, ms. */
   readonly readyMs: number
   readonly pid: number
@@ -45,7 +62,7 @@ export class WeirServer {
   readonly #folder: string
   readonly #agent = new Agent({ keepAlive: true, maxSockets: PARALLEL })
 
-  private constructor(child: ChildProcess, folder: string, readyMs: number) {
+  private constructor({ child, folder, startMs, readyMs }: Launched) {
     const ports = JSON.parse(readFileSync(join(folder, 'data', 'ports.json'), 'utf8')) as {
       http: number
       mqtt: number
@@ -55,6 +72,7 @@ export class WeirServer {
     }
     this.#child = child
     this.#folder = folder
+    this.startMs = startMs
     this.readyMs = readyMs
     this.httpPort = ports.http
     this.mqttPort = ports.mqtt
@@ -62,31 +80,11 @@ export class WeirServer {
     this.pid = child.pid ?? 0
   }
 
-  /** `folder` of a disk, not of memory: an acknowledgement waits for it. */
-  static async start({ pipeline = PIPELINE, env = {} }: ServerOptions = {}): Promise<WeirServer> {
+  /** `WEIR_BENCH_FOLDER` on a disk, not in memory: an acknowledgement waits for it. */
+  static async start(options: ServerOptions = {}): Promise<WeirServer> {
     const folder = mkdtempSync(join(process.env['WEIR_BENCH_FOLDER'] ?? tmpdir(), 'weir-bench-'))
-    const startMs = performance.now()
-    const log = openSync(join(folder, 'weir.log'), 'w')
-    const child = spawn(
-      process.execPath,
-      [
-        ...['--single-threaded-gc', '--disable-warning=ExperimentalWarning', WEIR, 'start'],
-        ...['--data', join(folder, 'data'), '--pipeline', pipeline],
-        ...['--http-port', '0', '--mqtt-port', '0', '--coap-port', '0'],
-        ...['--write-credentials', join(folder, 'admin.json')],
-      ],
-      { stdio: ['ignore', 'ignore', log], env: { ...process.env, ...env } },
-    )
-    closeSync(log)
-    try {
-      await waitReady(child, join(folder, 'data', 'ports.json'), startMs)
-    } catch (error) {
-      await stopChild(child)
-      console.error(readFileSync(join(folder, 'weir.log'), 'utf8'))
-      rmSync(folder, { recursive: true, force: true })
-      throw error
-    }
-    return new WeirServer(child, folder, performance.now() - startMs)
+    writeFileSync(join(folder, 'config.yaml'), options.config ?? '')
+    return new WeirServer(await launch(folder, options))
   }
 
   get dataFolder(): string {
@@ -102,6 +100,19 @@ export class WeirServer {
   async stop(): Promise<void> {
     await this.halt()
     rmSync(this.#folder, { recursive: true, force: true })
+  }
+
+  /** `kill -9`; the data folder stays. */
+  async kill(): Promise<void> {
+    this.#agent.destroy()
+    const exited = new Promise<void>((resolve) => this.#child.once('exit', () => resolve()))
+    this.#child.kill('SIGKILL')
+    await exited
+  }
+
+  /** A new process on the folder of this one, which must be dead. */
+  async restart(): Promise<WeirServer> {
+    return new WeirServer(await launch(this.#folder))
   }
 
   /** Gateways with devices behind them, registered through the public API. */
@@ -140,17 +151,13 @@ export class WeirServer {
     return tokens
   }
 
-  call(method: string, path: string, json?: unknown): Promise<{ status: number; body: string }> {
+  call(method: string, path: string, json?: unknown): Promise<Answer> {
     return this.send(method, path, json === undefined ? undefined : JSON.stringify(json))
   }
 
   /** `body` is JSON. */
-  send(
-    method: string,
-    path: string,
-    body: string | undefined,
-  ): Promise<{ status: number; body: string }> {
-    const headers: Record<string, string> = { authorization: `Bearer ${this.adminKey}` }
+  send(method: string, path: string, body: string | undefined): Promise<Answer> {
+    const headers: OutgoingHttpHeaders = { authorization: `Bearer ${this.adminKey}` }
     if (body !== undefined) {
       headers['content-type'] = 'application/json'
       headers['content-length'] = String(Buffer.byteLength(body))
@@ -160,9 +167,10 @@ export class WeirServer {
       const outgoing = request({ host: '127.0.0.1', ...options }, (response) => {
         const pieces: Buffer[] = []
         response.on('data', (piece: Buffer) => pieces.push(piece))
-        response.on('end', () =>
-          resolve({ status: response.statusCode ?? 0, body: Buffer.concat(pieces).toString() }),
-        )
+        response.on('end', () => {
+          const { statusCode: status = 0, headers } = response
+          resolve({ status, headers, body: Buffer.concat(pieces).toString() })
+        })
         response.on('error', reject)
       })
       outgoing.on('error', reject)
@@ -214,16 +222,50 @@ export class WeirServer {
   }
 }
 
+async function launch(
+  folder: string,
+  { pipeline = PIPELINE, env = {} }: ServerOptions = {},
+): Promise<Launched> {
+  const startMs = performance.now()
+  const log = openSync(join(folder, 'weir.log'), 'w')
+  const child = spawn(
+    process.execPath,
+    [
+      ...['--single-threaded-gc', '--disable-warning=ExperimentalWarning', WEIR, 'start'],
+      ...['--data', join(folder, 'data'), '--pipeline', pipeline],
+      ...['--config', join(folder, 'config.yaml')],
+      ...['--http-port', '0', '--mqtt-port', '0', '--coap-port', '0'],
+      ...['--write-credentials', join(folder, 'admin.json')],
+    ],
+    { stdio: ['ignore', 'ignore', log], env: { ...process.env, ...env } },
+  )
+  closeSync(log)
+  try {
+    await waitReady(child, join(folder, 'data', 'ports.json'), startMs)
+  } catch (error) {
+    await stopChild(child)
+    console.error(readFileSync(join(folder, 'weir.log'), 'utf8'))
+    rmSync(folder, { recursive: true, force: true })
+    throw error
+  }
+  return { child, folder, startMs, readyMs: performance.now() - startMs }
+}
+
 async function waitReady(child: ChildProcess, portsFile: string, startMs: number): Promise<void> {
   for (;;) {
     if (child.exitCode !== null) throw new Error(`weir start ended with ${child.exitCode}`)
     if (performance.now() - startMs > READY_MS_MAX) throw new Error('weir start is not ready')
     try {
-      const { http } = JSON.parse(readFileSync(portsFile, 'utf8')) as { http: number }
-      if ((await fetch(`http://127.0.0.1:${http}/ready`)).status === 200) return
+      const { pid, http } = JSON.parse(readFileSync(portsFile, 'utf8')) as {
+        pid: number
+        http: number
+      }
+      // The file of a killed process is still there; its port may be another's by now.
+      const isOurs = pid === child.pid
+      if (isOurs && (await fetch(`http://127.0.0.1:${http}/ready`)).status === 200) return
     } catch {
       // Not listening yet.
     }
-    await new Promise((resolve) => setTimeout(resolve, 20))
+    await new Promise((resolve) => setTimeout(resolve, 10))
   }
 }

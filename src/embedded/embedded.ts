@@ -39,7 +39,6 @@ export interface Embedded {
   /** The one in the credentials file: found there and still good, or made in this start. */
   readonly adminKey: string
   readonly isAdminKeyNew: boolean
-  readonly entriesReplayed: number
   /** The page's address with a one-time code. */
   signInUrl(): string
   stop(): Promise<void>
@@ -91,11 +90,13 @@ async function open(options: EmbeddedOptions, opened: AsyncDisposableStack): Pro
   opened.defer(() => threads.stop())
   hub.onFollow((deviceIds) => void threads.stream.follow(deviceIds))
   hub.countDevices(() => control.countDevices(TENANT))
-  const { port: mqttPort, entriesReplayed } = await orCrash(threads, threads.gateway.open())
   const state = { isReady: false }
   const unready = (): string[] => (state.isReady ? hub.faults() : ['starting'])
-  const api = await openApi(options, { control, hub, threads, unready })
+  const opening = orCrash(threads, threads.gateway.open())
+  const creating = openApi(options, { control, hub, threads, unready })
+  const api = await creating
   opened.defer(() => api.close())
+  const mqttPort = await opening
   const httpPort = await api.listen(config.http.host, config.http.port)
   const portsFile = join(folder, 'ports.json')
   opened.defer(() => rm(portsFile, { force: true }))
@@ -113,7 +114,6 @@ async function open(options: EmbeddedOptions, opened: AsyncDisposableStack): Pro
     httpPort,
     mqttPort,
     ...admin,
-    entriesReplayed,
     signInUrl: () => `${httpUrl}/?code=${api.createSignInCode()}`,
     stop: () => opened.disposeAsync(),
   }

@@ -1,8 +1,9 @@
 /**
- * The gateway stage behind its doors: brings the stages behind up to the log's end before the doors
- * open, hears from storage what was taken, and trims the log.
+ * The gateway stage behind its doors: learns from storage where to begin, hears from it what was
+ * taken, and trims the log.
  */
 import type { Gateway } from '../gateway/gateway-stage.ts'
+import type { Tail } from '../gateway/log-tail.ts'
 import type { Log } from '../log/log.ts'
 import type { Recovered } from '../storage/storage.ts'
 import type { LoopMessage } from './threads.ts'
@@ -13,9 +14,6 @@ export class GatewayLoop {
   readonly #found = Promise.withResolvers<Recovered>()
   /** What storage has, as it says once it is open. */
   readonly recovered = this.#found.promise
-  /** Resolves when storage has taken the entry of this offset. */
-  #caughtUp: { offset: number; resolve: () => void } | undefined
-  #takenOffset = -1
 
   constructor(gateway: Gateway, log: Log) {
     this.#gateway = gateway
@@ -26,21 +24,12 @@ export class GatewayLoop {
   take(message: LoopMessage): void {
     if ('recovered' in message) this.#found.resolve(message.recovered)
     else if ('trimBefore' in message) void this.#log.trim(message.trimBefore)
-    else {
-      this.#takenOffset = message.offset
-      this.#gateway.commit.taken(message.taken, message.buffer)
-      const caughtUp = this.#caughtUp
-      if (caughtUp !== undefined && this.#takenOffset >= caughtUp.offset) caughtUp.resolve()
-    }
+    else this.#gateway.commit.taken(message.taken, message.buffer)
   }
 
-  /** Replays the log's tail; resolves with the count of its entries once storage has them all. */
-  async recover(): Promise<number> {
+  /** Learns what the log's tail defines. Then the doors may open, and a replay is due. */
+  async recover(): Promise<Tail> {
     const { definitions, nextOffset } = await this.recovered
-    const { entries, lastOffset } = await this.#gateway.recover(definitions, nextOffset)
-    if (entries > 0 && this.#takenOffset < lastOffset) {
-      await new Promise<void>((resolve) => (this.#caughtUp = { offset: lastOffset, resolve }))
-    }
-    return entries
+    return this.#gateway.recover(definitions, nextOffset)
   }
 }

@@ -6,6 +6,7 @@ import { openDeviceReader } from '../control/sqlite-control.ts'
 import { WeirError } from '../errors/errors.ts'
 import { Gateway } from '../gateway/gateway-stage.ts'
 import { gatewaySamples } from '../gateway/gateway-metrics.ts'
+import type { Tail } from '../gateway/log-tail.ts'
 import { entryBytesMax, openFileLog } from '../log/file-log.ts'
 import type { EventCall } from '../observe/observe.ts'
 import { nodeWorld } from '../world/node-world.ts'
@@ -14,6 +15,7 @@ import { connect, serve, transferOf } from './rpc.ts'
 import type {
   FrameMessage,
   GatewayThread,
+  LogMessage,
   LoopMessage,
   MainEvent,
   MainThread,
@@ -62,9 +64,11 @@ const gateway = new Gateway(
     world: nodeWorld,
     log,
     reader,
-    forward(offset, frame) {
-      downstream!.postMessage({ offset, frame } satisfies FrameMessage, transferOf(frame))
+    forward(offset, frame, isReplayed) {
+      const message: FrameMessage = { offset, frame, isReplayed }
+      downstream!.postMessage(message, transferOf(frame))
     },
+    logEnds: (nextOffset) => loop!.postMessage({ logEnds: nextOffset } satisfies LogMessage),
     restarted: (fields) => happened({ name: 'logEndLost', fields }),
     register: config.gateway.autoRegister ? (ids) => main.register(ids) : undefined,
     lost: ({ segment, fromOffset, toOffset }) =>
@@ -104,23 +108,26 @@ function tellFailure(failure: WeirError | undefined): void {
   }
 }
 
+/** What fails here ends the thread, and with it the process: the log is damaged or gone. */
+async function replay({ fromOffset, entries }: Tail): Promise<void> {
+  const { clock } = nodeWorld
+  const startMs = clock.monotonicMs()
+  await gateway.replay()
+  const durationMs = Math.round(clock.monotonicMs() - startMs)
+  const fields = { fromOffset, entries, durationMs }
+  if (entries > 0) happened({ name: 'recoveryFinished', fields })
+}
+
 const methods: GatewayThread = {
   async open() {
-    const startMs = nodeWorld.clock.monotonicMs()
-    const { definitions, nextOffset } = await stage.recovered
-    checkRegistry(definitions)
-    const entries = await stage.recover()
-    if (entries > 0) {
-      const durationMs = Math.round(nodeWorld.clock.monotonicMs() - startMs)
-      const fields = { fromOffset: nextOffset, entries, durationMs }
-      happened({ name: 'recoveryFinished', fields })
-    }
+    checkRegistry((await stage.recovered).definitions)
+    void replay(await stage.recover())
     const port = await gateway.listen(config.mqtt.host, config.mqtt.port)
     nodeWorld.clock.every(RATES_INTERVAL_MS, () => {
       tell({ rates: { messages: gateway.acceptedMessages, readings: gateway.acceptedReadings } })
       tellFailure(gateway.commit.failure)
     })
-    return { port, entriesReplayed: entries }
+    return port
   },
   ingest: (request) => gateway.ingest(request),
   metrics: () => gatewaySamples(gateway, log),

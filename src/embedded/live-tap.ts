@@ -40,7 +40,11 @@ export class LiveTap {
     this.#followed = new Set(numbers.filter((number) => number !== undefined))
   }
 
-  tap(output: StreamOutput): void {
+  /**
+   * Of what is replayed after a restart, rule events and anomalies go out all the same, since nobody
+   * knows whether they did before; its readings are no news.
+   */
+  tap(output: StreamOutput, isReplayed: boolean): void {
     for (const { id, deviceId, ruleId, severity, state, values, ...at } of output.ruleEvents) {
       this.#emit({
         event: 'alert',
@@ -71,7 +75,7 @@ export class LiveTap {
     }
     const batch = decodeFrame(output.frame)
     if (batch.definitions !== undefined) this.define(batch.definitions)
-    if (this.#followed.size > 0) this.#readings(output, batch)
+    if (this.#followed.size > 0 && !isReplayed) this.#readings(output, batch)
   }
 
   #readings(output: StreamOutput, batch: ReturnType<typeof decodeFrame>): void {

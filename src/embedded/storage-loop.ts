@@ -52,12 +52,12 @@ export class StorageLoop {
   take(message: StreamMessage): void {
     if ('checkpoint' in message) return void this.#commit(message.checkpoint)
     const { output } = message
-    const { offset, frame } = output
+    const { frame } = output
     this.#parts.storage.output(output)
     const count = countTaken(output)
     this.readingsTaken += count
     this.#readingsInMemory += count
-    this.#giveBack({ taken: frame.length, buffer: frame.buffer, offset })
+    this.#giveBack({ taken: frame.length, buffer: frame.buffer })
   }
 
   stop(): Promise<void> {

@@ -7,7 +7,7 @@ import { storageSamples } from './stage-metrics.ts'
 import { nodeWorld } from '../world/node-world.ts'
 import { serve } from './rpc.ts'
 import { StorageLoop } from './storage-loop.ts'
-import type { MainEvent, StorageThread, StreamMessage, ThreadData } from './threads.ts'
+import type { LogMessage, MainEvent, StorageThread, StreamMessage, ThreadData } from './threads.ts'
 
 const { config, plan, folder, calls, events, upstream, loop } = workerData as ThreadData
 const happened = (event: EventCall): void =>
@@ -55,6 +55,7 @@ const stage = new StorageLoop({
 })
 await stage.start()
 upstream!.on('message', (message: StreamMessage) => stage.take(message))
+loop!.on('message', ({ logEnds }: LogMessage) => storage.expect(logEnds))
 
 const methods: StorageThread = {
   readings: (question) => storage.readings(question),
@@ -63,6 +64,7 @@ const methods: StorageThread = {
   alerts: (filter) => storage.alerts(filter),
   anomalies: (filter) => storage.anomalies(filter),
   deadLetters: (filter) => storage.deadLetters(filter),
+  completeness: () => storage.completeness(),
   metrics: () => storageSamples(storage, stage.readingsTaken),
   stop: () => stage.stop(),
 }

@@ -17,7 +17,10 @@ export interface StreamLoopParts {
   /** To storage; the buffers are given away. */
   send: (message: StreamMessage, transfer: ArrayBuffer[]) => void
   /** Sees each output before it leaves. */
-  watch: { define(definitions: Definitions): void; tap(output: StreamOutput): void }
+  watch: {
+    define(definitions: Definitions): void
+    tap(output: StreamOutput, isReplayed: boolean): void
+  }
 }
 
 export class StreamLoop {
@@ -66,10 +69,10 @@ export class StreamLoop {
     })
   }
 
-  #take({ offset, frame }: FrameMessage): void {
+  #take({ offset, frame, isReplayed }: FrameMessage): void {
     const output = this.processor.process(offset, frame)
     this.#lastOffset = offset
-    this.#parts.watch.tap(output)
+    this.#parts.watch.tap(output, isReplayed)
     const { fates, partials } = output
     this.#parts.send({ output }, transferOf(frame, fates, partials) as ArrayBuffer[])
     if (this.#committing === undefined && this.processor.shouldCheckpoint) this.#checkpoint()
@@ -89,6 +92,8 @@ export class StreamLoop {
     this.#committedOffset = offset
     for (const flush of this.#flushes) if (flush.offset <= offset) flush.resolve()
     this.#flushes = this.#flushes.filter((flush) => flush.offset > offset)
-    if (this.#flushes.length > 0 && this.#lastOffset > offset) this.#checkpoint()
+    // Not only with the next frame: storage may withhold all buffers until this frees its memory.
+    const isDue = this.#flushes.length > 0 || this.processor.shouldCheckpoint
+    if (this.#lastOffset > offset && isDue) this.#checkpoint()
   }
 }

@@ -6,6 +6,8 @@
  *   gateway ──frames──▶ stream ──outputs, checkpoints──▶ storage
  *      ▲                  ▲                                │
  *      └── buffers, trim ─┴── recovered, committed ────────┘
+ *
+ * While it replays the log's tail, the gateway also tells storage where the log ends.
  */
 import type { MessagePort } from 'node:worker_threads'
 import type { LiveEvent, MetricSample } from '../api/api.ts'
@@ -30,7 +32,7 @@ export interface ThreadData {
   /** To the stage before and behind, where there is one. */
   upstream: MessagePort | undefined
   downstream: MessagePort | undefined
-  /** Between storage and gateway: what was taken, what may be trimmed. */
+  /** Between storage and gateway: what was taken, what may be trimmed, where the log ends. */
   loop: MessagePort | undefined
   /** Calls to main: MainThread. The gateway's alone. */
   main: MessagePort | undefined
@@ -40,6 +42,13 @@ export interface ThreadData {
 export interface FrameMessage {
   offset: number
   frame: Uint8Array<ArrayBuffer>
+  /** Read back from the log after a restart. */
+  isReplayed: boolean
+}
+
+/** gateway → storage: everything in the log before this offset was acknowledged. */
+export interface LogMessage {
+  logEnds: number
 }
 
 /** stream → storage. */
@@ -50,7 +59,7 @@ export type StreamControl = { recovered: Recovered } | { committed: number }
 
 /** storage → gateway. */
 export type LoopMessage =
-  | { taken: number; buffer: ArrayBuffer; offset: number }
+  | { taken: number; buffer: ArrayBuffer }
   | { trimBefore: number }
   | { recovered: Recovered }
 
@@ -75,8 +84,8 @@ interface Stage {
 }
 
 export interface GatewayThread extends Stage, TelemetryDoor {
-  /** Brings the stages behind up to date, then opens the doors; answers with the MQTT port. */
-  open(): Promise<{ port: number; entriesReplayed: number }>
+  /** Learns what the log's tail defines, then opens the doors; answers with the MQTT port. */
+  open(): Promise<number>
 }
 
 export interface StreamThread extends Stage {

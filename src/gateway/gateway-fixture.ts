@@ -69,8 +69,8 @@ class GatedLog implements Log {
     for (const resolve of this.#waiting.splice(0)) resolve()
   }
 
-  read(from: number, bytesMax: number) {
-    return this.#log.read(from, bytesMax)
+  read(from: number, bytesMax: number, into?: Uint8Array<ArrayBuffer>) {
+    return this.#log.read(from, bytesMax, into)
   }
 
   trim(before: number) {
@@ -112,24 +112,28 @@ export interface Rig {
 export interface RigOptions {
   world?: World
   mqtt?: Partial<GatewayOptions['mqtt']>
+  /** A gateway that is gone, whose log and registry the new one takes over. */
+  before?: Rig
 }
 
 export async function startRig(t: TestContext, given: RigOptions = {}): Promise<Rig> {
-  const { world = nodeWorld } = given
+  const { world = nodeWorld, before } = given
   const folder = mkdtempSync(join(tmpdir(), 'weir-gateway-'))
-  const control = openControl({ path: join(folder, 'control.db'), world: nodeWorld })
-  const log = new GatedLog()
+  const control =
+    before?.control ?? openControl({ path: join(folder, 'control.db'), world: nodeWorld })
+  const log = before?.log ?? new GatedLog()
   const frames: Uint8Array<ArrayBuffer>[] = []
   const forward = (_: number, frame: Uint8Array<ArrayBuffer>): void => void frames.push(frame)
   const lost = (): void => assert.fail('an entry was lost')
-  const outward = { forward, register: undefined, lost, restarted: lost }
+  const outward = { forward, logEnds: () => {}, register: undefined, lost, restarted: lost }
   const parts = { world, log, reader: control, ...outward }
   const gateway = new Gateway(parts, { ...OPTIONS, mqtt: { ...OPTIONS.mqtt, ...given.mqtt } })
+  await gateway.recover({ series: [], texts: [] }, 0)
   const port = await gateway.listen('127.0.0.1', 0)
   t.after(async () => {
     log.open()
     await gateway.stop()
-    control.close()
+    if (before === undefined) control.close()
     rmSync(folder, { recursive: true })
   })
   const take = (): void => {

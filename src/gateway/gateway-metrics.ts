@@ -53,7 +53,17 @@ export function gatewaySamples(gateway: Gateway, log: Log): MetricSample[] {
     gauge(
       'weir_log_lag_bytes',
       'Durable and not yet taken by stream and storage.',
-      commit.lagBytes,
+      commit.forwarding.lagBytes,
+    ),
+    gauge(
+      'weir_log_replay_entries',
+      'Entries that wait to be replayed since the restart; 0 when that is done.',
+      commit.forwarding.waitingEntries,
+    ),
+    counter(
+      'weir_log_replayed_entries_total',
+      'Entries replayed since the restart.',
+      commit.forwarding.replayedEntries,
     ),
     counter('weir_log_entries_total', 'Entries appended.', statistics.entriesAppended),
     counter('weir_log_bytes_total', 'Bytes appended.', statistics.bytesAppended),

@@ -4,7 +4,7 @@ import mqtt from 'mqtt'
 import { generate, type Packet } from 'mqtt-packet'
 import { decodeFrame } from '../batch/batch.ts'
 import { WeirError } from '../errors/errors.ts'
-import { connected, OPTIONS, publish, startRig, until, Wire } from './gateway-fixture.ts'
+import { connected, OPTIONS, publish, startRig, until, Wire, type Rig } from './gateway-fixture.ts'
 
 test('promise 1: a PUBACK leaves only after the flush', async (t) => {
   const rig = await startRig(t)
@@ -120,7 +120,7 @@ test('promise 6: when the stages behind lag, reading stops; nothing is lost when
       'more frames',
     )
     for (const frame of rig.frames) taken += decodeFrame(frame).messageCount
-    assert.ok(rig.gateway.commit.lagBytes < OPTIONS.limits.lagBytesMax + 100_000)
+    assert.ok(rig.gateway.commit.forwarding.lagBytes < OPTIONS.limits.lagBytesMax + 100_000)
     rig.take()
   }
   await until(() => wire.packets.length === 400, 'all PUBACKs')
@@ -263,4 +263,48 @@ test('promise 6: a client that cannot be read from for long is disconnected with
   wire.send(publish('d1', 2, '{"x":2}'), 5)
   await until(() => wire.isClosed, 'disconnected')
   assert.equal((wire.packets[0] as { reasonCode?: number }).reasonCode, 0x97)
+})
+
+test('promise 1 after a restart the doors are open while the log’s tail still waits', async (t) => {
+  const before = await startRig(t)
+  const first = await connected(before, 'd1', 4)
+  for (let id = 1; id <= 3; id++) first.send(publish('d1', id, '{"x":1,"mode":"on"}'), 4)
+  await until(() => first.packets.length === 3, 'three PUBACKs')
+  const seriesOf = (rig: Rig): [string, number][] =>
+    rig.frames.flatMap((frame) =>
+      (decodeFrame(frame).definitions?.series ?? []).map(({ metric, series }) => [metric, series]),
+    )
+  const defined = seriesOf(before)
+  assert.equal(defined.length, 2)
+
+  const rig = await startRig(t, { before })
+  const wire = await connected(rig, 'd2', 4)
+  wire.send(publish('d2', 1, '{"y":1,"mode":"off"}'), 4)
+  await until(() => wire.packets.length === 1, 'PUBACK')
+  const answer = await rig.gateway.ingest({
+    ...{ format: 'json', deviceId: undefined, isHistorical: false, precision: 'ns' },
+    body: new TextEncoder().encode('{"x":2}'),
+    principal: { kind: 'device', tenant: 'default', deviceId: 'd1' },
+  })
+  assert.equal(answer.accepted, 1)
+  assert.equal(rig.frames.length, 0, 'nothing goes on before the tail')
+  const replayed = rig.gateway.replay()
+  const messagesOf = ({ frames }: Rig): number =>
+    frames.reduce((sum, frame) => sum + decodeFrame(frame).messageCount, 0)
+  await until(() => messagesOf(rig) === 5, 'tail and new messages')
+  await replayed
+  const messages = rig.frames.map((frame) => decodeFrame(frame))
+  assert.deepEqual(seriesOf(rig).slice(0, 2), defined)
+  assert.deepEqual(
+    seriesOf(rig).map(([, series]) => series),
+    [0, 1, 2, 3],
+    'numbers go on behind those of the tail',
+  )
+  assert.deepEqual(
+    messages.flatMap(({ definitions }) => definitions?.texts ?? []),
+    [
+      [0, 'on'],
+      [1, 'off'],
+    ],
+  )
 })

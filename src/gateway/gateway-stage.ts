@@ -15,12 +15,13 @@ import { DeviceTable, type DeviceState } from './device-state.ts'
 import { GatewayTypes } from './device-types.ts'
 import { Dictionary, type DictionaryLimits } from './dictionary.ts'
 import { TimeKeeper } from './event-time.ts'
+import type { Forward } from './forwarding.ts'
 import { FramePool } from './frame-pool.ts'
 import { FrameRoom, messageShare, type RoomLimits } from './frame-room.ts'
 import type { IngestRequest, IngestResult, TelemetryDoor } from './gateway.ts'
 import { GroupCommit, type GroupCommitLimits } from './group-commit.ts'
 import { LineDoor } from './line-door.ts'
-import { LogTail, type LostEntries } from './log-tail.ts'
+import { LogTail, type LostEntries, type Tail } from './log-tail.ts'
 import { MessageWriter, type MessageLimits } from './message.ts'
 import { AckBook } from './mqtt-acks.ts'
 import type { MqttLimits } from './mqtt-context.ts'
@@ -45,7 +46,9 @@ export interface GatewayParts {
   world: World
   log: Log
   reader: DeviceReader
-  forward: (offset: number, frame: Uint8Array<ArrayBuffer>) => void
+  forward: Forward
+  /** While replaying: where the log ends now. Everything before that was acknowledged. */
+  logEnds: (nextOffset: number) => void
   /** Registers devices that line protocol names, or undefined where that is not allowed. */
   register: ((ids: string[]) => Promise<void>) | undefined
   /** The log had lost entries that storage holds, and goes on behind them. */
@@ -79,7 +82,7 @@ export class Gateway implements TelemetryDoor {
   readonly #lines: LineDoor
   readonly #tail: LogTail
   #stopTicks: (() => void) | undefined
-  #waiting: (() => void)[] = []
+  #replaying: Promise<void> = Promise.resolve()
 
   constructor(parts: GatewayParts, options: GatewayOptions) {
     this.#parts = parts
@@ -118,11 +121,13 @@ export class Gateway implements TelemetryDoor {
       log,
       clock,
       pool,
+      tail: this.#tail,
       limits,
       forward: parts.forward,
+      logEnds: parts.logEnds,
       durable: (messages, readings, flushMs) => this.#durable(messages, readings, flushMs),
       sealing: () => this.#ackBook.seal(),
-      unblocked: () => this.#unblocked(),
+      unblocked: () => this.mqtt.releaseHeld(),
     })
     const ackBook = new AckBook(this.commit)
     this.#ackBook = ackBook
@@ -134,13 +139,11 @@ export class Gateway implements TelemetryDoor {
   readonly #ackBook: AckBook
 
   /**
-   * Brings the stages behind up to the log's end: definitions first, then every entry from
-   * `nextOffset`. Resolves once all entries are on their way, with their count and the last one.
+   * Takes over what storage knows, and looks through what it has not seen of the log, from
+   * `nextOffset` on: all definitions must be known before a message is decoded. Then the doors may
+   * open, and replay() is due. Throws DATA_FILE_DAMAGED.
    */
-  async recover(
-    definitions: Definitions,
-    nextOffset: number,
-  ): Promise<{ entries: number; lastOffset: number }> {
+  async recover(definitions: Definitions, nextOffset: number): Promise<Tail> {
     const { log } = this.#parts
     this.#dictionary.restore(definitions)
     if (log.firstOffset > nextOffset) {
@@ -155,15 +158,15 @@ export class Gateway implements TelemetryDoor {
       this.#parts.restarted({ endsAt: log.nextOffset, goesOnAt: nextOffset })
       await log.restartAt(nextOffset)
     }
-    let entries = 0
-    let lastOffset = nextOffset - 1
-    for await (const { offset, frame } of this.#tail.frames(nextOffset)) {
-      this.commit.forward(offset, frame)
-      entries++
-      lastOffset = offset
-      if (this.commit.isBlocked) await new Promise<void>((resolve) => this.#waiting.push(resolve))
-    }
-    return { entries, lastOffset }
+    const tail = await this.#tail.examine(nextOffset)
+    if (nextOffset < log.nextOffset) this.commit.hold(tail)
+    return tail
+  }
+
+  /** Hands the log's tail to the stages behind, and what came since behind it, in order. */
+  replay(): Promise<void> {
+    this.#replaying = this.commit.replay()
+    return this.#replaying
   }
 
   /** Resolves with the MQTT port. */
@@ -195,8 +198,10 @@ export class Gateway implements TelemetryDoor {
 
   async stop(): Promise<void> {
     this.#stopTicks?.()
+    this.commit.stopReplay()
     await this.mqtt.stop()
     await this.commit.drain()
+    await this.#replaying
     await this.#parts.log.close()
   }
 
@@ -215,11 +220,6 @@ export class Gateway implements TelemetryDoor {
     this.acceptedMessages += messages
     this.acceptedReadings += readings
     this.#slo.accept(messages)
-  }
-
-  #unblocked(): void {
-    this.mqtt.releaseHeld()
-    for (const resolve of this.#waiting.splice(0)) resolve()
   }
 
   #sender(request: IngestRequest): Sender {

@@ -35,6 +35,7 @@ class Bench {
       dictionary,
       room: new FrameRoom({ builder, dictionary }, limits),
       log: { append } as unknown as Log,
+      tail: undefined as never,
       clock: this.clock,
       pool: new FramePool(),
       limits: { lagBytesMax: 1 << 20 },
@@ -42,6 +43,7 @@ class Bench {
         const { messageCount: messages } = decodeFrame(frame)
         this.frames.push({ atMs: this.clock.monotonicMs(), messages })
       },
+      logEnds: () => {},
       durable: () => {},
       sealing: () => {},
       unblocked: () => {},

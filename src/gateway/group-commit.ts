@@ -4,8 +4,8 @@
  *
  *   builder ─seal─▶ queue ─append, flush─▶ acknowledge ─▶ forward to the stream
  *
- * The brake: no more is read from sockets while the queue is long, the stages behind are more than
- * `lagBytesMax` behind, or the disk is full. Nothing that was read is thrown away.
+ * The brake: no more is read from sockets while the queue is long, the stages behind are too far
+ * behind (`forwarding.ts`), or the disk is full. Nothing that was read is thrown away.
  */
 import type { ErrorCode } from '../errors/errors.ts'
 import { WeirError } from '../errors/errors.ts'
@@ -13,8 +13,9 @@ import type { Log } from '../log/log.ts'
 import type { Clock } from '../world/world.ts'
 import type { BatchBuilder } from './batch-builder.ts'
 import type { Dictionary } from './dictionary.ts'
-import type { FramePool } from './frame-pool.ts'
+import { Forwarding, type ForwardingParts } from './forwarding.ts'
 import type { FrameRoom } from './frame-room.ts'
+import type { Tail } from './log-tail.ts'
 
 /** Full batches that may wait for the flush before reading stops. */
 const QUEUE_MAX = 3
@@ -47,16 +48,13 @@ export interface GroupCommitLimits {
   lagBytesMax: number
 }
 
-interface GroupCommitParts {
+interface GroupCommitParts extends ForwardingParts {
   builder: BatchBuilder
   dictionary: Dictionary
   room: FrameRoom
   log: Log
   clock: Clock
-  pool: FramePool
   limits: GroupCommitLimits
-  /** The frame's buffer is given away. */
-  forward: (offset: number, frame: Uint8Array<ArrayBuffer>) => void
   /** A batch became durable, `flushMs` after it was handed to the log. */
   durable: (messages: number, readings: number, flushMs: number) => void
   /** Called just before the batch is taken out of the builder. */
@@ -76,21 +74,20 @@ export class GroupCommit {
   #sealedMessages = 0
   /** Ends the pause of the pump. */
   #resume: (() => void) | undefined
-  #lagBytes = 0
+  readonly #forwarding: Forwarding
   #failure: WeirError | undefined
   #wasBlocked = false
   #drained: (() => void)[] = []
 
   constructor(parts: GroupCommitParts) {
     this.#parts = parts
+    this.#forwarding = new Forwarding(parts)
   }
 
   /** True while nothing more should be read. */
   get isBlocked(): boolean {
     const isBlocked =
-      this.#failure !== undefined ||
-      this.#queue.length >= QUEUE_MAX ||
-      this.#lagBytes > this.#parts.limits.lagBytesMax
+      this.#failure !== undefined || this.#queue.length >= QUEUE_MAX || this.#forwarding.isFull
     this.#wasBlocked ||= isBlocked
     return isBlocked
   }
@@ -100,9 +97,9 @@ export class GroupCommit {
     return this.#failure
   }
 
-  /** Bytes of durable frames that the stages behind have not yet taken. */
-  get lagBytes(): number {
-    return this.#lagBytes
+  /** How far the stages behind are behind. */
+  get forwarding(): Pick<Forwarding, 'lagBytes' | 'waitingEntries' | 'replayedEntries'> {
+    return this.#forwarding
   }
 
   /** Call after the builder got something. */
@@ -136,15 +133,22 @@ export class GroupCommit {
 
   /** The stages behind have taken a frame; its buffer comes back. */
   taken(frameBytes: number, buffer: ArrayBuffer | undefined): void {
-    this.#lagBytes -= frameBytes
-    if (buffer !== undefined) this.#parts.pool.release(buffer)
+    this.#forwarding.taken(frameBytes, buffer)
     this.#checkUnblocked()
   }
 
-  /** Hands an entry of the log's tail to the stages behind, as if it had just become durable. */
-  forward(offset: number, frame: Uint8Array<ArrayBuffer>): void {
-    this.#lagBytes += frame.length
-    this.#parts.forward(offset, frame)
+  /** Frames wait for the log's tail from now on, which replay() hands to the stages behind. */
+  hold(tail: Tail): void {
+    this.#forwarding.hold(tail)
+  }
+
+  async replay(): Promise<void> {
+    await this.#forwarding.replay()
+    this.#checkUnblocked()
+  }
+
+  stopReplay(): void {
+    this.#forwarding.stop()
   }
 
   /** Resolves once nothing is left to flush (or nothing can be flushed any more). */
@@ -187,7 +191,7 @@ export class GroupCommit {
         this.#failure = undefined
         this.#parts.durable(batch.messages, batch.readings, clock.monotonicMs() - startMs)
         for (const waiting of batch.awaiting) waiting.durable()
-        this.forward(offset, batch.frame)
+        this.#forwarding.durable(offset, batch.frame)
       } catch (error) {
         const isPassing = await this.#failed(error)
         if (!isPassing) break

@@ -148,7 +148,11 @@ class FileLog implements Log {
     })
   }
 
-  async read(fromOffset: number, bytesMax: number): Promise<LogEntry[]> {
+  async read(
+    fromOffset: number,
+    bytesMax: number,
+    into?: Uint8Array<ArrayBuffer>,
+  ): Promise<LogEntry[]> {
     for (;;) {
       const offset = Math.max(fromOffset, this.firstOffset)
       if (offset >= this.nextOffset) return []
@@ -156,7 +160,7 @@ class FileLog implements Log {
       const segment = this.#segments[at]!
       try {
         const index = await this.#indexOf(segment, this.#segments[at + 1]?.baseOffset)
-        return await readEntries(segment, index, { offset, bytesMax })
+        return await readEntries(segment, index, { offset, bytesMax, into })
       } catch (error) {
         // A file may be recycled under a reader of trimmed entries: go on with what is left.
         if (offset >= this.firstOffset) throw error

@@ -176,6 +176,29 @@ function testReading(guarantee: Guarantee): void {
   )
 
   guarantee(
+    'G3 a reader may lend one buffer to read into again and again',
+    undefined,
+    async (bench) => {
+      const log = await bench.open()
+      const payloads = await fill(log, 30)
+      const into = new Uint8Array(3000)
+      const read: Uint8Array[] = []
+      while (read.length < 30) {
+        for (const { offset, bytes } of await log.read(read.length, into.length, into)) {
+          assert.equal(offset, read.length)
+          assert.equal(bytes.byteOffset % 8, 0)
+          read.push(Uint8Array.from(bytes))
+        }
+      }
+      assert.deepEqual(read, payloads)
+      // What does not fit comes in a buffer of its own.
+      const [large] = await log.read(3, 0, new Uint8Array(8))
+      assert.deepEqual(large!.bytes, payloads[3])
+      await log.close()
+    },
+  )
+
+  guarantee(
     'G3 read() gives at least one entry, and no more than was asked',
     undefined,
     async (bench) => {

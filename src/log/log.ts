@@ -29,10 +29,11 @@ export interface Log {
   /**
    * At least one entry (if there is one at or after `fromOffset`), then up to `bytesMax` bytes, but
    * perhaps fewer entries than would fit: read on behind the last one. Each entry's bytes are
-   * aligned to 8 and own their buffer, so they can be transferred to another thread. On
+   * aligned to 8. They own their buffer, so they can be transferred to another thread; or they may
+   * be views of `into`, where a reader brings it, and are good until it is used again. On
    * LOG_ENTRY_DAMAGED, `details.resumeOffset` is where to read on.
    */
-  read(fromOffset: number, bytesMax: number): Promise<LogEntry[]>
+  read(fromOffset: number, bytesMax: number, into?: Uint8Array<ArrayBuffer>): Promise<LogEntry[]>
   trim(beforeOffset: number): Promise<void>
   /** Not while an append is under way. An empty log forgets it when it is closed. */
   restartAt(offset: number): Promise<void>

@@ -5,21 +5,31 @@ import { ENTRY_HEADER_BYTES, decodeEntryHeader, entryBytes } from './entry.ts'
 import type { LogEntry } from './log.ts'
 import type { Segment, SegmentIndex } from './segment.ts'
 
+export interface Wanted {
+  offset: number
+  bytesMax: number
+  /** The entries are views of it, if they fit. */
+  into: Uint8Array<ArrayBuffer> | undefined
+}
+
 /**
- * The entry at `offset` and what follows in the same segment up to `bytesMax` of payload. Throws
- * LOG_ENTRY_DAMAGED if that first one is damaged; a later damaged one ends the answer.
+ * The entry at `offset` and what follows in the same segment up to `bytesMax`, headers included.
+ * Throws LOG_ENTRY_DAMAGED if that first one is damaged; a later damaged one ends the answer.
  */
 export async function readEntries(
   segment: Segment,
   index: SegmentIndex,
-  from: { offset: number; bytesMax: number },
+  from: Wanted,
 ): Promise<LogEntry[]> {
   const first = from.offset - segment.baseOffset
   const start = index.positions[first] ?? -1
   if (start < 0) throw damaged(segment, index, from.offset)
   const last = lastWithin(index, first, from.bytesMax)
   const end = index.positions[last]! + entryBytes(index.payloadBytes[last]!)
-  const piece = new Uint8Array(end - start)
+  const length = end - start
+  const { into } = from
+  const isLent = into !== undefined && length <= into.length
+  const piece = isLent ? into.subarray(0, length) : new Uint8Array(length)
   try {
     await segment.file.read(piece, start)
   } catch (cause) {
@@ -32,8 +42,9 @@ export async function readEntries(
     const payload = payloadOf(piece.subarray(index.positions[at]! - start), segment.salt, offset)
     if (payload === undefined && at === first) throw damaged(segment, index, offset)
     if (payload === undefined) break
-    // Each in a buffer of its own, so that the reader may transfer it to another thread.
-    entries.push({ offset, bytes: first === last ? payload : payload.slice() })
+    // Else each in a buffer of its own, so that the reader may transfer it to another thread.
+    const isAlone = isLent || first === last
+    entries.push({ offset, bytes: isAlone ? payload : payload.slice() })
   }
   return entries
 }
@@ -42,9 +53,9 @@ export async function readEntries(
 function lastWithin(index: SegmentIndex, first: number, bytesMax: number): number {
   const count = index.positions.length
   let last = first
-  let bytes = index.payloadBytes[first]!
+  let bytes = entryBytes(index.payloadBytes[first]!)
   while (last + 1 < count && index.positions[last + 1]! >= 0) {
-    bytes += index.payloadBytes[last + 1]!
+    bytes += entryBytes(index.payloadBytes[last + 1]!)
     if (bytes > bytesMax) break
     last++
   }

@@ -130,6 +130,12 @@ export interface Query {
   alerts(filter: EventsFilter): Promise<AlertRow[]>
   anomalies(filter: EventsFilter): Promise<AnomalyRow[]>
   deadLetters(filter: EventsFilter): Promise<DeadLetterRow[]>
+  /**
+   * For rows that do not say it of themselves. 1: they hold everything that was acknowledged. Less
+   * while a restart replays the log: the share of it that is here. Asked before the rows, it never
+   * promises too much.
+   */
+  completeness(): Promise<number>
 }
 
 /** A stretch of event time in µs; start included, end excluded. */
@@ -182,9 +188,9 @@ export interface ReadingView {
   readonly segmentsSkipped: number
   readonly segmentsDamaged: number
   /**
-   * Of the rows in memory and in all segments that may hold something wanted, the share in those
-   * that could be read. Below 1 as soon as one is damaged: an estimate, as nobody knows what it
-   * held.
+   * Of what was acknowledged, the share that this look holds. Below 1 while a restart replays the
+   * log; and as soon as a segment that may hold something wanted is damaged, by the rows in memory
+   * and in all such segments: an estimate, as nobody knows what it held.
    */
   readonly completeness: number
   release(): void

@@ -64,6 +64,28 @@ async function points(store: Store): Promise<unknown[]> {
 
 const ms = (value: number): number => value * 1000
 
+test('until what was expected is output, answers say that something is missing', async (context) => {
+  const { store } = await openFresh(context)
+  assert.equal(await store.completeness(), 1)
+  const completenessOf = async (): Promise<number[]> => {
+    const { meta } = await store.readings(ask())
+    return [meta.completeness, await store.completeness()]
+  }
+  store.expect(3)
+  assert.deepEqual(await completenessOf(), [0, 0])
+  put(store, { offset: 0, series: [TEMPERATURE], readings: [{ series: 1, timeUs: 1, value: 1 }] })
+  assert.deepEqual(await completenessOf(), [0.333, 0.333])
+  store.expect(4)
+  assert.deepEqual(await completenessOf(), [0.25, 0.25])
+  for (const offset of [1, 2]) put(store, { offset })
+  assert.deepEqual(await completenessOf(), [0.75, 0.75])
+  put(store, { offset: 3 })
+  store.expect(2)
+  assert.deepEqual(await completenessOf(), [1, 1])
+  put(store, { offset: 4 })
+  assert.deepEqual(await completenessOf(), [1, 1])
+})
+
 test('T1 what was output before a commit is there after a restart, with the checkpoint', async (context) => {
   const { store, folder } = await openFresh(context)
   const readings = [

@@ -176,6 +176,9 @@ class EmbeddedStorage implements Storage, Query {
   readonly #source: ReadingSource
   /** Outputs below this are a replay of what is here already (T3). */
   #nextOffset: number
+  /** What was there at the start, and what was said to come: `completeness` is between them. */
+  readonly #recoveredOffset: number
+  #expectedOffset: number
   #current: Generation
   /** Sealed and not yet committed, in the order of their offsets. */
   #sealed: Generation[] = []
@@ -194,6 +197,8 @@ class EmbeddedStorage implements Storage, Query {
     this.#committedOffset = catalogue.coveredOffset
     this.#committedAtUs = catalogue.committedAtUs
     this.#nextOffset = this.#committedOffset + 1
+    this.#recoveredOffset = this.#nextOffset
+    this.#expectedOffset = this.#nextOffset
     this.#current = new Generation(this.#nextOffset)
     this.#events = new EventReader(catalogue.events, () => this.#generations())
     this.#source = {
@@ -249,6 +254,18 @@ class EmbeddedStorage implements Storage, Query {
     for (const event of output.ruleEvents) events.addRuleEvent(event)
     for (const event of output.anomalies) events.addAnomaly(event)
     for (const range of output.dirty) this.#dirty.add(range)
+  }
+
+  expect(nextOffset: number): void {
+    this.#expectedOffset = Math.max(this.#expectedOffset, nextOffset)
+  }
+
+  /** 1, or the share of the expected entries that is here, in thousandths. */
+  get #completeness(): number {
+    if (this.#nextOffset >= this.#expectedOffset) return 1
+    const here = this.#nextOffset - this.#recoveredOffset
+    const expected = this.#expectedOffset - this.#recoveredOffset
+    return Math.floor((here / expected) * 1000) / 1000
   }
 
   /** Errors: STORAGE_COMMIT_FAILED; nothing is lost then, and the next commit takes it along. */
@@ -313,6 +330,7 @@ class EmbeddedStorage implements Storage, Query {
       dirty: this.#dirty,
       coverage: this.#coverage.list(),
       rowsMax: options.limits.rowsMax,
+      completeness: this.#completeness,
       release: segments.pin([...readings, ...rollups]),
     })
   }
@@ -372,6 +390,10 @@ class EmbeddedStorage implements Storage, Query {
 
   async deadLetters(filter: Parameters<Query['deadLetters']>[0]): ReturnType<Query['deadLetters']> {
     return this.#events.deadLetters(filter)
+  }
+
+  async completeness(): Promise<number> {
+    return this.#completeness
   }
 
   /** Ends a commit or a query under way. What is not committed stays in the log and is replayed. */

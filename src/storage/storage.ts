@@ -58,6 +58,11 @@ export interface Storage {
   output(output: StreamOutput): void
   /** Called right after the output() of `checkpoint.offset`; one commit at a time. */
   commit(checkpoint: Checkpoint): Promise<void>
+  /**
+   * Everything before this offset was acknowledged: until it was output, answers say that something
+   * is missing (`meta.completeness`). For a restart that replays the log behind open doors.
+   */
+  expect(nextOffset: number): void
   statistics(): StorageStatistics
   close(): Promise<void>
 }

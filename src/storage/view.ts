@@ -36,6 +36,8 @@ export interface ViewParts {
   dirty: DirtyRanges
   coverage: readonly RollupCoverage[]
   rowsMax: number
+  /** Of the log: see Storage.expect(). */
+  completeness: number
   release: () => void
 }
 
@@ -75,7 +77,9 @@ export class StorageView implements ReadingView {
   }
 
   get completeness(): number {
-    return this.#rowsLost === 0 ? 1 : this.#rowsFound / (this.#rowsFound + this.#rowsLost)
+    const { completeness } = this.#parts
+    if (this.#rowsLost === 0) return completeness
+    return (completeness * this.#rowsFound) / (this.#rowsFound + this.#rowsLost)
   }
 
   release(): void {

@@ -57,7 +57,7 @@ export class MemoryGateway {
     }
     const parts = { world: { ...nodeWorld, network }, log, reader: control, forward }
     this.gateway = new Gateway(
-      { ...parts, register: undefined, lost: () => {}, restarted: () => {} },
+      { ...parts, register: undefined, lost: () => {}, restarted: () => {}, logEnds: () => {} },
       { ...OPTIONS, mqtt: { ...OPTIONS.mqtt, receiveMaximum: 100, ...options } },
     )
   }

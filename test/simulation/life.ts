@@ -10,6 +10,7 @@ import { StorageLoop } from '../../src/embedded/storage-loop.ts'
 import { StreamLoop } from '../../src/embedded/stream-loop.ts'
 import type {
   FrameMessage,
+  LogMessage,
   LoopMessage,
   StreamControl,
   StreamMessage,
@@ -99,6 +100,7 @@ export class Life {
   readonly #storageLoop: StorageLoop
   readonly #channels: readonly { readonly length: number }[]
   commitFailures = 0
+  isReplaying = true
 
   private constructor(parts: LifeParts, opened: { log: Log; storage: Storage & Query }) {
     const { clock, random, plan, bug } = parts
@@ -106,7 +108,8 @@ export class Life {
     const toStorage = new Channel<StreamMessage>(clock, random)
     const toStreamBack = new Channel<StreamControl>(clock, random)
     const toGateway = new Channel<LoopMessage>(clock, random)
-    this.#channels = [toStream, toStorage, toStreamBack, toGateway]
+    const fromGateway = new Channel<LogMessage>(clock, random)
+    this.#channels = [toStream, toStorage, toStreamBack, toGateway, fromGateway]
     this.log = opened.log
     this.storage = opened.storage
     this.gateway = new Gateway(
@@ -114,8 +117,9 @@ export class Life {
         world: parts,
         log: bug.log(opened.log),
         reader: parts.control,
-        forward: (offset, frame) =>
-          toStream.send({ offset, frame }, transferOf(frame) as ArrayBuffer[]),
+        forward: (offset, frame, isReplayed) =>
+          toStream.send({ offset, frame, isReplayed }, transferOf(frame) as ArrayBuffer[]),
+        logEnds: (logEnds) => fromGateway.send({ logEnds }),
         register: undefined,
         restarted: () => parts.damaged('the log lost its end'),
         lost: ({ fromOffset }) => parts.damaged(`the log lost entry ${fromOffset}`),
@@ -142,6 +146,7 @@ export class Life {
     toStorage.receive = (message) => this.#storageLoop.take(message)
     toStreamBack.receive = (message) => this.#stream.control(message)
     toGateway.receive = (message) => gatewayLoop.take(message)
+    fromGateway.receive = ({ logEnds }) => opened.storage.expect(logEnds)
     this.ready = this.#open(gatewayLoop)
   }
 
@@ -151,6 +156,7 @@ export class Life {
   async #open(loop: GatewayLoop): Promise<void> {
     await this.#storageLoop.start()
     await loop.recover()
+    void this.gateway.replay().then(() => (this.isReplaying = false))
     await this.gateway.listen('', 0)
   }
 
@@ -205,7 +211,7 @@ export class Life {
   get held(): Held {
     const { readingsInMemory, mergeDebt } = this.storage.statistics()
     return {
-      lagBytes: this.gateway.commit.lagBytes,
+      lagBytes: this.gateway.commit.forwarding.lagBytes,
       queued: this.#channels.reduce((sum, { length }) => sum + length, 0),
       readingsInMemory,
       logEntries: this.log.nextOffset - this.log.firstOffset,

@@ -276,7 +276,8 @@ export class Simulation {
     if (this.#process !== undefined) await this.#end(this.#process)
     const process = this.#start()
     const untilMs = this.#clock.monotonicMs() + START_MS_MAX
-    while (process.life === undefined) {
+    // Ready comes first; answers are complete once the log's tail was replayed.
+    while (process.life === undefined || (await isBehind(process.life))) {
       await this.#clock.run(SLICE_MS)
       if (process.failure !== undefined) throw process.failure
       check(this.#clock.monotonicMs() < untilMs, () => 'liveness: a start does not end')
@@ -316,7 +317,8 @@ export class Simulation {
     this.#named.length = 0
     const process = this.#start()
     const untilMs = this.#clock.monotonicMs() + START_MS_MAX
-    while (process.life === undefined && process.failure === undefined) {
+    while (process.failure === undefined) {
+      if (process.life !== undefined && !(await isBehind(process.life))) break
       await this.#clock.run(SLICE_MS)
       check(this.#clock.monotonicMs() < untilMs, () => 'liveness: a start on damage does not end')
     }
@@ -357,3 +359,7 @@ export class Simulation {
     if ('error' in verdict) throw verdict.error
   }
 }
+
+/** Some of what was acknowledged is not in the answers yet. */
+const isBehind = async ({ isReplaying, storage }: Life): Promise<boolean> =>
+  isReplaying || (await storage.completeness()) < 1

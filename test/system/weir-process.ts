@@ -197,8 +197,11 @@ export class WeirProcess {
     this.adminKey = of.adminKey
   }
 
+  /** Ready, and queries tell everything that was acknowledged before. */
   static async start(options: StartOptions): Promise<WeirProcess> {
-    return WeirProcess.ready(await spawnWeir(options), options.folder)
+    const weir = await WeirProcess.ready(await spawnWeir(options), options.folder)
+    await until('queries are complete', async () => (await weir.completeness()) === 1, 60_000)
+    return weir
   }
 
   /** Waits for `GET /ready` to be 200. Throws with the process's output when it ends before. */
@@ -289,6 +292,18 @@ export class WeirProcess {
       question,
     )
     return points
+  }
+
+  /** Below 1 while the log is replayed. */
+  async completeness(): Promise<number> {
+    const { meta } = await this.get<{ meta: { completeness: number } }>('/v1/alerts', { limit: 1 })
+    return meta.completeness
+  }
+
+  /** One sample of `/metrics` without labels; NaN when there is none. */
+  async metric(name: string): Promise<number> {
+    const { text } = await this.api('/metrics')
+    return Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(text)?.[1] ?? NaN)
   }
 
   /** SIGTERM; returns exit code and how long it took. */

@@ -88,7 +88,9 @@ test('the list is paged', async () => {
 
 test('the latest values are those last stored', async () => {
   const key = bench.createDevice('latest')
-  assert.deepEqual((await get('/v1/devices/latest/latest', key)).json, { metrics: {} })
+  assert.deepEqual((await get('/v1/devices/latest/latest', key)).json, {
+    ...{ metrics: {}, meta: { completeness: 1 } },
+  })
   const messages = [
     { ts: 2000, a: 1.5, on: true },
     { ts: 1000, a: 9, note: 'ok' },

@@ -4,6 +4,7 @@ import type { Device as RegisteredDevice } from '../../control/control.ts'
 import { suggest } from '../../config/config.ts'
 import { WeirError } from '../../errors/errors.ts'
 import type { ApiPorts } from '../api.ts'
+import { Meta, withMeta } from '../completeness.ts'
 import { jsonAnswer, jsonRoute, type Route } from '../route.ts'
 import type { Services } from '../services.ts'
 import { Device, DeviceId, Milliseconds, Value } from '../shapes.ts'
@@ -137,12 +138,16 @@ function latestRoute({ ports }: Services): Route {
     description: 'A device’s or gateway’s token may ask for its own id.',
     tag: TAG,
     answers: {
-      200: jsonAnswer('By metric.', Type.Object({ metrics: Type.Record(Type.String(), Latest) })),
+      200: jsonAnswer(
+        'By metric.',
+        Type.Object({ metrics: Type.Record(Type.String(), Latest), meta: Meta }),
+      ),
     },
     problems: ['API_NOT_FOUND'],
     async handle({ tenant, id }) {
       requireDevice(ports, tenant, id)
-      return { status: 200, json: { metrics: await ports.query.latest(tenant, id) } }
+      const { rows: metrics, meta } = await withMeta(ports, (query) => query.latest(tenant, id))
+      return { status: 200, json: { metrics, meta } }
     },
   })
 }

@@ -150,7 +150,8 @@ test('alerts, anomalies and dead letters, all and of one device, newest first', 
     [START + 1, START],
   )
   assert.equal((await get('/v1/alerts?limit=1')).json.alerts.length, 1)
-  assert.deepEqual((await get('/v1/alerts?device_id=idle')).json, { alerts: [] })
+  const none = (await get('/v1/alerts?device_id=idle')).json
+  assert.deepEqual(none, { alerts: [], meta: { completeness: 1 } })
   const { anomalies } = (await get('/v1/anomalies?device_id=hot')).json
   assert.deepEqual(
     anomalies.map((row: any) => [row.metric, row.value]),
@@ -163,4 +164,16 @@ test('alerts, anomalies and dead letters, all and of one device, newest first', 
     const { json } = await get(`/v1/${path}?limit=1001`)
     assert.match(json.detail, /^limit: must be <= 1000/)
   }
+})
+
+test('while a restart replays the log, every answer says how much of it is in', async () => {
+  bench.pipeline.completenessNow = 0.25
+  const span = 'start=0&end=4102444800000'
+  const paths = [
+    `/v1/query?device_id=pump-1&metric=temperature&${span}`,
+    `/v1/aggregations?device_id=pump-1&metric=temperature&window=1m&${span}`,
+    ...['/v1/alerts', '/v1/anomalies', '/v1/dead-letters', '/v1/devices/pump-1/latest'],
+  ]
+  for (const path of paths) assert.equal((await get(path)).json.meta.completeness, 0.25, path)
+  bench.pipeline.completenessNow = 1
 })

@@ -5,6 +5,7 @@ import { WeirError } from '../../errors/errors.ts'
 import { AGGREGATES } from '../../query/query.ts'
 import type { EventsFilter } from '../../query/query.ts'
 import type { ApiPorts } from '../api.ts'
+import { Completeness, Meta, withMeta } from '../completeness.ts'
 import { invalidParameter } from '../parameters.ts'
 import { jsonAnswer, jsonRoute, type Route } from '../route.ts'
 import type { Services } from '../services.ts'
@@ -75,11 +76,6 @@ function readingsRoute(ports: ApiPorts): Route {
   })
 }
 
-const Completeness = Type.Number({
-  description:
-    '1: everything accepted is in the answer. Less: a damaged segment may hold some of it; the ' +
-    'share is an estimate by rows.',
-})
 const SegmentsDamaged = Type.Integer({
   description: 'Damaged segments that may hold a part of the answer; the events name them.',
 })
@@ -209,11 +205,15 @@ function alertsRoute(ports: ApiPorts): Route {
     summary: 'Rule episodes, newest first',
     tag: TAG,
     query: EventsQuery,
-    answers: { 200: jsonAnswer('Episodes.', Type.Object({ alerts: Type.Array(Alert) })) },
+    answers: {
+      200: jsonAnswer('Episodes.', Type.Object({ alerts: Type.Array(Alert), meta: Meta })),
+    },
     problems: ['API_NOT_FOUND', 'QUERY_FAILED'],
     async handle({ tenant, query }) {
       if (query.device_id !== undefined) requireDevice(ports, tenant, query.device_id)
-      return { status: 200, json: { alerts: await ports.query.alerts(toFilter(tenant, query)) } }
+      const filter = toFilter(tenant, query)
+      const { rows: alerts, meta } = await withMeta(ports, (query) => query.alerts(filter))
+      return { status: 200, json: { alerts, meta } }
     },
   })
 }
@@ -233,12 +233,15 @@ function anomaliesRoute(ports: ApiPorts): Route {
     summary: 'Readings that a detector found unusual, newest first',
     tag: TAG,
     query: EventsQuery,
-    answers: { 200: jsonAnswer('Anomalies.', Type.Object({ anomalies: Type.Array(Anomaly) })) },
+    answers: {
+      200: jsonAnswer('Anomalies.', Type.Object({ anomalies: Type.Array(Anomaly), meta: Meta })),
+    },
     problems: ['API_NOT_FOUND', 'QUERY_FAILED'],
     async handle({ tenant, query }) {
       if (query.device_id !== undefined) requireDevice(ports, tenant, query.device_id)
-      const anomalies = await ports.query.anomalies(toFilter(tenant, query))
-      return { status: 200, json: { anomalies } }
+      const filter = toFilter(tenant, query)
+      const { rows: anomalies, meta } = await withMeta(ports, (query) => query.anomalies(filter))
+      return { status: 200, json: { anomalies, meta } }
     },
   })
 }
@@ -258,13 +261,14 @@ function deadLettersRoute(ports: ApiPorts): Route {
     tag: TAG,
     // Any text: a dead letter may name a device that was never registered.
     query: Type.Object({ device_id: Type.Optional(Type.String()), limit: Limit }),
-    answers: { 200: jsonAnswer('Dead letters.', Type.Object({ items: Type.Array(DeadLetter) })) },
+    answers: {
+      200: jsonAnswer('Dead letters.', Type.Object({ items: Type.Array(DeadLetter), meta: Meta })),
+    },
     problems: ['QUERY_FAILED'],
     async handle({ tenant, query }) {
-      return {
-        status: 200,
-        json: { items: await ports.query.deadLetters(toFilter(tenant, query)) },
-      }
+      const filter = toFilter(tenant, query)
+      const { rows: items, meta } = await withMeta(ports, (query) => query.deadLetters(filter))
+      return { status: 200, json: { items, meta } }
     },
   })
 }

@@ -39,6 +39,8 @@ export class MemoryPipeline implements TelemetryDoor, Query, LiveFeed {
   readonly requests: IngestRequest[] = []
   /** Thrown by the next ingest() when set. */
   failure: WeirError | undefined
+  /** What answers say of themselves. */
+  completenessNow = 1
   readonly #control: Control
   readonly #clock: Clock
   #readings: Reading[] = []
@@ -210,7 +212,13 @@ export class MemoryPipeline implements TelemetryDoor, Query, LiveFeed {
     const resolution_ms = aggregate === undefined ? 0 : stepUs / 1000
     return {
       points,
-      meta: { series, tiers: ['memory'], resolution_ms, completeness: 1, ...counts },
+      meta: {
+        series,
+        tiers: ['memory'],
+        resolution_ms,
+        completeness: this.completenessNow,
+        ...counts,
+      },
     }
   }
 
@@ -223,7 +231,7 @@ export class MemoryPipeline implements TelemetryDoor, Query, LiveFeed {
       window_start: index * windowMs,
       ...summarise(rows.map(({ value }) => Number(value))),
     }))
-    return { windows, meta: { completeness: 1, segments_damaged: 0 } }
+    return { windows, meta: { completeness: this.completenessNow, segments_damaged: 0 } }
   }
 
   async latest(_tenant: string, deviceId: string) {
@@ -246,6 +254,10 @@ export class MemoryPipeline implements TelemetryDoor, Query, LiveFeed {
 
   async deadLetters(filter: EventsFilter) {
     return cut(this.#deadLetters, filter)
+  }
+
+  async completeness() {
+    return this.completenessNow
   }
 }
 
