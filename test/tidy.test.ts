@@ -68,6 +68,7 @@ const TESTED_TOGETHER: Record<string, { layer: string; why: string }> = {
 const PROGRAMS = [
   'src/cli/weir.ts',
   'src/cli/generate-docs.ts',
+  'src/cli/build-package.ts',
   'src/web/build.ts',
   'src/web/main.ts',
 ]
@@ -236,7 +237,7 @@ test('links between pages lead somewhere, and every page is linked', () => {
 
 test('files that the pages name exist', () => {
   const missing = pages.flatMap((page) =>
-    [...readText(page).matchAll(/`((?:src|test|docs|bench|\.ci)\/[\w./-]*)`/g)]
+    [...readText(page).matchAll(/`((?:src|test|docs|bench|deploy|\.ci)\/[\w./-]*)`/g)]
       .map(([, path = '']) => path)
       .filter((path) => !exists(path))
       .map((path) => `${page}: ${path}`),

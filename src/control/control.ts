@@ -51,7 +51,10 @@ export interface DeviceReader {
 }
 
 export interface Control extends DeviceReader {
-  /** Throws CONTROL_DEVICE_EXISTS, and API_BODY_INVALID unless isDeviceId(). The token is shown once and not kept. */
+  /**
+   * Throws CONTROL_DEVICE_EXISTS, and API_BODY_INVALID unless isDeviceId(). The token is shown once
+   * and not kept.
+   */
   createDevice(tenant: string, device: NewDevice): { device: Device; token: string }
   /**
    * Resolves once every change made so far is durable and seen by readers. Changes of one turn of
