@@ -240,7 +240,7 @@ test('links between pages lead somewhere, and every page is linked', () => {
 
 test('files that the pages name exist', () => {
   const missing = pages.flatMap((page) =>
-    [...readText(page).matchAll(/`((?:src|test|docs|bench|\.ci)\/[\w./-]*)`/g)]
+    [...readText(page).matchAll(/`((?:src|test|docs|bench|deploy|\.ci)\/[\w./-]*)`/g)]
       .map(([, path = '']) => path)
       .filter((path) => !exists(path))
       .map((path) => `${page}: ${path}`),

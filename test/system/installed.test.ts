@@ -135,7 +135,10 @@ test('the demo’s fleet is a process of the package, too', { skip }, async (t) 
   const demo = new Running(process.execPath, parameters)
   const known = await until(
     'the demo is up',
-    () => (demo.stdout.includes('/?code=') ? readPorts(data) : demo.hasEnded && undefined),
+    () => {
+      assert.ok(!demo.hasEnded, demo.output)
+      return demo.stdout.includes('/?code=') && readPorts(data)
+    },
     30_000,
   )
   const key = await readFile(join(data, 'credentials.json'), 'utf8')
@@ -149,15 +152,27 @@ test('the demo’s fleet is a process of the package, too', { skip }, async (t) 
   assert.equal(demo.stderr, '')
 })
 
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0)
+  } catch {
+    return false
+  }
+}
+
 /** The launcher as a leader of its own group, whom a terminal would send Ctrl-C to. */
-async function startUnderOldNode(t: TestContext): Promise<{ launcher: Running; data: string }> {
+async function startUnderOldNode(t: TestContext) {
+  let server: number | undefined
+  // It is nobody's child any more where the launcher was killed.
+  t.after(() => void (server && isAlive(server) && process.kill(server, 'SIGKILL')))
   const place = await makeFolder(t)
   const launcher = await spawnWeir({
     ...{ folder: place, command: [oldNode!, BIN], options: { detached: true } },
   })
   const data = join(place, 'data')
-  await until('it runs', () => readPorts(data), 30_000)
-  return { launcher, data }
+  const { pid } = await until('it runs', () => readPorts(data), 30_000)
+  server = pid
+  return { launcher, data, pid }
 }
 
 test(
@@ -169,8 +184,8 @@ test(
     const failed = await run(oldNode!, [BIN, 'start', '--bogus'])
     assert.equal(failed.code, 2, 'the exit code comes through')
     await t.test('a signal to the launcher stops both', async (t) => {
-      const { launcher, data } = await startUnderOldNode(t)
-      assert.notEqual((await readPorts(data))?.pid, launcher.child.pid)
+      const { launcher, pid } = await startUnderOldNode(t)
+      assert.notEqual(pid, launcher.child.pid)
       assert.equal(await launcher.signal('SIGTERM'), 0, launcher.output)
       assert.match(launcher.stderr, /server_stopped/)
     })
@@ -181,9 +196,10 @@ test(
       assert.match(launcher.stderr, /server_stopped/)
     })
     await t.test('without the launcher the server ends in order', async (t) => {
-      const { launcher, data } = await startUnderOldNode(t)
+      const { launcher, data, pid } = await startUnderOldNode(t)
       await launcher.signal('SIGKILL')
-      await until('the server stops', async () => (await readPorts(data)) === undefined)
+      await until('the server ends', () => !isAlive(pid))
+      assert.equal(await readPorts(data), undefined, 'in order')
     })
   },
 )

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 
 /** Generated, or not ours. */
-const FOREIGN = new Set(['node_modules', 'dist', '.git', 'weir-data', 'results'])
+const FOREIGN = new Set(['node_modules', 'dist', 'lib', '.git', 'weir-data', 'results'])
 
 /** Paths from the root, with `/`, of all files below a folder whose name ends like that. */
 export function filesUnder(folder: string, ending: string): string[] {
