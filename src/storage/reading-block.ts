@@ -13,6 +13,13 @@ export class BlockRoom {
   readonly value = new Float64Array(BLOCK_ROWS)
   readonly narrow = new Int32Array(BLOCK_ROWS)
   readonly wide = new Float64Array(BLOCK_ROWS)
+  #page = new Uint8Array(1 << 16)
+
+  /** Room for a page as it lies on the disk. */
+  page(bytes: number): Uint8Array {
+    if (this.#page.length < bytes) this.#page = new Uint8Array(bytes * 2)
+    return this.#page.subarray(0, bytes)
+  }
 }
 
 export class ReadingBlock {

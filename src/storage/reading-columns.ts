@@ -33,8 +33,8 @@ export const SCALE = 4
 export const REAL = 5
 
 /**
- * Measured on fleets of 3 to 6 metrics a device: in larger blocks a device's series find each
- * other's times more often (3 % less at 65,536), but a query decodes a whole block for its few rows.
+ * Rows of a block at most. In larger blocks more of a device's series find their times in the one before
+ * (measured in docs/decisions/0006-segment-encoding.md), but a question decodes a whole block's times.
  */
 export const BLOCK_ROWS = 1 << 16
 

@@ -24,13 +24,14 @@ import {
   TIME,
 } from './reading-columns.ts'
 
-/** About 3 MB of pages, which are held until the group is complete. */
-const ROW_GROUP_BLOCKS = 32
+/** About 2 MB of pages, which are held until the group is complete. */
+const ROW_GROUP_ROWS = 1 << 20
 
 /** How much work a file is worth. */
 export interface Effort {
   /** zstd's level. */
   level: number
+  blockRows: number
   /** A page of mantissas ends with the run of a series that brings it to so many rows. */
   pageRowsLeast: number
   pageRowsMost: number
@@ -38,13 +39,15 @@ export interface Effort {
   triesBoth: boolean
 }
 
-/** For large commits, at full speed: a merge follows soon. */
+/** For commits at full speed. A block is what a question decodes of a file at least. */
 export const QUICK: Effort = {
-  ...{ level: 1, pageRowsLeast: BLOCK_ROWS, pageRowsMost: BLOCK_ROWS, triesBoth: false },
+  ...{ level: 1, blockRows: BLOCK_ROWS / 2, triesBoth: false },
+  ...{ pageRowsLeast: 8192, pageRowsMost: 8192 },
 }
-/** For merges, and for commits so small that nobody is in a hurry. */
+/** For merges, and for commits that nobody waits for. */
 export const DENSE: Effort = {
-  ...{ level: 6, pageRowsLeast: 1024, pageRowsMost: 4096, triesBoth: true },
+  ...{ level: 6, blockRows: BLOCK_ROWS, triesBoth: true },
+  ...{ pageRowsLeast: 1024, pageRowsMost: 4096 },
 }
 
 /** A stretch of rows of one series whose values are decimals of one scale, or none. */
@@ -82,7 +85,6 @@ export class ReadingFileWriter {
   readonly #narrow = new Int32Array(BLOCK_ROWS)
   readonly #packed = new ByteWriter(4 * BLOCK_ROWS)
   readonly #packedOtherwise = new ByteWriter(1 << 14)
-  #blocks = 0
   #rows = 0
 
   constructor({ effort, write, pause }: WriterParts) {
@@ -93,7 +95,7 @@ export class ReadingFileWriter {
 
   /** How many rows fit before `writeBlock` is due. */
   get room(): number {
-    return BLOCK_ROWS - this.#count
+    return this.#effort.blockRows - this.#count
   }
 
   /** Takes rows [from, to), at most `room` of them, that come after all rows before. */
@@ -130,8 +132,7 @@ export class ReadingFileWriter {
     this.#addReals(pieces)
     this.#rows += count
     this.#count = 0
-    this.#blocks++
-    if (this.#blocks % ROW_GROUP_BLOCKS === 0) await this.#parquet.endRowGroup()
+    if (this.#rows % ROW_GROUP_ROWS === 0) await this.#parquet.endRowGroup()
   }
 
   async finish(): Promise<WrittenReadings> {

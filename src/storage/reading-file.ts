@@ -7,6 +7,7 @@ import { WeirError } from '../errors/errors.ts'
 import { readPage, readTail, type Page, type PageTable, type Tail } from '../parquet/parquet.ts'
 import type { Span } from '../query/query.ts'
 import type { Disk, DiskFile } from '../world/world.ts'
+import type { FileTables } from './page-tables.ts'
 import { ReadingBlock, type BlockRoom } from './reading-block.ts'
 import { READING_COLUMNS, SERIES, TIME } from './reading-columns.ts'
 
@@ -49,13 +50,13 @@ export const sizeOfTables = (tables: readonly PageTable[]): number =>
 export class ReadingFile {
   readonly #file: DiskFile
   readonly #path: string
-  readonly #tables: readonly PageTable[]
+  readonly #tables: FileTables
   readonly #room: BlockRoom
 
   private constructor(parts: {
     file: DiskFile
     path: string
-    tables: readonly PageTable[]
+    tables: FileTables
     room: BlockRoom
   }) {
     this.#file = parts.file
@@ -68,7 +69,7 @@ export class ReadingFile {
   static async open(
     disk: Disk,
     path: string,
-    parts: { tables: readonly PageTable[]; room: BlockRoom },
+    parts: { tables: FileTables; room: BlockRoom },
   ): Promise<ReadingFile> {
     return new ReadingFile({ ...parts, path, file: await disk.open(path, 'read') })
   }
@@ -78,17 +79,18 @@ export class ReadingFile {
   }
 
   get blockCount(): number {
-    return this.#tables[SERIES]!.count
+    return this.#tables.pages[SERIES]!.count
   }
 
+  /** Each of its pages is to be used before the next is read: they share their room. */
   block(index: number): ReadingBlock {
     const read = (column: number, page: number): Promise<Page> => this.#page(column, page)
-    return new ReadingBlock({ tables: this.#tables, index, room: this.#room, read })
+    return new ReadingBlock({ tables: this.#tables.pages, index, room: this.#room, read })
   }
 
   async #page(column: number, index: number): Promise<Page> {
-    const { at, bytes } = this.#tables[column]!
-    const read = new Uint8Array(bytes[index]!)
+    const { at, bytes } = this.#tables.pages[column]!
+    const read = this.#room.page(bytes[index]!)
     const count = await this.#file.read(read, at[index]!)
     try {
       if (count !== read.length) throw new RangeError('the file ends too early')
@@ -102,7 +104,7 @@ export class ReadingFile {
   async *rows(
     wanted: readonly { series: number; spans: readonly Span[] }[],
   ): AsyncGenerator<SeriesRows> {
-    const { least, most, count } = this.#tables[SERIES]!
+    const { least, most, count } = this.#tables.pages[SERIES]!
     let at = 0
     for (let index = 0; index < count && at < wanted.length; index++) {
       while (at < wanted.length && wanted[at]!.series < least[index]!) at++
@@ -117,7 +119,7 @@ export class ReadingFile {
   }
 
   #mayHold(block: number, { startUs, endUs }: Span): boolean {
-    const { least, most } = this.#tables[TIME]!
+    const { least, most } = this.#tables.pages[TIME]!
     return least[block]! * 1000 < endUs && startUs < (most[block]! + 1) * 1000
   }
 
@@ -126,11 +128,13 @@ export class ReadingFile {
     wanted: readonly { series: number; spans: readonly Span[] }[],
   ): AsyncGenerator<SeriesRows> {
     const block = this.block(index)
-    const ids = (await block.series()).subarray(0, block.rows)
+    const runs = await this.#tables.runs(index, async () =>
+      (await block.series()).subarray(0, block.rows),
+    )
     for (const { series, spans } of wanted) {
-      const from = lowerBound(ids, series, { from: 0, to: block.rows })
-      const to = lowerBound(ids, series + 1, { from, to: block.rows })
-      if (from === to) continue
+      const run = lowerBound(runs.series, series, { from: 0, to: runs.series.length })
+      if (runs.series[run] !== series) continue
+      const [from, to] = [runs.from[run]!, runs.from[run + 1]!]
       // Of one series only what is before its end is decoded; of several, all at once.
       const timeUs = await block.times(wanted.length === 1 ? to : block.rows)
       for (const { startUs, endUs } of spans) {
