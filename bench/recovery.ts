@@ -1,6 +1,6 @@
 /**
- * How long after `kill -9` under load is Weir ready, and how long until queries are complete? Twice:
- * with the settings that a user gets, where checkpoints keep the log's tail short, and with
+ * How long after `kill -9` under load is Weir ready, and how long until queries are complete?
+ * Twice: with the settings that a user gets, where checkpoints keep the log's tail short, and with
  * checkpoints held off, so that the whole of 10 million messages waits in the log. Both end with a
  * count of every device: what was acknowledged is stored, and nothing that was never sent.
  */

@@ -26,7 +26,8 @@ const LAYERS: Record<string, readonly string[]> = {
   log: ['errors', 'world'],
   stream: ['batch', 'errors', 'pipeline'],
   query: ['batch', 'errors', 'stream'],
-  storage: ['batch', 'errors', 'query', 'sqlite', 'stream', 'world'],
+  parquet: [],
+  storage: ['batch', 'errors', 'parquet', 'query', 'sqlite', 'stream', 'world'],
   gateway: [
     ...['batch', 'control', 'errors', 'line-protocol', 'log'],
     ...['mqtt', 'observe', 'pipeline', 'world'],
@@ -64,6 +65,10 @@ const TEST_DOORS = [
 
 /** What the tests of one file need besides, and why. */
 const TESTED_TOGETHER: Record<string, { layer: string; why: string }> = {
+  'src/embedded/embedded.test.ts': {
+    layer: 'sqlite',
+    why: 'it writes a newer format, checksum included',
+  },
   'src/query/query.test.ts': { layer: 'storage', why: 'answers are computed from a real store' },
 }
 

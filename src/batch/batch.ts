@@ -83,7 +83,8 @@ export interface ReadingBatch {
   deadLetters: DeadLetter[] | undefined
 }
 
-const align8 = (bytes: number): number => (bytes + 7) & ~7
+/** Not by bits, which end at 2 GiB: lengths come from the frame's own header. */
+const align8 = (bytes: number): number => Math.ceil(bytes / 8) * 8
 
 /** Byte positions of a frame's sections. */
 function layout(messages: number, readings: number, hasIdentities: boolean) {
@@ -215,6 +216,24 @@ class Frame implements ReadingBatch {
     return (this.#deadLetters ??= parseJson(this.#deadLettersJson) as DeadLetter[] | undefined)
   }
 }
+
+/** A batch as plain data, to make another of it. */
+export const plainBatch = (batch: ReadingBatch): ReadingBatch => ({
+  messageCount: batch.messageCount,
+  readingCount: batch.readingCount,
+  baseIngestTimeUs: batch.baseIngestTimeUs,
+  eventTimeUs: batch.eventTimeUs,
+  ingestDeltaUs: batch.ingestDeltaUs,
+  device: batch.device,
+  identityHigh: batch.identityHigh,
+  identityLow: batch.identityLow,
+  readingsInMessage: batch.readingsInMessage,
+  flags: batch.flags,
+  value: batch.value,
+  series: batch.series,
+  definitions: batch.definitions,
+  deadLetters: batch.deadLetters,
+})
 
 const parseJson = (bytes: Uint8Array): unknown =>
   bytes.length > 0 ? JSON.parse(decoder.decode(bytes)) : undefined

@@ -25,6 +25,11 @@ test('without any source every default fits its own schema and has its unit reso
     port: 8080,
     hosts: [],
     bodyBytesMax: 8 * 1024 ** 2,
+    inflatedBytesMax: 16 * 1024 ** 2,
+    bodiesBytesMax: 128 * 1024 ** 2,
+    headersTimeoutUs: 10_000_000,
+    requestTimeoutUs: 60_000_000,
+    idleTimeoutUs: 300_000_000,
     connectionsMax: 10_000,
   })
   assert.equal(config.mqtt.connectTimeoutUs, 10_000_000)

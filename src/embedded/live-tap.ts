@@ -41,8 +41,8 @@ export class LiveTap {
   }
 
   /**
-   * Of what is replayed after a restart, rule events and anomalies go out all the same, since nobody
-   * knows whether they did before; its readings are no news.
+   * Of what is replayed after a restart, rule events and anomalies go out all the same, since
+   * nobody knows whether they did before; its readings are no news.
    */
   tap(output: StreamOutput, isReplayed: boolean): void {
     for (const { id, deviceId, ruleId, severity, state, values, ...at } of output.ruleEvents) {

@@ -5,7 +5,9 @@
  */
 import type { Clock } from '../world/world.ts'
 
-/** A bucket holds the connections of this many seconds: a fleet behind one address comes at once. */
+/**
+ * A bucket holds the connections of this many seconds: a fleet behind one address comes at once.
+ */
 const BURST_SECONDS = 5
 /** Addresses remembered; beyond it the longest known is forgotten, and starts anew. */
 const ADDRESSES_MAX = 65_536

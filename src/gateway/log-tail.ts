@@ -6,7 +6,7 @@
  * behind it may use those numbers: their series get a name that says so, and new texts get numbers
  * that no lost entry can have given, so that nothing is ever stored under somebody else's name.
  */
-import { decodeFrame, encodeFrame, type ReadingBatch } from '../batch/batch.ts'
+import { decodeFrame, encodeFrame, plainBatch, type ReadingBatch } from '../batch/batch.ts'
 import type { SeriesDefinition } from '../batch/batch.ts'
 import type { DeviceReader } from '../control/control.ts'
 import { WeirError } from '../errors/errors.ts'
@@ -80,7 +80,8 @@ export class LogTail {
   ): Promise<{ entries: LogEntry[]; nextOffset: number }> {
     try {
       const entries = await this.#parts.log.read(fromOffset, into.length, into)
-      return { entries, nextOffset: entries.at(-1)!.offset + 1 }
+      const last = entries.at(-1)?.offset ?? fromOffset - 1
+      return { entries, nextOffset: last + 1 }
     } catch (error) {
       if (!(error instanceof WeirError) || error.code !== 'LOG_ENTRY_DAMAGED') throw error
       const toOffset = Number(error.details['resumeOffset'])
@@ -103,7 +104,7 @@ export class LogTail {
     const batch = decodeFrame(bytes)
     const { series, texts } = batch.definitions ?? { series: [], texts: [] }
     const definitions = { series: [...series, ...standIns], texts }
-    return encodeFrame({ ...columnsOf(batch), definitions }, allocate)
+    return encodeFrame({ ...plainBatch(batch), definitions }, allocate)
   }
 
   #lose(entries: LostEntries): void {
@@ -147,21 +148,3 @@ export class LogTail {
     }
   }
 }
-
-/** A batch as plain data, so that another can be made of it. */
-const columnsOf = (batch: ReadingBatch): ReadingBatch => ({
-  messageCount: batch.messageCount,
-  readingCount: batch.readingCount,
-  baseIngestTimeUs: batch.baseIngestTimeUs,
-  eventTimeUs: batch.eventTimeUs,
-  ingestDeltaUs: batch.ingestDeltaUs,
-  device: batch.device,
-  identityHigh: batch.identityHigh,
-  identityLow: batch.identityLow,
-  readingsInMessage: batch.readingsInMessage,
-  flags: batch.flags,
-  value: batch.value,
-  series: batch.series,
-  definitions: batch.definitions,
-  deadLetters: batch.deadLetters,
-})

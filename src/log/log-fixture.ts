@@ -23,3 +23,30 @@ export async function readAll(log: Log, fromOffset = 0, bytesMax = 5000): Promis
   }
   return read
 }
+
+/** One log and its surroundings. The tests close the log themselves. */
+export interface LogBench {
+  /** Opens the log, again and again; the one before has been closed or its power cut. */
+  open(): Promise<Log>
+  /** Forgets what was not synced. Open logs are dead. */
+  cutPower?(): void
+  setFull?(isFull: boolean): void
+  failNextFlush?(): void
+  /** Destroys an entry in the middle of a closed log. */
+  damage?(offset: number): Promise<void>
+  dispose?(): Promise<void>
+}
+
+export interface LogTraits {
+  name: string
+  createBench(): Promise<LogBench>
+  /** Set when the log does not outlive the object: why. */
+  forgetsOnClose?: string
+  /** Trimming frees whole segments: firstOffset may stay below what was asked. */
+  trimsWholeSegments: boolean
+  /** Why the bench has no such switch. */
+  cannotCutPower?: string
+  cannotFill?: string
+  cannotFailFlush?: string
+  cannotDamage?: string
+}

@@ -6,35 +6,8 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import type { ErrorCode, WeirError } from '../errors/errors.ts'
-import { payloadOf, readAll } from './log-fixture.ts'
+import { payloadOf, readAll, type LogBench, type LogTraits } from './log-fixture.ts'
 import type { Log } from './log.ts'
-
-/** One log and its surroundings. The tests close the log themselves. */
-interface LogBench {
-  /** Opens the log, again and again; the one before has been closed or its power cut. */
-  open(): Promise<Log>
-  /** Forgets what was not synced. Open logs are dead. */
-  cutPower?(): void
-  setFull?(isFull: boolean): void
-  failNextFlush?(): void
-  /** Destroys an entry in the middle of a closed log. */
-  damage?(offset: number): Promise<void>
-  dispose?(): Promise<void>
-}
-
-export interface LogTraits {
-  name: string
-  createBench(): Promise<LogBench>
-  /** Set when the log does not outlive the object: why. */
-  forgetsOnClose?: string
-  /** Trimming frees whole segments: firstOffset may stay below what was asked. */
-  trimsWholeSegments: boolean
-  /** Why the bench has no such switch. */
-  cannotCutPower?: string
-  cannotFill?: string
-  cannotFailFlush?: string
-  cannotDamage?: string
-}
 
 const hasCode =
   (code: ErrorCode) =>

@@ -1,6 +1,7 @@
 /**
- * What both databases of a data folder need so that damage is found and named: errors that say which
- * file, checks of the structure at the start, and rows that carry checksums. Nothing here heals.
+ * What both databases of a data folder need so that damage is found and named: errors that say
+ * which file, checks of the structure at the start, and rows that carry checksums. Nothing here
+ * heals.
  */
 import type { DatabaseSync } from 'node:sqlite'
 import { crc32 } from 'node:zlib'
@@ -37,7 +38,9 @@ export function guarded<Result>(path: string, action: () => Result): Result {
   }
 }
 
-/** Our statements name tables and columns that were made: where one is missing, bits have flipped. */
+/**
+ * Our statements name tables and columns that were made: where one is missing, bits have flipped.
+ */
 function saysDamage(error: unknown): boolean {
   const code = codeOf(error)
   if (code === SQLITE_CORRUPT || code === SQLITE_NOT_A_DATABASE) return true

@@ -12,7 +12,8 @@ import {
 } from '../stream/stream.ts'
 import { nodeWorld } from '../world/node-world.ts'
 import type { Disk, World } from '../world/world.ts'
-import { openStorage, type StorageOptions } from './embedded-storage.ts'
+import { openStorage } from './embedded-storage.ts'
+import type { StorageOptions } from './storage-options.ts'
 import {
   ask,
   copyFolder,

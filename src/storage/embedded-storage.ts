@@ -13,7 +13,6 @@ import {
   answerReadings,
   answerWindows,
   type Query,
-  type QueryLimits,
   type ReadingSource,
   type ReadingView,
   type WindowsQuestion,
@@ -31,52 +30,18 @@ import { openWindows, rebuildLastValues } from './lost-state.ts'
 import { Merger } from './merger.ts'
 import { RollupCoverages } from './rollup-coverage.ts'
 import { openParquetFiles } from './parquet-files.ts'
-import { SCRUB_PACE, Scrubber, type ScrubPace } from './scrubber.ts'
+import { Scrubber } from './scrubber.ts'
 import { SegmentChecks } from './segment-checks.ts'
 import type { SegmentFiles } from './segment-files.ts'
 import { mayHold, SegmentSet, type Segment } from './segment-set.ts'
 import { SeriesDirectory } from './series-directory.ts'
+import { STORAGE_DEFAULTS, type StorageOptions } from './storage-options.ts'
 import { StateFile } from './state-file.ts'
 import { isLastValues, loadLastValues, loadState } from './state-loader.ts'
-import type { Recovered, Storage, StorageListener, StorageStatistics } from './storage.ts'
+import type { Recovered, Storage, StorageStatistics } from './storage.ts'
 import { strayFiles } from './stray-files.ts'
 import { Turns } from './turns.ts'
 import { StorageView } from './view.ts'
-
-export interface StorageOptions {
-  /** DuckDB's threads and memory. */
-  threads: number
-  memoryBytes: number
-  /** Queries that DuckDB works on at once; more wait. */
-  queryConcurrency: number
-  limits: QueryLimits
-  /** Segments below this are merged, `mergeFanIn` of a size at a time. */
-  segmentRows: number
-  mergeFanIn: number
-  /** How long late readings still change a window's partials. */
-  allowedLatenessMs: number
-  scrub: ScrubPace
-  listener: StorageListener
-}
-
-const NOBODY: StorageListener = {
-  mergeFailed: () => undefined,
-  segmentDamaged: () => undefined,
-  stateLost: () => undefined,
-  eventDamaged: () => undefined,
-}
-
-const STORAGE_DEFAULTS: StorageOptions = {
-  threads: 1,
-  memoryBytes: 512 << 20,
-  queryConcurrency: 2,
-  limits: { rowsMax: 50_000_000, windowsMax: 100_000 },
-  segmentRows: 4_000_000,
-  mergeFanIn: 8,
-  allowedLatenessMs: 3_600_000,
-  scrub: SCRUB_PACE,
-  listener: NOBODY,
-}
 
 interface Parts {
   options: StorageOptions

@@ -35,7 +35,8 @@ export async function mergeCursors(
     lastSeries = series
     lastTimeUs = timeUs[end - 1]!
     run.from = end
-    // Waiting costs as much as copying some hundred rows: only where there is something to wait for.
+    // Waiting costs as much as copying some hundred rows: only where there is something to wait
+    // for.
     const emitted = from < end ? emit({ ...run, from, to: end }) : undefined
     if (emitted !== undefined) await emitted
     const advanced = end === run.to ? lowest.next() : undefined

@@ -1,6 +1,6 @@
 /**
- * Readings as files: written, merged and read block by block. Those that DuckDB wrote before decision
- * 0006 are read by it still; a merge rewrites them first.
+ * Readings as files: written, merged and read block by block. Those that DuckDB wrote before
+ * decision 0006 are read by it still; a merge rewrites them first.
  */
 import { WeirError } from '../errors/errors.ts'
 import type { Wanted } from '../query/query.ts'
@@ -29,8 +29,8 @@ import { mayHold, type Segment } from './segment-set.ts'
 import { Turns } from './turns.ts'
 
 /**
- * A commit of more rows was not made because its time had come, but because memory fills: then CPU is
- * for ingesting.
+ * A commit of more rows was not made because its time had come, but because memory fills: then CPU
+ * is for ingesting.
  */
 const QUICK_ROWS = 4_000_000
 /** Written and flushed at a time, so that the log's flushes never queue behind a whole segment. */

@@ -1,5 +1,6 @@
 /**
- * The port behind which segments are files. `parquet-files.ts` is Parquet on the real disk; `plain-files.ts` is a few lines over any disk, for tests and simulation.
+ * The port behind which segments are files. `parquet-files.ts` is Parquet on the real disk;
+ * `plain-files.ts` is a few lines over any disk, for tests and simulation.
  *
  * F1 A write or merge resolves only once the file would survive a power cut, under its name.
  * F2 What was written is read back row for row: readings in the order of (series, time, file name)

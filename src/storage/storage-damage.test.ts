@@ -16,7 +16,8 @@ import { FATE_UNVERIFIED, type RuleEvent } from '../stream/stream.ts'
 import { createSeededRandom } from '../world/memory-disk.ts'
 import { nodeWorld } from '../world/node-world.ts'
 import { Catalogue } from './catalogue.ts'
-import { openStorage, type StorageOptions } from './embedded-storage.ts'
+import { openStorage } from './embedded-storage.ts'
+import type { StorageOptions } from './storage-options.ts'
 import { ask, copyFolder, defineSeries, makeFolder, makeOutput } from './storage-fixture.ts'
 import type { Storage } from './storage.ts'
 
@@ -302,7 +303,7 @@ test('a damaged state: windows come from the readings, open episodes end, repeat
   for (const [name, damage] of Object.entries({
     // Of the two places that commits take in turn, one holds what counts.
     flipped: (path: string) => [0, 4096].forEach((at) => flipBit(path, at, 1)),
-    cut: (path: string) => truncateSync(path, 100),
+    cut: (path: string) => truncateSync(path, 0),
     missing: (path: string) => rmSync(path),
   })) {
     const copy = join(folder, name)

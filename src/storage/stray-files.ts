@@ -1,8 +1,8 @@
 /**
- * Files that the catalogue does not name: of a commit or merge that a crash cut off, or merged away.
- * They go only behind the first commit. Before it nobody knows whether the catalogue is the right
- * one: log and storage have not been compared, and an older catalogue, put back from a backup, would
- * have everything younger removed.
+ * Files that the catalogue does not name: of a commit or merge that a crash cut off, or merged
+ * away. They go only behind the first commit. Before it nobody knows whether the catalogue is the
+ * right one: log and storage have not been compared, and an older catalogue, put back from a
+ * backup, would have everything younger removed.
  */
 import type { Disk } from '../world/world.ts'
 import type { SegmentSet } from './segment-set.ts'

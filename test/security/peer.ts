@@ -88,7 +88,9 @@ export class Peer {
     return this.packets
   }
 
-  /** Resolves once TCP is connected. `halfOpen`: its own side stays open behind the server's end. */
+  /**
+   * Resolves once TCP is connected. `halfOpen`: its own side stays open behind the server's end.
+   */
   static async open(
     port: number,
     options: { version?: Version; localAddress?: string; halfOpen?: boolean } = {},

@@ -16,8 +16,8 @@ import { until, WeirProcess, type StartOptions } from './weir-process.ts'
 
 const DISK_MEGABYTES = 64
 /**
- * Commits all the time. The log's segments are made ahead, so for a megabyte or two acknowledgements
- * go on while no commit succeeds any more.
+ * Commits all the time. The log's segments are made ahead, so for a megabyte or two
+ * acknowledgements go on while no commit succeeds any more.
  */
 const CONFIG = `
 log: { segmentBytes: 1 MiB }

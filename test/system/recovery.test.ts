@@ -39,7 +39,9 @@ async function post(weir: WeirProcess, id: string, body: unknown): Promise<void>
   assert.equal(answer.status, 200, answer.text)
 }
 
-/** Fills the log of a first life with batches of rising times, the last reading of each pump hot. */
+/**
+ * Fills the log of a first life with batches of rising times, the last reading of each pump hot.
+ */
 async function fill(weir: WeirProcess, sent: Map<string, Sent>): Promise<void> {
   for (const id of DEVICES) {
     await weir.register({ id, type: 'pump' })

@@ -48,6 +48,10 @@ export function sessionRoutes({ sessions, events }: Services): Route[] {
     summary: 'Make a one-time sign-in code for the page',
     description: 'Open `/?code=…` with it; a service prints no address that has one.',
     tag: TAG,
+    problems: [
+      ...(['API_BODY_INVALID', 'API_REQUEST_TIMEOUT', 'API_MEDIA_TYPE_UNSUPPORTED'] as const),
+      'GATEWAY_BODY_TOO_LARGE',
+    ],
     answers: {
       200: jsonAnswer(
         'A code, good once.',

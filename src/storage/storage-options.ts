@@ -1,0 +1,39 @@
+/** What can be set of the embedded store, and what is set otherwise. */
+import type { QueryLimits } from '../query/query.ts'
+import { SCRUB_PACE, type ScrubPace } from './scrubber.ts'
+import type { StorageListener } from './storage.ts'
+
+export interface StorageOptions {
+  /** DuckDB's threads and memory. */
+  threads: number
+  memoryBytes: number
+  /** Queries that DuckDB works on at once; more wait. */
+  queryConcurrency: number
+  limits: QueryLimits
+  /** Segments below this are merged, `mergeFanIn` of a size at a time. */
+  segmentRows: number
+  mergeFanIn: number
+  /** How long late readings still change a window's partials. */
+  allowedLatenessMs: number
+  scrub: ScrubPace
+  listener: StorageListener
+}
+
+const NOBODY: StorageListener = {
+  mergeFailed: () => undefined,
+  segmentDamaged: () => undefined,
+  stateLost: () => undefined,
+  eventDamaged: () => undefined,
+}
+
+export const STORAGE_DEFAULTS: StorageOptions = {
+  threads: 1,
+  memoryBytes: 512 << 20,
+  queryConcurrency: 2,
+  limits: { rowsMax: 50_000_000, windowsMax: 100_000 },
+  segmentRows: 4_000_000,
+  mergeFanIn: 8,
+  allowedLatenessMs: 3_600_000,
+  scrub: SCRUB_PACE,
+  listener: NOBODY,
+}
