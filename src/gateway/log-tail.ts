@@ -80,8 +80,9 @@ export class LogTail {
   ): Promise<{ entries: LogEntry[]; nextOffset: number }> {
     try {
       const entries = await this.#parts.log.read(fromOffset, into.length, into)
-      const last = entries.at(-1)?.offset ?? fromOffset - 1
-      return { entries, nextOffset: last + 1 }
+      const last = entries.at(-1)
+      if (last === undefined) throw new RangeError(`the log has no entry at ${fromOffset}`)
+      return { entries, nextOffset: last.offset + 1 }
     } catch (error) {
       if (!(error instanceof WeirError) || error.code !== 'LOG_ENTRY_DAMAGED') throw error
       const toOffset = Number(error.details['resumeOffset'])

@@ -79,6 +79,8 @@ export interface LifeParts {
   opened: (log: Log) => Promise<void>
   /** Something was found damaged, and is named. */
   damaged: (what: string) => void
+  /** The process ends by itself. */
+  failed: (error: Error) => void
   /** An entry became durable. */
   appended: (offset: number, bytes: Uint8Array) => void
 }
@@ -96,6 +98,7 @@ export class Life {
   readonly gateway: Gateway
   readonly log: Log
   readonly storage: Storage & Query
+  readonly #parts: LifeParts
   readonly #stream: StreamLoop
   readonly #storageLoop: StorageLoop
   readonly #channels: readonly { readonly length: number }[]
@@ -103,6 +106,7 @@ export class Life {
   isReplaying = true
 
   private constructor(parts: LifeParts, opened: { log: Log; storage: Storage & Query }) {
+    this.#parts = parts
     const { clock, random, plan, bug } = parts
     const toStream = new Channel<FrameMessage>(clock, random)
     const toStorage = new Channel<StreamMessage>(clock, random)
@@ -156,7 +160,7 @@ export class Life {
   async #open(loop: GatewayLoop): Promise<void> {
     await this.#storageLoop.start()
     await loop.recover()
-    void this.gateway.replay().then(() => (this.isReplaying = false))
+    this.gateway.replay().then(() => (this.isReplaying = false), this.#parts.failed)
     await this.gateway.listen('', 0)
   }
 

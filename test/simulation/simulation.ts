@@ -171,6 +171,7 @@ export class Simulation {
         ...{ catalogue: this.#catalogue, bug: this.#options.bug },
         opened: (log) => (this.#isDamaged ? Promise.resolve() : this.history.opened(log)),
         damaged: (what) => this.#named.push(what),
+        failed: (error) => (process.failure = error),
         appended: (offset, bytes) => {
           if (!this.#isDamaged) this.history.appended(offset, bytes)
         },
