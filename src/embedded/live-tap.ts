@@ -3,7 +3,7 @@
  * of the devices that somebody follows. Costs nothing per reading while nobody does.
  */
 import type { LiveEvent } from '../api/api.ts'
-import type { Definitions, ReadingBatch, SeriesDefinition } from '../batch/batch.ts'
+import { decodeFrame, type Definitions, type SeriesDefinition } from '../batch/batch.ts'
 import { FATE_DUPLICATE, type StreamOutput } from '../stream/stream.ts'
 
 /** A burst beyond this in one batch is thinned: a page draws no more. */
@@ -40,8 +40,7 @@ export class LiveTap {
     this.#followed = new Set(numbers.filter((number) => number !== undefined))
   }
 
-  /** `batch` is what the output's frame holds. */
-  tap(output: StreamOutput, batch: ReadingBatch): void {
+  tap(output: StreamOutput): void {
     for (const { id, deviceId, ruleId, severity, state, values, ...at } of output.ruleEvents) {
       this.#emit({
         event: 'alert',
@@ -70,11 +69,12 @@ export class LiveTap {
       const data = { id, device_id: deviceId, metric, detector_id: detectorId, ts, value, score }
       this.#emit({ event: 'anomaly', data })
     }
+    const batch = decodeFrame(output.frame)
     if (batch.definitions !== undefined) this.define(batch.definitions)
     if (this.#followed.size > 0) this.#readings(output, batch)
   }
 
-  #readings(output: StreamOutput, batch: ReadingBatch): void {
+  #readings(output: StreamOutput, batch: ReturnType<typeof decodeFrame>): void {
     let reading = 0
     let left = READINGS_PER_BATCH_MAX
     for (let m = 0; m < batch.messageCount && left > 0; m++) {

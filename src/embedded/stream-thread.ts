@@ -1,6 +1,5 @@
 /** The stream's thread: pure computation between two ports. */
 import { workerData } from 'node:worker_threads'
-import { decodeFrame } from '../batch/batch.ts'
 import { StreamProcessor } from '../stream/processor.ts'
 import { streamSamples } from './stage-metrics.ts'
 import { LiveTap } from './live-tap.ts'
@@ -47,10 +46,9 @@ let committedOffset = -1
 let flushes: { offset: number; resolve: () => void }[] = []
 
 function take({ offset, frame }: FrameMessage): void {
-  const batch = decodeFrame(frame)
-  const output = processor.process(offset, frame, batch)
+  const output = processor.process(offset, frame)
   lastOffset = offset
-  tap.tap(output, batch)
+  tap.tap(output)
   const { fates, partials } = output
   send({ output }, transferOf(frame, fates, partials) as ArrayBuffer[])
   if (committing === undefined && processor.shouldCheckpoint) checkpoint()

@@ -98,12 +98,9 @@ export class StreamProcessor {
     this.#expiry = new Expiry(this.#stores, limits.stateTtlUs)
   }
 
-  /** Takes one log entry; entries come in the log's order, each once. `batch` is what it holds. */
-  process(
-    offset: number,
-    frame: Uint8Array<ArrayBuffer>,
-    batch: ReadingBatch = decodeFrame(frame),
-  ): StreamOutput {
+  /** Takes one log entry; entries come in the log's order, each once. */
+  process(offset: number, frame: Uint8Array<ArrayBuffer>): StreamOutput {
+    const batch = decodeFrame(frame)
     if (batch.definitions !== undefined) this.#directory.define(batch.definitions)
     this.#tick(batch.baseIngestTimeUs)
     this.#processMessages(batch)
