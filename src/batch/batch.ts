@@ -150,8 +150,8 @@ export function encodeFrame(
 
 /**
  * Views a frame as a batch without copying its columns. `bytes.byteOffset` must be a multiple of 8.
- * Three stages decode each frame, and few want its JSON: definitions and dead letters are parsed
- * when they are first read, from the frame's bytes, so before the frame is given away.
+ * Stages in two threads decode each frame, and few want its JSON: definitions and dead letters are
+ * parsed when they are first read, from the frame's bytes, so before the frame is given away.
  * Throws RangeError when the bytes are not a frame: they passed a checksum, so that is a bug.
  */
 export function decodeFrame(bytes: Uint8Array): ReadingBatch {
