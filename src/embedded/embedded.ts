@@ -30,8 +30,11 @@ import type {
 } from './threads.ts'
 
 const TENANT = 'default'
+/** How long a process that ends by a fault lets DuckDB come to rest. */
+const REST_AT_CRASH_MS = 3000
 /** A checkpoint that takes longer is left to the next start, which replays the log instead. */
 const FLUSH_AT_STOP_MS = 2500
+const STORAGE_FILE = './storage-thread.ts'
 const WEB_FOLDER = fileURLToPath(new URL('../../dist/web', import.meta.url))
 
 export interface EmbeddedOptions {
@@ -210,12 +213,22 @@ function startThreads(
       ...Object.values(ports),
     ] as MessagePort[]
     const worker = new Worker(new URL(file, import.meta.url), { workerData, transferList })
-    worker.on('error', (error) => options.onCrash?.(revive(error as Error)))
-    worker.on('exit', (code) => options.onCrash?.(new Error(`${file} ended with code ${code}`)))
+    worker.on('error', (error) => void crash(file, revive(error as Error)))
+    worker.on('exit', (code) => void crash(file, new Error(`${file} ended with code ${code}`)))
     workers.push(worker)
     return connect<T>(calls.port1, give)
   }
-  const storage = start<StorageThread>('./storage-thread.ts', {
+  /** To end a process in the middle of DuckDB's work would be an abort without an exit code. */
+  let hasCrashed = false
+  const crash = async (file: string, error: Error): Promise<void> => {
+    if (hasCrashed) return
+    hasCrashed = true
+    const late = Promise.withResolvers<void>()
+    nodeWorld.clock.after(REST_AT_CRASH_MS, late.resolve)
+    if (file !== STORAGE_FILE) await Promise.race([storage.stop().catch(() => {}), late.promise])
+    options.onCrash?.(error)
+  }
+  const storage = start<StorageThread>(STORAGE_FILE, {
     upstream: streamToStorage.port2,
     loop: storageToGateway.port1,
   })
