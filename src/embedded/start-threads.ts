@@ -19,6 +19,10 @@ import type {
 /** A checkpoint that takes longer is left to the next start, which replays the log instead. */
 const FLUSH_AT_STOP_MS = 2500
 
+/** How long a process that ends by a fault lets DuckDB come to rest. */
+const REST_AT_CRASH_MS = 3000
+const STORAGE_FILE = './storage-thread.ts'
+
 /** Node runs the TypeScript of a checkout; the package holds the JavaScript emitted from it. */
 const fileOfThread = (source: string): URL =>
   new URL(source.replace(/\.ts$/, extname(import.meta.url)), import.meta.url)
@@ -65,13 +69,23 @@ export function startThreads(options: ThreadsOptions): Threads {
     }
     const transferList = [calls.port2, events.port2, ...Object.values(ports)] as MessagePort[]
     const worker = new Worker(fileOfThread(file), { workerData, transferList })
-    worker.on('error', (error) => crashed.resolve(revive(error as Error)))
-    worker.on('exit', (code) => crashed.resolve(new Error(`${file} ended with code ${code}`)))
+    worker.on('error', (error) => void crash(file, revive(error as Error)))
+    worker.on('exit', (code) => void crash(file, new Error(`${file} ended with code ${code}`)))
     workers.push(worker)
     ends.push(calls.port1, events.port1)
     return connect<T>(calls.port1, give)
   }
-  const storage = start<StorageThread>('./storage-thread.ts', {
+  /** To end a process in the middle of DuckDB's work would be an abort without an exit code. */
+  let hasCrashed = false
+  const crash = async (file: string, error: Error): Promise<void> => {
+    if (hasCrashed) return
+    hasCrashed = true
+    const late = Promise.withResolvers<void>()
+    nodeWorld.clock.after(REST_AT_CRASH_MS, late.resolve)
+    if (file !== STORAGE_FILE) await Promise.race([storage.stop().catch(() => {}), late.promise])
+    crashed.resolve(error)
+  }
+  const storage = start<StorageThread>(STORAGE_FILE, {
     upstream: streamToStorage.port2,
     loop: storageToGateway.port1,
   })

@@ -33,7 +33,7 @@ export const ERRORS = {
   DATA_FILE_DAMAGED: row(
     'A file in the data folder is damaged',
     { exit: 3 },
-    'Restore it from a backup; the message names file and place.',
+    'The message names file and place; docs/damage.md says what to do.',
   ),
   PORT_IN_USE: row(
     'The port is in use',

@@ -12,6 +12,8 @@ import {
 
 const MESSAGES_AT_FIRST = 1024
 const READINGS_AT_FIRST = 4096
+/** What a u32 holds: 71 minutes. */
+const DELTA_US_MAX = 2 ** 32 - 1
 
 /** Where a body began. */
 interface BatchMark {
@@ -62,8 +64,10 @@ export class BatchBuilder {
     const m = this.messageCount
     if (m === 0) this.baseIngestTimeUs = message.ingestTimeUs
     this.eventTimeUs[m] = message.eventTimeUs
-    // A wall clock that was set back gives 0: ingest time never runs backwards inside a batch.
-    this.ingestDeltaUs[m] = Math.max(0, message.ingestTimeUs - this.baseIngestTimeUs)
+    // A wall clock that was set gives the nearest that fits: ingest time never runs backwards
+    // inside a batch, nor more than an hour ahead.
+    const deltaUs = message.ingestTimeUs - this.baseIngestTimeUs
+    this.ingestDeltaUs[m] = Math.min(Math.max(0, deltaUs), DELTA_US_MAX)
     this.device[m] = message.device
     this.identityHigh[m] = message.identityHigh
     this.identityLow[m] = message.identityLow

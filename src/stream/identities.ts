@@ -68,6 +68,17 @@ export class Identities {
     }
   }
 
+  /** The gateway's clock was set: nobody was silent for that. */
+  shift(stepUs: number): void {
+    for (const [index, chunk] of this.chunks.entries()) {
+      for (let base = 0; base < chunk.length; base += STRIDE) {
+        if (chunk[base + DEVICE] === 0) continue
+        chunk[base + LAST_USE] = Math.max(0, chunk[base + LAST_USE]! + Math.round(stepUs / 1e6))
+      }
+      this.changed[index] = 1
+    }
+  }
+
   /** Takes over the records of one chunk. Call for ascending indices, then let ids come in. */
   restore(index: number, source: Uint32Array<ArrayBuffer>): void {
     this.chunks[index] = source

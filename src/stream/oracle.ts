@@ -47,14 +47,27 @@ export class Oracle {
   readonly #accepted = new Map<number, number[]>()
   readonly #latest = new Map<string, number>()
   readonly #rules = new Map<string, RuleState>()
+  #clockUs: number | undefined
 
   constructor(plan: Plan) {
     this.#plan = plan
   }
 
   process(frame: ScriptFrame): void {
+    this.#follow(frame.baseUs)
     this.#tick(frame.baseUs)
     for (const message of frame.messages) this.#message(message, frame.baseUs)
+  }
+
+  /** Ten minutes at once, or a second back: the clock was set, and conditions go on pending. */
+  #follow(baseUs: number): void {
+    const passedUs = baseUs - (this.#clockUs ?? baseUs)
+    const isSet = passedUs > 600e6 || passedUs < -1e6
+    if (isSet) {
+      for (const state of this.#rules.values())
+        if (state.pendingSinceUs !== undefined) state.pendingSinceUs += passedUs
+    }
+    this.#clockUs = isSet ? baseUs : Math.max(this.#clockUs ?? baseUs, baseUs)
   }
 
   #message(message: ScriptMessage, baseUs: number): void {

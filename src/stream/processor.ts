@@ -19,6 +19,7 @@ import {
   type SavedPlan,
   type Stores,
 } from './checkpoint.ts'
+import { clockStep } from './clock-steps.ts'
 import { observeTime } from './deduplication.ts'
 import { Detectors } from './detectors.ts'
 import {
@@ -157,13 +158,7 @@ export class StreamProcessor {
    */
   restart(floors: Float64Array, definitions: Definitions): void {
     this.#directory.define(definitions)
-    for (let from = 0; from < floors.length; from += SERIES_PER_CHUNK) {
-      const chunk = new Float64Array(SERIES_PER_CHUNK).fill(-Infinity)
-      const known = floors.subarray(from, from + SERIES_PER_CHUNK)
-      if (known.every(Number.isNaN)) continue
-      for (const [row, floor] of known.entries()) if (!Number.isNaN(floor)) chunk[row] = floor
-      this.#state.restoreFloors(from >> CHUNK_SHIFT, chunk)
-    }
+    this.#state.restoreFloors(floors)
   }
 
   statistics(): StreamStatistics {
@@ -178,11 +173,24 @@ export class StreamProcessor {
   }
 
   #tick(ingestUs: number): void {
-    if (ingestUs > this.#ingestUs) this.#ingestUs = ingestUs
+    const stepUs = clockStep(this.#ingestUs, ingestUs)
+    if (stepUs !== 0) this.#shift(stepUs)
+    const passedUs = stepUs === 0 ? Math.max(0, ingestUs - this.#ingestUs) : 0
+    this.#ingestUs = stepUs === 0 ? Math.max(this.#ingestUs, ingestUs) : ingestUs
     if (this.#checkpointUs === -Infinity) this.#checkpointUs = ingestUs
-    if (this.#watermark.tick(ingestUs)) this.#closeWindows()
+    if (this.#watermark.tick(ingestUs, passedUs)) this.#closeWindows()
     this.#rules.tick(ingestUs)
     this.#expiry.tick(ingestUs)
+  }
+
+  /** See `clock-steps.ts`. Event times, and with them windows, have nothing to do with it. */
+  #shift(stepUs: number): void {
+    this.#checkpointUs += stepUs
+    this.#watermark.lastIngestUs += stepUs
+    this.#expiry.nextSweepUs += stepUs
+    this.#state.shift(stepUs)
+    this.#identities.shift(stepUs)
+    this.#rules.shift(stepUs)
   }
 
   #closeWindows(): void {

@@ -13,6 +13,7 @@
  */
 import type { SeriesDefinition } from '../batch/batch.ts'
 import { run, type Rule } from '../pipeline/pipeline.ts'
+import { compare, comparisonCode, NO_COMPARISON } from './comparisons.ts'
 import { DueQueue } from './due-queue.ts'
 import { hashKey } from './keys.ts'
 import type { RuleEvent } from './stream.ts'
@@ -31,10 +32,6 @@ const VALUES = 8
 const IDLE = 0
 const PENDING = 1
 const FIRING = 2
-
-const NO_COMPARISON = 0
-const COMPARISONS = ['none', 'less', 'less-or-equal', 'greater', 'greater-or-equal']
-
 const BINDING_STRIDE = 4
 const RECORD = 0
 const VARIABLE = 1
@@ -81,13 +78,13 @@ export class Rules {
   #bindings = new Uint32Array(256 * BINDING_STRIDE)
   #bindingCount = 0
   #touched: number[] = []
-  readonly #due = new DueQueue()
+  #due = new DueQueue()
   #events: RuleEvent[] = []
 
   constructor(rules: readonly Rule[], seriesMax: number) {
     this.rules = rules
     this.#comparison = Uint8Array.from(rules, ({ program }) =>
-      program.threshold ? COMPARISONS.indexOf(program.threshold.comparison) : NO_COMPARISON,
+      program.threshold ? comparisonCode(program.threshold.comparison) : NO_COMPARISON,
     )
     this.#threshold = Float64Array.from(rules, ({ program }) => program.threshold?.value ?? NaN)
     const depth = rules.reduce((most, { program }) => Math.max(most, program.stackDepthMax), 1)
@@ -106,7 +103,6 @@ export class Rules {
   get length(): number {
     return this.#length
   }
-
   get bytesHeld(): number {
     return this.#table.byteLength
   }
@@ -191,6 +187,17 @@ export class Rules {
       // on what was cleared in between.
       if (this.#dueUs(record) !== atUs) this.#queue(record)
       else this.#fire(record, ingestUs)
+    }
+  }
+
+  /** The gateway's clock was set: what is pending goes on as if it had not been. */
+  shift(stepUs: number): void {
+    this.#due = new DueQueue()
+    for (const record of this.#recordOf.values()) {
+      this.#table[record + QUEUED_FOR] = 0
+      this.#table[record + SINCE]! += stepUs
+      if (this.#table[record + PHASE] === PENDING) this.#queue(record)
+      this.#mark(record)
     }
   }
 
@@ -390,11 +397,4 @@ export class Rules {
 function isSame(saved: SavedRule, rule: Rule): boolean {
   const isSameVersion = saved.id === rule.id && saved.version === rule.version
   return isSameVersion && saved.metrics.join('\n') === rule.metrics.join('\n')
-}
-
-function compare(comparison: number, value: number, threshold: number): boolean {
-  if (comparison === 1) return value < threshold
-  if (comparison === 2) return value <= threshold
-  if (comparison === 3) return value > threshold
-  return value >= threshold
 }

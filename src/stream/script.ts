@@ -211,6 +211,8 @@ const stepMs = fc.oneof(
   { weight: 6, arbitrary: fc.integer({ min: 0, max: 5_000 }) },
   { weight: 2, arbitrary: fc.integer({ min: 5_000, max: 90_000 }) },
   { weight: 1, arbitrary: fc.integer({ min: 90_000, max: 1_200_000 }) },
+  // Somebody sets the gateway's clock.
+  { weight: 1, arbitrary: fc.constantFrom(-86_400_000, -2_000, -500, 86_400_000) },
 )
 
 interface Draft {
@@ -252,7 +254,10 @@ export const anyScript: fc.Arbitrary<ScriptFrame[]> = fc
         messages: messages.map((m, i) => ({ ...m, ingestDeltaUs: i * 1000 })),
       }
     })
-    const ticks = [1, 2, 3].map((hours) => ({ baseUs: nowUs + hours * 60 * MINUTE, messages: [] }))
+    const ticks = Array.from({ length: 20 }, (_, at) => ({
+      baseUs: nowUs + (at + 1) * 9 * MINUTE,
+      messages: [],
+    }))
     return [...frames, ...ticks]
   })
 

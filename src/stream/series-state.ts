@@ -132,6 +132,15 @@ export class SeriesState {
     if (isIdle) this.#sleep(index, cold)
   }
 
+  /** The gateway's clock was set: nobody was silent for that. */
+  shift(stepUs: number): void {
+    for (const [index, hot] of this.hot.entries()) {
+      if (hot === undefined) continue
+      for (let at = LAST_INGEST; at < hot.length; at += this.hotStride) hot[at]! += stepUs
+      this.changed[index] = 1
+    }
+  }
+
   /** A checkpoint's part: the floors of a sleeping chunk, or its planes one after the other. */
   snapshot(index: number): Float64Array<ArrayBuffer> {
     const hot = this.hot[index]
@@ -170,11 +179,18 @@ export class SeriesState {
     this.changed[index] = isSame ? 0 : 1
   }
 
-  /** A chunk of which nothing but the floors is known. */
-  restoreFloors(index: number, floors: Float64Array<ArrayBuffer>): void {
-    this.bornCount = Math.max(this.bornCount, index + 1)
-    this.#asleep[index] = floors
-    this.changed[index] = 1
+  /** Nothing but the floors is known, by series; NaN: not even that. */
+  restoreFloors(floors: Float64Array): void {
+    for (let from = 0; from < floors.length; from += SERIES_PER_CHUNK) {
+      const known = floors.subarray(from, from + SERIES_PER_CHUNK)
+      if (known.every(Number.isNaN)) continue
+      const chunk = new Float64Array(SERIES_PER_CHUNK).fill(-Infinity)
+      for (const [row, floor] of known.entries()) if (!Number.isNaN(floor)) chunk[row] = floor
+      const index = from >> CHUNK_SHIFT
+      this.bornCount = Math.max(this.bornCount, index + 1)
+      this.#asleep[index] = chunk
+      this.changed[index] = 1
+    }
   }
 
   get bytesHeld(): number {

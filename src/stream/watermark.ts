@@ -6,6 +6,8 @@
  */
 /** A reading in the last millisecond of a window must not close that very window (see G4). */
 const DISORDER_US_MIN = 1000
+/** No event time is believed that lies so far ahead of the clock: it was the clock that went back. */
+const SET_BACK_US = 60_000_000
 
 export class Watermark {
   watermarkUs = -Infinity
@@ -32,11 +34,17 @@ export class Watermark {
     return this.#advance(eventUs - this.#disorderUs)
   }
 
-  /** The gateway's clock says `ingestUs`. True when the watermark moved. */
-  tick(ingestUs: number): boolean {
+  /**
+   * The gateway's clock says `ingestUs`, `passedUs` after the last time. True when the watermark
+   * moved: with that clock, or, when it was set back behind the devices' own, as fast as time goes.
+   */
+  tick(ingestUs: number, passedUs: number): boolean {
     if (this.lastIngestUs === -Infinity) return false
-    if (ingestUs - this.lastIngestUs < this.#idleTimeoutUs) return false
-    return this.#advance(ingestUs - this.#disorderUs - this.#idleTimeoutUs)
+    const overdueUs = ingestUs - this.lastIngestUs - this.#idleTimeoutUs
+    if (overdueUs < 0) return false
+    const byClockUs = ingestUs - this.#disorderUs - this.#idleTimeoutUs
+    if (this.watermarkUs - byClockUs < SET_BACK_US) return this.#advance(byClockUs)
+    return this.#advance(this.watermarkUs + Math.min(passedUs, overdueUs))
   }
 
   #advance(toUs: number): boolean {
