@@ -27,6 +27,7 @@ import { Generation } from './generation.ts'
 import { latestByMetric } from './latest.ts'
 import { LAST_VALUES_PREFIX, LastValues } from './last-values.ts'
 import { Merger } from './merger.ts'
+import { ChunkPool } from './recent-readings.ts'
 import { RollupCoverages } from './rollup-coverage.ts'
 import { openParquetFiles } from './parquet-files.ts'
 import type { SegmentFiles } from './segment-files.ts'
@@ -155,6 +156,7 @@ class EmbeddedStorage implements Storage, Query {
   readonly #coverage: RollupCoverages
   readonly #events: EventReader
   readonly #source: ReadingSource
+  readonly #pool = new ChunkPool()
   /** Outputs below this are a replay of what is here already (T3). */
   #nextOffset: number
   #current: Generation
@@ -175,7 +177,7 @@ class EmbeddedStorage implements Storage, Query {
     this.#committedOffset = catalogue.coveredOffset
     this.#committedAtUs = catalogue.committedAtUs
     this.#nextOffset = this.#committedOffset + 1
-    this.#current = new Generation(this.#nextOffset)
+    this.#current = new Generation(this.#nextOffset, this.#pool)
     this.#events = new EventReader(catalogue.events, () => this.#generations())
     this.#source = {
       series: (tenant, deviceId, metric) =>
@@ -228,7 +230,7 @@ class EmbeddedStorage implements Storage, Query {
   /** Everything output so far, in this turn; what comes next goes to a fresh generation. */
   #seal({ offset, parts }: Checkpoint): Sealed {
     const generation = this.#current
-    this.#current = new Generation(this.#nextOffset)
+    this.#current = new Generation(this.#nextOffset, this.#pool)
     this.#sealed.push(generation)
     const named = [...parts, ...this.#parts.lastValues.takeChanged()]
     return {
@@ -248,6 +250,7 @@ class EmbeddedStorage implements Storage, Query {
       // In one turn, so that no query sees a reading twice or not at all (T3).
       segments.replace([], committed.segments)
       this.#sealed = this.#sealed.filter((one) => !sealed.generations.includes(one))
+      for (const generation of sealed.generations) generation.retire()
       this.#failed = undefined
       this.#commits++
       this.#committedAtUs = committed.committedAtUs
@@ -267,13 +270,15 @@ class EmbeddedStorage implements Storage, Query {
     const { segments, files, options } = this.#parts
     const readings = segments.list('readings')
     const rollups = segments.list('rollup')
+    const generations = this.#generations()
+    const unpin = [segments.pin([...readings, ...rollups]), ...generations.map((one) => one.pin())]
     return new StorageView({
-      generations: this.#generations(),
+      generations,
       ...{ segments: readings, rollups, files },
       dirty: this.#dirty,
       coverage: this.#coverage.list(),
       rowsMax: options.limits.rowsMax,
-      release: segments.pin([...readings, ...rollups]),
+      release: () => unpin.forEach((release) => release()),
     })
   }
 
