@@ -8,7 +8,7 @@ import type { Clock } from '../world/world.ts'
 import type { Catalogue } from './catalogue.ts'
 import type { Generation } from './generation.ts'
 import { settlePartials } from './recent-partials.ts'
-import { sortReadings } from './recent-readings.ts'
+import { sortReadings, SortRoom } from './recent-readings.ts'
 import type { RollupCoverage } from './rollup-coverage.ts'
 import type { SegmentFiles } from './segment-files.ts'
 import { segmentFile, type Segment } from './segment-set.ts'
@@ -41,6 +41,8 @@ export class Committer {
   readonly #stateFile: StateFile
   readonly #turns: Turns
   readonly #clock: Clock
+  /** Commits come one after the other. */
+  readonly #sortRoom = new SortRoom()
   #state: readonly StatePart[]
 
   constructor(parts: {
@@ -91,7 +93,7 @@ export class Committer {
 
   async #writeReadings({ generations, offset }: Sealed): Promise<Segment | undefined> {
     const recent = generations.map(({ readings }) => readings)
-    const sorted = await this.#turns.run(sortReadings(recent))
+    const sorted = await this.#turns.run(sortReadings(recent, this.#sortRoom))
     if (sorted.count === 0) return undefined
     const { firstOffset } = generations[0]!
     const file = segmentFile('readings', firstOffset, offset)

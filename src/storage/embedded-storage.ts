@@ -28,6 +28,7 @@ import { latestByMetric } from './latest.ts'
 import type { LastValues } from './last-values.ts'
 import { openWindows, rebuildLastValues } from './lost-state.ts'
 import { Merger } from './merger.ts'
+import { ChunkPool } from './recent-readings.ts'
 import { RollupCoverages } from './rollup-coverage.ts'
 import { openParquetFiles } from './parquet-files.ts'
 import { Scrubber } from './scrubber.ts'
@@ -139,6 +140,7 @@ class EmbeddedStorage implements Storage, Query {
   readonly #coverage: RollupCoverages
   readonly #events: EventReader
   readonly #source: ReadingSource
+  readonly #pool = new ChunkPool()
   /** Outputs below this are a replay of what is here already (T3). */
   #nextOffset: number
   /** What was there at the start, and what was said to come: `completeness` is between them. */
@@ -164,7 +166,7 @@ class EmbeddedStorage implements Storage, Query {
     this.#nextOffset = this.#committedOffset + 1
     this.#recoveredOffset = this.#nextOffset
     this.#expectedOffset = this.#nextOffset
-    this.#current = new Generation(this.#nextOffset)
+    this.#current = new Generation(this.#nextOffset, this.#pool)
     this.#events = new EventReader(catalogue.events, () => this.#generations())
     this.#source = {
       series: (tenant, deviceId, metric) =>
@@ -245,7 +247,7 @@ class EmbeddedStorage implements Storage, Query {
   /** Everything output so far, in this turn; what comes next goes to a fresh generation. */
   #seal({ offset, parts }: Checkpoint): Sealed {
     const generation = this.#current
-    this.#current = new Generation(this.#nextOffset)
+    this.#current = new Generation(this.#nextOffset, this.#pool)
     this.#sealed.push(generation)
     const named = [...parts, ...this.#parts.lastValues.takeChanged()]
     return {
@@ -266,6 +268,7 @@ class EmbeddedStorage implements Storage, Query {
       checks.trust(committed.segments)
       segments.replace([], committed.segments)
       this.#sealed = this.#sealed.filter((one) => !sealed.generations.includes(one))
+      for (const generation of sealed.generations) generation.retire()
       this.#failed = undefined
       this.#commits++
       this.#committedAtUs = committed.committedAtUs
@@ -288,15 +291,17 @@ class EmbeddedStorage implements Storage, Query {
     const readings = segments.list('readings')
     const rollups = segments.list('rollup')
     const isIntact = (segment: Segment): boolean => segments.isIntact(segment)
+    const generations = this.#generations()
+    const unpin = [segments.pin([...readings, ...rollups]), ...generations.map((one) => one.pin())]
     return new StorageView({
-      generations: this.#generations(),
+      generations,
       ...{ segments: readings, rollups: rollups.filter(isIntact), files, checks, isIntact },
       damagedRollups: rollups.filter((segment) => !isIntact(segment)),
       dirty: this.#dirty,
       coverage: this.#coverage.list(),
       rowsMax: options.limits.rowsMax,
       completeness: this.#completeness,
-      release: segments.pin([...readings, ...rollups]),
+      release: () => unpin.forEach((one) => one()),
     })
   }
 

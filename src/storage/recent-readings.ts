@@ -27,7 +27,27 @@ const createChunk = (): Chunk => ({
   previous: new Int32Array(CHUNK_ROWS),
 })
 
-/** Rows sorted by series, then event time; identities are unique. */
+/**
+ * Chunks that are used again. At full speed a generation is a hundred megabytes, and what is
+ * allocated outside of the heap makes the collector run for its sake.
+ */
+export class ChunkPool {
+  readonly #free: Chunk[] = []
+
+  take(): Chunk {
+    return this.#free.pop() ?? createChunk()
+  }
+
+  /** Keeps no more than these, so that a busy hour's memory is not held through the night. */
+  giveBack(chunks: readonly Chunk[]): void {
+    this.#free.push(...chunks)
+    this.#free.splice(chunks.length)
+  }
+}
+
+/**
+ * Rows sorted by series, then event time; identities are unique. Columns may have room for more.
+ */
 export interface SortedReadings {
   count: number
   series: Int32Array
@@ -36,7 +56,8 @@ export interface SortedReadings {
 }
 
 export class RecentReadings {
-  readonly #chunks: Chunk[] = []
+  readonly #pool: ChunkPool
+  #chunks: Chunk[] = []
   /** By series: its newest row. */
   #newest = new Int32Array(1024).fill(NO_ROW)
   count = 0
@@ -45,6 +66,18 @@ export class RecentReadings {
   maxTimeUs = -Infinity
   /** Some identity may be in a segment already; whoever reads both must look. */
   hasUnverified = false
+
+  constructor(pool: ChunkPool) {
+    this.#pool = pool
+  }
+
+  /** Gives its memory back: nobody may look at it any more. */
+  release(): void {
+    this.#pool.giveBack(this.#chunks)
+    this.#chunks = []
+    this.#newest.fill(NO_ROW)
+    this.count = 0
+  }
 
   /** Appends a frame's readings but for duplicates. */
   append(batch: ReadingBatch, fates: Uint8Array | undefined): void {
@@ -81,7 +114,7 @@ export class RecentReadings {
 
   #chunkFor(row: number): Chunk {
     const index = row >>> CHUNK_BITS
-    return (this.#chunks[index] ??= createChunk())
+    return (this.#chunks[index] ??= this.#pool.take())
   }
 
   #noteSeries(series: number): void {
@@ -112,11 +145,31 @@ export class RecentReadings {
   }
 }
 
+/** Room for one sort at a time, used again by the next. */
+export class SortRoom {
+  #columns: Omit<SortedReadings, 'count'> | undefined
+
+  columns(rows: number): Omit<SortedReadings, 'count'> {
+    const held = this.#columns?.series.length ?? 0
+    if (this.#columns === undefined || held < rows || held > 4 * rows + CHUNK_ROWS) {
+      this.#columns = {
+        series: new Int32Array(rows),
+        timeUs: new Float64Array(rows),
+        value: new Float64Array(rows),
+      }
+    }
+    return this.#columns
+  }
+}
+
 /**
  * Counting sort by series, stable, then by time within each series; of equal identities the first
- * arrived stays (T4). `parts` are in the order of their offsets.
+ * arrived stays (T4). `parts` are in the order of their offsets. The result is in `room`.
  */
-export function* sortReadings(parts: readonly RecentReadings[]): Generator<void, SortedReadings> {
+export function* sortReadings(
+  parts: readonly RecentReadings[],
+  room: SortRoom,
+): Generator<void, SortedReadings> {
   const total = parts.reduce((sum, part) => sum + part.count, 0)
   const seriesMax = parts.reduce((max, part) => Math.max(max, part.seriesMax), -1)
   // starts[s + 1] counts series s; after the sum starts[s] is where its run begins.
@@ -127,8 +180,8 @@ export function* sortReadings(parts: readonly RecentReadings[]): Generator<void,
     })
   }
   for (let series = 0; series <= seriesMax; series++) starts[series + 1]! += starts[series]!
-  const timeUs = new Float64Array(total)
-  const value = new Float64Array(total)
+  const columns = room.columns(total)
+  const { timeUs, value } = columns
   const next = starts.slice()
   for (const part of parts) {
     yield* part.eachChunk((chunk, rows) => {
@@ -139,7 +192,7 @@ export function* sortReadings(parts: readonly RecentReadings[]): Generator<void,
       }
     })
   }
-  return yield* settleRuns(starts, timeUs, value)
+  return yield* settleRuns(starts, columns)
 }
 
 /** Rows between two offers to stop; about a third of a millisecond. */
@@ -148,10 +201,8 @@ const SETTLE_ROWS = 1 << 15
 /** Sorts each run by time, drops repeated identities, and names the series of every row left. */
 function* settleRuns(
   starts: Uint32Array,
-  timeUs: Float64Array,
-  value: Float64Array,
+  { series, timeUs, value }: Omit<SortedReadings, 'count'>,
 ): Generator<void, SortedReadings> {
-  const series = new Int32Array(timeUs.length)
   let count = 0
   let offered = 0
   for (let id = 0; id + 1 < starts.length; id++) {

@@ -6,7 +6,9 @@
  */
 /** A reading in the last millisecond of a window must not close that very window (see G4). */
 const DISORDER_US_MIN = 1000
-/** No event time is believed that lies so far ahead of the clock: it was the clock that went back. */
+/**
+ * No event time is believed that lies so far ahead of the clock: it was the clock that went back.
+ */
 const SET_BACK_US = 60_000_000
 
 export class Watermark {
