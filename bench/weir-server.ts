@@ -102,14 +102,14 @@ export class WeirServer {
   }
 
   /** Gateways with devices behind them, registered through the public API. */
-  async registerFleet(gateways: number, devices: number): Promise<Fleet> {
+  async registerFleet(gateways: number, devices: number, prefix = ''): Promise<Fleet> {
     const startMs = performance.now()
     const width = String(devices).length
-    const names = Array.from({ length: gateways }, (_, g) => `gateway-${g}`)
+    const names = Array.from({ length: gateways }, (_, g) => `${prefix}gateway-${g}`)
     const tokens = await this.register(names.map((id) => ({ id, type: 'generic', gateway: true })))
     const clients = names.map((name, g): LoadClient => {
       const own = Array.from({ length: devices / gateways }, (_, i) => i * gateways + g)
-      const ids = own.map((n) => `d${String(n).padStart(width, '0')}`)
+      const ids = own.map((n) => `${prefix}d${String(n).padStart(width, '0')}`)
       return { name, secret: tokens[g] ?? '', devices: ids }
     })
     await this.register(

@@ -28,7 +28,8 @@ export class MqttServer implements MqttContext {
   readonly #connections = new Set<MqttConnection>()
   /** By device and client id; a device cannot end another's session. */
   readonly #sessions = new Map<string, MqttConnection>()
-  #held: MqttConnection[] = []
+  /** In the order in which they were stopped. */
+  readonly #held = new Set<MqttConnection>()
   #listener: Listener | undefined
   #stopSweep: (() => void) | undefined
   #isStopping = false
@@ -67,16 +68,23 @@ export class MqttServer implements MqttContext {
   }
 
   hold(connection: MqttConnection): void {
-    this.#held.push(connection)
+    this.#held.add(connection)
   }
 
-  /** The brake is released. Whoever meets it again is held again. */
+  /**
+   * The brake is released. Once what the first ones had brings it back, the others stay as they
+   * are: to stop them again would copy what they hold, for each batch again.
+   */
   releaseHeld(): void {
-    for (const connection of this.#held.splice(0)) connection.release()
+    for (const connection of [...this.#held]) {
+      if (this.isBlocked()) return
+      this.#held.delete(connection)
+      connection.release()
+    }
   }
 
   get heldCount(): number {
-    return this.#held.length
+    return this.#held.size
   }
 
   joined(connection: MqttConnection): void {
@@ -88,6 +96,7 @@ export class MqttServer implements MqttContext {
 
   left(connection: MqttConnection): void {
     this.#connections.delete(connection)
+    this.#held.delete(connection)
     const { session } = connection
     if (session === undefined) return
     const key = sessionKey(connection)
