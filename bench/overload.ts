@@ -14,7 +14,8 @@ import { WeirServer } from './weir-server.ts'
 
 const CONNECTIONS = numberFlag('connections', 1000)
 const NORMAL_CONNECTIONS = 200
-const DEVICES_PER_CONNECTION = numberFlag('devices-per-connection', 10)
+/** Of the crowd, and as many of the normal load. */
+const DEVICES = numberFlag('devices', isQuick ? 4000 : 10_000)
 const WINDOW = numberFlag('window', 200)
 const FACTOR = numberFlag('factor', 5)
 const CALIBRATION_SECONDS = numberFlag('calibration-seconds', isQuick ? 5 : 30)
@@ -79,10 +80,8 @@ async function untilCaughtUp(server: WeirServer, secondsMax: number): Promise<nu
 
 const server = await WeirServer.start()
 try {
-  const connections = CONNECTIONS + NORMAL_CONNECTIONS
-  const fleet = await server.registerFleet(connections, connections * DEVICES_PER_CONNECTION)
-  const crowd = fleet.clients.slice(0, CONNECTIONS)
-  const normal = fleet.clients.slice(CONNECTIONS)
+  const { clients: normal } = await server.registerFleet(NORMAL_CONNECTIONS, DEVICES)
+  const { clients: crowd } = await server.registerFleet(CONNECTIONS, DEVICES, { prefix: 'crowd-' })
   const calibration = { seconds: CALIBRATION_SECONDS, rate: 0, seed: 1 }
   const sustained = await generate(job(server, normal, calibration))
   reporter.add('sustained rate', sustained.rate, 'messages/s')
@@ -106,7 +105,8 @@ try {
   reporter.add('back at half of the rate: p99 of publish to PUBACK', back.latencyMs.p99, 'ms')
 
   const samples = sampler.stop()
-  const limit = residentBytesMax({ connections, series: connections * DEVICES_PER_CONNECTION * 3 })
+  const series = 2 * DEVICES * METRICS_PER_MESSAGE
+  const limit = residentBytesMax({ connections: CONNECTIONS, series })
   const peak = Math.max(...samples.map(({ residentBytes }) => residentBytes))
   reporter.add('RSS, peak', peak / 2 ** 20, 'MiB')
   reporter.add('RSS, stated limit', limit / 2 ** 20, 'MiB')

@@ -34,6 +34,7 @@ export class MqttServer implements MqttContext {
   readonly #connections = new Set<MqttConnection>()
   /** By device and client id; a device cannot end another's session. */
   readonly #sessions = new Map<string, MqttConnection>()
+  /** In the order in which they were stopped. */
   readonly #held = new Set<MqttConnection>()
   #listener: Listener | undefined
   #stopSweep: (() => void) | undefined
@@ -86,11 +87,16 @@ export class MqttServer implements MqttContext {
     this.#held.add(connection)
   }
 
-  /** The brake is released. Whoever meets it again is held again. */
+  /**
+   * The brake is released. Once what the first ones had brings it back, the others stay as they
+   * are: to stop them again would copy what they hold, for each batch again.
+   */
   releaseHeld(): void {
-    const held = [...this.#held]
-    this.#held.clear()
-    for (const connection of held) connection.release()
+    for (const connection of [...this.#held]) {
+      if (this.isBlocked()) return
+      this.#held.delete(connection)
+      connection.release()
+    }
   }
 
   get heldCount(): number {

@@ -86,7 +86,7 @@ class Learner {
    * Ends the literal at `valueStart` and skips the value; the next literal begins at `valueEnd`.
    */
   part(part: ShapePart, valueStart: number, valueEnd: number): void {
-    this.literals.push(this.bytes.slice(this.#literalStart, valueStart))
+    this.literals.push(this.#copy(valueStart))
     this.parts.push(part)
     this.at = Math.max(this.at, valueEnd)
     this.#literalStart = valueEnd
@@ -100,7 +100,12 @@ class Learner {
   }
 
   close(): void {
-    this.literals.push(this.bytes.slice(this.#literalStart, this.at))
+    this.literals.push(this.#copy(this.at))
+  }
+
+  /** Not `slice`: that of a Buffer, which is what sockets hand out, copies nothing. */
+  #copy(end: number): Uint8Array {
+    return new Uint8Array(this.bytes.subarray(this.#literalStart, end))
   }
 }
 
