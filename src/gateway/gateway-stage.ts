@@ -159,7 +159,8 @@ export class Gateway implements TelemetryDoor {
       await log.restartAt(nextOffset)
     }
     const tail = await this.#tail.examine(nextOffset)
-    if (nextOffset < log.nextOffset) this.commit.hold(tail)
+    // Also an empty tail: the log may hold entries before it, which storage has.
+    this.commit.hold(tail)
     return tail
   }
 
