@@ -130,10 +130,16 @@ export interface StartOptions {
   pipeline?: string
   /** Text of a configuration. */
   config?: string
+  environment?: NodeJS.ProcessEnv
 }
 
 /** Starts the process and does not wait for it. */
-export async function spawnWeir({ folder, pipeline, config }: StartOptions): Promise<Running> {
+export async function spawnWeir({
+  folder,
+  pipeline,
+  config,
+  environment = {},
+}: StartOptions): Promise<Running> {
   const ports = ['--http-port', '0', '--mqtt-port', '0', '--coap-port', '0']
   const parameters = ['start', '--data', join(folder, 'data'), ...ports]
   parameters.push('--write-credentials', join(folder, 'key.json'))
@@ -145,7 +151,7 @@ export async function spawnWeir({ folder, pipeline, config }: StartOptions): Pro
     await writeFile(join(folder, 'config.yaml'), config)
     parameters.push('--config', join(folder, 'config.yaml'))
   }
-  return weir(parameters)
+  return weir(parameters, environment)
 }
 
 /** Body and status of an answer. */
