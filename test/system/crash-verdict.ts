@@ -35,7 +35,7 @@ export async function checkReadings(weir: WeirProcess, device: Device, span: Spa
 type Stored = [number, number | boolean]
 
 /** `[event time µs, value]`, read in slices that the largest answer holds. */
-async function storedReadings(
+export async function storedReadings(
   weir: WeirProcess,
   { device, metric, span }: { device: string; metric: string; span: Span },
 ): Promise<Stored[]> {
@@ -84,7 +84,7 @@ interface SeriesQuestion {
   span: Span
 }
 
-async function checkWindows(
+export async function checkWindows(
   weir: WeirProcess,
   stored: [number, number][],
   { device, metric, span }: SeriesQuestion,
@@ -124,7 +124,7 @@ function compareWindows(found: Window[], expected: Window[], where: string): voi
 }
 
 /** The same by `agg` and `step`, which the planner answers from windows and readings together. */
-async function checkSteps(
+export async function checkSteps(
   weir: WeirProcess,
   stored: [number, number][],
   { device, metric, span }: SeriesQuestion,

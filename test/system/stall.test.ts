@@ -6,48 +6,15 @@
  * WEIR_STALL_SECONDS makes it longer: 30 is the issue's.
  */
 import assert from 'node:assert/strict'
-import { connect } from 'node:net'
 import { test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
-import { generate, parser as createParser } from 'mqtt-packet'
 import { PIPELINE } from './crash-fleet.ts'
 import { FleetLoad } from './fleet-load.ts'
+import { openPinging } from './pinging-client.ts'
 import { makeFolder, until, WeirProcess } from './weir-process.ts'
 
 const STALL_SECONDS = Number(process.env['WEIR_STALL_SECONDS'] ?? 6)
-/** A client's keep-alive; the server gives up after one and a half of it. */
-const KEEP_ALIVE_SECONDS = 2
 const CONFIG = 'stream: { checkpointInterval: 500ms }\n'
-
-/** A client that pings twice as often as it promised, and never gives up. */
-function openPinging(port: number, of: { id: string; token: string }) {
-  const socket = connect({ host: '127.0.0.1', port, noDelay: true })
-  const state = { isConnected: false, isClosed: false, pongs: 0 }
-  const parser = createParser({ protocolVersion: 4 })
-  parser.on('packet', (packet) => {
-    if (packet.cmd === 'connack') state.isConnected = packet.returnCode === 0
-    if (packet.cmd === 'pingresp') state.pongs++
-  })
-  socket.on('data', (bytes) => parser.parse(bytes))
-  socket.on('close', () => (state.isClosed = true))
-  socket.on('error', () => {})
-  socket.write(
-    generate({
-      ...{ cmd: 'connect', protocolId: 'MQTT', protocolVersion: 4, clean: true },
-      ...{ clientId: of.id, username: of.id, password: Buffer.from(of.token) },
-      keepalive: KEEP_ALIVE_SECONDS,
-    }),
-  )
-  const pinging = setInterval(
-    () => socket.write(generate({ cmd: 'pingreq' })),
-    KEEP_ALIVE_SECONDS * 500,
-  )
-  const close = (): void => {
-    clearInterval(pinging)
-    socket.destroy()
-  }
-  return { state, close }
-}
 
 test('SIGSTOP under load: nothing is lost, clients go on, windows are right', async (t) => {
   const folder = await makeFolder(t)

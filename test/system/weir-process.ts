@@ -141,11 +141,12 @@ export interface StartOptions {
   command?: readonly string[]
   /** For the child. */
   options?: SpawnOptions
+  environment?: NodeJS.ProcessEnv
 }
 
 /** Starts the process and does not wait for it. */
 export async function spawnWeir(how: StartOptions): Promise<Running> {
-  const { folder, pipeline, config, command = FROM_SOURCE, options } = how
+  const { folder, pipeline, config, command = FROM_SOURCE, options, environment } = how
   const ports = ['--http-port', '0', '--mqtt-port', '0', '--coap-port', '0']
   const parameters = ['start', '--data', join(folder, 'data'), ...ports]
   parameters.push('--write-credentials', join(folder, 'key.json'))
@@ -158,7 +159,8 @@ export async function spawnWeir(how: StartOptions): Promise<Running> {
     parameters.push('--config', join(folder, 'config.yaml'))
   }
   const [program = '', ...first] = command
-  return new Running(program, [...first, ...parameters], options)
+  const env = { ...process.env, ...environment }
+  return new Running(program, [...first, ...parameters], { env, ...options })
 }
 
 /** Body and status of an answer. */
