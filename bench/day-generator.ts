@@ -1,7 +1,7 @@
 /**
- * A process of its own: publishes a day of one metric for many devices over MQTT, as gateways do that
- * kept it while they were offline: arrays of some minutes of one device, all devices in turn. Checks
- * that every packet is acknowledged in order.
+ * A process of its own: publishes a day of one metric for many devices over MQTT, as gateways do
+ * that kept it while they were offline: arrays of some minutes of one device, all devices in turn.
+ * Checks that every packet is acknowledged in order.
  *
  *   [{"ts":1700000000000,"metrics":{"temperature":21.53}}, …]
  */

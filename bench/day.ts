@@ -1,4 +1,6 @@
-/** Fills a Weir with a day of readings within a minute or two: the job, and who starts its process. */
+/**
+ * Fills a Weir with a day of readings within a minute or two: the job, and who starts its process.
+ */
 import { fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import type { LoadClient } from './load.ts'

@@ -1,6 +1,6 @@
 /**
- * A day of the simulated fleet, sent within a minute: what the device models of src/fleet say at times
- * of the past, in the order of these times, as JSON batches over HTTP.
+ * A day of the simulated fleet, sent within a minute: what the device models of src/fleet say at
+ * times of the past, in the order of these times, as JSON batches over HTTP.
  */
 import { planDevice } from '../src/fleet/fleet.ts'
 import { keyOf, uniform } from '../src/fleet/signals.ts'

@@ -123,7 +123,11 @@ export class MessageRing {
     const isOutlier = random >>> 12 === 4711
     const temperature = this.#step(device * METRICS, (random >>> 3) & 15)
     writeHundredths(view, at + this.#temperatureAt, isOutlier ? OUTLIER : temperature)
-    writeHundredths(view, at + this.#pressureAt + 2, this.#step(device * METRICS + 1, (random >>> 7) & 15))
+    writeHundredths(
+      view,
+      at + this.#pressureAt + 2,
+      this.#step(device * METRICS + 1, (random >>> 7) & 15),
+    )
     const vibration = this.#step(device * METRICS + 2, (random >>> 11) & 15)
     writeFourDigits(view, at + this.#vibrationAt + 2, vibration)
   }

@@ -1,7 +1,7 @@
 /**
- * How long does it take to be shown a day of one series, 8,640 readings, when 10,000 devices have one?
- * The day is published over MQTT and merged; then another device is asked for each time, one question
- * after the other, and again while other devices send 100,000 readings a second.
+ * How long does it take to be shown a day of one series, 8,640 readings, when 10,000 devices have
+ * one? The day is published over MQTT and merged; then another device is asked for each time, one
+ * question after the other, and again while other devices send 100,000 readings a second.
  */
 import { fileURLToPath } from 'node:url'
 import { jitterMs, sendDay } from './day.ts'
@@ -73,7 +73,9 @@ function check({ points, meta }: Answer, device: number): void {
     ([ms], reading) => ms === startMs + reading * INTERVAL_MS + jitterMs(number, reading),
   )
   if (meta.resolution_ms !== 0 || points.length !== READINGS || !isRight)
-    throw new Error(`${points.length} points at ${meta.resolution_ms} ms: not the day that was sent`)
+    throw new Error(
+      `${points.length} points at ${meta.resolution_ms} ms: not the day that was sent`,
+    )
 }
 
 function report(name: string, histogram: Histogram): void {

@@ -1,7 +1,7 @@
 /**
- * How many bytes does a reading take, all of the data folder counted but for the log? Rollups apart:
- * they are a second form of the same readings. Three fleets go through the doors of a real server,
- * which then merges what it merges and is stopped.
+ * How many bytes does a reading take, all of the data folder counted but for the log? Rollups
+ * apart: they are a second form of the same readings. Three fleets go through the doors of a real
+ * server, which then merges what it merges and is stopped.
  */
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'

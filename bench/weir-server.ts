@@ -120,9 +120,7 @@ export class WeirServer {
       return { name, secret: tokens[g] ?? '', devices: ids }
     })
     await this.register(
-      clients.flatMap(({ name, devices: ids }) =>
-        ids.map((id) => ({ id, type, parent: name })),
-      ),
+      clients.flatMap(({ name, devices: ids }) => ids.map((id) => ({ id, type, parent: name }))),
     )
     return { clients, seconds: (performance.now() - startMs) / 1000 }
   }

@@ -23,9 +23,10 @@ const LAYERS: Record<string, readonly string[]> = {
   pipeline: ['batch', 'config', 'errors'],
   control: ['errors', 'world'],
   log: ['errors', 'world'],
+  parquet: [],
   stream: ['batch', 'errors', 'pipeline'],
   query: ['batch', 'errors', 'stream'],
-  storage: ['batch', 'errors', 'query', 'stream', 'world'],
+  storage: ['batch', 'errors', 'parquet', 'query', 'stream', 'world'],
   gateway: [
     ...['batch', 'control', 'errors', 'line-protocol', 'log'],
     ...['mqtt', 'observe', 'pipeline', 'world'],

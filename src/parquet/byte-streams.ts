@@ -1,6 +1,7 @@
 /**
- * BYTE_STREAM_SPLIT of the Parquet format for doubles: the first bytes of all values, then the second
- * bytes of all, and so on. Signs, exponents and zeroes then lie together, and zstd finds them.
+ * BYTE_STREAM_SPLIT of the Parquet format for doubles: the first bytes of all values, then the
+ * second bytes of all, and so on. Signs, exponents and zeroes then lie together, and zstd finds
+ * them.
  */
 import type { ByteWriter } from './bytes.ts'
 

@@ -1,4 +1,6 @@
-/** Bytes that grow, and a reader over bytes: little endian, with the varints of Thrift and Parquet. */
+/**
+ * Bytes that grow, and a reader over bytes: little endian, with the varints of Thrift and Parquet.
+ */
 
 /** Safe integers only: 2^53 and more are refused where they are computed. */
 export class ByteWriter {

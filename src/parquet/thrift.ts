@@ -65,7 +65,7 @@ function writeValue(out: ByteWriter, value: ThriftValue): void {
     return out.bytes(value)
   }
   if (Array.isArray(value)) return writeList(out, value)
-  return 'i64' in value ? out.zigzag(value.i64 as number) : writeStruct(out, value)
+  return 'i64' in value ? out.zigzag(value.i64) : writeStruct(out, value)
 }
 
 const itemType = (item: ThriftValue): number => (typeof item === 'boolean' ? TRUE : typeOf(item))

@@ -138,7 +138,9 @@ export class Catalogue {
   }
 
   #replaceState(state: readonly StatePart[]): void {
-    const upsert = this.#database.prepare('INSERT OR REPLACE INTO state_parts VALUES (?, ?, ?, ?, ?)')
+    const upsert = this.#database.prepare(
+      'INSERT OR REPLACE INTO state_parts VALUES (?, ?, ?, ?, ?)',
+    )
     for (const { name, position, length, crc, plainLength } of state) {
       upsert.run(name, position, length, crc, plainLength)
     }

@@ -1,8 +1,8 @@
 /**
- * Doubles as decimals: sensors send numbers of a few digits, and 21.53 is short as 2153 with a scale
- * of 2, but seven bytes of noise as a double. A value is a decimal of a scale when dividing its
- * mantissa by that power of ten gives the same double again, bit by bit; both are exact in a double
- * and division rounds correctly, so every text of up to 15 digits is one.
+ * Doubles as decimals: sensors send numbers of a few digits, and 21.53 is short as 2153 with a
+ * scale of 2, but seven bytes of noise as a double. A value is a decimal of a scale when dividing
+ * its mantissa by that power of ten gives the same double again, bit by bit; both are exact in a
+ * double and division rounds correctly, so every text of up to 15 digits is one.
  */
 
 /** What is no short decimal: it is kept as the double that it is. */

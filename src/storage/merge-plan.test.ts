@@ -9,7 +9,14 @@ const segment = (firstOffset: number, lastOffset: number, rows: number): Segment
   kind: 'readings',
   file: segmentFile('readings', firstOffset, lastOffset),
   ...{ firstOffset, lastOffset, rows, bytes: rows },
-  ...{ minSeries: 0, maxSeries: 0, minTimeUs: 0, maxTimeUs: 0, hasUnverified: false, tail: undefined },
+  ...{
+    minSeries: 0,
+    maxSeries: 0,
+    minTimeUs: 0,
+    maxTimeUs: 0,
+    hasUnverified: false,
+    tail: undefined,
+  },
 })
 
 test('many small commits leave few segments, each reading rewritten about once per tier', () => {

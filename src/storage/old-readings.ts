@@ -1,6 +1,6 @@
 /**
- * Readings from before decision 0006, read by DuckDB, which also wrote them: columns series, time (µs)
- * and value, sorted by series and time. A merge leaves none of them.
+ * Readings from before decision 0006, read by DuckDB, which also wrote them: columns series, time
+ * (µs) and value, sorted by series and time. A merge leaves none of them.
  */
 import type { DuckDBDataChunk } from '@duckdb/node-api'
 import type { Wanted } from '../query/query.ts'

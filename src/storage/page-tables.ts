@@ -1,7 +1,7 @@
 /**
  * What is kept in memory of segments that were read, the longest unused forgotten first: their page
- * tables (about 30 bytes a page) and where in a block each series begins (8 bytes a run). With both, a
- * question about one series reads nothing but the pages that hold its rows.
+ * tables (about 30 bytes a page) and where in a block each series begins (8 bytes a run). With
+ * both, a question about one series reads nothing but the pages that hold its rows.
  */
 import type { PageTable } from '../parquet/parquet.ts'
 import type { Disk } from '../world/world.ts'

@@ -1,4 +1,7 @@
-/** One block of a readings file while it is read: each of its columns is decoded when it is asked for. */
+/**
+ * One block of a readings file while it is read: each of its columns is decoded when it is asked
+ * for.
+ */
 import { eachLevel, joinBytes, unpack, type Page, type PageTable } from '../parquet/parquet.ts'
 import { POWERS_OF_TEN } from './decimals.ts'
 import { BLOCK_ROWS, MANTISSA, MICROS, REAL, SCALE, SERIES, TIME } from './reading-columns.ts'

@@ -8,9 +8,9 @@
  *   scale     int8         unless scale is -1:
  *   real      double, null then it stands here
  *
- * Rows are sorted by series and time. They are cut into *blocks*; each column begins a new page with
- * each block. Within a block only the mantissas have more pages, one for each long run of a series:
- * differences between two series are large, and a page of one series has none.
+ * Rows are sorted by series and time. They are cut into *blocks*; each column begins a new page
+ * with each block. Within a block only the mantissas have more pages, one for each long run of a
+ * series: differences between two series are large, and a page of one series has none.
  *
  * In SQL: SELECT series, epoch_ms(time) * 1000 + micros AS time_us,
  *                coalesce(real, mantissa / power(10, scale)) AS value FROM 'readings-*.parquet'
@@ -33,8 +33,9 @@ export const SCALE = 4
 export const REAL = 5
 
 /**
- * Rows of a block at most. In larger blocks more of a device's series find their times in the one before
- * (measured in docs/decisions/0006-segment-encoding.md), but a question decodes a whole block's times.
+ * Rows of a block at most. In larger blocks more of a device's series find their times in the one
+ * before (measured in docs/decisions/0006-segment-encoding.md), but a question decodes a whole
+ * block's times.
  */
 export const BLOCK_ROWS = 1 << 16
 

@@ -192,7 +192,7 @@ export class ReadingFileWriter {
   #cutPieces(count: number): Piece[] {
     const pieces: Piece[] = []
     const series = this.#series
-    for (let from = 0; from < count; ) {
+    for (let from = 0; from < count;) {
       const id = series[from]!
       const limit = Math.min(count, from + this.#effort.pageRowsMost)
       let to = from + 1

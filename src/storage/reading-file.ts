@@ -1,6 +1,6 @@
 /**
- * Reads a readings file. Its page tables stay in memory, so that one series is a few pages away: the
- * block is found by its bounds, and of it only the pages are read that hold the wanted rows.
+ * Reads a readings file. Its page tables stay in memory, so that one series is a few pages away:
+ * the block is found by its bounds, and of it only the pages are read that hold the wanted rows.
  */
 import { crc32 } from 'node:zlib'
 import { WeirError } from '../errors/errors.ts'

@@ -1,6 +1,6 @@
 /**
- * Readings as files: written, merged and read block by block. Those that DuckDB wrote before decision
- * 0006 are read by it still; a merge rewrites them first.
+ * Readings as files: written, merged and read block by block. Those that DuckDB wrote before
+ * decision 0006 are read by it still; a merge rewrites them first.
  */
 import { WeirError } from '../errors/errors.ts'
 import type { Wanted } from '../query/query.ts'
@@ -24,8 +24,8 @@ import { mayHold, type Segment } from './segment-set.ts'
 import { Turns } from './turns.ts'
 
 /**
- * A commit of more rows was not made because its time had come, but because memory fills: then CPU is
- * for ingesting.
+ * A commit of more rows was not made because its time had come, but because memory fills: then CPU
+ * is for ingesting.
  */
 const QUICK_ROWS = 4_000_000
 /** Written and flushed at a time, so that the log's flushes never queue behind a whole segment. */
@@ -57,7 +57,7 @@ export class ReadingFiles {
   write(file: string, sorted: SortedReadings): Promise<WrittenReadings> {
     const effort = sorted.count > QUICK_ROWS ? QUICK : DENSE
     return this.#write(file, effort, async (target) => {
-      for (let from = 0; from < sorted.count; ) {
+      for (let from = 0; from < sorted.count;) {
         if (target.room === 0) await target.writeBlock()
         const to = Math.min(sorted.count, from + target.room)
         target.add(sorted, from, to)
@@ -156,7 +156,9 @@ export class ReadingFiles {
     const own = segments.filter(({ tail }) => tail !== undefined)
     const others = segments.filter(({ tail }) => tail === undefined)
     try {
-      if (isSorted) return await this.#readSorted(segments, inOrder, consume)
+      if (isSorted) {
+        return await this.#rooms.use(() => this.#readSorted(segments, inOrder, consume))
+      }
       if (others.length > 0) await this.#parts.old.read(others, wanted, consume)
       await this.#rooms.use((room) => this.#readEach(own, { wanted: inOrder, room }, consume))
     } catch (cause) {
@@ -186,33 +188,24 @@ export class ReadingFiles {
     wanted: readonly Wanted[],
     consume: (rows: SegmentRows) => void,
   ): Promise<void> {
-    await this.#rooms.use(async () => {
-      for (const one of wanted) {
-        const rows = segments.filter((segment) => mayHold(segment, [one])).map((segment) =>
-          segment.tail === undefined
-            ? this.#parts.old.rows(segment, one)
-            : this.#rowsOf(segment, one),
-        )
-        try {
-          const cursors = await Promise.all(rows.map((one) => RowsCursor.start(one)))
-          await mergeCursors(cursors, { keepsRepeats: true }, (rows) => {
-            consume(toRows(rows))
-            return undefined
-          })
-        } finally {
-          // Closes their files.
-          for (const one of rows) await one.return(undefined)
-        }
-      }
-    })
-  }
-
-  async *#rowsOf(segment: Segment, wanted: Wanted): AsyncGenerator<SeriesRows> {
-    const file = await this.#open(segment, new BlockRoom())
+    const files = new Map<Segment, ReadingFile>()
     try {
-      yield* file.rows([wanted])
+      for (const segment of segments) {
+        if (segment.tail === undefined) continue
+        files.set(segment, await this.#open(segment, new BlockRoom()))
+      }
+      for (const one of wanted) {
+        const chosen = segments.filter((segment) => mayHold(segment, [one]))
+        const cursors = chosen.map((segment) =>
+          RowsCursor.start(files.get(segment)?.rows([one]) ?? this.#parts.old.rows(segment, one)),
+        )
+        await mergeCursors(await Promise.all(cursors), { keepsRepeats: true }, (rows) => {
+          consume(toRows(rows))
+          return undefined
+        })
+      }
     } finally {
-      await file.close()
+      for (const file of files.values()) await file.close()
     }
   }
 
@@ -237,7 +230,7 @@ function addRows(target: ReadingFileWriter, rows: SeriesRows): Promise<void> | u
 }
 
 async function addInPieces(target: ReadingFileWriter, rows: SeriesRows): Promise<void> {
-  for (let from = rows.from; from < rows.to; ) {
+  for (let from = rows.from; from < rows.to;) {
     if (target.room === 0) await target.writeBlock()
     const to = Math.min(rows.to, from + target.room)
     target.add(rows, from, to)

@@ -28,8 +28,8 @@ const createChunk = (): Chunk => ({
 })
 
 /**
- * Chunks that are used again. At full speed a generation is a hundred megabytes, and what is allocated
- * outside of the heap makes the collector run for its sake.
+ * Chunks that are used again. At full speed a generation is a hundred megabytes, and what is
+ * allocated outside of the heap makes the collector run for its sake.
  */
 export class ChunkPool {
   readonly #free: Chunk[] = []
@@ -45,7 +45,9 @@ export class ChunkPool {
   }
 }
 
-/** Rows sorted by series, then event time; identities are unique. Columns may have room for more. */
+/**
+ * Rows sorted by series, then event time; identities are unique. Columns may have room for more.
+ */
 export interface SortedReadings {
   count: number
   series: Int32Array

@@ -54,11 +54,7 @@ export class RollupFiles {
   }
 
   /** `offset` is the checkpoint's: of one key the row with the highest offset counts. */
-  async write(
-    file: string,
-    rows: readonly Float64Array[],
-    offset: number,
-  ): Promise<WrittenFile> {
+  async write(file: string, rows: readonly Float64Array[], offset: number): Promise<WrittenFile> {
     const source = this.#partials
     await this.#duck.write(async (connection) => {
       source.give(rows.length, (chunk, from, to) => {

@@ -1,5 +1,6 @@
 /**
- * The port behind which segments are files. `parquet-files.ts` is Parquet on the real disk; `plain-files.ts` is a few lines over any disk, for tests and simulation.
+ * The port behind which segments are files. `parquet-files.ts` is Parquet on the real disk;
+ * `plain-files.ts` is a few lines over any disk, for tests and simulation.
  *
  * F1 A write or merge resolves only once the file would survive a power cut, under its name.
  * F2 What was written is read back row for row: readings in the order of (series, time, file name)
@@ -25,11 +26,7 @@ export type WrittenFile = Pick<Segment, 'bytes' | 'rows' | 'tail'>
 export interface SegmentFiles {
   writeReadings(file: string, sorted: SortedReadings): Promise<WrittenFile>
   /** `offset` is the checkpoint's: of one key the row with the highest offset counts. */
-  writePartials(
-    file: string,
-    rows: readonly Float64Array[],
-    offset: number,
-  ): Promise<WrittenFile>
+  writePartials(file: string, rows: readonly Float64Array[], offset: number): Promise<WrittenFile>
   /** `run` is in the order of its offsets. */
   mergeReadings(file: string, run: readonly Segment[]): Promise<WrittenFile>
   mergeRollups(file: string, run: readonly Segment[]): Promise<WrittenFile>
