@@ -24,9 +24,9 @@ const LAYERS: Record<string, readonly string[]> = {
   sqlite: ['errors'],
   control: ['errors', 'sqlite', 'world'],
   log: ['errors', 'world'],
+  parquet: [],
   stream: ['batch', 'errors', 'pipeline'],
   query: ['batch', 'errors', 'stream'],
-  parquet: [],
   storage: ['batch', 'errors', 'parquet', 'query', 'sqlite', 'stream', 'world'],
   gateway: [
     ...['batch', 'control', 'errors', 'line-protocol', 'log'],

@@ -7,6 +7,8 @@ import { ByteReader, ByteWriter } from './bytes.ts'
 import { readStruct, writeStruct, type ReadFields } from './thrift.ts'
 
 const DATA_PAGE_V2 = 3
+/** Node's own limit. */
+const CHUNK_BYTES_LEAST = 64
 
 export const PLAIN = 0
 export const DELTA_BINARY_PACKED = 5
@@ -35,7 +37,7 @@ export function compress(values: Uint8Array, level: number): Uint8Array {
   return zstdCompressSync(values, {
     params: { [constants.ZSTD_c_compressionLevel]: level },
     // What comes out is mostly less than half; more costs a second round, no harm.
-    chunkSize: Math.max(1024, values.length >> 1),
+    chunkSize: Math.max(CHUNK_BYTES_LEAST, values.length >> 1),
   })
 }
 
@@ -74,7 +76,9 @@ export function readPage(bytes: Uint8Array): Page {
     values:
       data.get(7) === false
         ? values
-        : zstdDecompressSync(values, { chunkSize: Number(header.get(2)) - levelBytes }),
+        : zstdDecompressSync(values, {
+            chunkSize: Math.max(CHUNK_BYTES_LEAST, Number(header.get(2)) - levelBytes),
+          }),
   }
 }
 

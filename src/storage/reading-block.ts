@@ -131,7 +131,7 @@ function divide(value: Float64Array, { from, to }: { from: number; to: number },
 }
 
 /** The page that holds a row: the last that begins at or before it. */
-export function pageOf(firstRow: Float64Array, row: number): number {
+function pageOf(firstRow: Float64Array, row: number): number {
   let low = 0
   let high = firstRow.length - 1
   while (high - low > 1) {

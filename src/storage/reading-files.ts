@@ -161,7 +161,9 @@ export class ReadingFiles {
     const own = segments.filter(({ tail }) => tail !== undefined)
     const others = segments.filter(({ tail }) => tail === undefined)
     try {
-      if (isSorted) return await this.#readSorted(segments, inOrder, consume)
+      if (isSorted) {
+        return await this.#rooms.use(() => this.#readSorted(segments, inOrder, consume))
+      }
       if (others.length > 0) await this.#parts.old.read(others, wanted, consume)
       await this.#rooms.use((room) => this.#readEach(own, { wanted: inOrder, room }, consume))
     } catch (cause) {
@@ -191,35 +193,24 @@ export class ReadingFiles {
     wanted: readonly Wanted[],
     consume: (rows: SegmentRows) => void,
   ): Promise<void> {
-    await this.#rooms.use(async () => {
-      for (const one of wanted) {
-        const rows = segments
-          .filter((segment) => mayHold(segment, [one]))
-          .map((segment) =>
-            segment.tail === undefined
-              ? this.#parts.old.rows(segment, one)
-              : this.#rowsOf(segment, one),
-          )
-        try {
-          const cursors = await Promise.all(rows.map((one) => RowsCursor.start(one)))
-          await mergeCursors(cursors, { keepsRepeats: true }, (rows) => {
-            consume(toRows(rows))
-            return undefined
-          })
-        } finally {
-          // Closes their files.
-          for (const one of rows) await one.return(undefined)
-        }
-      }
-    })
-  }
-
-  async *#rowsOf(segment: Segment, wanted: Wanted): AsyncGenerator<SeriesRows> {
-    const file = await this.#open(segment, new BlockRoom())
+    const files = new Map<Segment, ReadingFile>()
     try {
-      yield* file.rows([wanted])
+      for (const segment of segments) {
+        if (segment.tail === undefined) continue
+        files.set(segment, await this.#open(segment, new BlockRoom()))
+      }
+      for (const one of wanted) {
+        const chosen = segments.filter((segment) => mayHold(segment, [one]))
+        const cursors = chosen.map((segment) =>
+          RowsCursor.start(files.get(segment)?.rows([one]) ?? this.#parts.old.rows(segment, one)),
+        )
+        await mergeCursors(await Promise.all(cursors), { keepsRepeats: true }, (rows) => {
+          consume(toRows(rows))
+          return undefined
+        })
+      }
     } finally {
-      await file.close()
+      for (const file of files.values()) await file.close()
     }
   }
 

@@ -38,7 +38,7 @@ const ZSTD_LEVEL = 1
 function pack(bytes: Uint8Array<ArrayBuffer>): { stored: Uint8Array; plainLength: number } {
   const compressed = zstdCompressSync(bytes, {
     params: { [constants.ZSTD_c_compressionLevel]: ZSTD_LEVEL },
-    chunkSize: Math.max(1024, bytes.length >> 1),
+    chunkSize: Math.max(64, bytes.length >> 1),
   })
   return compressed.length < bytes.length
     ? { stored: compressed, plainLength: bytes.length }
@@ -108,7 +108,7 @@ export class StateFile {
 
 /** At the start of its own memory, as what was never compressed is. */
 function unpack(stored: Uint8Array, { plainLength }: StatePart): Uint8Array<ArrayBuffer> {
-  return new Uint8Array(zstdDecompressSync(stored, { chunkSize: plainLength }))
+  return new Uint8Array(zstdDecompressSync(stored, { chunkSize: Math.max(64, plainLength) }))
 }
 
 /** The first place where `length` bytes touch no occupied part. */

@@ -1,9 +1,10 @@
 /** For tests: outputs built from plain objects, and a folder that is gone afterwards. */
-import { cpSync, rmSync } from 'node:fs'
+import { cpSync, rmSync, statSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
+import { DuckDBInstance } from '@duckdb/node-api'
 import {
   encodeFrame,
   type DeadLetter,
@@ -89,6 +90,31 @@ export const ask = (parts: Partial<ReadingsQuestion> = {}): ReadingsQuestion => 
   pointsMax: 10_000,
   ...parts,
 })
+
+/** A segment of readings as every version before decision 0006 wrote it. */
+export async function writeOldReadings(
+  path: string,
+  rows: readonly Omit<Reading, 'fate'>[],
+): Promise<{ bytes: number }> {
+  const instance = await DuckDBInstance.create(':memory:')
+  const connection = await instance.connect()
+  await connection.run('CREATE TABLE rows (series INTEGER, time BIGINT, value DOUBLE)')
+  const appender = await connection.createAppender('rows')
+  for (const { series, timeUs, value } of rows) {
+    appender.appendInteger(series)
+    appender.appendBigInt(BigInt(timeUs))
+    appender.appendDouble(value)
+    appender.endRow()
+  }
+  appender.closeSync()
+  await connection.run(
+    `COPY (SELECT series, time, value FROM rows ORDER BY series, time) TO '${path}'
+     (FORMAT parquet, COMPRESSION zstd, PARQUET_VERSION V2, ROW_GROUP_SIZE 61440)`,
+  )
+  connection.closeSync()
+  instance.closeSync()
+  return { bytes: statSync(path).size }
+}
 
 export async function makeFolder(context: TestContext): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'weir-storage-'))

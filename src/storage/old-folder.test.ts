@@ -1,0 +1,89 @@
+/** A data folder of catalogue format 1, the one before decision 0006, opened by today's code. */
+import assert from 'node:assert/strict'
+import { mkdir, writeFile } from 'node:fs/promises'
+import { DatabaseSync } from 'node:sqlite'
+import { test } from 'node:test'
+import { setImmediate } from 'node:timers/promises'
+import { crc32 } from 'node:zlib'
+import { nodeWorld } from '../world/node-world.ts'
+import { openStorage } from './embedded-storage.ts'
+import { segmentFile } from './segment-set.ts'
+import { ask, defineSeries, makeFolder, makeOutput, writeOldReadings } from './storage-fixture.ts'
+
+/** As it was; only the tables that changed since, or that hold something here. */
+const FORMAT_1 = `
+CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
+CREATE TABLE segments (
+  file TEXT PRIMARY KEY, kind TEXT NOT NULL, first_offset INTEGER NOT NULL,
+  last_offset INTEGER NOT NULL, row_count INTEGER NOT NULL, bytes INTEGER NOT NULL,
+  min_series INTEGER NOT NULL, max_series INTEGER NOT NULL,
+  min_time_us INTEGER NOT NULL, max_time_us INTEGER NOT NULL, has_unverified INTEGER NOT NULL
+) STRICT;
+CREATE TABLE series (
+  series INTEGER PRIMARY KEY, device INTEGER NOT NULL, tenant TEXT NOT NULL,
+  device_id TEXT NOT NULL, device_type TEXT NOT NULL, metric TEXT NOT NULL,
+  dimensions TEXT NOT NULL, kind TEXT NOT NULL
+) STRICT;
+CREATE TABLE state_parts (
+  name TEXT PRIMARY KEY, position INTEGER NOT NULL, length INTEGER NOT NULL, crc INTEGER NOT NULL
+) STRICT;
+INSERT INTO meta VALUES ('format', 1), ('covered_offset', 9), ('committed_at_us', 1);
+INSERT INTO series VALUES (1, 1, 'default', 'pump-1', 'generic', 'temperature', '[]', 'number');
+`
+const STATE = new Uint8Array(5000).fill(7)
+const ROWS = Array.from({ length: 500 }, (_, row) => ({
+  ...{ series: 1, timeUs: 1e15 + row * 1e7, value: row / 8 },
+}))
+const points = ROWS.map(({ timeUs, value }) => [timeUs / 1000, value])
+
+async function makeOldFolder(folder: string): Promise<void> {
+  await mkdir(`${folder}/segments`, { recursive: true })
+  const file = segmentFile('readings', 0, 9)
+  const { bytes } = await writeOldReadings(`${folder}/segments/${file}`, ROWS)
+  await writeFile(`${folder}/state.bin`, STATE)
+  const database = new DatabaseSync(`${folder}/catalogue.db`)
+  database.exec(FORMAT_1)
+  const segment = [file, 'readings', 0, 9, ROWS.length, bytes, 1, 1]
+  database
+    .prepare('INSERT INTO segments VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)')
+    .run(...segment, ROWS[0]!.timeUs, ROWS.at(-1)!.timeUs, 0)
+  database
+    .prepare('INSERT INTO state_parts VALUES (?, ?, ?, ?)')
+    .run('windows', 0, STATE.length, crc32(STATE))
+  database.close()
+}
+
+test('T1 a folder of format 1 is opened, answered from, written to and merged', async (context) => {
+  const folder = await makeFolder(context)
+  await makeOldFolder(folder)
+  const open = () => openStorage({ folder, world: nodeWorld, options: { mergeFanIn: 2 } })
+  const store = await open()
+  const recovered = await store.recover()
+  assert.equal(recovered.nextOffset, 10)
+  assert.deepEqual(recovered.state, [{ name: 'windows', bytes: STATE }])
+  const question = ask({ endUs: 2e15 })
+  assert.deepEqual((await store.readings(question)).points, points)
+  const later = ROWS.map((row) => ({ ...row, timeUs: row.timeUs + 1e12 }))
+  store.output(
+    makeOutput({ offset: 10, series: [defineSeries(1, 'temperature')], readings: later }),
+  )
+  await store.commit({ offset: 10, parts: [{ name: 'windows', bytes: STATE.slice(0, 50) }] })
+  while (store.statistics().segmentCount > 1) await setImmediate()
+  await store.close()
+  const again = await open()
+  context.after(() => again.close())
+  assert.equal(again.statistics().readingsStored, 2 * ROWS.length)
+  const both = [...points, ...later.map(({ timeUs, value }) => [timeUs / 1000, value])]
+  assert.deepEqual((await again.readings(question)).points, both)
+  assert.deepEqual((await again.recover()).state, [{ name: 'windows', bytes: STATE.slice(0, 50) }])
+})
+
+test('a folder of a later format is refused', async (context) => {
+  const folder = await makeFolder(context)
+  await makeOldFolder(folder)
+  const database = new DatabaseSync(`${folder}/catalogue.db`)
+  database.exec("UPDATE meta SET value = 3 WHERE key = 'format'")
+  database.close()
+  const opening = openStorage({ folder, world: nodeWorld })
+  await assert.rejects(opening, { code: 'DATA_FORMAT_NEWER' })
+})
