@@ -193,7 +193,7 @@ test('F2 F3 readings that DuckDB wrote are read, sorted among ours, and merged',
     if (at === 1) segments.push(await write(files, file, rows))
     else {
       const { bytes } = await writeOldReadings(`${folder}/${file}`, rows)
-      segments.push(segmentOf(file, { bytes, rows: rows.length, tail: undefined }))
+      segments.push(segmentOf(file, { bytes, rows: rows.length, tail: undefined, crc: undefined }))
     }
   }
   const all = sources.flat()
