@@ -14,6 +14,7 @@
  * there keep their state; windows that changed size start anew, and those that were open are marked
  * dirty, so that storage computes them.
  */
+import { WeirError } from '../errors/errors.ts'
 import type { Detectors } from './detectors.ts'
 import type { Identities } from './identities.ts'
 import type { LatePartials } from './late-partials.ts'
@@ -41,6 +42,8 @@ export interface Stores {
   late: LatePartials
   identities: Identities
 }
+
+const STATE_VERSION = 1
 
 const encoder = new TextEncoder()
 const decoder = new TextDecoder()
@@ -96,6 +99,10 @@ export function restoreParts(
   const clockBytes = byName.get('clock')
   if (planBytes === undefined || clockBytes === undefined) return undefined
   const plan = JSON.parse(decoder.decode(planBytes)) as SavedPlan
+  if (plan.version > STATE_VERSION) {
+    const detail = `the stream’s state has version ${plan.version}`
+    throw new WeirError('DATA_FORMAT_NEWER', `${detail}; this one knows up to ${STATE_VERSION}`)
+  }
   const clock = floats(clockBytes)
   const isSame = hasSameWindows(plan, current)
   const layout = { slots: plan.slots, sizes: plan.windowsMs.length }

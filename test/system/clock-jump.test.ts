@@ -14,6 +14,7 @@ import { test, type TestContext } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { checkSteps, checkWindows, storedReadings } from './crash-verdict.ts'
 import { ACKNOWLEDGED, openMqttDevice, topicOf } from './mqtt-device.ts'
+import { fakedClock } from './faked-clock.ts'
 import { openPinging } from './pinging-client.ts'
 import {
   makeFolder,
@@ -38,24 +39,6 @@ const DAY_MS = 86_400_000
 /** The rule's duration, and what a busy machine may add to it. */
 const FOR_MS = 3000
 const LATER_MS = 4000
-
-/** Why it cannot be done here, or the variables that make a process believe `clock`. */
-async function fakedClock(clock: string): Promise<string | NodeJS.ProcessEnv> {
-  const missing = await missingTool('faketime')
-  if (missing !== false) return missing
-  const { stdout } = await run('faketime', ['-f', '+0', 'env'])
-  const library = /^LD_PRELOAD=(.*)libfaketime\.so\.1$/m.exec(stdout)?.[1]
-  if (library === undefined) return 'faketime says nothing of its library'
-  writeFileSync(clock, '+0\n')
-  return {
-    LD_PRELOAD: `${library}libfaketimeMT.so.1`,
-    FAKETIME_TIMESTAMP_FILE: clock,
-    FAKETIME_NO_CACHE: '1',
-    FAKETIME_DONT_FAKE_MONOTONIC: '1',
-    DONT_FAKE_MONOTONIC: '1',
-    NO_FAKE_STAT: '1',
-  }
-}
 
 /** Sends one message after the other, each once it was acknowledged, until stopped. */
 class Sender {
