@@ -27,17 +27,21 @@ const MERGED_MS_MAX = 120_000
 
 const reporter = new Reporter('storage', 'bytes a reading of everything but the log')
 
+/** A day goes by in a minute: commits come more often than every five minutes. */
+const env = { WEIR_STREAM_CHECKPOINT_INTERVAL: '10s' }
+
 /** Sends by `load`, which returns the count of readings, and weighs what is left. */
 async function measure(
   name: string,
   pipeline: string | undefined,
   load: (server: WeirServer) => Promise<number>,
 ): Promise<void> {
-  const server = await WeirServer.start(pipeline === undefined ? {} : { pipeline })
+  const server = await WeirServer.start({ ...(pipeline === undefined ? {} : { pipeline }), env })
   try {
     const sent = await load(server)
     const stored = await server.untilStored(sent, STORED_MS_MAX)
     if (stored !== sent) throw new Error(`${sent} readings were acknowledged, ${stored} stored`)
+    await server.untilInSegments(STORED_MS_MAX)
     await server.untilMerged(MERGED_MS_MAX)
     await server.halt()
     const { rollups, ...others } = measureFolder(server.dataFolder)
