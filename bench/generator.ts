@@ -32,6 +32,7 @@ class Run implements LoadEvents {
   readonly #chunk: number
   #acknowledged = 0
   #acknowledgedInTime = 0
+  #sendingSeconds = 0
   #startMs = 0
   #isSending = false
   #isOver = false
@@ -71,6 +72,7 @@ class Run implements LoadEvents {
 
   #stopSending(): void {
     this.#isSending = false
+    this.#sendingSeconds = (performance.now() - this.#startMs) / 1000
     this.#acknowledgedInTime = this.#acknowledged
     for (const timer of this.#timers) clearTimeout(timer)
   }
@@ -183,7 +185,7 @@ class Run implements LoadEvents {
       report: {
         messages: this.#acknowledged,
         seconds,
-        rate: this.#acknowledgedInTime / this.#job.seconds,
+        rate: this.#acknowledgedInTime / this.#sendingSeconds,
         latencyMs: this.#latency.summary(),
         cpu: (user + system - this.#startCpuUs) / 1e6 / seconds,
         offered: this.#job.rate > 0 ? this.#dueTotal * perPacket : sentTotal,

@@ -8,7 +8,7 @@ import { prepareGenerator } from './generate.ts'
 import type { LoadJob, LoadReport } from './load.ts'
 import { METRICS_PER_MESSAGE } from './message-ring.ts'
 import { residentBytes, residentPeakBytes } from './process-figures.ts'
-import { isQuick, median, numberFlag, Reporter } from './report.ts'
+import { isQuick, numberFlag, Reporter } from './report.ts'
 import { countMessages, writeUntilComplete } from './recovery-probe.ts'
 import { WeirServer, type Fleet } from './weir-server.ts'
 
@@ -19,21 +19,14 @@ const RUNS = numberFlag('runs', isQuick ? 1 : 3)
 const MESSAGES = numberFlag('messages', 10_000_000)
 const LOAD_SECONDS_MAX = 120
 
-interface Variant {
-  name: string
-  config: string
-  messages: number
-}
-
-const DEFAULTS: Variant = { name: 'default settings', config: '', messages: MESSAGES }
-/** Memory holds twice the tail, or a checkpoint would come all the same. */
-const LONG_TAIL: Variant = {
+const DEFAULTS = { name: 'default settings', config: '' }
+/** Memory for twice the tail and more, or a checkpoint would come all the same. */
+const LONG_TAIL = {
   name: 'checkpoints held off',
   config: `
 stream: { checkpointReadings: 1000000000, checkpointInterval: 1d }
 storage: { memoryReadingsMax: ${MESSAGES * METRICS_PER_MESSAGE * 4} }
 `,
-  messages: MESSAGES,
 }
 
 const reporter = new Reporter(
@@ -50,18 +43,14 @@ interface Figures {
 }
 
 /** Kills the server once enough is acknowledged; the generator then tells what was. */
-async function loadAndKill(
-  server: WeirServer,
-  fleet: Fleet,
-  messages: number,
-): Promise<LoadReport> {
+async function loadAndKill(server: WeirServer, fleet: Fleet): Promise<LoadReport> {
   const shape = { protocol: 'mqtt', window: 200, messagesPerPacket: 1, end: 'kill' } as const
   const pace = { seconds: LOAD_SECONDS_MAX, rate: 0, seed: 1, warmUpMs: 0 }
   const job: LoadJob = { ...shape, ...pace, port: server.mqttPort, clients: fleet.clients }
   const generation = await prepareGenerator(job)
   const enough = Promise.withResolvers<void>()
   generation.onProgress(({ acknowledged }) => {
-    if (acknowledged >= messages) enough.resolve()
+    if (acknowledged >= MESSAGES) enough.resolve()
   })
   generation.start()
   await Promise.race([enough.promise, generation.report])
@@ -69,11 +58,11 @@ async function loadAndKill(
   return generation.report
 }
 
-async function measure({ config, messages }: Variant): Promise<Figures> {
+async function measure(config: string): Promise<Figures> {
   const first = await WeirServer.start({ config })
   const fleet = await first.registerFleet(CONNECTIONS, DEVICES)
   const [probeToken = ''] = await first.register([{ id: 'probe', type: 'generic' }])
-  const report = await loadAndKill(first, fleet, messages)
+  const report = await loadAndKill(first, fleet)
   console.log(`killed at ${report.messages} messages, ${Math.round(report.rate)} messages/s`)
   const server = await first.restart()
   try {
@@ -130,21 +119,17 @@ async function checkStored(
   )
 }
 
-function report(name: string, runs: Figures[]): void {
-  const add = (what: string, pick: (run: Figures) => number, unit: string): void =>
-    reporter.add(`${name}: ${what}`, median(runs.map(pick)), unit)
-  add('messages replayed', (run) => run.tailMessages, 'messages')
-  add('start to ready', (run) => run.readySeconds, 's')
-  add('start to queries complete', (run) => run.completeSeconds, 's')
-  add('slowest write while replaying', (run) => run.writeMsMax, 'ms')
-  add('RSS, peak', (run) => run.residentPeak / 2 ** 20, 'MiB')
+function report(name: string, run: Figures): void {
+  reporter.add(`${name}: messages replayed`, run.tailMessages, 'messages')
+  reporter.add(`${name}: start to ready`, run.readySeconds, 's')
+  reporter.add(`${name}: start to queries complete`, run.completeSeconds, 's')
+  reporter.add(`${name}: slowest write while replaying`, run.writeMsMax, 'ms')
+  reporter.add(`${name}: RSS, peak`, run.residentPeak / 2 ** 20, 'MiB')
 }
 
-const variants = isQuick ? [LONG_TAIL] : [DEFAULTS, LONG_TAIL]
-for (const variant of variants) {
-  const runs: Figures[] = []
-  for (let run = 0; run < RUNS; run++) runs.push(await measure(variant))
-  report(variant.name, runs)
+for (let run = 0; run < RUNS; run++) {
+  for (const variant of isQuick ? [LONG_TAIL] : [DEFAULTS, LONG_TAIL])
+    report(variant.name, await measure(variant.config))
 }
 if (isQuick) reporter.note('the default settings are only measured in the full run')
 reporter.finish()

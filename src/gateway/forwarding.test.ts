@@ -127,6 +127,16 @@ test('the tail goes first, then what came meanwhile, then frames go on at once',
   )
 })
 
+test('what the replay read before group commit heard of the flush goes on once', async () => {
+  const rig = await recovered(3)
+  const frame = frameOf(3)
+  const offset = await rig.log.append(frame)
+  await rig.forwarding.replay()
+  rig.forwarding.durable(offset, frame)
+  await rig.append(4)
+  rig.check(5)
+})
+
 test('promise 2: whatever the timing of appends and replay, each entry goes on once, in order', async () => {
   const steps = fc.array(fc.constantFrom('append', 'append', 'take', 'take', 'turn'), {
     maxLength: 80,

@@ -94,7 +94,8 @@ export class Forwarding {
     this.#nextOffset = tail.fromOffset
     this.#tailBytes = tail.bytes
     this.#appendedBefore = this.#parts.log.statistics.bytesAppended
-    this.#isReplaying = true
+    // What lies before an empty tail storage has: nothing is to be replayed.
+    this.#isReplaying = tail.fromOffset < this.#parts.log.nextOffset
     this.#parts.logEnds(this.#parts.log.nextOffset)
   }
 
@@ -115,6 +116,7 @@ export class Forwarding {
 
   /** Resolves when all that is in the log was handed on and frames go on at once, or by stop(). */
   async replay(): Promise<void> {
+    if (!this.#isReplaying) return
     const { log, pool, tail } = this.#parts
     const into = new Uint8Array(Math.min(READ_BYTES, this.#windowBytes))
     while (!this.#isStopping && this.#nextOffset < log.nextOffset) {

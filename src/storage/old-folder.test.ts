@@ -6,27 +6,13 @@ import { test } from 'node:test'
 import { setImmediate } from 'node:timers/promises'
 import { crc32 } from 'node:zlib'
 import { nodeWorld } from '../world/node-world.ts'
+import { CATALOGUE_SCHEMA } from './catalogue-schema.ts'
 import { openStorage } from './embedded-storage.ts'
 import { segmentFile } from './segment-set.ts'
 import { ask, defineSeries, makeFolder, makeOutput, writeOldReadings } from './storage-fixture.ts'
 
-/** As it was; only the tables that changed since, or that hold something here. */
 const FORMAT_1 = `
-CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
-CREATE TABLE segments (
-  file TEXT PRIMARY KEY, kind TEXT NOT NULL, first_offset INTEGER NOT NULL,
-  last_offset INTEGER NOT NULL, row_count INTEGER NOT NULL, bytes INTEGER NOT NULL,
-  min_series INTEGER NOT NULL, max_series INTEGER NOT NULL,
-  min_time_us INTEGER NOT NULL, max_time_us INTEGER NOT NULL, has_unverified INTEGER NOT NULL
-) STRICT;
-CREATE TABLE series (
-  series INTEGER PRIMARY KEY, device INTEGER NOT NULL, tenant TEXT NOT NULL,
-  device_id TEXT NOT NULL, device_type TEXT NOT NULL, metric TEXT NOT NULL,
-  dimensions TEXT NOT NULL, kind TEXT NOT NULL
-) STRICT;
-CREATE TABLE state_parts (
-  name TEXT PRIMARY KEY, position INTEGER NOT NULL, length INTEGER NOT NULL, crc INTEGER NOT NULL
-) STRICT;
+${CATALOGUE_SCHEMA}
 INSERT INTO meta VALUES ('format', 1), ('covered_offset', 9), ('committed_at_us', 1);
 INSERT INTO series VALUES (1, 1, 'default', 'pump-1', 'generic', 'temperature', '[]', 'number');
 `
@@ -82,7 +68,7 @@ test('a folder of a later format is refused', async (context) => {
   const folder = await makeFolder(context)
   await makeOldFolder(folder)
   const database = new DatabaseSync(`${folder}/catalogue.db`)
-  database.exec("UPDATE meta SET value = 3 WHERE key = 'format'")
+  database.exec("UPDATE meta SET value = 99 WHERE key = 'format'")
   database.close()
   const opening = openStorage({ folder, world: nodeWorld })
   await assert.rejects(opening, { code: 'DATA_FORMAT_NEWER' })

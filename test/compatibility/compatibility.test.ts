@@ -7,7 +7,7 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { test, type TestContext } from 'node:test'
-import { crc32 } from 'node:zlib'
+import { crc32, zstdDecompressSync } from 'node:zlib'
 import { withCrc } from '../../src/sqlite/sqlite.ts'
 import { makeFolder, spawnWeir, WeirProcess, type StartOptions } from '../system/weir-process.ts'
 import { answersOf, PIPELINE } from './contents.ts'
@@ -120,15 +120,19 @@ test('a newer state of the stream is refused', (t) =>
   assertNewer(
     t,
     (data) => {
-      const state = readFileSync(join(data, 'state.bin'))
+      let state: Buffer = readFileSync(join(data, 'state.bin'))
       change(join(data, 'catalogue.db'), (database) => {
         const row = database.prepare("SELECT * FROM state_parts WHERE name = 'plan'").get()!
         const [position, length] = [Number(row['position']), Number(row['length'])]
-        const plan = state.subarray(position, position + length)
-        plan.write('"version":9', plan.indexOf('"version":1'))
+        const stored = state.subarray(position, position + length)
+        const plan = Number(row['plain_length']) > 0 ? zstdDecompressSync(stored) : stored
+        const newer = Buffer.from(plan.toString().replace('"version":1', '"version":9'))
+        // Behind all that is there, and not compressed.
+        const end = Math.ceil(state.length / 4096) * 4096
+        state = Buffer.concat([state, Buffer.alloc(end - state.length), newer])
         database
-          .prepare('INSERT OR REPLACE INTO state_parts VALUES (?, ?, ?, ?, ?)')
-          .run(...withCrc('plan', position, length, crc32(plan)))
+          .prepare('INSERT OR REPLACE INTO state_parts VALUES (?, ?, ?, ?, ?, ?)')
+          .run(...withCrc('plan', end, newer.length, crc32(newer), 0))
       })
       writeFileSync(join(data, 'state.bin'), state)
     },

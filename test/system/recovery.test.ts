@@ -72,7 +72,8 @@ async function sendOne(
 
 /** Repeats with another value, which must not win, and a cool reading, which must come last. */
 async function sendDuringReplay(weir: WeirProcess, sent: Map<string, Sent>): Promise<void> {
-  for (const id of DEVICES) {
+  // In another order than before: series that are defined anew would take each other's numbers.
+  for (const id of DEVICES.toReversed()) {
     const times = [...sent.get(id)!.values.keys()]
     const repeats = [times[0]!, times.at(-2)!]
     await post(
