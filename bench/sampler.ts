@@ -8,6 +8,8 @@ export interface Sample {
   handles: number
   /** Readings durable and not yet in storage. */
   lagReadings: number
+  /** Small segments that wait to be merged. */
+  mergeDebt: number
   /** Connections not read from. */
   held: number
 }
@@ -37,6 +39,7 @@ export class Sampler {
       residentBytes: residentBytes(pid) ?? value('process_resident_memory_bytes'),
       handles: openHandles(pid) ?? NaN,
       lagReadings: value('weir_gateway_readings_total') - value('weir_storage_readings_total'),
+      mergeDebt: value('weir_storage_merge_debt_segments'),
       held: value('weir_gateway_held_connections'),
     })
   }

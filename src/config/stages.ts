@@ -147,7 +147,7 @@ const STREAM = Type.Object(
     checkpointReadings: integer(
       6_000_000,
       [1, COUNT_MAX],
-      'Readings after which a checkpoint is made: what a restart has to replay at most.',
+      'Readings after which a checkpoint is made. A restart replays what came since the last one.',
     ),
     checkpointInterval: duration('5m', ['100ms', '1d'], 'Longest time between two checkpoints.'),
   },

@@ -263,6 +263,7 @@ test('promise 6: a client that cannot be read from for long is disconnected with
   wire.send(publish('d1', 2, '{"x":2}'), 5)
   await until(() => wire.isClosed, 'disconnected')
   assert.equal((wire.packets[0] as { reasonCode?: number }).reasonCode, 0x97)
+  assert.equal(rig.gateway.mqtt.heldCount, 0, 'nothing is kept of it')
 })
 
 test('promise 1 after a restart the doors are open while the log’s tail still waits', async (t) => {

@@ -18,7 +18,7 @@ types:
         temperature: { unit: "°C", min: -40, max: 150 }
         running: { type: boolean, required: false }
         mode: { type: text, required: false }
-time: { disorder: 10s, allowedLateness: 10m, alertStaleness: 1d }
+time: { disorder: 10s, allowedLateness: 10m, alertStaleness: 1d, idleTimeout: 1h }
 windows: [1m, 5m]
 detectors: [{ id: spike, type: pump, metric: temperature, zscore: { n: 16, threshold: 4 } }]
 rules: [{ id: hot, type: pump, when: "temperature > 80", severity: critical }]
