@@ -3,20 +3,20 @@ import type { Log } from '../log/log.ts'
 import type { MetricSample } from '../observe/observe.ts'
 import type { Gateway } from './gateway-stage.ts'
 
+const counter = (name: string, help: string, value: number): MetricSample => ({
+  name,
+  help,
+  type: 'counter',
+  labels: {},
+  value,
+})
+const gauge = (name: string, help: string, value: number): MetricSample => ({
+  ...counter(name, help, value),
+  type: 'gauge',
+})
+
 export function gatewaySamples(gateway: Gateway, log: Log): MetricSample[] {
   const { mqtt, commit, decoder, deadLetters } = gateway
-  const { statistics } = log
-  const counter = (name: string, help: string, value: number): MetricSample => ({
-    name,
-    help,
-    type: 'counter',
-    labels: {},
-    value,
-  })
-  const gauge = (name: string, help: string, value: number): MetricSample => ({
-    ...counter(name, help, value),
-    type: 'gauge',
-  })
   const by = (label: string, counts: Map<string, number>, name: string, help: string) =>
     [...counts].map(([key, value]) => ({ ...counter(name, help, value), labels: { [label]: key } }))
   const byCode = (name: string, help: string, counts: Map<string, number>): MetricSample[] =>
@@ -65,12 +65,18 @@ export function gatewaySamples(gateway: Gateway, log: Log): MetricSample[] {
       'Entries replayed since the restart.',
       commit.forwarding.replayedEntries,
     ),
+    ...logSamples(log),
+    ...gateway.registry.samples(),
+  ]
+}
+
+function logSamples({ statistics, nextOffset, firstOffset }: Log): MetricSample[] {
+  return [
     counter('weir_log_entries_total', 'Entries appended.', statistics.entriesAppended),
     counter('weir_log_bytes_total', 'Bytes appended.', statistics.bytesAppended),
     counter('weir_log_flushes_total', 'Flushes to disk.', statistics.flushes),
     gauge('weir_log_disk_bytes', 'Size of the log.', statistics.bytesOnDisk),
-    gauge('weir_log_next_offset', 'Offset of the next entry.', log.nextOffset),
-    gauge('weir_log_first_offset', 'Oldest offset kept.', log.firstOffset),
-    ...gateway.registry.samples(),
+    gauge('weir_log_next_offset', 'Offset of the next entry.', nextOffset),
+    gauge('weir_log_first_offset', 'Oldest offset kept.', firstOffset),
   ]
 }

@@ -180,7 +180,10 @@ export class ReadingFiles {
     for (const segment of segments) {
       const file = await this.#open(segment, room)
       try {
-        for await (const rows of file.rows(wanted)) consume(toRows(rows))
+        for await (const rows of file.rows(wanted)) {
+          this.#parts.throwIfAbandoned()
+          consume(toRows(rows))
+        }
       } finally {
         await file.close()
       }
@@ -205,6 +208,7 @@ export class ReadingFiles {
           RowsCursor.start(files.get(segment)?.rows([one]) ?? this.#parts.old.rows(segment, one)),
         )
         await mergeCursors(await Promise.all(cursors), { keepsRepeats: true }, (rows) => {
+          this.#parts.throwIfAbandoned()
           consume(toRows(rows))
           return undefined
         })

@@ -16,14 +16,7 @@ import { checkSteps, checkWindows, storedReadings } from './crash-verdict.ts'
 import { ACKNOWLEDGED, openMqttDevice, topicOf } from './mqtt-device.ts'
 import { fakedClock } from './faked-clock.ts'
 import { openPinging } from './pinging-client.ts'
-import {
-  makeFolder,
-  missingTool,
-  run,
-  until,
-  WeirProcess,
-  type StartOptions,
-} from './weir-process.ts'
+import { makeFolder, until, WeirProcess, type StartOptions } from './weir-process.ts'
 
 const PIPELINE = `
 version: 1

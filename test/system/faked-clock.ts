@@ -1,6 +1,6 @@
 /**
- * Debian's libfaketime lies to a process about the wall clock, and leaves the monotonic one alone. A
- * file says how far off it is: `+0`, `+1d`, `-90`.
+ * Debian's libfaketime lies to a process about the wall clock, and leaves the monotonic one alone.
+ * A file says how far off it is: `+0`, `+1d`, `-90`.
  */
 import { writeFileSync } from 'node:fs'
 import { missingTool, run } from './weir-process.ts'
