@@ -115,6 +115,11 @@ const optionsOf = (folder: string): StartOptions => ({
   ...{ folder, config: CONFIG, pipeline: PIPELINE },
 })
 
+async function storedOf(weir: WeirProcess): Promise<number> {
+  const { text } = await weir.api('/metrics')
+  return Number(/^weir_storage_readings_stored (\d+)$/m.exec(text)?.[1])
+}
+
 async function begin(folder: string): Promise<WeirProcess> {
   const weir = await WeirProcess.start(optionsOf(folder))
   for (const id of DEVICES) await weir.register({ id, type: 'pump' })
@@ -192,7 +197,8 @@ test('the log’s tail behind an older checkpoint, three times, is as after once
   for (const [at, batch] of batches.entries()) {
     await write(weir, batch)
     if (at % third !== third - 1 || older.length === 2) continue
-    await settled(weir)
+    const stored = (at + 1) * BATCH_LINES * METRICS.length
+    await until('all of it is in segments', async () => (await storedOf(weir)) >= stored)
     await weir.kill()
     // What a backup of storage alone would hold: checkpoint, segments and catalogue of one moment.
     const copy = join(folder, `older-${older.length}`)
