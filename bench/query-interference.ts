@@ -1,8 +1,8 @@
 /**
  * Do slow queries make devices wait? The p99 of publish to PUBACK at a rate that leaves room for
  * queries, alone and while 16 clients ask for the whole history of one device after another, in
- * turns. Flushes of the log share a thread pool, two cores and a disk with DuckDB's calls; they must
- * never queue behind them.
+ * turns. Flushes of the log share a thread pool, two cores and a disk with DuckDB's calls; they
+ * must never queue behind them.
  */
 import { generate, prepareGenerator } from './generate.ts'
 import type { LoadClient, LoadJob } from './load.ts'
