@@ -2,7 +2,7 @@
 import { setPriority } from 'node:os'
 import { workerData } from 'node:worker_threads'
 import type { EventCall } from '../observe/observe.ts'
-import { openStorage } from '../storage/embedded-storage.ts'
+import { openStorage } from '../storage/open-storage.ts'
 import { storageSamples } from './stage-metrics.ts'
 import { nodeWorld } from '../world/node-world.ts'
 import { serve } from './rpc.ts'

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
-import { openStorage } from '../storage/embedded-storage.ts'
+import { openStorage } from '../storage/open-storage.ts'
 import type { StorageOptions } from '../storage/storage-options.ts'
 import { ask, defineSeries, makeFolder, makeOutput } from '../storage/storage-fixture.ts'
 import type { Storage } from '../storage/storage.ts'

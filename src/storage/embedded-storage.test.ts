@@ -12,7 +12,7 @@ import {
 } from '../stream/stream.ts'
 import { nodeWorld } from '../world/node-world.ts'
 import type { Disk, World } from '../world/world.ts'
-import { openStorage } from './embedded-storage.ts'
+import { openStorage } from './open-storage.ts'
 import type { StorageOptions } from './storage-options.ts'
 import {
   ask,

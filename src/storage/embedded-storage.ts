@@ -18,7 +18,6 @@ import {
   type WindowsQuestion,
 } from '../query/query.ts'
 import type { Checkpoint, StreamOutput } from '../stream/stream.ts'
-import type { World } from '../world/world.ts'
 import { Catalogue } from './catalogue.ts'
 import { absorb, Committer, type Sealed } from './committer.ts'
 import { DirtyRanges } from './dirty-ranges.ts'
@@ -26,31 +25,30 @@ import { EventReader } from './event-reader.ts'
 import { Generation } from './generation.ts'
 import { latestByMetric } from './latest.ts'
 import type { LastValues } from './last-values.ts'
-import { openWindows, rebuildLastValues } from './lost-state.ts'
+import { openWindows } from './lost-state.ts'
 import { Merger } from './merger.ts'
 import { ChunkPool } from './recent-readings.ts'
 import { RollupCoverages } from './rollup-coverage.ts'
-import { openParquetFiles } from './parquet-files.ts'
 import { Scrubber } from './scrubber.ts'
 import { SegmentChecks } from './segment-checks.ts'
 import type { SegmentFiles } from './segment-files.ts'
 import { mayHold, SegmentSet, type Segment } from './segment-set.ts'
 import { SeriesDirectory } from './series-directory.ts'
-import { STORAGE_DEFAULTS, type StorageOptions } from './storage-options.ts'
+import { type StorageOptions } from './storage-options.ts'
 import { StateFile } from './state-file.ts'
-import { isLastValues, loadLastValues, loadState } from './state-loader.ts'
+import { isLastValues, loadState } from './state-loader.ts'
 import type { Recovered, Storage, StorageStatistics } from './storage.ts'
-import { strayFiles } from './stray-files.ts'
-import { Turns } from './turns.ts'
+import { Pace } from './turns.ts'
 import { StorageView } from './view.ts'
 
-interface Parts {
+export interface StorageParts {
   options: StorageOptions
   files: SegmentFiles
   catalogue: Catalogue
   stateFile: StateFile
   segments: SegmentSet
   committer: Committer
+  pace: Pace
   checks: SegmentChecks
   merger: Merger
   scrubber: Scrubber
@@ -60,82 +58,8 @@ interface Parts {
   sweep: () => Promise<void>
 }
 
-/** Opens or creates a folder. Errors: DATA_FORMAT_NEWER, DATA_FILE_DAMAGED. */
-export async function openStorage({
-  folder,
-  world,
-  options,
-  adapters,
-}: {
-  folder: string
-  world: Pick<World, 'disk' | 'clock'>
-  options?: Partial<StorageOptions>
-  /** Instead of Parquet on the real disk and SQLite in the folder. */
-  adapters?: { files: SegmentFiles; catalogue: Catalogue }
-}): Promise<Storage & Query> {
-  const settings = { ...STORAGE_DEFAULTS, ...options }
-  const { disk, clock } = world
-  const segmentsFolder = `${folder}/segments`
-  await disk.makeFolder(segmentsFolder)
-  await disk.makeFolder(`${folder}/spill`)
-  const stray = await disk.list(segmentsFolder)
-  const mustExist = stray.some((file) => file.endsWith('.parquet'))
-  const catalogue = adapters?.catalogue ?? Catalogue.open(`${folder}/catalogue.db`, { mustExist })
-  catalogue.events.onDamage = settings.listener.eventDamaged
-  const stateFile = await StateFile.open(disk, `${folder}/state.bin`)
-  await disk.syncFolder(folder)
-  const known = catalogue.segments()
-  for (const file of stray.filter((one) => one.endsWith('.tmp'))) {
-    await disk.remove(`${segmentsFolder}/${file}`)
-  }
-  for (const file of await disk.list(`${folder}/spill`))
-    await disk.remove(`${folder}/spill/${file}`)
-  const files =
-    adapters?.files ??
-    (await openParquetFiles(
-      segmentsFolder,
-      { disk, clock },
-      {
-        threads: settings.threads,
-        memoryBytes: settings.memoryBytes,
-        concurrency: settings.queryConcurrency,
-        temporaryFolder: `${folder}/spill`,
-      },
-    ))
-  // A file that stays behind is swept at the next start.
-  const segments = new SegmentSet(known, (file) => {
-    disk.remove(`${segmentsFolder}/${file}`).catch(() => undefined)
-  })
-  const { listener } = settings
-  const checks = new SegmentChecks({
-    ...{ folder: segmentsFolder, disk, catalogue, segments },
-    damaged: listener.segmentDamaged,
-  })
-  const turns = new Turns(clock)
-  const directory = new SeriesDirectory()
-  directory.add(catalogue.definitions())
-  const committer = new Committer({ catalogue, files, stateFile, turns, clock })
-  const isIntact = (segment: Segment): boolean => segments.isIntact(segment)
-  const saved = await loadLastValues(committer, stateFile)
-  if (saved === undefined) await checks.ensure(segments.list('readings'))
-  const parts: Parts = {
-    ...{ options: settings, files, catalogue, stateFile, segments, directory, committer, checks },
-    merger: new Merger({
-      ...{ catalogue, segments, files, checks },
-      policy: { targetRows: settings.segmentRows, fanIn: settings.mergeFanIn, isIntact },
-      onFailure: listener.mergeFailed,
-    }),
-    scrubber: new Scrubber({ clock, segments, checks, pace: settings.scrub }),
-    lastValues:
-      saved ??
-      (await rebuildLastValues(files, segments.list('readings').filter(isIntact), directory)),
-    sweep: strayFiles({ disk, folder: segmentsFolder, files: stray, segments }),
-  }
-  return new EmbeddedStorage(parts)
-}
-
-class EmbeddedStorage implements Storage, Query {
-  readonly #parts: Parts
+export class EmbeddedStorage implements Storage, Query {
+  readonly #parts: StorageParts
   readonly #dirty: DirtyRanges
   readonly #coverage: RollupCoverages
   readonly #events: EventReader
@@ -156,7 +80,7 @@ class EmbeddedStorage implements Storage, Query {
   #committedAtUs: number
   #committedOffset: number
 
-  constructor(parts: Parts) {
+  constructor(parts: StorageParts) {
     const { catalogue, directory } = parts
     this.#parts = parts
     this.#dirty = new DirtyRanges(catalogue.dirtyRanges())
@@ -207,6 +131,7 @@ class EmbeddedStorage implements Storage, Query {
     const { readings, partials, events, definitions } = this.#current
     const batch = decodeFrame(output.frame)
     readings.append(batch, output.fates)
+    this.#parts.pace.arrive(batch.readingCount)
     this.#parts.lastValues.update(batch, output.fates)
     if (batch.definitions !== undefined) {
       const added = this.#parts.directory.add(batch.definitions)
@@ -260,8 +185,9 @@ class EmbeddedStorage implements Storage, Query {
   }
 
   async #write(latest: Sealed): Promise<void> {
-    const { committer, segments, merger, checks, sweep } = this.#parts
+    const { committer, segments, merger, checks, pace, sweep } = this.#parts
     const sealed = this.#failed === undefined ? latest : absorb(this.#failed, latest)
+    pace.begin(readingsOf(sealed.generations))
     try {
       const committed = await committer.commit(sealed)
       // In one turn, so that no query sees a reading twice or not at all (T3).
@@ -309,7 +235,7 @@ class EmbeddedStorage implements Storage, Query {
     const { segments, merger, directory } = this.#parts
     const readings = segments.list('readings')
     return {
-      readingsInMemory: this.#generations().reduce((sum, one) => sum + one.readings.count, 0),
+      readingsInMemory: readingsOf(this.#generations()),
       readingsStored: readings.reduce((sum, { rows }) => sum + rows, 0),
       segmentCount: readings.length + segments.list('rollup').length,
       segmentsDamaged: segments.damagedCount,
@@ -377,3 +303,6 @@ class EmbeddedStorage implements Storage, Query {
     this.#parts.catalogue.close()
   }
 }
+
+const readingsOf = (generations: readonly Generation[]): number =>
+  generations.reduce((sum, { readings }) => sum + readings.count, 0)

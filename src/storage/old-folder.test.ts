@@ -7,7 +7,7 @@ import { setImmediate } from 'node:timers/promises'
 import { crc32 } from 'node:zlib'
 import { nodeWorld } from '../world/node-world.ts'
 import { CATALOGUE_SCHEMA } from './catalogue-schema.ts'
-import { openStorage } from './embedded-storage.ts'
+import { openStorage } from './open-storage.ts'
 import { segmentFile } from './segment-set.ts'
 import { ask, defineSeries, makeFolder, makeOutput, writeOldReadings } from './storage-fixture.ts'
 

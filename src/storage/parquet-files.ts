@@ -5,10 +5,11 @@ import { OldReadings } from './old-readings.ts'
 import { ReadingFiles } from './reading-files.ts'
 import { RollupFiles } from './rollup-files.ts'
 import type { SegmentFiles } from './segment-files.ts'
+import type { Pace } from './turns.ts'
 
 export async function openParquetFiles(
   folder: string,
-  world: Pick<World, 'disk' | 'clock'>,
+  world: Pick<World, 'disk' | 'clock'> & { pace: Pace },
   options: DuckOptions,
 ): Promise<SegmentFiles> {
   const duck = await Duck.open(options)

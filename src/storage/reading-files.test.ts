@@ -8,6 +8,7 @@ import fc from 'fast-check'
 import { createSeededRandom } from '../world/memory-disk.ts'
 import { nodeWorld } from '../world/node-world.ts'
 import { openParquetFiles } from './parquet-files.ts'
+import { Pace } from './turns.ts'
 import { BLOCK_ROWS } from './reading-columns.ts'
 import type { SegmentFiles, WrittenFile } from './segment-files.ts'
 import type { Segment } from './segment-set.ts'
@@ -21,9 +22,13 @@ interface Row {
 
 async function open(context: TestContext): Promise<{ folder: string; files: SegmentFiles }> {
   const folder = await mkdtemp(join(tmpdir(), 'weir-readings-'))
-  const files = await openParquetFiles(folder, nodeWorld, {
-    ...{ threads: 1, memoryBytes: 256 << 20, concurrency: 1, temporaryFolder: folder },
-  })
+  const files = await openParquetFiles(
+    folder,
+    { ...nodeWorld, pace: new Pace() },
+    {
+      ...{ threads: 1, memoryBytes: 256 << 20, concurrency: 1, temporaryFolder: folder },
+    },
+  )
   context.after(async () => {
     files.close()
     await rm(folder, { recursive: true, force: true })

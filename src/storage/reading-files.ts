@@ -26,7 +26,7 @@ import {
   type WrittenFile,
 } from './segment-files.ts'
 import { mayHold, type Segment } from './segment-set.ts'
-import { Turns } from './turns.ts'
+import { Turns, type Pace } from './turns.ts'
 
 /**
  * A commit of more rows was not made because its time had come, but because memory fills: then CPU
@@ -40,6 +40,7 @@ export interface ReadingFilesParts {
   folder: string
   disk: Disk
   clock: Clock
+  pace: Pace
   old: OldReadings
   /** Queries that read at once; more wait. */
   concurrency: number
@@ -102,9 +103,9 @@ export class ReadingFiles {
     effort: Effort,
     fill: (target: ReadingFileWriter) => Promise<void>,
   ): Promise<WrittenReadings> {
-    const { disk, clock, throwIfAbandoned } = this.#parts
+    const { disk, clock, pace, throwIfAbandoned } = this.#parts
     const handle = await disk.open(path, 'create')
-    const turns = new Turns(clock)
+    const turns = new Turns(clock, pace)
     let unflushed = 0
     const write = async (bytes: Uint8Array, position: number): Promise<void> => {
       await handle.write(bytes, position)

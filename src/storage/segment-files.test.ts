@@ -8,6 +8,7 @@ import { PARTIAL_STRIDE } from '../stream/stream.ts'
 import { createSeededRandom } from '../world/memory-disk.ts'
 import { nodeWorld } from '../world/node-world.ts'
 import { openParquetFiles } from './parquet-files.ts'
+import { Pace } from './turns.ts'
 import { createPlainFiles } from './plain-files.ts'
 import type { SegmentFiles, WrittenFile } from './segment-files.ts'
 import type { Segment } from './segment-set.ts'
@@ -20,10 +21,14 @@ interface Opened {
 const ADAPTERS: Record<string, (folder: string) => Promise<SegmentFiles>> = {
   plain: async (folder) => createPlainFiles(folder, nodeWorld.disk),
   Parquet: (folder) =>
-    openParquetFiles(folder, nodeWorld, {
-      ...{ threads: 1, memoryBytes: 256 << 20, concurrency: 1 },
-      temporaryFolder: join(folder, 'spill'),
-    }),
+    openParquetFiles(
+      folder,
+      { ...nodeWorld, pace: new Pace() },
+      {
+        ...{ threads: 1, memoryBytes: 256 << 20, concurrency: 1 },
+        temporaryFolder: join(folder, 'spill'),
+      },
+    ),
 }
 
 async function open(t: TestContext, adapter: string): Promise<Opened> {

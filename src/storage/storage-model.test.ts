@@ -7,7 +7,7 @@ import fc from 'fast-check'
 import { AGGREGATES, type Aggregate, type Query } from '../query/query.ts'
 import { FATE_DUPLICATE, FATE_FRESH, FATE_UNVERIFIED } from '../stream/stream.ts'
 import { nodeWorld } from '../world/node-world.ts'
-import { openStorage } from './embedded-storage.ts'
+import { openStorage } from './open-storage.ts'
 import {
   ask,
   copyFolder,

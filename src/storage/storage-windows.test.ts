@@ -4,7 +4,7 @@ import { setImmediate } from 'node:timers/promises'
 import type { Query, WindowRow } from '../query/query.ts'
 import { FATE_UNVERIFIED } from '../stream/stream.ts'
 import { nodeWorld } from '../world/node-world.ts'
-import { openStorage } from './embedded-storage.ts'
+import { openStorage } from './open-storage.ts'
 import { ask, copyFolder, defineSeries, makeFolder, makeOutput } from './storage-fixture.ts'
 import type { Storage } from './storage.ts'
 

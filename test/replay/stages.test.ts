@@ -10,7 +10,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import type { Query } from '../../src/query/query.ts'
-import { openStorage } from '../../src/storage/embedded-storage.ts'
+import { openStorage } from '../../src/storage/open-storage.ts'
 import type { Storage } from '../../src/storage/storage.ts'
 import { StreamProcessor } from '../../src/stream/processor.ts'
 import {
