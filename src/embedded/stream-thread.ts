@@ -1,5 +1,4 @@
 /** The stream's thread: pure computation between two ports. */
-import { setPriority } from 'node:os'
 import { workerData } from 'node:worker_threads'
 import { streamSamples } from './stage-metrics.ts'
 import { LiveTap } from './live-tap.ts'
@@ -11,13 +10,6 @@ const { config, plan, tenant, calls, events, upstream, downstream } = workerData
 
 /** Device numbers are never reused, so they may exceed the count of devices. */
 const DEVICE_NUMBER_MAX = 4_000_000
-
-/** Two thirds of the weight of a thread that is not niced. */
-const STREAM_NICENESS = 2
-
-// An acknowledgement waits for the gateway alone, so where cores are short this thread yields to
-// it a little; storage yields more (`storage-thread.ts`, where it says why on Linux alone).
-if (process.platform === 'linux') setPriority(STREAM_NICENESS)
 
 const tell = (event: MainEvent): void => events.postMessage(event)
 const tap = new LiveTap((event) => tell({ live: { tenant, event } }))
