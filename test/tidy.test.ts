@@ -69,6 +69,7 @@ const TESTED_TOGETHER: Record<string, { layer: string; why: string }> = {
     layer: 'sqlite',
     why: 'it writes a newer format, checksum included',
   },
+  'src/gateway/log-tail.test.ts': { layer: 'log', why: 'only files can be damaged' },
   'src/query/query.test.ts': { layer: 'storage', why: 'answers are computed from a real store' },
 }
 
@@ -80,6 +81,11 @@ const PROGRAMS = [
   'src/web/build.ts',
   'src/web/main.ts',
 ]
+
+/** Complete and put through its port's suite, but no program opens it yet, and why. */
+const COMING: Record<string, string> = {
+  'src/control/postgres-control.ts': 'the roles of a cluster, which come next, open it',
+}
 
 const LINES_MAX = 400
 const COLUMNS_MAX = 100
@@ -142,12 +148,16 @@ test('the page takes types from the server and no code', () => {
 })
 
 test('every file is reached from a program, without the help of tests', () => {
-  const reached = new Set(PROGRAMS)
+  const reached = new Set([...PROGRAMS, ...Object.keys(COMING)])
   for (const path of reached) for (const { to } of importsOf(path)) reached.add(to)
   const dead = sources.filter(
     (path) => !reached.has(path) && !isForTests(path) && !TEST_DOORS.includes(path),
   )
   assert.deepEqual(dead, [])
+  const fromPrograms = new Set(PROGRAMS)
+  for (const path of fromPrograms) for (const { to } of importsOf(path)) fromPrograms.add(to)
+  const came = Object.keys(COMING).filter((path) => fromPrograms.has(path))
+  assert.deepEqual(came, [], 'no longer coming')
 })
 
 test(`a file has at most ${LINES_MAX} lines, a comment at most ${COLUMNS_MAX} columns`, () => {

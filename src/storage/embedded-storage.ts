@@ -187,7 +187,8 @@ export class EmbeddedStorage implements Storage, Query {
   async #write(latest: Sealed): Promise<void> {
     const { committer, segments, merger, checks, pace, sweep } = this.#parts
     const sealed = this.#failed === undefined ? latest : absorb(this.#failed, latest)
-    pace.begin(readingsOf(sealed.generations))
+    const count = readingsOf(sealed.generations)
+    pace.begin(count, readingsOf(this.#generations()) - count)
     try {
       const committed = await committer.commit(sealed)
       // In one turn, so that no query sees a reading twice or not at all (T3).

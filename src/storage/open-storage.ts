@@ -1,4 +1,6 @@
-/** Puts the embedded store together: opens the folder, clears what never counted, loads what does. */
+/**
+ * Puts the embedded store together: opens the folder, clears what never counted, loads what does.
+ */
 import type { Query } from '../query/query.ts'
 import type { Disk, World } from '../world/world.ts'
 import { Catalogue } from './catalogue.ts'

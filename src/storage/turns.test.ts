@@ -12,8 +12,8 @@ test('a commit rests between its slices until half of the readings of the next a
     for (; slices < 5; slices++) await turns.yield()
   }
 
-  pace.begin(100)
-  pace.arrive(49)
+  pace.begin(100, 20)
+  pace.arrive(29)
   const done = work()
   await clock.run(1)
   assert.equal(slices, 0, 'it rests')

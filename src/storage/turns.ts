@@ -15,10 +15,10 @@ export class Pace {
   #committing = 0
   #arrived = 0
 
-  /** A commit of so many readings begins. */
-  begin(readings: number): void {
+  /** A commit of so many readings begins, behind which so many wait already. */
+  begin(readings: number, waiting: number): void {
     this.#committing = readings
-    this.#arrived = 0
+    this.#arrived = waiting
   }
 
   arrive(readings: number): void {
