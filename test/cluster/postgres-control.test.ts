@@ -1,0 +1,110 @@
+import assert from 'node:assert/strict'
+import { after, test } from 'node:test'
+import pg from 'pg'
+import { testControl } from '../../src/control/control.conformance.ts'
+import { openPostgresControl } from '../../src/control/postgres-control.ts'
+import { nodeWorld } from '../../src/world/node-world.ts'
+import { accessOf, killService, restartService } from './cluster.ts'
+
+const url = accessOf('postgres')?.['url'] ?? ''
+const skip = url === '' ? 'PostgreSQL does not run: npm run -s cluster:up -- postgres' : undefined
+
+/** A schema for each store. */
+let schemas = 0
+const newSchema = (): string => `weir_test_${process.pid}_${++schemas}`
+const open = (schema: string) => openPostgresControl({ access: { url, schema }, world: nodeWorld })
+
+async function ask(text: string): Promise<Record<string, unknown>[]> {
+  const client = new pg.Client({ connectionString: url })
+  await client.connect()
+  try {
+    return (await client.query<Record<string, unknown>>(text)).rows
+  } finally {
+    await client.end()
+  }
+}
+
+after(async () => {
+  if (skip !== undefined) return
+  for (let schema = 1; schema <= schemas; schema++)
+    await ask(`DROP SCHEMA IF EXISTS weir_test_${process.pid}_${schema} CASCADE`)
+})
+
+testControl({
+  name: 'PostgreSQL',
+  isShared: true,
+  skip,
+  async createBench() {
+    const schema = newSchema()
+    return {
+      open: () => open(schema),
+      async contents() {
+        const tables = ['device', 'admin_key'].map((table) =>
+          ask(`SELECT * FROM ${schema}.${table}`),
+        )
+        const values = (await Promise.all(tables)).flat().flatMap((row) => Object.values(row))
+        return values
+          .map((value) => (Buffer.isBuffer(value) ? value.toString('latin1') : value))
+          .join()
+      },
+    }
+  },
+})
+
+test('a newer format is refused and left as it was', { skip }, async () => {
+  const schema = newSchema()
+  await (await open(schema)).close()
+  await ask(`UPDATE ${schema}.control_version SET version = 99`)
+  await assert.rejects(open(schema), { code: 'DATA_FORMAT_NEWER' })
+  assert.deepEqual(await ask(`SELECT version FROM ${schema}.control_version`), [{ version: 99 }])
+})
+
+test('a server that is not there is named, and its password is not', async () => {
+  const wrong = openPostgresControl({
+    access: { url: 'postgresql://weir:s3cr3t@127.0.0.1:1/weir', schema: 'weir' },
+    world: nodeWorld,
+  })
+  await assert.rejects(wrong, (error: Error & { code?: string }) => {
+    assert.equal(error.code, 'CONTROL_UNAVAILABLE')
+    assert.match(error.message, /127\.0\.0\.1:1/)
+    assert.doesNotMatch(error.message, /s3cr3t/)
+    return true
+  })
+})
+
+test(
+  'PostgreSQL killed and back: calls fail by name, nothing acknowledged is gone',
+  { skip },
+  async () => {
+    const control = await open(newSchema())
+    const created: string[] = []
+    const failures = new Set<string>()
+    let isOver = false
+    const writing = (async () => {
+      for (let number = 0; !isOver; number++) {
+        const id = `device-${number}`
+        try {
+          await control.createDevice('default', { id, type: 'generic' })
+          created.push(id)
+        } catch (error) {
+          failures.add((error as { code: string }).code)
+          await new Promise((resolve) => void setTimeout(resolve, 20))
+        }
+      }
+    })()
+    await new Promise((resolve) => void setTimeout(resolve, 500))
+    await killService('postgres')
+    await assert.rejects(control.find('default', 'device-0'), { code: 'CONTROL_UNAVAILABLE' })
+    const before = created.length
+    await restartService('postgres')
+    const deadlineMs = performance.now() + 20_000
+    while (created.length < before + 10 && performance.now() < deadlineMs)
+      await new Promise((resolve) => void setTimeout(resolve, 50))
+    isOver = true
+    await writing
+    assert.ok(created.length >= before + 10, 'it goes on by itself')
+    assert.deepEqual([...failures], ['CONTROL_WRITE_FAILED'])
+    for (const id of created) assert.equal((await control.find('default', id))?.id, id)
+    await control.close()
+  },
+)

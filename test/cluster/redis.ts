@@ -1,0 +1,34 @@
+/** Redis as Debian packages it: a cache, so nothing is saved. */
+import { randomBytes } from 'node:crypto'
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { answers, findProgram, freePort, launch } from './process.ts'
+import type { Recipe } from './recipe.ts'
+
+export const REDIS: Recipe = {
+  name: 'redis',
+  missing() {
+    return findProgram('redis-server') === undefined ? 'redis-server is not installed' : undefined
+  },
+  install() {},
+  async start({ data }, { launched }) {
+    const folder = join(data, 'redis')
+    mkdirSync(folder, { recursive: true })
+    const port = await freePort()
+    const password = randomBytes(18).toString('base64url')
+    const configuration = join(folder, 'redis.conf')
+    const lines = [
+      ...[`port ${port}`, 'bind 127.0.0.1', `dir ${folder}`, `requirepass ${password}`],
+      ...['save ""', 'appendonly no', 'maxmemory 64mb', 'maxmemory-policy allkeys-lru'],
+    ]
+    writeFileSync(configuration, `${lines.join('\n')}\n`, { mode: 0o600 })
+    const log = join(data, 'redis.log')
+    const started = launch({ command: 'redis-server', parameters: [configuration], log })
+    launched(started)
+    return { url: `redis://:${password}@127.0.0.1:${port}` }
+  },
+  answers({ url = '' }) {
+    const { port, password } = new URL(url)
+    return answers(Number(port), `AUTH ${password}\r\n`, '+OK')
+  },
+}

@@ -1,0 +1,29 @@
+/**
+ * `npm run test:cluster`: starts the services that the suites need and that do not run, runs the
+ * suites, and stops what it started. A service that cannot be had makes its tests skip.
+ */
+import { spawnSync } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { accessOf, down, SERVICES, up } from './cluster.ts'
+
+const say = (line: string): void => console.log(line)
+const before = SERVICES.filter((name) => accessOf(name) !== undefined)
+let status: number | null = 1
+try {
+  const missing = await up([], { brokers: 1, say })
+  for (const [name, reason] of missing) say(`${name} is left out: ${reason}`)
+  ;({ status } = spawnSync(
+    process.execPath,
+    [
+      ...['--disable-warning=ExperimentalWarning', '--test', '--test-reporter=spec'],
+      // One file kills what another would be using.
+      ...['--test-concurrency=1', '--test-timeout=300000'],
+      fileURLToPath(new URL('*.test.ts', import.meta.url)),
+    ],
+    { stdio: 'inherit' },
+  ))
+} finally {
+  const started = SERVICES.filter((name) => !before.includes(name) && accessOf(name) !== undefined)
+  if (started.length > 0) await down(started, say)
+}
+process.exitCode = status ?? 1
