@@ -6,6 +6,7 @@
 import { generate } from './generate.ts'
 import type { LoadJob } from './load.ts'
 import { METRICS_PER_MESSAGE } from './message-ring.ts'
+import { anonymousClients, measureParsing, startSink } from './peers.ts'
 import { isQuick, median, numberFlag, Reporter } from './report.ts'
 import { WeirServer } from './weir-server.ts'
 
@@ -13,6 +14,7 @@ const DEVICES = numberFlag('devices', 10_000)
 const GATEWAYS = numberFlag('gateways', 50)
 const RUNS = numberFlag('runs', isQuick ? 1 : 3)
 const SECONDS = numberFlag('seconds', isQuick ? 6 : 30)
+const SINK_SECONDS = isQuick ? 3 : 10
 const QUERYABLE_MS_MAX = 30_000
 
 const reporter = new Reporter('ingest-batch', 'readings/s in batches, until the last is queryable')
@@ -53,7 +55,26 @@ async function measure(name: string, shape: Shape): Promise<number> {
   }
 }
 
+/**
+ * The do-nothing baselines: a loop that parses such a batch, a server that reads and acknowledges.
+ */
+async function measureBaselines(name: string, shape: Shape): Promise<void> {
+  const parsed = measureParsing(1, shape.messagesPerPacket) * METRICS_PER_MESSAGE
+  reporter.add(`parse loop, batches of ${shape.messagesPerPacket}`, parsed, 'readings/s')
+  if (shape.protocol !== 'mqtt') return
+  const sink = await startSink()
+  try {
+    const clients = anonymousClients(GATEWAYS, DEVICES)
+    const load = { port: sink.port, clients, seconds: SINK_SECONDS, rate: 0, seed: 1, warmUpMs: 0 }
+    const { rate } = await generate({ ...shape, ...load })
+    reporter.add(`sink, ${name}`, rate * METRICS_PER_MESSAGE, 'readings/s')
+  } finally {
+    await sink.stop()
+  }
+}
+
 for (const [name, shape] of Object.entries(SHAPES)) {
+  await measureBaselines(name, shape)
   const rates: number[] = []
   for (let run = 0; run < RUNS; run++) rates.push(await measure(name, shape))
   if (RUNS > 1) reporter.add(`Weir, ${name}, median of the runs`, median(rates), 'readings/s')

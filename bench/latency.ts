@@ -6,6 +6,7 @@
 import { generate, prepareGenerator } from './generate.ts'
 import { Histogram } from './histogram.ts'
 import type { LoadClient, LoadJob } from './load.ts'
+import { anonymousClients, startSink } from './peers.ts'
 import { publishProbes } from './probes.ts'
 import { isQuick, numberFlag, Reporter } from './report.ts'
 import { WeirServer } from './weir-server.ts'
@@ -36,11 +37,24 @@ async function registerProbes(server: WeirServer): Promise<LoadClient> {
   return { name, secret, devices }
 }
 
+/** The do-nothing baseline at the same rate: a server that reads and acknowledges. */
+async function measureSink(clients: LoadClient[], rate: number): Promise<void> {
+  const sink = await startSink()
+  try {
+    const report = await generate(job(sink.port, clients, CALIBRATION_SECONDS, rate))
+    reporter.add('sink: publish to PUBACK, p50', report.latencyMs.p50, 'ms')
+    reporter.add('sink: publish to PUBACK, p99', report.latencyMs.p99, 'ms')
+  } finally {
+    await sink.stop()
+  }
+}
+
 async function checkpointsOf(server: WeirServer): Promise<number> {
   return (await server.metrics()).get('weir_storage_commits_total') ?? NaN
 }
 
-async function measure(): Promise<void> {
+/** Returns the rate that it measured at. */
+async function measure(): Promise<number> {
   const server = await WeirServer.start()
   try {
     const { clients } = await server.registerFleet(GATEWAYS, DEVICES)
@@ -68,10 +82,14 @@ async function measure(): Promise<void> {
     const count = probes.devices.length
     reporter.note(`${count - missing} of ${count} probes had their rule event`)
     if (missing > 0) throw new Error(`${missing} rule events never came`)
+    return half
   } finally {
     await server.stop()
   }
 }
 
-for (let run = 0; run < RUNS; run++) await measure()
+for (let run = 0; run < RUNS; run++) {
+  const rate = await measure()
+  await measureSink(anonymousClients(GATEWAYS, DEVICES), rate)
+}
 reporter.finish()

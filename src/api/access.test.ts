@@ -60,9 +60,11 @@ const headersOf: Record<Caller, Record<string, string>> = {
 
 before(async () => {
   bench = await startBench()
-  headersOf.gateway = { authorization: `Bearer ${bench.createDevice('g', { isGateway: true })}` }
-  headersOf.device = { authorization: `Bearer ${bench.createDevice('d', { parent: 'g' })}` }
-  bench.createDevice('other')
+  headersOf.gateway = {
+    authorization: `Bearer ${await bench.createDevice('g', { isGateway: true })}`,
+  }
+  headersOf.device = { authorization: `Bearer ${await bench.createDevice('d', { parent: 'g' })}` }
+  await bench.createDevice('other')
   headersOf.admin = { authorization: `Bearer ${bench.admin}` }
   const code = bench.api.createSignInCode()
   const { headers } = await bench.call('POST /v1/session', { body: { code } })
@@ -104,7 +106,7 @@ test('/metrics wants a key behind a proxy, whose peer always looks local', async
 })
 
 test('the line doors take what InfluxDB’s clients send; the others take Bearer only', async () => {
-  const token = bench.createDevice('influx')
+  const token = await bench.createDevice('influx')
   const basic = Buffer.from(`influx:${token}`).toString('base64')
   const schemes = [`Token ${token}`, `Token influx:${token}`, `Basic ${basic}`, `bearer ${token}`]
   for (const authorization of schemes) {

@@ -26,13 +26,13 @@ export interface Identity {
 }
 
 /** Throws API_UNAUTHORIZED for a credential that is wrong or of a kind not taken here. */
-export function identify(
+export async function identify(
   source: CredentialSource,
   ports: { control: Pick<Control, 'identify'>; sessions: Sessions },
-): Identity {
+): Promise<Identity> {
   const secret = readSecret(source)
   if (secret !== undefined) {
-    const principal = ports.control.identify(secret)
+    const principal = await ports.control.identify(secret)
     if (principal === undefined) {
       throw new WeirError('API_UNAUTHORIZED', 'the key or token is not known')
     }

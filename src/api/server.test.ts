@@ -10,7 +10,7 @@ let token: string
 before(async () => {
   const limits = { bodyBytesMax: 10_000, inflatedBytesMax: 50_000, headersTimeoutMs: 300 }
   bench = await startBench({ hosts: ['weir.example'], limits })
-  token = bench.createDevice('d')
+  token = await bench.createDevice('d')
 })
 after(() => bench.close())
 
@@ -164,7 +164,7 @@ test('connections beyond the limit are closed at once', async () => {
 
 test('A4 close() answers what is under way and ends live streams', async () => {
   const own = await startBench()
-  const key = own.createDevice('d')
+  const key = await own.createDevice('d')
   const streamed = call(own.port, 'GET /v1/live', { key: own.admin })
   const deadline = Date.now() + 5000
   while (own.pipeline.listenerCount === 0 && Date.now() < deadline) await new Promise(setImmediate)

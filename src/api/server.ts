@@ -170,7 +170,9 @@ function addGates(
     const { localAddress } = request.socket
     checkHosts({ host, origin, localAddress }, gate.hosts)
     const route = request.routeOptions.config.weirRoute
-    if (route !== undefined) request.weirIdentity = authoriseRequest(request, route, services)
+    if (route !== undefined) {
+      request.weirIdentity = await authoriseRequest(request, route, services)
+    }
     request.weirBody = openBody(request, reply, services)
   })
   const { registry } = services
@@ -186,7 +188,11 @@ function addGates(
   })
 }
 
-function authoriseRequest(request: FastifyRequest, route: Route, services: Services): Identity {
+async function authoriseRequest(
+  request: FastifyRequest,
+  route: Route,
+  services: Services,
+): Promise<Identity> {
   const access: Access = ACCESS[route.key]
   const { headers, socket, method } = request
   const query = request.query as Record<string, unknown>
@@ -197,7 +203,7 @@ function authoriseRequest(request: FastifyRequest, route: Route, services: Servi
     password: typeof query['p'] === 'string' ? query['p'] : undefined,
     isLineDoor: route.isLineDoor === true,
   }
-  const identity = identify(source, {
+  const identity = await identify(source, {
     control: services.ports.control,
     sessions: services.sessions,
   })

@@ -1,6 +1,7 @@
 /**
  * The control store: registry of devices and keys. Tokens are 128 random bits or more, kept as
  * SHA-256 only. Writes happen on the main thread; the gateway has a reader of its own.
+ * Errors of all calls: CONTROL_UNAVAILABLE, where the store is a server that cannot be reached.
  */
 
 /**
@@ -15,7 +16,7 @@ const DEVICE_ID = new RegExp(DEVICE_ID_PATTERN, 'u')
 export const isDeviceId = (id: string): boolean => DEVICE_ID.test(id)
 
 export interface Device {
-  /** Dense, durable, never reused. */
+  /** Rising and never reused. On SQLite without gaps. */
   number: number
   tenant: string
   id: string
@@ -53,21 +54,25 @@ export interface DeviceReader {
   close(): void
 }
 
-export interface Control extends DeviceReader {
+/** What the API and the page ask. Several processes may share one store, where it is a server. */
+export interface Control {
+  find(tenant: string, id: string): Promise<Device | undefined>
   /**
-   * Throws CONTROL_DEVICE_EXISTS, and API_BODY_INVALID unless isDeviceId(). The token is shown once
-   * and not kept.
+   * Resolves once the device is durable and every reader sees it. The token is shown once and not
+   * kept. Errors: CONTROL_DEVICE_EXISTS, CONTROL_WRITE_FAILED, and API_BODY_INVALID unless
+   * isDeviceId(). Devices created at once share a flush: a fleet registers in seconds.
    */
-  createDevice(tenant: string, device: NewDevice): { device: Device; token: string }
-  /**
-   * Resolves once every change made so far is durable and seen by readers. Changes of one turn of
-   * the event loop share one flush: a fleet registers in seconds, not in a flush per device.
-   */
-  durable(): Promise<void>
-  listDevices(tenant: string, page: { after?: string | undefined; limit: number }): Device[]
-  countDevices(tenant: string): number
+  createDevice(tenant: string, device: NewDevice): Promise<{ device: Device; token: string }>
+  /** In the order of their ids' bytes. */
+  listDevices(
+    tenant: string,
+    page: { after?: string | undefined; limit: number },
+  ): Promise<Device[]>
+  countDevices(tenant: string): Promise<number>
   /** Who holds this bearer secret: an admin key, or a device's token. */
-  identify(secret: string): Principal | undefined
+  identify(secret: string): Promise<Principal | undefined>
   /** Creates the admin key if there is none, else makes a further one. Shown once. */
-  createAdminKey(): string
+  createAdminKey(): Promise<string>
+  /** May be called again. */
+  close(): Promise<void>
 }

@@ -15,6 +15,7 @@ import {
   guarded,
   schemaCrc,
 } from '../sqlite/sqlite.ts'
+import { firstTables, SQLITE_DIALECT } from './tables.ts'
 
 type Step = (database: DatabaseSync) => void
 
@@ -22,27 +23,7 @@ type Step = (database: DatabaseSync) => void
 const MIGRATIONS: readonly Step[] = [createTables, addChecksums]
 
 function createTables(database: DatabaseSync): void {
-  database.exec(`
-  CREATE TABLE device (
-    number INTEGER PRIMARY KEY AUTOINCREMENT, -- Dense, never reused: it stands in log entries.
-    tenant TEXT NOT NULL,
-    id TEXT NOT NULL,
-    type TEXT NOT NULL,
-    location TEXT,
-    tags TEXT NOT NULL, -- A JSON object of texts.
-    parent TEXT,
-    is_gateway INTEGER NOT NULL,
-    created_at_us INTEGER NOT NULL,
-    token_hash BLOB NOT NULL, -- SHA-256.
-    UNIQUE (tenant, id)
-  ) STRICT;
-  CREATE UNIQUE INDEX device_by_token ON device (token_hash);
-  CREATE TABLE admin_key (
-    hash BLOB PRIMARY KEY, -- SHA-256.
-    tenant TEXT NOT NULL,
-    created_at_us INTEGER NOT NULL
-  ) STRICT;
-  `)
+  database.exec(firstTables(SQLITE_DIALECT))
 }
 
 /** A row of each table knows its checksum, and `meta` the one of the tables themselves. */

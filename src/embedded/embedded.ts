@@ -9,6 +9,7 @@ import { createApi, type Api } from '../api/server.ts'
 import type { Config } from '../config/config.ts'
 import { isDeviceId, type Control } from '../control/control.ts'
 import { openControl } from '../control/sqlite-control.ts'
+import { WeirError } from '../errors/errors.ts'
 import { tellEvent, type Events, type MetricSample } from '../observe/observe.ts'
 import type { Plan } from '../pipeline/pipeline.ts'
 import { nodeWorld } from '../world/node-world.ts'
@@ -163,12 +164,16 @@ async function allSamples({ gateway, stream, storage }: Threads): Promise<Metric
 
 /** What cannot be an id stays unknown: its lines become dead letters, the others count. */
 async function registerMissing(control: Control, ids: string[]): Promise<void> {
-  for (const id of ids.filter(isDeviceId)) {
-    if (control.find(TENANT, id) === undefined)
-      control.createDevice(TENANT, { id, type: 'generic' })
+  const creating = ids
+    .filter(isDeviceId)
+    .map((id) => control.createDevice(TENANT, { id, type: 'generic' }))
+  for (const answer of await Promise.allSettled(creating)) {
+    if (answer.status === 'rejected' && !isDeviceKnown(answer.reason)) throw answer.reason
   }
-  await control.durable()
 }
+
+const isDeviceKnown = (error: unknown): boolean =>
+  error instanceof WeirError && error.code === 'CONTROL_DEVICE_EXISTS'
 
 /** A key in the credentials file that still works is kept; else a new one is made. */
 async function ensureAdminKey(
@@ -180,12 +185,11 @@ async function ensureAdminKey(
   const known = await readFile(file, 'utf8').catch(() => undefined)
   if (known !== undefined) {
     const { adminKey } = parseCredentials(known)
-    if (adminKey !== undefined && control.identify(adminKey)?.kind === 'admin')
+    if (adminKey !== undefined && (await control.identify(adminKey))?.kind === 'admin')
       return { adminKey, isAdminKeyNew: false }
   }
-  const adminKey = control.createAdminKey()
-  // The file must not hold a key that a power cut takes back.
-  await control.durable()
+  // Durable now: the file must not hold a key that a power cut takes back.
+  const adminKey = await control.createAdminKey()
   await writeFile(file, `${JSON.stringify({ adminKey })}\n`, { mode: 0o600 })
   await chmod(file, 0o600)
   return { adminKey, isAdminKeyNew: true }

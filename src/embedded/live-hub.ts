@@ -14,7 +14,8 @@ export class LiveHub implements LiveFeed {
   readonly #tenant: string
   readonly #subscribers = new Set<Subscriber>()
   #follow: (deviceIds: string[]) => void = () => {}
-  #deviceCount: () => number = () => 0
+  #deviceCount: () => Promise<number> = () => Promise.resolve(0)
+  #devices = 0
   #last: { messages: number; readings: number; atMs: number } | undefined
   #fault: string | undefined
 
@@ -28,7 +29,7 @@ export class LiveHub implements LiveFeed {
     this.#follow = follow
   }
 
-  countDevices(count: () => number): void {
+  countDevices(count: () => Promise<number>): void {
     this.#deviceCount = count
   }
 
@@ -71,14 +72,18 @@ export class LiveHub implements LiveFeed {
     this.#last = { ...now, atMs }
     if (before === undefined || this.#subscribers.size === 0) return
     const seconds = Math.max(0.001, (atMs - before.atMs) / 1000)
-    this.#publish(this.#tenant, {
-      event: 'rate',
-      data: {
-        readings_per_second: Math.round((now.readings - before.readings) / seconds),
-        messages_per_second: Math.round((now.messages - before.messages) / seconds),
-        devices: this.#deviceCount(),
-      },
-    })
+    const rates = {
+      readings_per_second: Math.round((now.readings - before.readings) / seconds),
+      messages_per_second: Math.round((now.messages - before.messages) / seconds),
+    }
+    // While the registry cannot be asked, the number of before is shown.
+    void this.#deviceCount()
+      .then((devices) => (this.#devices = devices))
+      .catch(() => undefined)
+      .then(() => {
+        const data = { ...rates, devices: this.#devices }
+        this.#publish(this.#tenant, { event: 'rate', data })
+      })
   }
 
   #publish(tenant: string, event: LiveEvent): void {

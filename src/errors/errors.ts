@@ -246,6 +246,11 @@ export const ERRORS = {
     { http: 503, mqtt: 0x97, exit: 4, retryable: true },
     'Check the disk and its free space, then try again; nothing of the change was kept.',
   ),
+  CONTROL_UNAVAILABLE: row(
+    'The registry’s database cannot be reached',
+    { http: 503, mqtt: 0x88, exit: 3, retryable: true },
+    'Check that the database runs, its address, user and password; the detail has its own words.',
+  ),
   STORAGE_COMMIT_FAILED: row(
     'The store failed to make data durable',
     { http: 503, exit: 4, retryable: true },

@@ -19,7 +19,7 @@ const request = (body: string, format: 'json' | 'line') => ({
 
 test('an array that outgrows a log entry is refused as a whole, and what comes next is not', async (t) => {
   const rig = await startRig(t)
-  rig.token('d1')
+  await rig.token('d1')
   const body = `[${'{"x":1},'.repeat(30_000)}{"x":1}]`
   const { accepted, rejected } = await rig.gateway.ingest(request(body, 'json'))
   assert.deepEqual([accepted, rejected[0]?.code], [0, 'TELEMETRY_LIMIT_EXCEEDED'])
@@ -30,7 +30,7 @@ test('an array that outgrows a log entry is refused as a whole, and what comes n
 
 test('lines are cut into as many entries as they need', async (t) => {
   const rig = await startRig(t)
-  rig.token('d1')
+  await rig.token('d1')
   const taking = setInterval(() => rig.take(), 1)
   t.after(() => clearInterval(taking))
   const sizes: number[] = []

@@ -8,8 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { generate, parser as createParser, type Packet } from 'mqtt-packet'
-import type { Control } from '../control/control.ts'
-import { openControl } from '../control/sqlite-control.ts'
+import { openControl, type SqliteControl } from '../control/sqlite-control.ts'
 import type { WeirError } from '../errors/errors.ts'
 import { createMemoryLog } from '../log/memory-log.ts'
 import type { Log } from '../log/log.ts'
@@ -100,13 +99,16 @@ class GatedLog implements Log {
 
 export interface Rig {
   gateway: Gateway
-  control: Control
+  control: SqliteControl
   log: GatedLog
   port: number
   /** Frames handed on, oldest first; `take` gives their room back. */
   frames: Uint8Array<ArrayBuffer>[]
   take(): void
-  token(id: string, options?: { type?: string; parent?: string; isGateway?: boolean }): string
+  token(
+    id: string,
+    options?: { type?: string; parent?: string; isGateway?: boolean },
+  ): Promise<string>
 }
 
 export interface RigOptions {
@@ -126,21 +128,21 @@ export async function startRig(t: TestContext, given: RigOptions = {}): Promise<
   const forward = (_: number, frame: Uint8Array<ArrayBuffer>): void => void frames.push(frame)
   const lost = (): void => assert.fail('an entry was lost')
   const outward = { forward, logEnds: () => {}, register: undefined, lost, restarted: lost }
-  const parts = { world, log, reader: control, ...outward }
+  const parts = { world, log, reader: control.reader, ...outward }
   const gateway = new Gateway(parts, { ...OPTIONS, mqtt: { ...OPTIONS.mqtt, ...given.mqtt } })
   await gateway.recover({ series: [], texts: [] }, 0)
   const port = await gateway.listen('127.0.0.1', 0)
   t.after(async () => {
     log.open()
     await gateway.stop()
-    if (before === undefined) control.close()
+    if (before === undefined) await control.close()
     rmSync(folder, { recursive: true })
   })
   const take = (): void => {
     for (const frame of frames.splice(0)) gateway.commit.taken(frame.length, undefined)
   }
-  const token: Rig['token'] = (id, options = {}) =>
-    control.createDevice('default', { id, type: 'generic', ...options }).token
+  const token: Rig['token'] = async (id, options = {}) =>
+    (await control.createDevice('default', { id, type: 'generic', ...options })).token
   return { gateway, control, log, port, frames, take, token }
 }
 
@@ -174,7 +176,7 @@ export async function until(isTrue: () => boolean, what: string): Promise<void> 
 }
 
 export async function connected(rig: Rig, id: string, version: 4 | 5): Promise<Wire> {
-  const password = Buffer.from(rig.token(id))
+  const password = Buffer.from(await rig.token(id))
   const wire = new Wire(rig.port, version)
   wire.send(
     {

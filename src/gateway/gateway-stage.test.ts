@@ -75,7 +75,7 @@ test('promise 6: a full disk withholds PUBACKs, answers HTTP with an error, and 
 for (const code of ['LOG_DISK_FULL', 'LOG_FLUSH_FAILED'] as const) {
   test(`promise 6: ${code} answers every HTTP request that waits, not only the first`, async (t) => {
     const rig = await startRig(t)
-    rig.token('d1')
+    await rig.token('d1')
     const send = (): Promise<unknown> =>
       rig.gateway.ingest({
         format: 'json',
@@ -170,7 +170,7 @@ test('a connection that says nothing, or drips, is closed at the connect time-ou
 
 test('wrong token and unknown device get one and the same answer', async (t) => {
   const rig = await startRig(t)
-  rig.token('d1')
+  await rig.token('d1')
   const answers = await Promise.all(
     ['d1', 'nobody'].map(async (username) => {
       const client = mqtt.connect({
@@ -204,7 +204,7 @@ test('the same client id of the same device takes over; of another device it doe
     username,
     password: Buffer.from(password),
   })
-  other.send(connect('d2', rig.token('d2')), 5)
+  other.send(connect('d2', await rig.token('d2')), 5)
   await until(() => other.packets.length === 1, 'CONNACK')
   assert.equal(first.isClosed, false)
   const again = new Wire(rig.port, 5)
@@ -216,9 +216,9 @@ test('the same client id of the same device takes over; of another device it doe
 
 test('a device may publish for itself, a gateway for its children, nobody for others', async (t) => {
   const rig = await startRig(t)
-  rig.token('kid', { parent: 'gw' })
-  rig.token('stranger')
-  const token = rig.token('gw', { isGateway: true })
+  await rig.token('kid', { parent: 'gw' })
+  await rig.token('stranger')
+  const token = await rig.token('gw', { isGateway: true })
   const client = mqtt.connect({
     port: rig.port,
     host: '127.0.0.1',

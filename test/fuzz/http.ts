@@ -7,7 +7,7 @@ import { mutatedText, oneOf } from './bytes.ts'
 import { claim, type FuzzTarget } from './claim.ts'
 
 const bench = await startBench({ limits: { bodyBytesMax: 10_000 } })
-const token = bench.createDevice('pump-1', { type: 'pump' })
+const token = await bench.createDevice('pump-1', { type: 'pump' })
 
 const routes = Object.keys(ACCESS).filter(
   (key) => !['GET /v1/live', 'DELETE /v1/session'].includes(key),

@@ -1,6 +1,5 @@
 /** The real gateway over a log in memory and sockets that are function calls. */
 import { decodeFrame, type ReadingBatch } from '../../src/batch/batch.ts'
-import type { Control } from '../../src/control/control.ts'
 import { openControl } from '../../src/control/sqlite-control.ts'
 import { Gateway, type GatewayOptions } from '../../src/gateway/gateway-stage.ts'
 import { OPTIONS } from '../../src/gateway/gateway-fixture.ts'
@@ -8,12 +7,12 @@ import { createMemoryLog } from '../../src/log/memory-log.ts'
 import { nodeWorld } from '../../src/world/node-world.ts'
 import type { Network, Socket, SocketHandler } from '../../src/world/world.ts'
 
-const control: Control = openControl({ path: ':memory:', world: nodeWorld })
+const control = openControl({ path: ':memory:', world: nodeWorld })
 
 export const DEVICE = 'pump-1'
-export const TOKEN = control.createDevice('default', { id: DEVICE, type: 'pump' }).token
-control.createDevice('default', { id: 'other', type: 'generic' })
-await control.durable()
+const created = await control.createDevice('default', { id: DEVICE, type: 'pump' })
+export const TOKEN = created.token
+await control.createDevice('default', { id: 'other', type: 'generic' })
 
 /** One end of a connection: what the server wrote, and whether it ended. */
 class MemorySocket implements Socket {
@@ -55,7 +54,7 @@ export class MemoryGateway {
       this.#frames.push(frame)
       this.gateway.commit.taken(frame.length, undefined)
     }
-    const parts = { world: { ...nodeWorld, network }, log, reader: control, forward }
+    const parts = { world: { ...nodeWorld, network }, log, reader: control.reader, forward }
     this.gateway = new Gateway(
       { ...parts, register: undefined, lost: () => {}, restarted: () => {}, logEnds: () => {} },
       { ...OPTIONS, mqtt: { ...OPTIONS.mqtt, receiveMaximum: 100, ...options } },

@@ -21,7 +21,7 @@ async function start(
   const join = async (id: string, keepalive = 60): Promise<Peer> => {
     const peer = await Peer.open(rig.port, { version: 4 })
     t.after(() => peer.destroy())
-    return peer.join({ id, token: rig.token(id) }, { keepalive })
+    return peer.join({ id, token: await rig.token(id) }, { keepalive })
   }
   return { rig, join }
 }
@@ -61,7 +61,7 @@ test('row 59: nothing is kept of a stranger while the brake is on, but its CONNE
   silent.send(Uint8Array.of(0x10))
   const peer = await Peer.open(rig.port, { version: 4 })
   t.after(() => peer.destroy())
-  const credentials = { username: 'late', password: rig.token('late') }
+  const credentials = { username: 'late', password: await rig.token('late') }
   const connect = peer.connectBytes({ clientId: 'late', ...credentials })
   peer.send(Buffer.concat([connect, peer.publishBytes('late', 1)]))
   assert.equal((await peer.received(1))[0]?.cmd, 'connack')

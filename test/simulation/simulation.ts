@@ -3,8 +3,7 @@
  * break, when the process dies, what the disk forgets. The same seed gives the same run.
  */
 import { DatabaseSync } from 'node:sqlite'
-import type { Control } from '../../src/control/control.ts'
-import { openControl } from '../../src/control/sqlite-control.ts'
+import { openControl, type SqliteControl } from '../../src/control/sqlite-control.ts'
 import type { WeirError } from '../../src/errors/errors.ts'
 import {
   createMemoryDisk,
@@ -73,8 +72,8 @@ export class Simulation {
   readonly #clock = new SimulatedClock()
   readonly #network: SimulatedNetwork
   readonly #catalogue = new DatabaseSync(':memory:')
-  readonly #control: Control
-  readonly #devices: Device[]
+  readonly #control: SqliteControl
+  #devices: Device[] = []
   #disk: MemoryDisk
   #process: Process | undefined
   /** What the process named as damaged. */
@@ -92,11 +91,10 @@ export class Simulation {
     this.#network = new SimulatedNetwork(this.#clock, createSeededRandom(seed * 7919 + 3))
     const world = { clock: this.#clock, random: createSeededRandom(seed * 7919 + 4) }
     this.#control = openControl({ path: ':memory:', world })
-    this.#devices = DEVICE_IDS.map((id, index) => this.#device(id, index))
   }
 
-  #device(id: string, index: number): Device {
-    const { token } = this.#control.createDevice('default', { id, type: 'pump' })
+  async #device(id: string, index: number): Promise<Device> {
+    const { token } = await this.#control.createDevice('default', { id, type: 'pump' })
     let serial = index * 1_000_000
     const around: Surroundings = {
       clock: this.#clock,
@@ -113,7 +111,9 @@ export class Simulation {
 
   /** Resolves with what happened. Throws Broken, or what no code may throw. */
   async run(): Promise<Record<string, number>> {
+    const registering = DEVICE_IDS.map((id, index) => this.#device(id, index))
     await this.#clock.run(1)
+    this.#devices = await Promise.all(registering)
     for (const device of this.#devices) device.start()
     const endMs = this.#clock.monotonicMs() + this.#options.minutes * 60_000
     while (this.#clock.monotonicMs() < endMs) await this.#live(endMs)
@@ -167,7 +167,14 @@ export class Simulation {
     })
     const process: Process = new Process(clock, disk, () =>
       Life.start({
-        ...{ clock, random, disk, network: this.#network, control: this.#control, plan: PLAN },
+        ...{
+          clock,
+          random,
+          disk,
+          network: this.#network,
+          control: this.#control.reader,
+          plan: PLAN,
+        },
         ...{ catalogue: this.#catalogue, bug: this.#options.bug },
         opened: (log) => (this.#isDamaged ? Promise.resolve() : this.history.opened(log)),
         damaged: (what) => this.#named.push(what),

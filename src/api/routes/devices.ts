@@ -41,8 +41,12 @@ const toAnswer = (device: RegisteredDevice) => ({
 })
 
 /** Throws API_NOT_FOUND. */
-export function requireDevice(ports: ApiPorts, tenant: string, id: string): RegisteredDevice {
-  const device = ports.control.find(tenant, id)
+export async function requireDevice(
+  ports: ApiPorts,
+  tenant: string,
+  id: string,
+): Promise<RegisteredDevice> {
+  const device = await ports.control.find(tenant, id)
   if (device === undefined) throw new WeirError('API_NOT_FOUND', `there is no device "${id}"`)
   return device
 }
@@ -67,11 +71,10 @@ function createRoute({ ports, events }: Services): Route {
     problems: ['CONTROL_DEVICE_EXISTS'],
     async handle({ tenant, body }) {
       checkType(ports, body.type)
-      checkParent(ports, tenant, body.parent)
+      await checkParent(ports, tenant, body.parent)
       const { gateway, ...rest } = body
-      const { device, token } = ports.control.createDevice(tenant, { ...rest, isGateway: gateway })
-      // The gateway must know the device before its token is out.
-      await ports.control.durable()
+      const created = { ...rest, isGateway: gateway }
+      const { device, token } = await ports.control.createDevice(tenant, created)
       events?.deviceCreated({ deviceId: device.id, type: device.type })
       const location = `/v1/devices/${encodeURIComponent(device.id)}`
       return { status: 201, headers: { location }, json: { ...toAnswer(device), token } }
@@ -85,8 +88,13 @@ function checkType({ plan }: ApiPorts, type: string): void {
   throw new WeirError('API_BODY_INVALID', `type "${type}" is not defined${suggest(type, known)}`)
 }
 
-function checkParent({ control }: ApiPorts, tenant: string, parent: string | undefined): void {
-  if (parent === undefined || control.find(tenant, parent)?.isGateway === true) return
+async function checkParent(
+  { control }: ApiPorts,
+  tenant: string,
+  parent: string | undefined,
+): Promise<void> {
+  if (parent === undefined) return
+  if ((await control.find(tenant, parent))?.isGateway === true) return
   throw new WeirError('API_BODY_INVALID', `parent "${parent}" is not a registered gateway`)
 }
 
@@ -109,12 +117,15 @@ function listRoute({ ports }: Services): Route {
         }),
       ),
     },
-    handle({ tenant, query: { after, limit = 100 } }) {
+    async handle({ tenant, query: { after, limit = 100 } }) {
       // One more than asked tells whether there is a next page.
-      const found = ports.control.listDevices(tenant, { after, limit: limit + 1 })
+      const found = await ports.control.listDevices(tenant, { after, limit: limit + 1 })
       const devices = found.slice(0, limit).map(toAnswer)
       const next = found.length > limit ? (devices.at(-1)?.id ?? null) : null
-      return { status: 200, json: { devices, next, total: ports.control.countDevices(tenant) } }
+      return {
+        status: 200,
+        json: { devices, next, total: await ports.control.countDevices(tenant) },
+      }
     },
   })
 }
@@ -126,7 +137,9 @@ function getRoute({ ports }: Services): Route {
     tag: TAG,
     answers: { 200: jsonAnswer('The device.', Device) },
     problems: ['API_NOT_FOUND'],
-    handle: ({ tenant, id }) => ({ status: 200, json: toAnswer(requireDevice(ports, tenant, id)) }),
+    async handle({ tenant, id }) {
+      return { status: 200, json: toAnswer(await requireDevice(ports, tenant, id)) }
+    },
   })
 }
 
@@ -145,7 +158,7 @@ function latestRoute({ ports }: Services): Route {
     },
     problems: ['API_NOT_FOUND'],
     async handle({ tenant, id }) {
-      requireDevice(ports, tenant, id)
+      await requireDevice(ports, tenant, id)
       const { rows: metrics, meta } = await withMeta(ports, (query) => query.latest(tenant, id))
       return { status: 200, json: { metrics, meta } }
     },

@@ -37,7 +37,7 @@ function follow(incoming: IncomingMessage) {
 
 test('L1 events arrive with rising ids; readings only of the devices asked for', async (t) => {
   const bench = await start(t)
-  const [a, b] = [bench.createDevice('a'), bench.createDevice('b')]
+  const [a, b] = [await bench.createDevice('a'), await bench.createDevice('b')]
   const incoming = await open(bench.port, 'GET /v1/live?device_id=a', { key: bench.admin })
   const stream = follow(incoming)
   assert.equal(incoming.headers['content-type'], 'text/event-stream; charset=utf-8')

@@ -26,8 +26,8 @@ export function liveRoutes({ ports, liveStreams, sessions }: Services): Route[] 
         },
       },
       problems: ['API_NOT_FOUND', 'GATEWAY_OVERLOADED'],
-      handle({ tenant, query: { device_id: deviceIds = [] }, session, reply }) {
-        for (const id of deviceIds) requireDevice(ports, tenant, id)
+      async handle({ tenant, query: { device_id: deviceIds = [] }, session, reply }) {
+        for (const id of deviceIds) await requireDevice(ports, tenant, id)
         liveStreams.checkRoom()
         reply.hijack()
         const isAllowed = () => session === undefined || sessions.isOpen(session)

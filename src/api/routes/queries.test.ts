@@ -7,7 +7,7 @@ const START = Date.UTC(2026, 0, 1)
 
 before(async () => {
   bench = await startBench()
-  const key = bench.createDevice('pump-1', { type: 'pump' })
+  const key = await bench.createDevice('pump-1', { type: 'pump' })
   const readings = Array.from({ length: 120 }, (_, index) => ({
     ts: START + index * 1000,
     temperature: 20 + index,
@@ -16,7 +16,7 @@ before(async () => {
   const body = `m1,host=pump-1 flow=1 ${START}\nm2,host=pump-1 flow=2 ${START + 1}\nm t=1\n`
   const headers = { 'content-type': 'text/plain' }
   await bench.call('POST /write?precision=ms', { key: bench.admin, headers, body })
-  bench.createDevice('idle')
+  await bench.createDevice('idle')
 })
 after(() => bench.close())
 
@@ -137,7 +137,7 @@ test('windows of the pipeline’s sizes, and no others', async () => {
 })
 
 test('alerts, anomalies and dead letters, all and of one device, newest first', async () => {
-  const key = bench.createDevice('hot')
+  const key = await bench.createDevice('hot')
   const body = [
     { ts: START, temperature: 81 },
     { ts: START + 1, temperature: 2000 },

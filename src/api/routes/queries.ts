@@ -60,7 +60,7 @@ function readingsRoute(ports: ApiPorts): Route {
     answers: { 200: jsonAnswer('The points.', Readings) },
     problems: ['API_NOT_FOUND', 'QUERY_LIMIT_EXCEEDED', 'QUERY_FAILED'],
     async handle({ tenant, query }) {
-      const { type } = requireDevice(ports, tenant, query.device_id)
+      const { type } = await requireDevice(ports, tenant, query.device_id)
       if (query.step !== undefined && query.agg === undefined) {
         throw invalidParameter('step', `needs agg, one of ${AGGREGATES.join(', ')}`)
       }
@@ -116,7 +116,7 @@ function windowsRoute(ports: ApiPorts): Route {
     answers: { 200: jsonAnswer('By start.', Windows) },
     problems: ['API_NOT_FOUND', 'QUERY_LIMIT_EXCEEDED', 'QUERY_FAILED'],
     async handle({ tenant, query }) {
-      const { type } = requireDevice(ports, tenant, query.device_id)
+      const { type } = await requireDevice(ports, tenant, query.device_id)
       const question = seriesQuestion(tenant, query)
       const windowMs = parseWindow(query.window, ports.plan.windowsMs)
       const answer = await ports.query.windows({ ...question, windowMs })
@@ -210,7 +210,7 @@ function alertsRoute(ports: ApiPorts): Route {
     },
     problems: ['API_NOT_FOUND', 'QUERY_FAILED'],
     async handle({ tenant, query }) {
-      if (query.device_id !== undefined) requireDevice(ports, tenant, query.device_id)
+      if (query.device_id !== undefined) await requireDevice(ports, tenant, query.device_id)
       const filter = toFilter(tenant, query)
       const { rows: alerts, meta } = await withMeta(ports, (query) => query.alerts(filter))
       return { status: 200, json: { alerts, meta } }
@@ -238,7 +238,7 @@ function anomaliesRoute(ports: ApiPorts): Route {
     },
     problems: ['API_NOT_FOUND', 'QUERY_FAILED'],
     async handle({ tenant, query }) {
-      if (query.device_id !== undefined) requireDevice(ports, tenant, query.device_id)
+      if (query.device_id !== undefined) await requireDevice(ports, tenant, query.device_id)
       const filter = toFilter(tenant, query)
       const { rows: anomalies, meta } = await withMeta(ports, (query) => query.anomalies(filter))
       return { status: 200, json: { anomalies, meta } }

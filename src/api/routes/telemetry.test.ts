@@ -8,7 +8,7 @@ let bench: Awaited<ReturnType<typeof startBench>>
 let key: string
 before(async () => {
   bench = await startBench()
-  key = bench.createDevice('d')
+  key = await bench.createDevice('d')
 })
 after(() => bench.close())
 
@@ -54,7 +54,7 @@ test('all good is 200, some bad is 207 with their places, all bad is 422', async
 test('a bad message is a 422 even when its code alone would be another status', async () => {
   const reply = await bench.call('POST /v1/telemetry', { key, body: { device: 'other', t: 1 } })
   assert.deepEqual([reply.status, reply.json.status], [422, 422])
-  bench.createDevice('other')
+  await bench.createDevice('other')
   const foreign = await bench.call('POST /v1/telemetry', { key, body: { device: 'other', t: 1 } })
   assert.deepEqual([foreign.status, foreign.json.code], [422, 'GATEWAY_DEVICE_FORBIDDEN'])
 })

@@ -72,7 +72,7 @@ function telemetryRoute({ ports }: Services, key: RouteKey): Route {
       ...(hasPathDevice ? (['API_NOT_FOUND'] as const) : []),
     ],
     async handle({ body, query, id, tenant, principal }) {
-      if (hasPathDevice) requireDevice(ports, tenant, id)
+      if (hasPathDevice) await requireDevice(ports, tenant, id)
       const result = await ports.telemetry.ingest({
         format: 'json',
         body,

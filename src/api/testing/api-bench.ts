@@ -107,7 +107,7 @@ export async function startBench(options: ApiOptions = {}) {
   const folder = mkdtempSync(join(tmpdir(), 'weir-api-'))
   const clock = new ManualClock()
   const control = openControl({ path: join(folder, 'control.db'), world: { ...nodeWorld, clock } })
-  const pipeline = new MemoryPipeline(control, clock)
+  const pipeline = new MemoryPipeline(control.reader, clock)
   const unready: string[] = []
   const api = await createApi(
     {
@@ -126,7 +126,7 @@ export async function startBench(options: ApiOptions = {}) {
     options,
   )
   const port = await api.listen('127.0.0.1', 0)
-  const admin = control.createAdminKey()
+  const admin = await control.createAdminKey()
   const document = (await call(port, 'GET /openapi.json')).json as OpenApiDocument
   const conformance = new Conformance(document)
   return {
@@ -144,12 +144,13 @@ export async function startBench(options: ApiOptions = {}) {
       conformance.check(target, reply)
       return reply
     },
-    createDevice(id: string, more: Partial<NewDevice> = {}): string {
-      return control.createDevice('default', { id, type: 'generic', ...more }).token
+    async createDevice(id: string, more: Partial<NewDevice> = {}): Promise<string> {
+      const { token } = await control.createDevice('default', { id, type: 'generic', ...more })
+      return token
     },
     async close() {
       await api.close()
-      control.close()
+      await control.close()
       rmSync(folder, { recursive: true })
     },
   }

@@ -3,7 +3,7 @@
  * it.
  * One rule (temperature > 80) and one detector (|value| > 1000) make alerts and anomalies.
  */
-import type { Control, Principal } from '../../control/control.ts'
+import type { DeviceReader, Principal } from '../../control/control.ts'
 import { WeirError } from '../../errors/errors.ts'
 import type {
   IngestRequest,
@@ -41,7 +41,7 @@ export class MemoryPipeline implements TelemetryDoor, Query, LiveFeed {
   failure: WeirError | undefined
   /** What answers say of themselves. */
   completenessNow = 1
-  readonly #control: Control
+  readonly #control: DeviceReader
   readonly #clock: Clock
   #readings: Reading[] = []
   #deadLetters: DeadLetterRow[] = []
@@ -49,7 +49,7 @@ export class MemoryPipeline implements TelemetryDoor, Query, LiveFeed {
   #anomalies: AnomalyRow[] = []
   readonly #listeners = new Map<(event: LiveEvent) => void, string[]>()
 
-  constructor(control: Control, clock: Clock) {
+  constructor(control: DeviceReader, clock: Clock) {
     this.#control = control
     this.#clock = clock
   }

@@ -1,0 +1,23 @@
+/**
+ * The SQL behind the control store, as far as SQLite and PostgreSQL agree: one set of statements
+ * runs on both. Statements come from this folder alone, never from a caller.
+ *
+ * D1 insert() resolves once the row would survive a power cut; every select() that begins after it
+ *    sees the row. Inserts under way at once may share a flush.
+ * D2 insert() of a key that is taken changes nothing and gives undefined.
+ * D3 A number that the database gave is never given again.
+ * D4 A row that is not what was written is left out of select(), and reported.
+ */
+export type SqlValue = string | number | null | Uint8Array
+export type SqlRow = Record<string, SqlValue>
+
+export type TableName = 'device' | 'admin_key'
+
+export interface ControlDatabase {
+  /** `$1`, `$2` … in the text stand for the parameters. Integers are numbers, hashes bytes. */
+  select(text: string, parameters: readonly SqlValue[]): Promise<SqlRow[]>
+  /** The whole row as written. Errors: CONTROL_WRITE_FAILED. */
+  insert(table: TableName, values: SqlRow): Promise<SqlRow | undefined>
+  /** What is under way becomes durable first. May be called again. */
+  close(): Promise<void>
+}

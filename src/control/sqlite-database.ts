@@ -1,0 +1,125 @@
+/** The control database on SQLite. Inserts of one turn of the event loop share one flush. */
+import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite'
+import { WeirError } from '../errors/errors.ts'
+import { emptyWriteAheadLog, isIntact, withCrc, type Row } from '../sqlite/sqlite.ts'
+import type { Clock } from '../world/world.ts'
+import type { ControlDatabase, SqlRow, SqlValue, TableName } from './database.ts'
+
+/** Behind the last change. */
+const WAL_REST_MS = 1000
+const SQLITE_CONSTRAINT = 19
+
+/** Told of a row that fails its checksum: whom it stands for is treated as unknown. */
+export type OnDamage = (problem: string) => void
+
+/** What its checksum covers is known only when the database has given the row its number. */
+const KEYS: Record<TableName, string> = { device: 'number', admin_key: 'hash' }
+
+export class SqliteDatabase implements ControlDatabase {
+  readonly #database: DatabaseSync
+  readonly #clock: Clock
+  readonly #onDamage: OnDamage
+  readonly #statements = new Map<string, StatementSync>()
+  #group: PromiseWithResolvers<void> | undefined
+  #cancelEmptying: () => void = () => undefined
+
+  constructor(database: DatabaseSync, clock: Clock, onDamage: OnDamage) {
+    this.#database = database
+    this.#clock = clock
+    this.#onDamage = onDamage
+  }
+
+  async select(text: string, parameters: readonly SqlValue[]): Promise<SqlRow[]> {
+    // What is not durable yet must not be answered from.
+    await this.#group?.promise.catch(() => undefined)
+    const table = / FROM (\w+)/.exec(text)![1]!
+    const rows = this.#statement(text).all(...parameters)
+    return rows.filter((row) => isIntactRow(row, table, this.#onDamage)) as SqlRow[]
+  }
+
+  async insert(table: TableName, values: SqlRow): Promise<SqlRow | undefined> {
+    const group = this.#begin()
+    const names = Object.keys(values)
+    const places = names.map(() => '?').join(', ')
+    const row = this.#insertOnce(
+      `INSERT INTO ${table} (${names.join(', ')}) VALUES (${places}) RETURNING *`,
+      Object.values(values),
+    )
+    if (row !== undefined) this.#seal(table, row)
+    await group.promise
+    return row as SqlRow | undefined
+  }
+
+  async close(): Promise<void> {
+    if (!this.#database.isOpen) return
+    this.#commit()
+    this.#cancelEmptying()
+    this.#database.close()
+  }
+
+  /** Prepared once; `$1` is `?1` here. */
+  #statement(text: string): StatementSync {
+    const known = this.#statements.get(text)
+    if (known !== undefined) return known
+    const statement = this.#database.prepare(text.replaceAll('$', '?'))
+    this.#statements.set(text, statement)
+    return statement
+  }
+
+  #insertOnce(text: string, values: SqlValue[]): Row | undefined {
+    try {
+      return this.#statement(text).get(...values)
+    } catch (cause) {
+      if ((((cause as { errcode?: number }).errcode ?? 0) & 0xff) === SQLITE_CONSTRAINT)
+        return undefined
+      throw cause
+    }
+  }
+
+  #seal(table: TableName, row: Row): void {
+    const { row_crc: _, ...written } = row
+    const crc = withCrc(...(Object.values(written) as SQLInputValue[])).at(-1)!
+    const key = KEYS[table]
+    this.#statement(`UPDATE ${table} SET row_crc = ? WHERE ${key} = ?`).run(crc, row[key]!)
+  }
+
+  /** Opens the transaction that all changes of this turn share. */
+  #begin(): PromiseWithResolvers<void> {
+    if (this.#group !== undefined) return this.#group
+    this.#database.exec('BEGIN IMMEDIATE')
+    const group = Promise.withResolvers<void>()
+    this.#group = group
+    // Whoever waits hears of a failure; nobody need wait.
+    group.promise.catch(() => undefined)
+    this.#clock.soon(() => this.#commit())
+    return group
+  }
+
+  #commit(): void {
+    const group = this.#group
+    if (group === undefined) return
+    this.#group = undefined
+    try {
+      this.#database.exec('COMMIT')
+      group.resolve()
+      this.#emptyWalSoon()
+    } catch (cause) {
+      if (this.#database.isTransaction) this.#database.exec('ROLLBACK')
+      group.reject(new WeirError('CONTROL_WRITE_FAILED', String(cause), { cause }))
+    }
+  }
+
+  /** Once for a whole fleet that registers, not behind each of its commits. */
+  #emptyWalSoon(): void {
+    this.#cancelEmptying()
+    this.#cancelEmptying = this.#clock.after(WAL_REST_MS, () => emptyWriteAheadLog(this.#database))
+  }
+}
+
+/** Whether a row is what was written; otherwise it is reported. */
+export function isIntactRow(row: Row, table: string, onDamage: OnDamage): boolean {
+  if (!('row_crc' in row) || isIntact(row)) return true
+  const { row_crc: _, token_hash: __, hash: ___, ...named } = row
+  onDamage(`a row of ${table} fails its checksum: ${JSON.stringify(named)}`)
+  return false
+}
