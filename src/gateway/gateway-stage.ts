@@ -28,6 +28,7 @@ import type { MqttLimits } from './mqtt-context.ts'
 import { MqttServer } from './mqtt-server.ts'
 import { ShapeMatcher } from './shape-matcher.ts'
 import { TelemetryDecoder, type Sender } from './telemetry-decoder.ts'
+import { WaitingRoom } from './waiting-room.ts'
 
 const TICK_INTERVAL_MS = 1000
 
@@ -127,8 +128,12 @@ export class Gateway implements TelemetryDoor {
       logEnds: parts.logEnds,
       durable: (messages, readings, flushMs) => this.#durable(messages, readings, flushMs),
       sealing: () => this.#ackBook.seal(),
-      unblocked: () => this.mqtt.releaseHeld(),
+      unblocked: () => {
+        this.mqtt.releaseHeld()
+        this.#waitingRoom.call()
+      },
     })
+    this.#waitingRoom = new WaitingRoom(clock, () => this.commit.isBlocked)
     const ackBook = new AckBook(this.commit)
     this.#ackBook = ackBook
     const { random, network } = world
@@ -137,6 +142,7 @@ export class Gateway implements TelemetryDoor {
   }
 
   readonly #ackBook: AckBook
+  readonly #waitingRoom: WaitingRoom
 
   /**
    * Takes over what storage knows, and looks through what it has not seen of the log, from
@@ -180,8 +186,7 @@ export class Gateway implements TelemetryDoor {
   async ingest(request: IngestRequest): Promise<IngestResult> {
     const { register } = this.#parts
     const { body, principal } = request
-    if (this.commit.failure !== undefined) throw this.#refuse(this.commit.failure)
-    if (this.commit.isBlocked) throw this.#refuse(new WeirError('GATEWAY_OVERLOADED'))
+    await this.#enter()
     if (request.format === 'line' && register !== undefined && principal.kind === 'admin') {
       const missing = [...this.#lines.deviceIds(body)].filter((id) => !this.#devices.find(id))
       if (missing.length > 0) await register(missing)
@@ -195,6 +200,16 @@ export class Gateway implements TelemetryDoor {
       this.commit.expect({ isPatient: false, durable: resolve, failed })
     })
     return { accepted, rejectedCount, rejected }
+  }
+
+  /** Throws why nothing can become durable now, or GATEWAY_OVERLOADED. */
+  async #enter(): Promise<void> {
+    try {
+      if (this.commit.failure === undefined) await this.#waitingRoom.enter()
+    } catch (error) {
+      throw this.#refuse(this.commit.failure ?? (error as WeirError))
+    }
+    if (this.commit.failure !== undefined) throw this.#refuse(this.commit.failure)
   }
 
   async stop(): Promise<void> {
