@@ -66,14 +66,21 @@ export async function up(
     const service = readState().services[recipe.name]
     if (runs(service)) continue
     if (service !== undefined) await remove(recipe.name)
-    const reason = recipe.missing()
-    if (reason !== undefined) {
-      missing.set(recipe.name, reason)
-      continue
-    }
-    await start(recipe, options)
+    const reason = recipe.missing() ?? tryInstall(recipe, options.say)
+    if (reason === undefined) await start(recipe, options)
+    else missing.set(recipe.name, reason)
   }
   return missing
+}
+
+/** Returns why it could not be downloaded or built. */
+function tryInstall(recipe: Recipe, say: (line: string) => void): string | undefined {
+  try {
+    recipe.install(CACHE, say)
+    return undefined
+  } catch (error) {
+    return `it could not be installed: ${(error as Error).message}`
+  }
 }
 
 async function start(
@@ -84,7 +91,6 @@ async function start(
   // PostgreSQL runs as another user, who must get through to its own folder.
   chmodSync(data, 0o711)
   const places: Places = { cache: CACHE, data }
-  recipe.install(places, say)
   const startMs = performance.now()
   const launched: Started[] = []
   try {

@@ -6,7 +6,7 @@ import { randomBytes } from 'node:crypto'
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { answers, execute, findProgram, freePort, launch } from './process.ts'
-import type { Places, Recipe } from './recipe.ts'
+import type { Recipe } from './recipe.ts'
 
 const VERSION = '4.3.1'
 const JARS: readonly [string, string][] = [
@@ -25,7 +25,7 @@ interface Broker {
   folder: string
 }
 
-const jarFolder = ({ cache }: Places): string => join(cache, `kafka-${VERSION}`)
+const jarFolder = (cache: string): string => join(cache, `kafka-${VERSION}`)
 
 export const KAFKA: Recipe = {
   name: 'kafka',
@@ -35,8 +35,8 @@ export const KAFKA: Recipe = {
     }
     return undefined
   },
-  install(places, say) {
-    const folder = jarFolder(places)
+  install(cache, say) {
+    const folder = jarFolder(cache)
     if (existsSync(join(folder, 'complete'))) return
     say(`Kafka ${VERSION}: about 60 MB of jars by Maven`)
     mkdirSync(folder, { recursive: true })
@@ -62,7 +62,7 @@ export const KAFKA: Recipe = {
     for (const broker of brokers) {
       const properties = join(broker.folder, 'server.properties')
       writeFileSync(properties, propertiesOf(broker, brokers))
-      const javaOf = (main: string): string[] => ['-cp', `${jarFolder(places)}/lib/*`, main]
+      const javaOf = (main: string): string[] => ['-cp', `${jarFolder(places.cache)}/lib/*`, main]
       execute('java', [
         ...javaOf('kafka.tools.StorageTool'),
         ...['format', '-t', clusterId, '-c', properties],

@@ -3,23 +3,23 @@ import { randomBytes } from 'node:crypto'
 import { existsSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { answers, execute, findProgram, freePort, launch } from './process.ts'
-import type { Places, Recipe } from './recipe.ts'
+import type { Recipe } from './recipe.ts'
 
 const MODULE = 'github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c'
 const GO_FOLDERS = ['/usr/local/go/bin']
 
-const binFolder = ({ cache }: Places): string => join(cache, `minio-${MODULE.split('-').at(-1)}`)
+const binFolder = (cache: string): string => join(cache, `minio-${MODULE.split('-').at(-1)}`)
 
 export const MINIO: Recipe = {
   name: 'minio',
   missing() {
     return findProgram('go', GO_FOLDERS) === undefined ? 'go is not installed' : undefined
   },
-  install(places, say) {
-    if (existsSync(join(binFolder(places), 'minio'))) return
+  install(cache, say) {
+    if (existsSync(join(binFolder(cache), 'minio'))) return
     say('MinIO: built from source, about 3 minutes')
-    mkdirSync(binFolder(places), { recursive: true })
-    const environment = { GOBIN: binFolder(places), CGO_ENABLED: '0' }
+    mkdirSync(binFolder(cache), { recursive: true })
+    const environment = { GOBIN: binFolder(cache), CGO_ENABLED: '0' }
     execute(findProgram('go', GO_FOLDERS)!, ['install', MODULE], { environment })
   },
   async start(places, { launched }) {
@@ -28,7 +28,7 @@ export const MINIO: Recipe = {
     const port = await freePort()
     const password = randomBytes(18).toString('base64url')
     const started = launch({
-      command: join(binFolder(places), 'minio'),
+      command: join(binFolder(places.cache), 'minio'),
       parameters: ['server', folder, '--address', `127.0.0.1:${port}`, '--quiet'],
       log: join(places.data, 'minio.log'),
       environment: { MINIO_ROOT_USER: 'weir', MINIO_ROOT_PASSWORD: password },

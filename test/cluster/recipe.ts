@@ -16,7 +16,7 @@ export interface Recipe {
   /** Why it cannot be had on this machine, or undefined. */
   missing(): string | undefined
   /** Downloads and builds what is not in the cache yet. Says what takes long. */
-  install(places: Places, say: (line: string) => void): void
+  install(cache: string, say: (line: string) => void): void
   /**
    * Launches it, and says how it is reached: addresses, a user, a password. Each process is told
    * the moment it runs, so that it can be stopped whatever comes.
