@@ -21,7 +21,7 @@ test('promise 6: who comes while nothing is taken waits a moment, first come, fi
   const rig = new Rig()
   rig.enter('first')
   rig.enter('second')
-  await rig.clock.run(499)
+  await rig.clock.run(249)
   assert.deepEqual(rig.said, [])
   rig.isClosed = false
   rig.room.call()
@@ -32,12 +32,12 @@ test('promise 6: who comes while nothing is taken waits a moment, first come, fi
 test('promise 6: and is sent away when it lasts', async () => {
   const rig = new Rig()
   rig.enter('first')
-  await rig.clock.run(300)
+  await rig.clock.run(150)
   rig.enter('second')
   rig.room.call()
-  await rig.clock.run(200)
+  await rig.clock.run(100)
   assert.deepEqual(rig.said, ['first GATEWAY_OVERLOADED'])
-  await rig.clock.run(300)
+  await rig.clock.run(150)
   assert.deepEqual(rig.said, ['first GATEWAY_OVERLOADED', 'second GATEWAY_OVERLOADED'])
 })
 

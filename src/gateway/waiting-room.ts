@@ -6,7 +6,8 @@
 import { WeirError } from '../errors/errors.ts'
 import type { Clock } from '../world/world.ts'
 
-const PATIENCE_MS = 500
+/** Ingestion promises p95 below half a second: also for those who are sent away. */
+const PATIENCE_MS = 250
 
 export class WaitingRoom {
   readonly #clock: Clock
