@@ -2,7 +2,8 @@
  * `npm run test:cluster`: starts the services that the suites need and that do not run, runs the
  * suites, and stops what it started. A service that cannot be had makes its tests skip.
  */
-import { spawnSync } from 'node:child_process'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { accessOf, down, SERVICES, up } from './cluster.ts'
 
@@ -12,7 +13,8 @@ let status: number | null = 1
 try {
   const missing = await up([], { brokers: 1, say })
   for (const [name, reason] of missing) say(`${name} is left out: ${reason}`)
-  ;({ status } = spawnSync(
+  // Not spawnSync: a service that a test kills is a child of this process, which must hear of it.
+  const child = spawn(
     process.execPath,
     [
       ...['--disable-warning=ExperimentalWarning', '--test', '--test-reporter=spec'],
@@ -21,7 +23,9 @@ try {
       fileURLToPath(new URL('*.test.ts', import.meta.url)),
     ],
     { stdio: 'inherit' },
-  ))
+  )
+  const [code] = (await once(child, 'close')) as [number | null]
+  status = code
 } finally {
   const started = SERVICES.filter((name) => !before.includes(name) && accessOf(name) !== undefined)
   if (started.length > 0) await down(started, say)
