@@ -6,7 +6,7 @@
 import { generate } from './generate.ts'
 import type { LoadJob } from './load.ts'
 import { METRICS_PER_MESSAGE } from './message-ring.ts'
-import { anonymousClients, measureParsing, startSink } from './peers.ts'
+import { anonymousClients, loadPeer, measureParsing, startSink } from './peers.ts'
 import { isQuick, median, numberFlag, Reporter } from './report.ts'
 import { WeirServer } from './weir-server.ts'
 
@@ -62,15 +62,10 @@ async function measureBaselines(name: string, shape: Shape): Promise<void> {
   const parsed = measureParsing(1, shape.messagesPerPacket) * METRICS_PER_MESSAGE
   reporter.add(`parse loop, batches of ${shape.messagesPerPacket}`, parsed, 'readings/s')
   if (shape.protocol !== 'mqtt') return
-  const sink = await startSink()
-  try {
-    const clients = anonymousClients(GATEWAYS, DEVICES)
-    const load = { port: sink.port, clients, seconds: SINK_SECONDS, rate: 0, seed: 1, warmUpMs: 0 }
-    const { rate } = await generate({ ...shape, ...load })
-    reporter.add(`sink, ${name}`, rate * METRICS_PER_MESSAGE, 'readings/s')
-  } finally {
-    await sink.stop()
-  }
+  const clients = anonymousClients(GATEWAYS, DEVICES)
+  const load = { clients, seconds: SINK_SECONDS, rate: 0, seed: 1, warmUpMs: 0 }
+  const { rate } = await loadPeer(await startSink(), { ...shape, ...load })
+  reporter.add(`sink, ${name}`, rate * METRICS_PER_MESSAGE, 'readings/s')
 }
 
 for (const [name, shape] of Object.entries(SHAPES)) {

@@ -2,11 +2,12 @@
  * How many QoS 1 publishes a second does Weir make durable and process, everything on, compared
  * with brokers that only relay? 200 connections, 10,000 devices behind them, 3 metrics a message.
  */
-import { generate, prepareGenerator } from './generate.ts'
+import { prepareGenerator } from './generate.ts'
 import type { LoadClient, LoadJob, LoadReport } from './load.ts'
 import { METRICS_PER_MESSAGE } from './message-ring.ts'
 import {
   anonymousClients,
+  loadPeer,
   measureParsing,
   startAedes,
   startMosquitto,
@@ -36,14 +37,10 @@ async function measurePeer(peer: Peer | undefined, name: string): Promise<number
     reporter.note(`${name} is not installed`)
     return undefined
   }
-  try {
-    const clients = anonymousClients(CONNECTIONS, DEVICES)
-    const report = await generate(job(peer.port, clients, PEER_SECONDS))
-    reporter.add(`${peer.name} (${peer.version})`, report.rate, 'messages/s')
-    return report.rate
-  } finally {
-    await peer.stop()
-  }
+  const clients = anonymousClients(CONNECTIONS, DEVICES)
+  const { rate } = await loadPeer(peer, job(peer.port, clients, PEER_SECONDS))
+  reporter.add(`${peer.name} (${peer.version})`, rate, 'messages/s')
+  return rate
 }
 
 async function measureWeir(): Promise<LoadReport> {

@@ -6,7 +6,7 @@
 import { generate, prepareGenerator } from './generate.ts'
 import { Histogram } from './histogram.ts'
 import type { LoadClient, LoadJob } from './load.ts'
-import { anonymousClients, startSink } from './peers.ts'
+import { anonymousClients, loadPeer, startSink } from './peers.ts'
 import { publishProbes } from './probes.ts'
 import { isQuick, numberFlag, Reporter } from './report.ts'
 import { WeirServer } from './weir-server.ts'
@@ -38,15 +38,12 @@ async function registerProbes(server: WeirServer): Promise<LoadClient> {
 }
 
 /** The do-nothing baseline at the same rate: a server that reads and acknowledges. */
-async function measureSink(clients: LoadClient[], rate: number): Promise<void> {
+async function measureSink(rate: number): Promise<void> {
   const sink = await startSink()
-  try {
-    const report = await generate(job(sink.port, clients, CALIBRATION_SECONDS, rate))
-    reporter.add('sink: publish to PUBACK, p50', report.latencyMs.p50, 'ms')
-    reporter.add('sink: publish to PUBACK, p99', report.latencyMs.p99, 'ms')
-  } finally {
-    await sink.stop()
-  }
+  const clients = anonymousClients(GATEWAYS, DEVICES)
+  const { latencyMs } = await loadPeer(sink, job(sink.port, clients, CALIBRATION_SECONDS, rate))
+  reporter.add('sink: publish to PUBACK, p50', latencyMs.p50, 'ms')
+  reporter.add('sink: publish to PUBACK, p99', latencyMs.p99, 'ms')
 }
 
 async function checkpointsOf(server: WeirServer): Promise<number> {
@@ -88,8 +85,5 @@ async function measure(): Promise<number> {
   }
 }
 
-for (let run = 0; run < RUNS; run++) {
-  const rate = await measure()
-  await measureSink(anonymousClients(GATEWAYS, DEVICES), rate)
-}
+for (let run = 0; run < RUNS; run++) await measureSink(await measure())
 reporter.finish()

@@ -8,8 +8,8 @@ import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { stopChild } from './generate.ts'
-import type { LoadClient } from './load.ts'
+import { generate, stopChild } from './generate.ts'
+import type { LoadClient, LoadJob, LoadReport } from './load.ts'
 
 export interface Peer {
   name: string
@@ -32,6 +32,15 @@ export function anonymousClients(gateways: number, devices: number): LoadClient[
       (_, i) => `d${String(i * gateways + g).padStart(width, '0')}`,
     ),
   }))
+}
+
+/** Puts the peer under a load, and stops it. */
+export async function loadPeer(peer: Peer, job: Omit<LoadJob, 'port'>): Promise<LoadReport> {
+  try {
+    return await generate({ ...job, port: peer.port })
+  } finally {
+    await peer.stop()
+  }
 }
 
 /** A server of ours that prints `port N`. */
@@ -89,7 +98,8 @@ export async function startMosquitto(): Promise<Peer | undefined> {
   return { name: 'Mosquitto', version, port, pid: child.pid ?? 0, stop }
 }
 
-function freePort(): Promise<number> {
+/** A port of loopback that nobody listens on now. */
+export function freePort(): Promise<number> {
   return new Promise((resolve) => {
     const server = createServer().listen(0, '127.0.0.1', () => {
       const address = server.address()

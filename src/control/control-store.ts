@@ -3,7 +3,7 @@ import { WeirError } from '../errors/errors.ts'
 import type { World } from '../world/world.ts'
 import { isDeviceId } from './control.ts'
 import type { Control, Device, NewDevice, Principal } from './control.ts'
-import type { ControlDatabase, SqlRow } from './database.ts'
+import type { ControlDatabase, SqlValue } from './database.ts'
 import { toDevice, type DeviceRow } from './device-row.ts'
 import {
   ADMIN_KEY_PREFIX,
@@ -17,17 +17,16 @@ import {
 const DEFAULT_TENANT = 'default'
 
 export class ControlStore implements Control {
-  protected readonly database: ControlDatabase
+  readonly #database: ControlDatabase
   readonly #world: Pick<World, 'clock' | 'random'>
 
   constructor(database: ControlDatabase, world: Pick<World, 'clock' | 'random'>) {
-    this.database = database
+    this.#database = database
     this.#world = world
   }
 
   async find(tenant: string, id: string): Promise<Device | undefined> {
-    const text = 'SELECT * FROM device WHERE tenant = $1 AND id = $2'
-    const [row] = await this.#devices(text, [tenant, id])
+    const [row] = await this.#devices('WHERE tenant = $1 AND id = $2', [tenant, id])
     return row === undefined ? undefined : toDevice(row)
   }
 
@@ -42,7 +41,7 @@ export class ControlStore implements Control {
       )
     }
     const token = createSecret(DEVICE_TOKEN_PREFIX, this.#world.random)
-    const row = await this.database.insert('device', {
+    const row = await this.#database.insert('device', {
       tenant,
       id: device.id,
       type: device.type,
@@ -61,15 +60,13 @@ export class ControlStore implements Control {
     tenant: string,
     page: { after?: string | undefined; limit: number },
   ): Promise<Device[]> {
-    const text = 'SELECT * FROM device WHERE tenant = $1 AND id > $2 ORDER BY id LIMIT $3'
-    const rows = await this.#devices(text, [tenant, page.after ?? '', page.limit])
+    const clauses = 'WHERE tenant = $1 AND id > $2 ORDER BY id LIMIT $3'
+    const rows = await this.#devices(clauses, [tenant, page.after ?? '', page.limit])
     return rows.map(toDevice)
   }
 
-  async countDevices(tenant: string): Promise<number> {
-    const text = 'SELECT count(*) AS devices FROM device WHERE tenant = $1'
-    const [row] = await this.database.select(text, [tenant])
-    return Number(row?.['devices'])
+  countDevices(tenant: string): Promise<number> {
+    return this.#database.count('device', 'WHERE tenant = $1', [tenant])
   }
 
   identify(secret: string): Promise<Principal | undefined> {
@@ -79,7 +76,7 @@ export class ControlStore implements Control {
 
   async createAdminKey(): Promise<string> {
     const key = createSecret(ADMIN_KEY_PREFIX, this.#world.random)
-    await this.database.insert('admin_key', {
+    await this.#database.insert('admin_key', {
       hash: hashSecret(key),
       tenant: DEFAULT_TENANT,
       created_at_us: this.#world.clock.nowUs(),
@@ -88,26 +85,25 @@ export class ControlStore implements Control {
   }
 
   close(): Promise<void> {
-    return this.database.close()
+    return this.#database.close()
   }
 
   // The index finds the row by hash; comparing once more in constant time keeps the promise of the
   // port even if the index one day compares only a prefix.
   async #admin(hash: Uint8Array): Promise<Principal | undefined> {
-    const text = 'SELECT * FROM admin_key WHERE hash = $1'
-    const [row] = await this.database.select(text, [hash])
+    const [row] = await this.#database.select('admin_key', 'WHERE hash = $1', [hash])
     if (row === undefined || !areHashesEqual(row['hash'] as Uint8Array, hash)) return undefined
     return { kind: 'admin', tenant: row['tenant'] as string }
   }
 
   async #holder(hash: Uint8Array): Promise<Principal | undefined> {
-    const [row] = await this.#devices('SELECT * FROM device WHERE token_hash = $1', [hash])
+    const [row] = await this.#devices('WHERE token_hash = $1', [hash])
     if (row === undefined || !areHashesEqual(row.token_hash, hash)) return undefined
     const kind = row.is_gateway === 1 ? 'gateway' : 'device'
     return { kind, tenant: row.tenant, deviceId: row.id }
   }
 
-  async #devices(text: string, parameters: SqlRow[string][]): Promise<DeviceRow[]> {
-    return (await this.database.select(text, parameters)) as unknown as DeviceRow[]
+  async #devices(clauses: string, parameters: readonly SqlValue[]): Promise<DeviceRow[]> {
+    return (await this.#database.select('device', clauses, parameters)) as unknown as DeviceRow[]
   }
 }

@@ -14,8 +14,12 @@ export type SqlRow = Record<string, SqlValue>
 export type TableName = 'device' | 'admin_key'
 
 export interface ControlDatabase {
-  /** `$1`, `$2` … in the text stand for the parameters. Integers are numbers, hashes bytes. */
-  select(text: string, parameters: readonly SqlValue[]): Promise<SqlRow[]>
+  /**
+   * Whole rows. `clauses` stand behind the table's name, with `$1`, `$2` … for the parameters.
+   * Integers are numbers, hashes bytes.
+   */
+  select(table: TableName, clauses: string, parameters: readonly SqlValue[]): Promise<SqlRow[]>
+  count(table: TableName, clauses: string, parameters: readonly SqlValue[]): Promise<number>
   /** The whole row as written. Errors: CONTROL_WRITE_FAILED. */
   insert(table: TableName, values: SqlRow): Promise<SqlRow | undefined>
   /** What is under way becomes durable first. May be called again. */

@@ -95,7 +95,16 @@ class PostgresDatabase implements ControlDatabase {
     this.#pool = pool
   }
 
-  async select(text: string, parameters: readonly SqlValue[]): Promise<SqlRow[]> {
+  select(table: TableName, clauses: string, parameters: readonly SqlValue[]): Promise<SqlRow[]> {
+    return this.#ask(`SELECT * FROM ${table} ${clauses}`, parameters)
+  }
+
+  async count(table: TableName, clauses: string, parameters: readonly SqlValue[]): Promise<number> {
+    const [row] = await this.#ask(`SELECT count(*) AS count FROM ${table} ${clauses}`, parameters)
+    return Number(row?.['count'])
+  }
+
+  async #ask(text: string, parameters: readonly SqlValue[]): Promise<SqlRow[]> {
     try {
       const { rows } = await this.#pool.query<SqlRow>(text, [...parameters])
       return rows

@@ -77,7 +77,7 @@ class SqliteDeviceReader implements DeviceReader {
   }
 
   close(): void {
-    if (this.#database.isOpen) this.#database.close()
+    this.#database.close()
   }
 
   #checked(row: Row | undefined): DeviceRow | undefined {

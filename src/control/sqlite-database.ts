@@ -29,12 +29,18 @@ export class SqliteDatabase implements ControlDatabase {
     this.#onDamage = onDamage
   }
 
-  async select(text: string, parameters: readonly SqlValue[]): Promise<SqlRow[]> {
-    // What is not durable yet must not be answered from.
-    await this.#group?.promise.catch(() => undefined)
-    const table = / FROM (\w+)/.exec(text)![1]!
-    const rows = this.#statement(text).all(...parameters)
+  async select(
+    table: TableName,
+    clauses: string,
+    parameters: readonly SqlValue[],
+  ): Promise<SqlRow[]> {
+    const rows = await this.#ask(`SELECT * FROM ${table} ${clauses}`, parameters)
     return rows.filter((row) => isIntactRow(row, table, this.#onDamage)) as SqlRow[]
+  }
+
+  async count(table: TableName, clauses: string, parameters: readonly SqlValue[]): Promise<number> {
+    const [row] = await this.#ask(`SELECT count(*) AS count FROM ${table} ${clauses}`, parameters)
+    return Number(row?.['count'])
   }
 
   async insert(table: TableName, values: SqlRow): Promise<SqlRow | undefined> {
@@ -55,6 +61,12 @@ export class SqliteDatabase implements ControlDatabase {
     this.#commit()
     this.#cancelEmptying()
     this.#database.close()
+  }
+
+  async #ask(text: string, parameters: readonly SqlValue[]): Promise<Row[]> {
+    // What is not durable yet must not be answered from.
+    await this.#group?.promise.catch(() => undefined)
+    return this.#statement(text).all(...parameters)
   }
 
   /** Prepared once; `$1` is `?1` here. */
@@ -118,7 +130,7 @@ export class SqliteDatabase implements ControlDatabase {
 
 /** Whether a row is what was written; otherwise it is reported. */
 export function isIntactRow(row: Row, table: string, onDamage: OnDamage): boolean {
-  if (!('row_crc' in row) || isIntact(row)) return true
+  if (isIntact(row)) return true
   const { row_crc: _, token_hash: __, hash: ___, ...named } = row
   onDamage(`a row of ${table} fails its checksum: ${JSON.stringify(named)}`)
   return false

@@ -76,14 +76,18 @@ export class LiveHub implements LiveFeed {
       readings_per_second: Math.round((now.readings - before.readings) / seconds),
       messages_per_second: Math.round((now.messages - before.messages) / seconds),
     }
-    // While the registry cannot be asked, the number of before is shown.
-    void this.#deviceCount()
-      .then((devices) => (this.#devices = devices))
-      .catch(() => undefined)
-      .then(() => {
-        const data = { ...rates, devices: this.#devices }
-        this.#publish(this.#tenant, { event: 'rate', data })
-      })
+    void this.#publishRates(rates)
+  }
+
+  async #publishRates(
+    rates: Record<'readings_per_second' | 'messages_per_second', number>,
+  ): Promise<void> {
+    try {
+      this.#devices = await this.#deviceCount()
+    } catch {
+      // While the registry cannot be asked, the number of before is shown.
+    }
+    this.#publish(this.#tenant, { event: 'rate', data: { ...rates, devices: this.#devices } })
   }
 
   #publish(tenant: string, event: LiveEvent): void {

@@ -34,11 +34,11 @@ import { SegmentChecks } from './segment-checks.ts'
 import type { SegmentFiles } from './segment-files.ts'
 import { mayHold, SegmentSet, type Segment } from './segment-set.ts'
 import { SeriesDirectory } from './series-directory.ts'
-import { type StorageOptions } from './storage-options.ts'
+import type { StorageOptions } from './storage-options.ts'
 import { StateFile } from './state-file.ts'
 import { isLastValues, loadState } from './state-loader.ts'
 import type { Recovered, Storage, StorageStatistics } from './storage.ts'
-import { Pace } from './turns.ts'
+import type { Pace } from './turns.ts'
 import { StorageView } from './view.ts'
 
 export interface StorageParts {

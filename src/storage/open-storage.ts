@@ -47,7 +47,10 @@ export async function openStorage({
   const stateFile = await StateFile.open(disk, `${folder}/state.bin`)
   await disk.syncFolder(folder)
   const known = catalogue.segments()
-  await removeTemporary(disk, folder)
+  for (const file of stray.filter((one) => one.endsWith('.tmp'))) {
+    await disk.remove(`${segmentsFolder}/${file}`)
+  }
+  await clearSpill(disk, `${folder}/spill`)
   const pace = new Pace()
   const files =
     adapters?.files ??
@@ -85,13 +88,9 @@ export async function openStorage({
   return new EmbeddedStorage(parts)
 }
 
-/** What a process before this one had not finished writing. */
-async function removeTemporary(disk: Disk, folder: string): Promise<void> {
-  const segments = await disk.list(`${folder}/segments`)
-  const unfinished = segments.filter((file) => file.endsWith('.tmp'))
-  for (const file of unfinished) await disk.remove(`${folder}/segments/${file}`)
-  const spilled = await disk.list(`${folder}/spill`)
-  for (const file of spilled) await disk.remove(`${folder}/spill/${file}`)
+/** What DuckDB had not room for in a process before this one. */
+async function clearSpill(disk: Disk, folder: string): Promise<void> {
+  for (const file of await disk.list(folder)) await disk.remove(`${folder}/${file}`)
 }
 
 const duckOptions = (folder: string, settings: StorageOptions): DuckOptions => ({

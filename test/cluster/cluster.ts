@@ -25,7 +25,7 @@ import { REDIS } from './redis.ts'
 export const RECIPES: readonly Recipe[] = [KAFKA, POSTGRES, REDIS, MINIO]
 export const SERVICES: readonly string[] = RECIPES.map(({ name }) => name)
 
-export const CACHE =
+const CACHE =
   process.env['WEIR_CLUSTER_CACHE'] ??
   join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'weir-cluster')
 export const STATE_FILE = join(CACHE, 'cluster.json')
@@ -35,14 +35,14 @@ interface ClusterState {
   services: Record<string, Service>
 }
 
-export interface Service {
+interface Service {
   access: Access
   processes: Started[]
   /** Its data and logs. */
   data: string
 }
 
-export function readState(): ClusterState {
+function readState(): ClusterState {
   if (!existsSync(STATE_FILE)) return { services: {} }
   return JSON.parse(readFileSync(STATE_FILE, 'utf8')) as ClusterState
 }
@@ -100,7 +100,7 @@ async function start(
     writeState({ services: { ...readState().services, [recipe.name]: service } })
     say(`${recipe.name} is ready after ${((performance.now() - startMs) / 1000).toFixed(1)} s`)
   } catch (error) {
-    await Promise.all(launched.map((one) => kill(one)))
+    await Promise.all(launched.map(kill))
     rmSync(data, { recursive: true, force: true })
     throw error
   }
@@ -117,16 +117,14 @@ export async function down(names: readonly string[], say: (line: string) => void
 async function remove(name: string): Promise<void> {
   const { [name]: service, ...services } = readState().services
   if (service === undefined) return
-  await Promise.all(service.processes.map((one) => stop(one)))
+  await Promise.all(service.processes.map(stop))
   rmSync(service.data, { recursive: true, force: true })
   writeState({ services })
 }
 
-/** `kill -9`, of all its processes or the one of that index. Its data stays. */
-export async function killService(name: string, index?: number): Promise<void> {
-  const { processes } = known(name)
-  const chosen = index === undefined ? processes : [processes[index]!]
-  await Promise.all(chosen.map((one) => kill(one)))
+/** `kill -9` of all its processes. Its data stays. */
+export async function killService(name: string): Promise<void> {
+  await Promise.all(known(name).processes.map(kill))
 }
 
 /** Starts what has ended of a service again, on the same data and ports. */

@@ -5,7 +5,8 @@
 import { randomBytes } from 'node:crypto'
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { answers, execute, findProgram, freePort, launch } from './process.ts'
+import { freePort } from '../../bench/peers.ts'
+import { answers, execute, findProgram, launch } from './process.ts'
 import type { Recipe } from './recipe.ts'
 
 const VERSION = '4.3.1'

@@ -1,8 +1,8 @@
 /** MinIO, built once by the Go tool chain: a server that speaks S3, for tests only (AGPL). */
-import { randomBytes } from 'node:crypto'
 import { existsSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { answers, execute, findProgram, freePort, launch } from './process.ts'
+import { freePort } from '../../bench/peers.ts'
+import { answers, createPassword, execute, findProgram, launch } from './process.ts'
 import type { Recipe } from './recipe.ts'
 
 const MODULE = 'github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c'
@@ -26,7 +26,7 @@ export const MINIO: Recipe = {
     const folder = join(places.data, 'minio')
     mkdirSync(folder, { recursive: true })
     const port = await freePort()
-    const password = randomBytes(18).toString('base64url')
+    const password = createPassword()
     const started = launch({
       command: join(binFolder(places.cache), 'minio'),
       parameters: ['server', folder, '--address', `127.0.0.1:${port}`, '--quiet'],

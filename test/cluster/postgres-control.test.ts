@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
 import pg from 'pg'
 import { testControl } from '../../src/control/control.conformance.ts'
 import { openPostgresControl } from '../../src/control/postgres-control.ts'
 import { nodeWorld } from '../../src/world/node-world.ts'
+import { until } from '../system/weir-process.ts'
 import { accessOf, killService, restartService } from './cluster.ts'
 
 const url = accessOf('postgres')?.['url'] ?? ''
@@ -88,19 +90,17 @@ test(
           created.push(id)
         } catch (error) {
           failures.add((error as { code: string }).code)
-          await new Promise((resolve) => void setTimeout(resolve, 20))
+          await delay(20)
         }
       }
     })()
-    await new Promise((resolve) => void setTimeout(resolve, 500))
+    await delay(500)
     await killService('postgres')
     await assert.rejects(control.find('default', 'device-0'), { code: 'CONTROL_UNAVAILABLE' })
     const before = created.length
     await restartService('postgres')
-    const deadlineMs = performance.now() + 20_000
-    while (created.length < before + 10 && performance.now() < deadlineMs)
-      await new Promise((resolve) => void setTimeout(resolve, 50))
-    isOver = true
+    const goesOn = until('it goes on by itself', () => created.length >= before + 10, 20_000)
+    await goesOn.finally(() => (isOver = true))
     await writing
     assert.ok(created.length >= before + 10, 'it goes on by itself')
     assert.deepEqual([...failures], ['CONTROL_WRITE_FAILED'])

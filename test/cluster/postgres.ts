@@ -1,9 +1,9 @@
 /** PostgreSQL as Debian packages it, with a data folder, a port and a password of its own. */
-import { randomBytes } from 'node:crypto'
 import { chownSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import pg from 'pg'
-import { execute, findProgram, freePort, launch } from './process.ts'
+import { freePort } from '../../bench/peers.ts'
+import { createPassword, execute, findProgram, launch } from './process.ts'
 import type { Recipe } from './recipe.ts'
 
 const DEBIAN_FOLDER = '/usr/lib/postgresql'
@@ -40,7 +40,7 @@ export const POSTGRES: Recipe = {
     mkdirSync(folder, { recursive: true })
     const user = unprivileged()
     if (user !== undefined) chownSync(folder, user.uid, user.gid)
-    const password = randomBytes(18).toString('base64url')
+    const password = createPassword()
     const passwordFile = join(folder, 'password')
     writeFileSync(passwordFile, password, { mode: 0o600 })
     if (user !== undefined) chownSync(passwordFile, user.uid, user.gid)
@@ -48,7 +48,7 @@ export const POSTGRES: Recipe = {
     execute(
       find('initdb')!,
       [
-        ...['-D', store, '-U', 'weir', '-E', 'UTF8', '--locale=C'],
+        ...['-D', store, '-U', 'weir', '-E', 'UTF8', '--locale=C', '--data-checksums'],
         ...['--auth=scram-sha-256', `--pwfile=${passwordFile}`],
       ],
       { user, cwd: folder },

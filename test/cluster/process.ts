@@ -1,11 +1,11 @@
 /** Programs of other people that outlive the command that starts them; ended by their pid. */
 import { spawn, spawnSync } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import { closeSync, existsSync, openSync, readFileSync } from 'node:fs'
-import { connect, createServer } from 'node:net'
+import { connect } from 'node:net'
 import { delimiter, join } from 'node:path'
-import { setTimeout as delay } from 'node:timers/promises'
+import { until } from '../system/weir-process.ts'
 
-const POLL_INTERVAL_MS = 50
 const READY_DEADLINE_MS = 90_000
 /** A broker writes its state down before it ends. */
 const STOP_DEADLINE_MS = 20_000
@@ -55,8 +55,7 @@ export const isRunning = ({ pid, startTicks }: Started): boolean => startTicksOf
 export async function stop(started: Started): Promise<void> {
   if (!isRunning(started)) return
   process.kill(started.pid, 'SIGTERM')
-  const ended = await waitUntil(() => !isRunning(started), STOP_DEADLINE_MS)
-  if (!ended) await kill(started)
+  await until('it ends', () => !isRunning(started), STOP_DEADLINE_MS).catch(() => kill(started))
 }
 
 /** `kill -9` of the program and all it started: each is the first of a group of its own. */
@@ -64,7 +63,7 @@ export async function kill(started: Started): Promise<void> {
   if (!isRunning(started)) return
   process.kill(-started.pid, 'SIGKILL')
   // Until its parent has heard of it, its pid is in use: PostgreSQL would take it for itself.
-  await waitUntil(() => !existsSync(`/proc/${started.pid}`), STOP_DEADLINE_MS)
+  await until('its pid is free', () => !existsSync(`/proc/${started.pid}`), STOP_DEADLINE_MS)
 }
 
 /** Waits until the service answers. Throws with the end of a log when it does not. */
@@ -73,39 +72,25 @@ export async function untilReady(
   processes: readonly Started[],
   isReady: () => Promise<boolean>,
 ): Promise<void> {
-  const ready = await waitUntil(async () => {
-    const ended = processes.find((one) => !isRunning(one))
-    if (ended !== undefined) throw new Error(`${name} ended at once.\n${endOf(ended.log)}`)
-    return isReady()
-  }, READY_DEADLINE_MS)
-  if (!ready) throw new Error(`${name} is not ready.\n${endOf(processes[0]!.log)}`)
+  try {
+    await until(
+      `${name} answers`,
+      async () => {
+        if (!processes.every(isRunning)) throw new Error(`${name} ended at once`)
+        return isReady()
+      },
+      READY_DEADLINE_MS,
+    )
+  } catch (error) {
+    const { log } = processes.find((one) => !isRunning(one)) ?? processes[0]!
+    throw new Error(`${String(error)}\n${endOf(log)}`, { cause: error })
+  }
 }
 
 const endOf = (log: string): string => readFileSync(log, 'utf8').slice(-3000)
 
-async function waitUntil(
-  condition: () => Promise<boolean> | boolean,
-  deadlineMs: number,
-): Promise<boolean> {
-  const endMs = performance.now() + deadlineMs
-  while (!(await condition())) {
-    if (performance.now() > endMs) return false
-    await delay(POLL_INTERVAL_MS)
-  }
-  return true
-}
-
-/** A port of loopback that nobody listens on now. */
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer()
-    server.once('error', reject)
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as { port: number }
-      server.close(() => resolve(port))
-    })
-  })
-}
+/** Different for each service that is started. */
+export const createPassword = (): string => randomBytes(18).toString('base64url')
 
 /** Sends `question` and tells whether the answer begins with `expected`; both may be empty. */
 export function answers(port: number, question = '', expected = ''): Promise<boolean> {

@@ -1,8 +1,8 @@
 /** Redis as Debian packages it: a cache, so nothing is saved. */
-import { randomBytes } from 'node:crypto'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { answers, findProgram, freePort, launch } from './process.ts'
+import { freePort } from '../../bench/peers.ts'
+import { answers, createPassword, findProgram, launch } from './process.ts'
 import type { Recipe } from './recipe.ts'
 
 export const REDIS: Recipe = {
@@ -15,7 +15,7 @@ export const REDIS: Recipe = {
     const folder = join(data, 'redis')
     mkdirSync(folder, { recursive: true })
     const port = await freePort()
-    const password = randomBytes(18).toString('base64url')
+    const password = createPassword()
     const configuration = join(folder, 'redis.conf')
     const lines = [
       ...[`port ${port}`, 'bind 127.0.0.1', `dir ${folder}`, `requirepass ${password}`],
