@@ -68,11 +68,7 @@ const gateway = new Gateway(
       const message: FrameMessage = { offset, frame, isReplayed }
       downstream!.postMessage(message, transferOf(frame))
     },
-    logEnds: (nextOffset) => loop!.postMessage({ logEnds: nextOffset } satisfies LogMessage),
-    restarted: (fields) => happened({ name: 'logEndLost', fields }),
     register: config.gateway.autoRegister ? (ids) => main.register(ids) : undefined,
-    lost: ({ segment, fromOffset, toOffset }) =>
-      happened({ name: 'logDamageFound', fields: { segment, fromOffset, toOffset } }),
   },
   {
     plan,
@@ -89,7 +85,14 @@ const gateway = new Gateway(
   },
 )
 
-const stage = new GatewayLoop(gateway, log)
+const stage = new GatewayLoop(gateway, {
+  log,
+  reader,
+  logEnds: (nextOffset) => loop!.postMessage({ logEnds: nextOffset } satisfies LogMessage),
+  restarted: (fields) => happened({ name: 'logEndLost', fields }),
+  lost: ({ segment, fromOffset, toOffset }) =>
+    happened({ name: 'logDamageFound', fields: { segment, fromOffset, toOffset } }),
+})
 loop!.on('message', (message: LoopMessage) => stage.take(message))
 
 let failingSinceMs: number | undefined

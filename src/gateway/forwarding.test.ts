@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { encodeFrame } from '../batch/batch.ts'
 import { createMemoryLog } from '../log/memory-log.ts'
 import type { Log } from '../log/log.ts'
-import { Forwarding } from './forwarding.ts'
+import { Forwarding, type ReplaySource } from './forwarding.ts'
 import { Dictionary } from './dictionary.ts'
 import { FramePool } from './frame-pool.ts'
 import { LogTail } from './log-tail.ts'
@@ -35,6 +35,7 @@ function tailOf(log: Log): { tail: LogTail; dictionary: Dictionary } {
 class Rig {
   readonly log: Log
   readonly forwarding: Forwarding
+  readonly #source: ReplaySource
   readonly forwarded: { offset: number; bytes: number[]; isReplayed: boolean }[] = []
   readonly ends: number[] = []
   /** Lengths of frames that the stages behind hold. */
@@ -43,17 +44,20 @@ class Rig {
 
   constructor(log: Log, tail: LogTail = tailOf(log).tail) {
     this.log = log
+    this.#source = { log, tail, logEnds: (nextOffset) => this.ends.push(nextOffset) }
     this.forwarding = new Forwarding({
-      log,
-      tail,
       pool: new FramePool(),
       limits: { lagBytesMax: LAG_BYTES_MAX },
       forward: (offset, frame, isReplayed) => {
         this.forwarded.push({ offset, bytes: [...frame], isReplayed })
         this.held.push(frame.length)
       },
-      logEnds: (nextOffset) => this.ends.push(nextOffset),
     })
+  }
+
+  async hold(): Promise<void> {
+    const { tail } = this.#source
+    this.forwarding.hold(await tail.examine(0), this.#source)
   }
 
   /**
@@ -96,9 +100,8 @@ async function logOf(entries: number): Promise<Log> {
 
 async function recovered(entries: number): Promise<Rig> {
   const log = await logOf(entries)
-  const { tail } = tailOf(log)
-  const rig = new Rig(log, tail)
-  rig.forwarding.hold(await tail.examine(0))
+  const rig = new Rig(log)
+  await rig.hold()
   return rig
 }
 

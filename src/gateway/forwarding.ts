@@ -28,11 +28,15 @@ export type Forward = (
 ) => void
 
 export interface ForwardingParts {
-  log: Log
   pool: FramePool
-  tail: LogTail
   limits: { lagBytesMax: number }
   forward: Forward
+}
+
+/** A log that this process reads back after a restart. */
+export interface ReplaySource {
+  log: Log
+  tail: LogTail
   /** While replaying: where the log ends now. Everything before that was acknowledged. */
   logEnds: (nextOffset: number) => void
 }
@@ -45,7 +49,8 @@ export class Forwarding {
   #nextOffset = 0
   /** Handed on, and their buffers not back yet. */
   #underWayBytes = 0
-  #isReplaying = false
+  /** Set while the log is replayed. */
+  #source: ReplaySource | undefined
   #isStopping = false
   #tailBytes = 0
   #appendedBefore = 0
@@ -63,21 +68,21 @@ export class Forwarding {
   /** True while nothing more should be accepted. */
   get isFull(): boolean {
     const { lagBytesMax } = this.#parts.limits
-    if (!this.#isReplaying) return this.#underWayBytes > lagBytesMax
+    if (this.#source === undefined) return this.#underWayBytes > lagBytesMax
     const takenBytes = this.#replayedBytes - this.#underWayBytes
-    return this.#acceptedBytes > lagBytesMax + takenBytes / 2
+    return this.#acceptedBytes(this.#source) > lagBytesMax + takenBytes / 2
   }
 
   /** Bytes of durable frames that the stages behind have not yet taken. */
   get lagBytes(): number {
-    if (!this.#isReplaying) return this.#underWayBytes
-    const waitingBytes = this.#tailBytes + this.#acceptedBytes - this.#replayedBytes
+    if (this.#source === undefined) return this.#underWayBytes
+    const waitingBytes = this.#tailBytes + this.#acceptedBytes(this.#source) - this.#replayedBytes
     return waitingBytes + this.#underWayBytes
   }
 
   /** Since the replay began. */
-  get #acceptedBytes(): number {
-    return this.#parts.log.statistics.bytesAppended - this.#appendedBefore
+  #acceptedBytes({ log }: ReplaySource): number {
+    return log.statistics.bytesAppended - this.#appendedBefore
   }
 
   get replayedEntries(): number {
@@ -86,24 +91,26 @@ export class Forwarding {
 
   /** Entries still to be replayed, those that came since the start included. */
   get waitingEntries(): number {
-    return this.#isReplaying ? this.#parts.log.nextOffset - this.#nextOffset : 0
+    return this.#source === undefined ? 0 : this.#source.log.nextOffset - this.#nextOffset
   }
 
   /** From now on frames wait for the tail. To be called before anything is appended. */
-  hold(tail: Tail): void {
+  hold(tail: Tail, source: ReplaySource): void {
+    const { log, logEnds } = source
     this.#nextOffset = tail.fromOffset
     this.#tailBytes = tail.bytes
-    this.#appendedBefore = this.#parts.log.statistics.bytesAppended
+    this.#appendedBefore = log.statistics.bytesAppended
     // What lies before an empty tail storage has: nothing is to be replayed.
-    this.#isReplaying = tail.fromOffset < this.#parts.log.nextOffset
-    this.#parts.logEnds(this.#parts.log.nextOffset)
+    this.#source = tail.fromOffset < log.nextOffset ? source : undefined
+    logEnds(log.nextOffset)
   }
 
   /** The frame of this offset became durable. */
   durable(offset: number, frame: Uint8Array<ArrayBuffer>): void {
     // The log's copy goes on while replaying; and also what the replay had read already when this
     // call, which comes a moment after the flush, was still on its way.
-    if (this.#isReplaying || offset < this.#nextOffset) this.#parts.pool.release(frame.buffer)
+    if (this.#source !== undefined || offset < this.#nextOffset)
+      this.#parts.pool.release(frame.buffer)
     else this.#forward(offset, frame)
   }
 
@@ -116,11 +123,13 @@ export class Forwarding {
 
   /** Resolves when all that is in the log was handed on and frames go on at once, or by stop(). */
   async replay(): Promise<void> {
-    if (!this.#isReplaying) return
-    const { log, pool, tail } = this.#parts
+    const source = this.#source
+    if (source === undefined) return
+    const { log, tail, logEnds } = source
+    const { pool } = this.#parts
     const into = new Uint8Array(Math.min(READ_BYTES, this.#windowBytes))
     while (!this.#isStopping && this.#nextOffset < log.nextOffset) {
-      this.#parts.logEnds(log.nextOffset)
+      logEnds(log.nextOffset)
       const { entries, nextOffset } = await tail.read(this.#nextOffset, into)
       for (const entry of entries) {
         this.#replayedBytes += entry.bytes.length
@@ -132,7 +141,7 @@ export class Forwarding {
         await new Promise<void>((resolve) => (this.#wake = resolve))
     }
     // In the turn in which the log's end was seen: the next entry to become durable is the next.
-    if (!this.#isStopping) this.#isReplaying = false
+    if (!this.#isStopping) this.#source = undefined
   }
 
   /** What was not replayed stays in the log for the next start. */
@@ -148,6 +157,6 @@ export class Forwarding {
   #forward(offset: number, frame: Uint8Array<ArrayBuffer>): void {
     this.#nextOffset = offset + 1
     this.#underWayBytes += frame.length
-    this.#parts.forward(offset, frame, this.#isReplaying)
+    this.#parts.forward(offset, frame, this.#source !== undefined)
   }
 }

@@ -127,10 +127,11 @@ export async function startRig(t: TestContext, given: RigOptions = {}): Promise<
   const frames: Uint8Array<ArrayBuffer>[] = []
   const forward = (_: number, frame: Uint8Array<ArrayBuffer>): void => void frames.push(frame)
   const lost = (): void => assert.fail('an entry was lost')
-  const outward = { forward, logEnds: () => {}, register: undefined, lost, restarted: lost }
-  const parts = { world, log, reader: control.reader, ...outward }
+  const { reader } = control
+  const parts = { world, log, reader, forward, register: undefined }
   const gateway = new Gateway(parts, { ...OPTIONS, mqtt: { ...OPTIONS.mqtt, ...given.mqtt } })
-  await gateway.recover({ series: [], texts: [] }, 0)
+  const own = { log, reader, logEnds: () => {}, lost, restarted: lost }
+  await gateway.recover(own, { series: [], texts: [] }, 0)
   const port = await gateway.listen('127.0.0.1', 0)
   t.after(async () => {
     log.open()

@@ -5,7 +5,7 @@
 import type { Definitions } from '../batch/batch.ts'
 import type { DeviceReader, Principal } from '../control/control.ts'
 import { WeirError } from '../errors/errors.ts'
-import type { Log } from '../log/log.ts'
+import type { Log, LogAppender } from '../log/log.ts'
 import { Registry, SloCounter } from '../observe/observe.ts'
 import type { Plan } from '../pipeline/pipeline.ts'
 import type { World } from '../world/world.ts'
@@ -45,13 +45,19 @@ export interface GatewayOptions {
 
 export interface GatewayParts {
   world: World
-  log: Log
+  log: LogAppender
   reader: DeviceReader
   forward: Forward
-  /** While replaying: where the log ends now. Everything before that was acknowledged. */
-  logEnds: (nextOffset: number) => void
   /** Registers devices that line protocol names, or undefined where that is not allowed. */
   register: ((ids: string[]) => Promise<void>) | undefined
+}
+
+/** The gateway's log where it is read back by the same process, after a restart. */
+export interface OwnLog {
+  log: Log
+  reader: DeviceReader
+  /** While replaying: where the log ends now. Everything before that was acknowledged. */
+  logEnds: (nextOffset: number) => void
   /** The log had lost entries that storage holds, and goes on behind them. */
   restarted: (log: { endsAt: number; goesOnAt: number }) => void
   /** Told of entries of the log that are damaged: what they held is lost. */
@@ -81,12 +87,13 @@ export class Gateway implements TelemetryDoor {
   readonly #dictionary: Dictionary
   readonly #devices: DeviceTable
   readonly #lines: LineDoor
-  readonly #tail: LogTail
+  readonly #tenant: string
   #stopTicks: (() => void) | undefined
   #replaying: Promise<void> = Promise.resolve()
 
   constructor(parts: GatewayParts, options: GatewayOptions) {
     this.#parts = parts
+    this.#tenant = options.tenant
     const { world, log, reader } = parts
     const { limits, plan, tenant } = options
     const builder = this.#builder
@@ -110,10 +117,6 @@ export class Gateway implements TelemetryDoor {
     const { deviceTags } = options
     const makeRoom = (): void => this.commit.makeRoom()
     this.#lines = new LineDoor({ decoder, writer, deviceTags, makeRoom })
-    this.#tail = new LogTail({
-      ...{ log, dictionary, reader, tenant },
-      lost: (entries) => this.#lose(entries),
-    })
     const { clock } = world
     this.commit = new GroupCommit({
       builder,
@@ -122,10 +125,8 @@ export class Gateway implements TelemetryDoor {
       log,
       clock,
       pool,
-      tail: this.#tail,
       limits,
       forward: parts.forward,
-      logEnds: parts.logEnds,
       durable: (messages, readings, flushMs) => this.#durable(messages, readings, flushMs),
       sealing: () => this.#ackBook.seal(),
       unblocked: () => {
@@ -149,9 +150,10 @@ export class Gateway implements TelemetryDoor {
    * `nextOffset` on: all definitions must be known before a message is decoded. Then the doors may
    * open, and replay() is due. Throws DATA_FILE_DAMAGED.
    */
-  async recover(definitions: Definitions, nextOffset: number): Promise<Tail> {
-    const { log } = this.#parts
-    this.#dictionary.restore(definitions)
+  async recover(own: OwnLog, definitions: Definitions, nextOffset: number): Promise<Tail> {
+    const { log, reader, logEnds } = own
+    const dictionary = this.#dictionary
+    dictionary.restore(definitions)
     if (log.firstOffset > nextOffset) {
       throw new WeirError(
         'DATA_FILE_DAMAGED',
@@ -161,13 +163,17 @@ export class Gateway implements TelemetryDoor {
     if (log.nextOffset < nextOffset) {
       // Its end is gone, and nothing is lost by that: storage has it. But what is appended now must
       // not get offsets of which storage would say that it knows them.
-      this.#parts.restarted({ endsAt: log.nextOffset, goesOnAt: nextOffset })
+      own.restarted({ endsAt: log.nextOffset, goesOnAt: nextOffset })
       await log.restartAt(nextOffset)
     }
-    const tail = await this.#tail.examine(nextOffset)
+    const tail = new LogTail({
+      ...{ log, dictionary, reader, tenant: this.#tenant },
+      lost: (entries) => this.#lose(entries, own),
+    })
+    const found = await tail.examine(nextOffset)
     // Also an empty tail: the log may hold entries before it, which storage has.
-    this.commit.hold(tail)
-    return tail
+    this.commit.hold(found, { log, tail, logEnds })
+    return found
   }
 
   /** Hands the log's tail to the stages behind, and what came since behind it, in order. */
@@ -221,9 +227,9 @@ export class Gateway implements TelemetryDoor {
     await this.#parts.log.close()
   }
 
-  #lose(entries: LostEntries): void {
+  #lose(entries: LostEntries, own: OwnLog): void {
     this.#lostEntries.add(entries.toOffset - entries.fromOffset)
-    this.#parts.lost(entries)
+    own.lost(entries)
   }
 
   #refuse(error: WeirError): WeirError {

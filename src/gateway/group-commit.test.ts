@@ -2,7 +2,6 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { decodeFrame } from '../batch/batch.ts'
 import { createMemoryLog } from '../log/memory-log.ts'
-import type { Log } from '../log/log.ts'
 import { SimulatedClock } from '../world/simulated-clock.ts'
 import { BatchBuilder } from './batch-builder.ts'
 import { Dictionary } from './dictionary.ts'
@@ -34,8 +33,7 @@ class Bench {
       builder,
       dictionary,
       room: new FrameRoom({ builder, dictionary }, limits),
-      log: { append } as unknown as Log,
-      tail: undefined as never,
+      log: { append, close: () => memory.close() },
       clock: this.clock,
       pool: new FramePool(),
       limits: { lagBytesMax: 1 << 20 },
@@ -43,7 +41,6 @@ class Bench {
         const { messageCount: messages } = decodeFrame(frame)
         this.frames.push({ atMs: this.clock.monotonicMs(), messages })
       },
-      logEnds: () => {},
       durable: () => {},
       sealing: () => {},
       unblocked: () => {},

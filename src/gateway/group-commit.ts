@@ -9,11 +9,11 @@
  */
 import type { ErrorCode } from '../errors/errors.ts'
 import { WeirError } from '../errors/errors.ts'
-import type { Log } from '../log/log.ts'
+import type { LogAppender } from '../log/log.ts'
 import type { Clock } from '../world/world.ts'
 import type { BatchBuilder } from './batch-builder.ts'
 import type { Dictionary } from './dictionary.ts'
-import { Forwarding, type ForwardingParts } from './forwarding.ts'
+import { Forwarding, type ForwardingParts, type ReplaySource } from './forwarding.ts'
 import type { FrameRoom } from './frame-room.ts'
 import type { Tail } from './log-tail.ts'
 
@@ -52,7 +52,7 @@ interface GroupCommitParts extends ForwardingParts {
   builder: BatchBuilder
   dictionary: Dictionary
   room: FrameRoom
-  log: Log
+  log: LogAppender
   clock: Clock
   limits: GroupCommitLimits
   /** A batch became durable, `flushMs` after it was handed to the log. */
@@ -138,8 +138,8 @@ export class GroupCommit {
   }
 
   /** Frames wait for the log's tail from now on, which replay() hands to the stages behind. */
-  hold(tail: Tail): void {
-    this.#forwarding.hold(tail)
+  hold(tail: Tail, source: ReplaySource): void {
+    this.#forwarding.hold(tail, source)
   }
 
   async replay(): Promise<void> {

@@ -23,9 +23,14 @@ export interface LogEntry {
   bytes: Uint8Array
 }
 
-export interface Log {
+/** What makes an acknowledgement true. */
+export interface LogAppender {
   /** The bytes must not change until this settles. After close(): GATEWAY_SHUTTING_DOWN. */
   append(bytes: Uint8Array): Promise<number>
+  close(): Promise<void>
+}
+
+export interface Log extends LogAppender {
   /**
    * At least one entry (if there is one at or after `fromOffset`), then up to `bytesMax` bytes, but
    * perhaps fewer entries than would fit: read on behind the last one. Each entry's bytes are
@@ -37,7 +42,6 @@ export interface Log {
   trim(beforeOffset: number): Promise<void>
   /** Not while an append is under way. An empty log forgets it when it is closed. */
   restartAt(offset: number): Promise<void>
-  close(): Promise<void>
   /** The oldest offset still readable; equals nextOffset when empty. */
   readonly firstOffset: number
   /** The offset that the next entry gets once durable (all below it are durable). */

@@ -56,7 +56,7 @@ export class MemoryGateway {
     }
     const parts = { world: { ...nodeWorld, network }, log, reader: control.reader, forward }
     this.gateway = new Gateway(
-      { ...parts, register: undefined, lost: () => {}, restarted: () => {}, logEnds: () => {} },
+      { ...parts, register: undefined },
       { ...OPTIONS, mqtt: { ...OPTIONS.mqtt, receiveMaximum: 100, ...options } },
     )
   }

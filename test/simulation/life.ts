@@ -123,14 +123,17 @@ export class Life {
         reader: parts.control,
         forward: (offset, frame, isReplayed) =>
           toStream.send({ offset, frame, isReplayed }, transferOf(frame) as ArrayBuffer[]),
-        logEnds: (logEnds) => fromGateway.send({ logEnds }),
         register: undefined,
-        restarted: () => parts.damaged('the log lost its end'),
-        lost: ({ fromOffset }) => parts.damaged(`the log lost entry ${fromOffset}`),
       },
       { ...GATEWAY, plan },
     )
-    const gatewayLoop = new GatewayLoop(this.gateway, opened.log)
+    const gatewayLoop = new GatewayLoop(this.gateway, {
+      log: opened.log,
+      reader: parts.control,
+      logEnds: (logEnds) => fromGateway.send({ logEnds }),
+      restarted: () => parts.damaged('the log lost its end'),
+      lost: ({ fromOffset }) => parts.damaged(`the log lost entry ${fromOffset}`),
+    })
     this.#stream = new StreamLoop({
       plan,
       limits: { ...DEFAULT_STREAM_LIMITS, ...STREAM, seriesMax: 4096, deviceMax: 4096 },
