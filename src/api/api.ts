@@ -56,9 +56,11 @@ export interface LiveFeed {
 
 export interface ApiPorts {
   control: Control
-  telemetry: TelemetryDoor
-  query: Query
-  live: LiveFeed
+  /** Without it there are no routes that take telemetry. */
+  telemetry?: TelemetryDoor | undefined
+  /** Without them there are no registry, no queries, no live events and no page. */
+  query?: Query | undefined
+  live?: LiveFeed | undefined
   plan: Plan
   clock: Clock
   random: Random
@@ -67,3 +69,12 @@ export interface ApiPorts {
   /** Empty when ready; else what is missing, for people. */
   unready(): string[]
 }
+
+/** Of a process that takes telemetry. */
+export type DoorPorts = ApiPorts & { telemetry: TelemetryDoor }
+
+/** Of a process that answers questions. */
+export type QueryPorts = ApiPorts & { query: Query }
+
+/** Of a process with the registry, queries, live events and the page. */
+export type ConsolePorts = QueryPorts & { live: LiveFeed }

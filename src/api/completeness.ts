@@ -4,7 +4,7 @@
  */
 import { Type } from 'typebox'
 import type { Query } from '../query/query.ts'
-import type { ApiPorts } from './api.ts'
+import type { QueryPorts } from './api.ts'
 
 export const Completeness = Type.Number({
   description:
@@ -20,7 +20,7 @@ export const Meta = Type.Object({ completeness: Completeness })
  * they say.
  */
 export async function withMeta<Rows>(
-  { query }: ApiPorts,
+  { query }: QueryPorts,
   ask: (query: Query) => Promise<Rows>,
 ): Promise<{ rows: Rows; meta: { completeness: number } }> {
   const [completeness, rows] = await Promise.all([query.completeness(), ask(query)])

@@ -3,6 +3,7 @@ import { connect } from 'node:net'
 import { after, before, test } from 'node:test'
 import { gzipSync } from 'node:zlib'
 import { WeirError } from '../errors/errors.ts'
+import type { ApiPorts } from './api.ts'
 import { call, startBench } from './testing/api-bench.ts'
 
 let bench: Awaited<ReturnType<typeof startBench>>
@@ -203,6 +204,27 @@ test('a port in use is said so', async () => {
   })
   await assert.rejects(other.listen('127.0.0.1', bench.port), { code: 'PORT_IN_USE' })
   await other.close()
+})
+
+test('a process has routes for what it does, and no others', async () => {
+  const { createApi } = await import('./server.ts')
+  const { control, pipeline, clock } = bench
+  const ports = {
+    ...{ control, clock, plan: (await import('./testing/api-bench.ts')).TEST_PLAN },
+    random: { bytes: (count: number) => new Uint8Array(count), unit: () => 0 },
+    ...{ metrics: async () => [], unready: () => [] },
+  }
+  const statuses = async (more: Partial<ApiPorts>): Promise<number[]> => {
+    const api = await createApi({ ...ports, ...more })
+    const port = await api.listen('127.0.0.1', 0)
+    const paths = ['GET /v1/devices', 'GET /v1/live', 'POST /v1/telemetry', 'GET /ready']
+    const answers = await Promise.all(paths.map((path) => call(port, path)))
+    await api.close()
+    return answers.map(({ status }) => status)
+  }
+  assert.deepEqual(await statuses({}), [404, 404, 404, 200])
+  assert.deepEqual(await statuses({ telemetry: pipeline }), [404, 404, 401, 200])
+  assert.deepEqual(await statuses({ query: pipeline, live: pipeline }), [401, 401, 404, 200])
 })
 
 test('requests are counted by route and status, never by device', async () => {

@@ -14,7 +14,7 @@ import { WeirError } from '../errors/errors.ts'
 import { Registry, type Events } from '../observe/observe.ts'
 import type { Disk } from '../world/world.ts'
 import { ACCESS, authorise, type Access } from './access.ts'
-import type { ApiPorts } from './api.ts'
+import type { ApiPorts, LiveFeed } from './api.ts'
 import { readBody } from './bodies.ts'
 import { BodyBudget, type BodyShare } from './body-budget.ts'
 import { identify, type Identity } from './credentials.ts'
@@ -65,10 +65,11 @@ declare module 'fastify' {
 export async function createApi(ports: ApiPorts, options: ApiOptions = {}): Promise<Api> {
   const limits = { ...API_LIMITS, ...options.limits }
   const services = createServices(ports, limits, options.events)
+  const liveStreams = ports.live && createLiveStreams(services, ports.live)
   const app = createApp(services)
   const state = { isClosing: false }
   addGates(app, services, { state, hosts: new Set(options.hosts) })
-  const routes = allRoutes(services)
+  const routes = allRoutes(services, liveStreams)
   for (const route of routes) addRoute(app, route, limits.inflatedBytesMax)
   const files = options.web && (await readWebFiles(options.web.disk, options.web.folder))
   registerPage(app, files ?? new Map())
@@ -78,7 +79,7 @@ export async function createApi(ports: ApiPorts, options: ApiOptions = {}): Prom
     createSignInCode: () => services.sessions.createCode(),
     async close() {
       state.isClosing = true
-      services.liveStreams.close()
+      liveStreams?.close()
       const cancel = ports.clock.after(limits.drainMs, () => app.server.closeAllConnections())
       await app.close()
       cancel()
@@ -88,33 +89,41 @@ export async function createApi(ports: ApiPorts, options: ApiOptions = {}): Prom
 
 function createServices(ports: ApiPorts, limits: ApiLimits, events: Events | undefined): Services {
   const registry = new Registry()
-  const liveStreams = new LiveStreams({
-    feed: ports.live,
-    clock: ports.clock,
-    registry,
-    events,
-    streamsMax: limits.liveStreamsMax,
-    bufferBytesMax: limits.liveBufferBytesMax,
-    heartbeatMs: limits.heartbeatMs,
-  })
   const bodies = new BodyBudget(limits.bodiesBytesMax)
   registry.gaugeOf(
     'weir_api_body_bytes',
     'Bodies of requests under way beyond their first 64 KiB.',
     () => bodies.bytes,
   )
-  return { ports, limits, sessions: new Sessions(ports), bodies, liveStreams, registry, events }
+  return { ports, limits, sessions: new Sessions(ports), bodies, registry, events }
 }
 
-function allRoutes(services: Services): Route[] {
-  const routes = [
-    ...deviceRoutes(services),
-    ...telemetryRoutes(services),
-    ...queryRoutes(services),
-    ...liveRoutes(services),
-    ...sessionRoutes(services),
-    ...systemRoutes(services),
-  ]
+function createLiveStreams({ ports, limits, registry, events }: Services, feed: LiveFeed) {
+  return new LiveStreams({
+    ...{ feed, clock: ports.clock, registry, events },
+    streamsMax: limits.liveStreamsMax,
+    bufferBytesMax: limits.liveBufferBytesMax,
+    heartbeatMs: limits.heartbeatMs,
+  })
+}
+
+/** What a process does not do it has no routes for: on a cluster each does a part. */
+function allRoutes(services: Services, liveStreams: LiveStreams | undefined): Route[] {
+  const { ports } = services
+  const { telemetry, query, live } = ports
+  const routes = systemRoutes(services)
+  if (telemetry !== undefined) {
+    routes.unshift(...telemetryRoutes({ ...services, ports: { ...ports, telemetry } }))
+  }
+  if (query !== undefined && live !== undefined && liveStreams !== undefined) {
+    const console = { ...services, ports: { ...ports, query, live } }
+    routes.unshift(
+      ...deviceRoutes(console),
+      ...queryRoutes(console),
+      ...liveRoutes(console, liveStreams),
+      ...sessionRoutes(console),
+    )
+  }
   return [...routes, documentRoute(routes)]
 }
 

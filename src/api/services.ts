@@ -2,7 +2,6 @@
 import type { Events, Registry } from '../observe/observe.ts'
 import type { ApiPorts } from './api.ts'
 import type { BodyBudget } from './body-budget.ts'
-import type { LiveStreams } from './live-streams.ts'
 import type { Sessions } from './sessions.ts'
 
 /** All bytes are bytes, all times milliseconds. */
@@ -44,12 +43,11 @@ export const API_LIMITS: Readonly<ApiLimits> = {
   drainMs: 3_000,
 }
 
-export interface Services {
-  ports: ApiPorts
+export interface Services<Ports extends ApiPorts = ApiPorts> {
+  ports: Ports
   limits: ApiLimits
   sessions: Sessions
   bodies: BodyBudget
-  liveStreams: LiveStreams
   registry: Registry
   events: Events | undefined
 }

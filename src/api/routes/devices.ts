@@ -3,7 +3,7 @@ import { Type } from 'typebox'
 import type { Device as RegisteredDevice } from '../../control/control.ts'
 import { suggest } from '../../config/config.ts'
 import { WeirError } from '../../errors/errors.ts'
-import type { ApiPorts } from '../api.ts'
+import type { ApiPorts, ConsolePorts } from '../api.ts'
 import { Meta, withMeta } from '../completeness.ts'
 import { jsonAnswer, jsonRoute, type Route } from '../route.ts'
 import type { Services } from '../services.ts'
@@ -51,7 +51,7 @@ export async function requireDevice(
   return device
 }
 
-export function deviceRoutes(services: Services): Route[] {
+export function deviceRoutes(services: Services<ConsolePorts>): Route[] {
   return [createRoute(services), listRoute(services), getRoute(services), latestRoute(services)]
 }
 
@@ -143,7 +143,7 @@ function getRoute({ ports }: Services): Route {
   })
 }
 
-function latestRoute({ ports }: Services): Route {
+function latestRoute({ ports }: Services<ConsolePorts>): Route {
   const Latest = Type.Object({ ts: Milliseconds, value: Value })
   return jsonRoute({
     key: 'GET /v1/devices/{id}/latest',

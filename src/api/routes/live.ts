@@ -1,11 +1,12 @@
 /** The live stream; how it behaves is written in `live-streams.ts`. */
 import { Type } from 'typebox'
 import { jsonRoute, TAKEN_OVER, type Route } from '../route.ts'
+import type { LiveStreams } from '../live-streams.ts'
 import type { Services } from '../services.ts'
 import { DeviceId } from '../shapes.ts'
 import { requireDevice } from './devices.ts'
 
-export function liveRoutes({ ports, liveStreams, sessions }: Services): Route[] {
+export function liveRoutes({ ports, sessions }: Services, liveStreams: LiveStreams): Route[] {
   return [
     jsonRoute({
       key: 'GET /v1/live',

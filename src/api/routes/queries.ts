@@ -4,7 +4,7 @@ import { formatDurationUs, parseDurationUs, suggest } from '../../config/config.
 import { WeirError } from '../../errors/errors.ts'
 import { AGGREGATES } from '../../query/query.ts'
 import type { EventsFilter } from '../../query/query.ts'
-import type { ApiPorts } from '../api.ts'
+import type { ApiPorts, ConsolePorts, QueryPorts } from '../api.ts'
 import { Completeness, Meta, withMeta } from '../completeness.ts'
 import { invalidParameter } from '../parameters.ts'
 import { jsonAnswer, jsonRoute, type Route } from '../route.ts'
@@ -26,7 +26,7 @@ const Dimension = Type.Optional(
   }),
 )
 
-export function queryRoutes({ ports }: Services): Route[] {
+export function queryRoutes({ ports }: Services<ConsolePorts>): Route[] {
   return [
     readingsRoute(ports),
     windowsRoute(ports),
@@ -36,7 +36,7 @@ export function queryRoutes({ ports }: Services): Route[] {
   ]
 }
 
-function readingsRoute(ports: ApiPorts): Route {
+function readingsRoute(ports: QueryPorts): Route {
   return jsonRoute({
     key: 'GET /v1/query',
     summary: 'Readings of one metric, raw, downsampled or aggregated',
@@ -99,7 +99,7 @@ const Readings = Type.Object({
   }),
 })
 
-function windowsRoute(ports: ApiPorts): Route {
+function windowsRoute(ports: QueryPorts): Route {
   return jsonRoute({
     key: 'GET /v1/aggregations',
     summary: 'Tumbling windows of one metric',
@@ -190,7 +190,7 @@ const toFilter = (tenant: string, query: { device_id?: string; limit?: number })
   limit: query.limit ?? DEFAULT_LIMIT,
 })
 
-function alertsRoute(ports: ApiPorts): Route {
+function alertsRoute(ports: QueryPorts): Route {
   const Alert = Type.Object({
     id: Type.String(),
     device_id: Type.String(),
@@ -218,7 +218,7 @@ function alertsRoute(ports: ApiPorts): Route {
   })
 }
 
-function anomaliesRoute(ports: ApiPorts): Route {
+function anomaliesRoute(ports: QueryPorts): Route {
   const Anomaly = Type.Object({
     id: Type.String(),
     device_id: Type.String(),
@@ -246,7 +246,7 @@ function anomaliesRoute(ports: ApiPorts): Route {
   })
 }
 
-function deadLettersRoute(ports: ApiPorts): Route {
+function deadLettersRoute(ports: QueryPorts): Route {
   const DeadLetter = Type.Object({
     id: Type.String(),
     device_id: Type.String({ description: 'Empty when the message named none.' }),

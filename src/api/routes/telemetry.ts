@@ -5,6 +5,7 @@ import { ERRORS, WeirError, type ErrorCode } from '../../errors/errors.ts'
 import type { IngestRequest, IngestResult } from '../../gateway/gateway.ts'
 import type { RouteKey } from '../access.ts'
 import { jsonAnswer, rawRoute, type Answer, type Route } from '../route.ts'
+import type { DoorPorts } from '../api.ts'
 import type { Services } from '../services.ts'
 import { Rejected, Value } from '../shapes.ts'
 import { requireDevice } from './devices.ts'
@@ -44,7 +45,7 @@ const DOOR_PROBLEMS: ErrorCode[] = [
   'LOG_FLUSH_FAILED',
 ]
 
-export function telemetryRoutes(services: Services): Route[] {
+export function telemetryRoutes(services: Services<DoorPorts>): Route[] {
   return [
     telemetryRoute(services, 'POST /v1/telemetry'),
     telemetryRoute(services, 'POST /v1/devices/{id}/telemetry'),
@@ -53,7 +54,7 @@ export function telemetryRoutes(services: Services): Route[] {
   ]
 }
 
-function telemetryRoute({ ports }: Services, key: RouteKey): Route {
+function telemetryRoute({ ports }: Services<DoorPorts>, key: RouteKey): Route {
   const hasPathDevice = key.includes('{id}')
   return rawRoute({
     key,
@@ -149,7 +150,7 @@ const LineQuery = Type.Object({
   historical: Historical,
 })
 
-function lineRoute({ ports }: Services, key: RouteKey): Route {
+function lineRoute({ ports }: Services<DoorPorts>, key: RouteKey): Route {
   return rawRoute({
     key,
     summary: 'Send readings as line protocol',
