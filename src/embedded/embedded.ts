@@ -2,25 +2,25 @@
  * The embedded engine: the whole pipeline in one process. Starts the parts in the order in which
  * data flows backwards (storage first, doors last) and stops them in the reverse.
  */
-import { chmod, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { createApi, type Api } from '../api/server.ts'
 import type { Config } from '../config/config.ts'
-import { isDeviceId, type Control } from '../control/control.ts'
+import type { Control } from '../control/control.ts'
 import { openControl } from '../control/sqlite-control.ts'
-import { WeirError } from '../errors/errors.ts'
 import { tellEvent, type Events, type MetricSample } from '../observe/observe.ts'
 import type { Plan } from '../pipeline/pipeline.ts'
 import { nodeWorld } from '../world/node-world.ts'
+import { ensureAdminKey, type AdminKey } from './admin-key.ts'
 import { DiskReserve } from './disk-reserve.ts'
 import { lockFolder } from './folder-lock.ts'
 import { LiveHub } from './live-hub.ts'
+import { registerMissing } from './register-missing.ts'
 import { startThreads, type Threads } from './start-threads.ts'
+import { apiOptions } from './stage-options.ts'
 import { processSamples } from './stage-metrics.ts'
 
 const TENANT = 'default'
-const WEB_FOLDER = fileURLToPath(new URL('../../dist/web', import.meta.url))
 
 export interface EmbeddedOptions {
   config: Config
@@ -32,14 +32,11 @@ export interface EmbeddedOptions {
   events?: Events
 }
 
-export interface Embedded {
+export interface Embedded extends AdminKey {
   readonly httpUrl: string
   readonly mqttUrl: string
   readonly httpPort: number
   readonly mqttPort: number
-  /** The one in the credentials file: found there and still good, or made in this start. */
-  readonly adminKey: string
-  readonly isAdminKeyNew: boolean
   /** The page's address with a one-time code. */
   signInUrl(): string
   stop(): Promise<void>
@@ -86,7 +83,7 @@ async function open(options: EmbeddedOptions, opened: AsyncDisposableStack): Pro
       if (!('happened' in event)) hub.take(event)
       else if (options.events !== undefined) tellEvent(options.events, event.happened)
     },
-    main: { register: (ids) => registerMissing(control, ids) },
+    main: { register: (ids) => registerMissing(control, TENANT, ids) },
   })
   opened.defer(() => threads.stop())
   hub.onFollow((deviceIds) => void threads.stream.follow(deviceIds))
@@ -130,7 +127,6 @@ function openApi(
   parts: { control: Control; hub: LiveHub; threads: Threads; unready: () => string[] },
 ): Promise<Api> {
   const { control, hub, threads, unready } = parts
-  const { http } = config
   return createApi(
     {
       ...{ control, plan, unready, live: hub },
@@ -141,17 +137,7 @@ function openApi(
       metrics: () => allSamples(threads),
     },
     {
-      hosts: http.hosts,
-      web: { folder: WEB_FOLDER, disk: nodeWorld.disk },
-      limits: {
-        bodyBytesMax: http.bodyBytesMax,
-        inflatedBytesMax: http.inflatedBytesMax,
-        bodiesBytesMax: http.bodiesBytesMax,
-        headersTimeoutMs: http.headersTimeoutUs / 1000,
-        requestTimeoutMs: http.requestTimeoutUs / 1000,
-        idleTimeoutMs: http.idleTimeoutUs / 1000,
-        connectionsMax: http.connectionsMax,
-      },
+      ...apiOptions(config),
       ...(events && { events }),
     },
   )
@@ -160,45 +146,4 @@ function openApi(
 async function allSamples({ gateway, stream, storage }: Threads): Promise<MetricSample[]> {
   const stages = [gateway.metrics(), stream.metrics(), storage.metrics()]
   return [...processSamples(), ...(await Promise.all(stages)).flat()]
-}
-
-/** What cannot be an id stays unknown: its lines become dead letters, the others count. */
-async function registerMissing(control: Control, ids: string[]): Promise<void> {
-  const creating = ids
-    .filter(isDeviceId)
-    .map((id) => control.createDevice(TENANT, { id, type: 'generic' }))
-  for (const answer of await Promise.allSettled(creating)) {
-    if (answer.status === 'rejected' && !isDeviceKnown(answer.reason)) throw answer.reason
-  }
-}
-
-const isDeviceKnown = (error: unknown): boolean =>
-  error instanceof WeirError && error.code === 'CONTROL_DEVICE_EXISTS'
-
-/** A key in the credentials file that still works is kept; else a new one is made. */
-async function ensureAdminKey(
-  control: Control,
-  folder: string,
-  credentialsFile: string | undefined,
-): Promise<Pick<Embedded, 'adminKey' | 'isAdminKeyNew'>> {
-  const file = credentialsFile ?? join(folder, 'credentials.json')
-  const known = await readFile(file, 'utf8').catch(() => undefined)
-  if (known !== undefined) {
-    const { adminKey } = parseCredentials(known)
-    if (adminKey !== undefined && (await control.identify(adminKey))?.kind === 'admin')
-      return { adminKey, isAdminKeyNew: false }
-  }
-  // Durable now: the file must not hold a key that a power cut takes back.
-  const adminKey = await control.createAdminKey()
-  await writeFile(file, `${JSON.stringify({ adminKey })}\n`, { mode: 0o600 })
-  await chmod(file, 0o600)
-  return { adminKey, isAdminKeyNew: true }
-}
-
-function parseCredentials(text: string): { adminKey?: string } {
-  try {
-    return JSON.parse(text) as { adminKey?: string }
-  } catch {
-    return {}
-  }
 }

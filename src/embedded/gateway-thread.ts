@@ -12,6 +12,7 @@ import type { EventCall } from '../observe/observe.ts'
 import { nodeWorld } from '../world/node-world.ts'
 import { GatewayLoop } from './gateway-loop.ts'
 import { connect, serve, transferOf } from './rpc.ts'
+import { gatewayOptions } from './stage-options.ts'
 import type {
   FrameMessage,
   GatewayThread,
@@ -70,19 +71,7 @@ const gateway = new Gateway(
     },
     register: config.gateway.autoRegister ? (ids) => main.register(ids) : undefined,
   },
-  {
-    plan,
-    limits: { ...config.gateway, frameBytesMax: entryBytesMax(config.log.segmentBytes) },
-    mqtt: {
-      ...config.mqtt,
-      connectTimeoutMs: config.mqtt.connectTimeoutUs / 1000,
-      heldMsMax: config.mqtt.heldTimeoutUs / 1000,
-      keepAliveMaxSeconds: config.mqtt.keepAliveMaxUs / 1_000_000,
-      idleMsMax: config.mqtt.idleTimeoutUs / 1000,
-    },
-    deviceTags: config.gateway.deviceTags,
-    tenant,
-  },
+  gatewayOptions(config, { plan, tenant, frameBytesMax: entryBytesMax(config.log.segmentBytes) }),
 )
 
 const stage = new GatewayLoop(gateway, {

@@ -66,6 +66,11 @@ export const ERRORS = {
     'The message names segment and offset; its neighbours are served.',
   ),
   LOG_ENTRY_TOO_LARGE: row('A log entry exceeds the segment size', {}, 'Raise log.segmentBytes.'),
+  ENTRY_MALFORMED: row(
+    'A Kafka entry is not in the format that its topic’s name promises',
+    { exit: 4 },
+    'It is skipped and kept as a dead letter. See which program writes to the topic.',
+  ),
   GATEWAY_OVERLOADED: row(
     'The pipeline is overloaded',
     { http: 503, mqtt: 0x97, retryable: true },

@@ -1,0 +1,84 @@
+/**
+ * What Weir writes into Kafka's topics: one entry a message, in Avro, for our own stages and for
+ * anybody else's. An entry has no schema of its own: the version stands in the topic's name.
+ *
+ * E1 Names, not numbers: an entry is understood without anything before it.
+ * E2 The key of an entry is `tenant/device`, its partition the one that Kafka's own partitioner
+ *    gives to that key. So what other programs write for a device comes into the same partition.
+ * E3 What was encoded is decoded to the same readings, in the same order.
+ * E4 Bytes that are no entry are refused by ENTRY_MALFORMED, whatever they are, and nothing of
+ *    them stays.
+ */
+/** What each topic holds; a version is part of its name. */
+export const TOPICS = ['telemetry', 'readings', 'windows', 'events', 'dead-letters'] as const
+export type TopicKind = (typeof TOPICS)[number]
+
+const FORMAT_VERSION = 1
+
+export const topicName = (prefix: string, kind: TopicKind): string =>
+  `${prefix}.${kind}.v${FORMAT_VERSION}`
+
+const map = (values: string) => ({ type: 'map', values }) as const
+const micros = { type: 'long', logicalType: 'timestamp-micros' } as const
+
+/**
+ * Of the topics telemetry and readings. Booleans and texts have maps of their own, since consumers
+ * like one type a map. A tick, one a second and partition from each gateway, has no device, no
+ * metric and no key: it tells the time.
+ */
+export const MESSAGE_SCHEMA = {
+  type: 'record',
+  name: 'Message',
+  namespace: 'weir',
+  fields: [
+    { name: 'tenant', type: 'string' },
+    { name: 'device', type: 'string' },
+    { name: 'device_type', type: 'string' },
+    { name: 'event_us', type: micros },
+    { name: 'ingest_us', type: micros },
+    { name: 'flags', type: 'int', doc: '1 historical, 2 clock not believed, 4 without a time' },
+    { name: 'identity', type: 'bytes', doc: 'Empty, or 8 bytes: the same in a repeat' },
+    { name: 'dimensions', type: map('string') },
+    { name: 'numbers', type: map('double') },
+    { name: 'booleans', type: map('boolean') },
+    { name: 'texts', type: map('string') },
+  ],
+} as const
+
+/**
+ * Of the topic windows: a partial of one series, on time or late; a later one of the same window
+ * and kind replaces. Without a device it is a watermark: partials tell everything of windows that
+ * end at or before `start_ms`.
+ */
+export const WINDOW_SCHEMA = {
+  type: 'record',
+  name: 'Window',
+  namespace: 'weir',
+  fields: [
+    { name: 'tenant', type: 'string' },
+    { name: 'device', type: 'string' },
+    { name: 'device_type', type: 'string' },
+    { name: 'metric', type: 'string' },
+    { name: 'kind', type: 'int', doc: '0 number, 1 boolean' },
+    { name: 'dimensions', type: map('string') },
+    { name: 'window_ms', type: 'int' },
+    { name: 'start_ms', type: 'long' },
+    { name: 'is_late', type: 'boolean' },
+    { name: 'count', type: 'long' },
+    { name: 'sum', type: 'double' },
+    { name: 'min', type: 'double' },
+    { name: 'max', type: 'double' },
+    { name: 'mean', type: 'double' },
+    { name: 'squares', type: 'double', doc: 'Sum of squared distances from the mean' },
+    { name: 'first', type: 'double' },
+    { name: 'first_us', type: 'long' },
+    { name: 'last', type: 'double' },
+    { name: 'last_us', type: 'long' },
+  ],
+} as const
+
+export { deviceKey, hashKey, partitionOf } from './device-key.ts'
+export { MessageDecoder, type DecoderLimits } from './message-decoder.ts'
+export { MessageEncoder, type Entry } from './message-encoder.ts'
+export { withoutReadings } from './without-readings.ts'
+export { decodeWindow, encodeWatermark, encodeWindow, type WindowEntry } from './window-entry.ts'
