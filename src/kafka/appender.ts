@@ -134,7 +134,10 @@ export class KafkaAppender implements Appender {
       const answers = response.responses.flatMap(({ partitionResponses }) => partitionResponses)
       for (const { lane } of sent) {
         lane.isSending = false
-        this.#settle(lane, answers.find(({ index }) => index === lane.partition)!)
+        this.#settle(
+          lane,
+          answers.find(({ index }) => index === lane.partition)!,
+        )
       }
     } catch (error) {
       const failure = this.#client.failureOf(error, `Appending to ${this.#topic}`)

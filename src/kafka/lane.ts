@@ -97,8 +97,7 @@ export class Lane {
         bytes += more
         piece.next++
       }
-      if (entries.length > before)
-        parts.push({ call: piece.call, count: entries.length - before })
+      if (entries.length > before) parts.push({ call: piece.call, count: entries.length - before })
       if (!piece.call.isRefused && piece.next < piece.entries.length) break
       this.#pieces.shift()
     }

@@ -97,11 +97,15 @@ export async function boundsOf(
     ])
     return Number(topics[0]!.partitions[0]!.offset)
   }
-  return client.retry(topic, `Asking for the ends of ${topic}, partition ${partition}`, async () => {
-    // The first one first: it moves towards the other.
-    const firstOffset = await endOf(EARLIEST)
-    return { firstOffset, nextOffset: await endOf(LATEST) }
-  })
+  return client.retry(
+    topic,
+    `Asking for the ends of ${topic}, partition ${partition}`,
+    async () => {
+      // The first one first: it moves towards the other.
+      const firstOffset = await endOf(EARLIEST)
+      return { firstOffset, nextOffset: await endOf(LATEST) }
+    },
+  )
 }
 
 /** Says from where on entries are left. */
