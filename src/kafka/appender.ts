@@ -97,8 +97,7 @@ export class KafkaAppender implements Appender {
     try {
       this.#leaders ??= await this.#client.refreshLeaders(this.#topic)
       this.#batchBytesMax ??= await batchBytesMaxOf(this.#client, this.#topic)
-      for (const lane of this.#lanes.values())
-        if (lane.producerId === undefined) lane.identify(await this.#newProducerId())
+      await this.#identify()
       const unled = this.#working().filter(({ partition }) => !this.#leaders!.has(partition))
       if (unled.length > 0) {
         const [{ partition }] = unled as [Lane]
@@ -118,9 +117,13 @@ export class KafkaAppender implements Appender {
     return [...this.#lanes.values()].filter(({ hasWork, isSending }) => hasWork && !isSending)
   }
 
-  async #newProducerId(): Promise<bigint> {
+  /** One producer for all partitions that have none: sequences are counted for each. */
+  async #identify(): Promise<void> {
+    const isNew = ({ producerId }: Lane): boolean => producerId === undefined
+    if (![...this.#lanes.values()].some(isNew)) return
     const connection = await this.#client.anyConnection()
-    return (await initProducerIdV4.api.async(connection, null, 0)).producerId
+    const { producerId } = await initProducerIdV4.api.async(connection, null, 0)
+    for (const lane of this.#lanes.values()) if (isNew(lane)) lane.identify(producerId)
   }
 
   async #send(leader: number, lanes: readonly Lane[]): Promise<void> {
@@ -254,7 +257,7 @@ function produce(
       true,
       (error, response) => {
         const answered = response ?? (error as { response?: produceV9.ProduceResponse }).response
-        if (answered === undefined) reject(error as Error)
+        if (answered === undefined) reject(error)
         else resolve(answered)
       },
     )

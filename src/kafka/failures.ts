@@ -33,7 +33,7 @@ export function failureOf(error: unknown, doing: string, access: KafkaAccess): u
   if (error instanceof WeirError || !(error instanceof Error)) return error
   const cause = error as LibraryError
   const chain = [...chainOf(cause)]
-  if (!GenericError.isGenericError(cause as GenericError)) return error
+  if (!GenericError.isGenericError(error)) return error
   const refused = (detail: string): WeirError =>
     new WeirError('LOG_REQUEST_REFUSED', `${doing}: ${detail}`, { cause })
   const protocol = chain.filter(({ apiId }) => apiId !== undefined)

@@ -99,6 +99,7 @@ export interface ReadEntry {
   timestampMs: number
 }
 
+/** One call at a time: a second one would wait for the first. */
 export interface Reader {
   /**
    * Waits up to `waitMs`, at most 5,000, for one entry at or behind `fromOffset`; none is no error.

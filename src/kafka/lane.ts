@@ -19,7 +19,7 @@ export interface Call {
   reject(error: unknown): void
 }
 
-export function refuse(call: Call, error: unknown): void {
+function refuse(call: Call, error: unknown): void {
   call.isRefused = true
   call.reject(error)
 }

@@ -84,8 +84,8 @@ export class KafkaReader implements Reader {
     if (failures.length > 0) {
       this.#client.forgetLeaders(this.#topic)
       const refusal = failures.find((one) => !isPassing(this.#client.failureOf(one, '')))
-      if (refusal !== undefined) throw refusal
-      if (read.size === 0) throw failures[0]
+      const failure = refusal ?? (read.size === 0 ? failures[0] : undefined)
+      if (failure !== undefined) throw failure as Error
     }
     return read
   }
@@ -158,7 +158,7 @@ function fetch(
       (_correlationId, _key, _version, reader) => parseResponse(reader, fromOffsets),
       true,
       true,
-      (error, fetched) => (fetched === undefined ? reject(error as Error) : resolve(fetched)),
+      (error, fetched) => (fetched === undefined ? reject(error) : resolve(fetched)),
     )
   })
 }

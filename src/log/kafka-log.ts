@@ -20,8 +20,9 @@ export interface KafkaLogSettings {
 
 /** Less is not worth a request: batches come as a whole, and are up to 1 MiB. */
 const FETCH_BYTES_MIN = 1 << 20
-/** For a leader that has just taken over and does not know yet what all replicas have. */
-const READ_WAIT_MS = 1000
+/** A leader that has just taken over learns in a moment what all replicas have. */
+const READ_WAIT_MS = 5000
+const READS_MAX = 6
 /** Empty entries in one request. */
 const FILLERS_MAX = 10_000
 
@@ -96,7 +97,7 @@ class KafkaLog implements Log {
   ): Promise<LogEntry[]> {
     const offset = Math.max(fromOffset, this.#firstOffset)
     if (offset >= this.#nextOffset) return []
-    const entries = await this.#fetch(offset, Math.max(bytesMax, FETCH_BYTES_MIN))
+    const entries = await this.#fetchSome(offset, Math.max(bytesMax, FETCH_BYTES_MIN))
     const taken = withinBytes(
       entries.filter((entry) => entry.offset < this.#nextOffset),
       bytesMax,
@@ -107,6 +108,17 @@ class KafkaLog implements Log {
       bytes.set(value)
       return { offset, bytes }
     })
+  }
+
+  /** There are some, so none is not the answer. */
+  async #fetchSome(fromOffset: number, bytesMax: number): Promise<ReadEntry[]> {
+    for (let read = 0; read < READS_MAX && !this.#isClosed; read++) {
+      const entries = await this.#fetch(fromOffset, bytesMax)
+      if (entries.length > 0 || this.#firstOffset === this.#nextOffset) return entries
+    }
+    const { topic, partition } = this.#settings
+    const place = `${topic}, partition ${partition}`
+    throw new WeirError('LOG_UNAVAILABLE', `${place}: offset ${fromOffset} is not committed again`)
   }
 
   async #fetch(fromOffset: number, bytesMax: number): Promise<ReadEntry[]> {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { WeirError } from '../../src/errors/errors.ts'
-import type { Appender, Kafka } from '../../src/kafka/kafka.ts'
+import type { Appender, Kafka, Reader } from '../../src/kafka/kafka.ts'
 import { until } from '../system/weir-process.ts'
 import { accessOf, killService, restartService } from './cluster.ts'
 import { brokers, createTopic, newTopic, open, readAll, skip } from './kafka-fixture.ts'
@@ -227,8 +227,13 @@ function appendNumbers(appender: Appender, partitions: number) {
 }
 
 /** Acknowledged numbers are there once, and those of a partition in order. */
-async function checkNumbers(topic: string, partitions: number, acknowledged: readonly number[]) {
+async function checkNumbers(
+  topic: string,
+  partitions: number,
+  acknowledged: readonly number[],
+): Promise<number[][]> {
   const all = new Set<number>()
+  const inTopic: number[][] = []
   for (const partition of upTo(partitions)) {
     const numbers = await numbersIn(topic, partition)
     assert.deepEqual(
@@ -237,9 +242,11 @@ async function checkNumbers(topic: string, partitions: number, acknowledged: rea
     )
     assert.equal(new Set(numbers).size, numbers.length, 'nothing is there twice')
     for (const number of numbers) all.add(number)
+    inTopic.push(numbers)
   }
   const gone = acknowledged.filter((number) => !all.has(number))
   assert.deepEqual(gone, [])
+  return inTopic
 }
 
 test(
@@ -294,6 +301,7 @@ test('K2 one of three brokers killed under load', { skip: three }, async (contex
   const kafka = await kafkaOf()
   const topic = await createTopic(kafka, 6)
   const { outcome, stop } = appendNumbers(kafka.createAppender(topic), 6)
+  const following = follow(kafka.createReader(topic), 6)
   const kills = [0, 1, 2]
   try {
     for (const place of kills) {
@@ -309,7 +317,9 @@ test('K2 one of three brokers killed under load', { skip: three }, async (contex
   }
   assert.deepEqual([...outcome.failures], [])
   context.diagnostic(`worst pause ${outcome.pauseMs.toFixed(0)} ms`)
-  await checkNumbers(topic, 6, outcome.acknowledged)
+  const inTopic = await checkNumbers(topic, 6, outcome.acknowledged)
+  const read = await following.stop(inTopic.map(({ length }) => length))
+  assert.deepEqual([...read.values()], inTopic)
 })
 
 test('it runs again', { skip }, () => assert.ok(accessOf('kafka')))
