@@ -23,7 +23,8 @@ const LAYERS: Record<string, readonly string[]> = {
   pipeline: ['batch', 'config', 'errors'],
   sqlite: ['errors'],
   control: ['errors', 'sqlite', 'world'],
-  log: ['errors', 'world'],
+  kafka: ['errors', 'world'],
+  log: ['errors', 'kafka', 'world'],
   parquet: [],
   stream: ['batch', 'errors', 'pipeline'],
   query: ['batch', 'errors', 'stream'],
@@ -85,6 +86,8 @@ const PROGRAMS = [
 /** Complete and put through its port's suite, but no program opens it yet, and why. */
 const COMING: Record<string, string> = {
   'src/control/postgres-control.ts': 'the roles of a cluster, which come next, open it',
+  'src/kafka/open-kafka.ts': 'the roles of a cluster, which come next, open it',
+  'src/log/kafka-log.ts': 'the roles of a cluster, which come next, open it',
 }
 
 const LINES_MAX = 400

@@ -65,7 +65,26 @@ export const ERRORS = {
     { exit: 4 },
     'The message names segment and offset; its neighbours are served.',
   ),
-  LOG_ENTRY_TOO_LARGE: row('A log entry exceeds the segment size', {}, 'Raise log.segmentBytes.'),
+  LOG_ENTRY_TOO_LARGE: row(
+    'A log entry is larger than the log takes',
+    {},
+    'Raise log.segmentBytes, or max.message.bytes of the Kafka topic.',
+  ),
+  LOG_UNAVAILABLE: row(
+    'Kafka does not answer, or too few replicas are in sync',
+    { http: 503, mqtt: 0x97, retryable: true },
+    'Look at the brokers; what waits goes on by itself once they are back.',
+  ),
+  LOG_OFFSET_GONE: row(
+    'What is asked for is no longer in the log, or was never',
+    { exit: 4 },
+    'The message says which offsets are there. Raise the topic’s retention.ms, or see why the reader fell behind.',
+  ),
+  LOG_REQUEST_REFUSED: row(
+    'Kafka refuses the request',
+    { exit: 3 },
+    'The message has the broker’s reason: correct user, password, certificate, rights or topic settings.',
+  ),
   ENTRY_MALFORMED: row(
     'A Kafka entry is not in the format that its topic’s name promises',
     { exit: 4 },

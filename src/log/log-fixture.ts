@@ -39,6 +39,8 @@ export interface LogBench {
 
 export interface LogTraits {
   name: string
+  /** Why none of it can run. */
+  skip?: string | undefined
   createBench(): Promise<LogBench>
   /** Set when the log does not outlive the object: why. */
   forgetsOnClose?: string

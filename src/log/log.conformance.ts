@@ -34,7 +34,8 @@ export function testLog(traits: LogTraits): void {
     skip: string | undefined,
     run: (bench: LogBench) => Promise<void>,
   ): void => {
-    test(`${name} [${traits.name}]`, { skip: skip ?? false }, async (context: TestContext) => {
+    const options = { skip: traits.skip ?? skip ?? false }
+    test(`${name} [${traits.name}]`, options, async (context: TestContext) => {
       const bench = await traits.createBench()
       context.after(() => bench.dispose?.())
       await run(bench)

@@ -122,9 +122,10 @@ async function remove(name: string): Promise<void> {
   writeState({ services })
 }
 
-/** `kill -9` of all its processes. Its data stays. */
-export async function killService(name: string): Promise<void> {
-  await Promise.all(known(name).processes.map(kill))
+/** `kill -9` of all its processes, or of the one at this place. Its data stays. */
+export async function killService(name: string, place?: number): Promise<void> {
+  const { processes } = known(name)
+  await Promise.all((place === undefined ? processes : [processes[place]!]).map(kill))
 }
 
 /** Starts what has ended of a service again, on the same data and ports. */
