@@ -280,6 +280,16 @@ export const ERRORS = {
     { http: 503, exit: 4, retryable: true },
     'Check the disk and its free space; the log keeps everything until a commit succeeds.',
   ),
+  STORAGE_UNAVAILABLE: row(
+    'The storage’s database cannot be reached, or failed',
+    { http: 503, mqtt: 0x88, exit: 3, retryable: true },
+    'Check that the database runs, its address, user and password; the detail has its own words.',
+  ),
+  STORAGE_FENCED: row(
+    'Another writer has taken over',
+    { http: 503, exit: 4 },
+    'Nothing was written. Claim the lease again, or leave the partition to the other writer.',
+  ),
   QUERY_LIMIT_EXCEEDED: row(
     'The query exceeds a limit',
     { http: 422 },

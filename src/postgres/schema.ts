@@ -1,0 +1,149 @@
+/**
+ * The tables, and how they come to be. Every statement that would be another one on TimescaleDB is
+ * here or in `month-partitions.ts`.
+ *
+ * Times are integer µs (`_us`) or ms (`_ms`) since 1970. `reading` and `window_partial` are cut by
+ * UTC month, so that a month goes by dropping a table; a month of readings is cut again by the
+ * hash of its device, so that its indices stay small and queries and vacuum look at parts.
+ */
+import pg from 'pg'
+import { WeirError } from '../errors/errors.ts'
+
+/**
+ * Whoever migrates first holds it; the others wait. It is the control store's lock as well: both
+ * may be making the same schema.
+ */
+const MIGRATION_LOCK = 0x77656972
+
+const FIRST_TABLES = `
+  CREATE TABLE series (
+    id INTEGER GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    tenant TEXT COLLATE "C" NOT NULL,
+    device_id TEXT COLLATE "C" NOT NULL,
+    device_type TEXT NOT NULL,
+    metric TEXT COLLATE "C" NOT NULL,
+    dimensions TEXT COLLATE "C" NOT NULL, -- JSON: sorted [name, value] pairs.
+    kind SMALLINT NOT NULL, -- KIND_CODES.
+    UNIQUE (tenant, device_id, metric, dimensions, kind)
+  );
+  CREATE TABLE reading (
+    series INTEGER NOT NULL,
+    device_hash INTEGER NOT NULL, -- murmur2 of tenant/device, signed.
+    time_us BIGINT NOT NULL,
+    value DOUBLE PRECISION NOT NULL, -- Booleans 0 or 1, texts 0.
+    text_value TEXT,
+    PRIMARY KEY (series, device_hash, time_us)
+  ) PARTITION BY RANGE (time_us);
+  CREATE TABLE window_partial (
+    series INTEGER NOT NULL,
+    window_ms INTEGER NOT NULL,
+    start_ms BIGINT NOT NULL,
+    is_late BOOLEAN NOT NULL,
+    count BIGINT NOT NULL,
+    sum DOUBLE PRECISION NOT NULL,
+    min DOUBLE PRECISION NOT NULL,
+    max DOUBLE PRECISION NOT NULL,
+    mean DOUBLE PRECISION NOT NULL,
+    squares DOUBLE PRECISION NOT NULL, -- Centred sum of squares.
+    first DOUBLE PRECISION NOT NULL,
+    first_us BIGINT NOT NULL,
+    last DOUBLE PRECISION NOT NULL,
+    last_us BIGINT NOT NULL,
+    PRIMARY KEY (series, window_ms, start_ms, is_late)
+  ) PARTITION BY RANGE (start_ms);
+  CREATE TABLE dirty_range (
+    series INTEGER NOT NULL,
+    from_ms BIGINT NOT NULL,
+    to_ms BIGINT NOT NULL, -- Excluded.
+    PRIMARY KEY (series, from_ms, to_ms)
+  );
+  -- The partials of this partition tell everything of windows in [from_ms, watermark_ms + 1).
+  CREATE TABLE coverage (
+    partition INTEGER PRIMARY KEY,
+    from_ms BIGINT NOT NULL,
+    watermark_ms BIGINT NOT NULL
+  );
+  CREATE TABLE alert (
+    id TEXT COLLATE "C" PRIMARY KEY,
+    tenant TEXT COLLATE "C" NOT NULL,
+    device_id TEXT COLLATE "C" NOT NULL,
+    rule_id TEXT NOT NULL,
+    rule_version INTEGER NOT NULL,
+    severity TEXT NOT NULL,
+    state TEXT NOT NULL, -- 'firing' or 'resolved'.
+    triggered_at_us BIGINT NOT NULL,
+    resolved_at_us BIGINT,
+    breach_event_time_us BIGINT NOT NULL,
+    "values" JSONB NOT NULL
+  );
+  CREATE INDEX alert_by_time ON alert (tenant, triggered_at_us);
+  CREATE INDEX alert_by_device ON alert (tenant, device_id, triggered_at_us);
+  CREATE TABLE anomaly (
+    id TEXT COLLATE "C" PRIMARY KEY,
+    tenant TEXT COLLATE "C" NOT NULL,
+    device_id TEXT COLLATE "C" NOT NULL,
+    metric TEXT NOT NULL,
+    detector_id TEXT NOT NULL,
+    event_time_us BIGINT NOT NULL,
+    value DOUBLE PRECISION NOT NULL,
+    score DOUBLE PRECISION NOT NULL
+  );
+  CREATE INDEX anomaly_by_time ON anomaly (tenant, event_time_us);
+  CREATE INDEX anomaly_by_device ON anomaly (tenant, device_id, event_time_us);
+  CREATE TABLE dead_letter (
+    topic_partition INTEGER NOT NULL,
+    topic_offset BIGINT NOT NULL,
+    tenant TEXT COLLATE "C" NOT NULL,
+    device_id TEXT COLLATE "C" NOT NULL, -- Empty when the message named no device.
+    received_at_us BIGINT NOT NULL,
+    code TEXT NOT NULL,
+    detail TEXT NOT NULL,
+    payload TEXT NOT NULL,
+    PRIMARY KEY (topic_partition, topic_offset)
+  );
+  CREATE INDEX dead_letter_by_time ON dead_letter (tenant, received_at_us);
+  CREATE INDEX dead_letter_by_device ON dead_letter (tenant, device_id, received_at_us);
+  CREATE TABLE lease (
+    name TEXT COLLATE "C" PRIMARY KEY,
+    epoch BIGINT NOT NULL
+  );
+  CREATE TABLE writer_offset (
+    topic TEXT COLLATE "C",
+    partition INTEGER,
+    next_offset BIGINT NOT NULL,
+    PRIMARY KEY (topic, partition)
+  );
+`
+
+/** `MIGRATIONS[n]` leads from version n to n + 1. Published steps never change. */
+const MIGRATIONS: readonly string[] = [FIRST_TABLES]
+
+/**
+ * Brings the tables up to date: any number of processes may do so at once. `client` is connected
+ * with `schema` as its search_path. Errors: DATA_FORMAT_NEWER, and PostgreSQL's own.
+ */
+export async function migrate(client: pg.ClientBase, schema: string): Promise<void> {
+  await client.query('BEGIN')
+  try {
+    await client.query('SELECT pg_advisory_xact_lock($1)', [MIGRATION_LOCK])
+    await client.query(`CREATE SCHEMA IF NOT EXISTS ${pg.escapeIdentifier(schema)}`)
+    await client.query('CREATE TABLE IF NOT EXISTS storage_version (version INTEGER NOT NULL)')
+    const { rows } = await client.query<{ version: number }>('SELECT version FROM storage_version')
+    const version = rows[0]?.version ?? 0
+    if (version > MIGRATIONS.length) {
+      throw new WeirError(
+        'DATA_FORMAT_NEWER',
+        `PostgreSQL’s schema ${schema} has format ${version}; this version knows up to ${MIGRATIONS.length}`,
+      )
+    }
+    for (const step of MIGRATIONS.slice(version)) await client.query(step)
+    if (version < MIGRATIONS.length) {
+      await client.query('DELETE FROM storage_version')
+      await client.query('INSERT INTO storage_version VALUES ($1)', [MIGRATIONS.length])
+    }
+    await client.query('COMMIT')
+  } catch (error) {
+    await client.query('ROLLBACK').catch(() => undefined)
+    throw error
+  }
+}
