@@ -46,6 +46,11 @@ export function text(value: string, description: string) {
   return Type.String({ kind: 'text', default: value, description, pattern: '^.{1,1024}$' })
 }
 
+/** Empty: not given. */
+export function optionalText(description: string) {
+  return Type.String({ kind: 'text', default: '', description, pattern: '^.{0,1024}$' })
+}
+
 /** Printed as `***`, wherever it goes. */
 export function secret(description: string) {
   return Type.String({ kind: 'text', default: '', description, isSecret: true })

@@ -3,7 +3,17 @@
  * Defaults are for one small machine (2 cores, 4 GiB); limits are where a value stops making sense.
  */
 import Type from 'typebox'
-import { boolean, bytes, duration, integer, port, text, texts } from './settings.ts'
+import {
+  boolean,
+  bytes,
+  duration,
+  integer,
+  optionalText,
+  port,
+  secret,
+  text,
+  texts,
+} from './settings.ts'
 
 const closed = { additionalProperties: false }
 
@@ -180,6 +190,78 @@ const QUERY = Type.Object(
   { ...closed, description: 'Limits of a query.' },
 )
 
+const KAFKA = Type.Object(
+  {
+    brokers: texts([], 'Addresses to begin with, as host:port. A cluster needs at least one.'),
+    topicPrefix: text('weir', 'Topics are called PREFIX.telemetry.v1 and so on.'),
+    partitions: integer(
+      8,
+      [1, 10_000],
+      'Of each topic that is made; a topic that exists already keeps its own.',
+    ),
+    replication: integer(3, [1, 100], 'Copies of each topic that is made.'),
+    minInsyncReplicas: integer(
+      2,
+      [1, 100],
+      'Copies that must have an entry before it is acknowledged.',
+    ),
+    retention: duration(
+      '7d',
+      ['1m', '3650d'],
+      'How long topics that are made keep entries: the longest outage behind them that loses nothing.',
+    ),
+    saslMechanism: optionalText('PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512; empty: no SASL.'),
+    saslUsername: optionalText('User of SASL.'),
+    saslPassword: secret('Password of SASL.'),
+    tls: boolean(false, 'TLS to the brokers.'),
+    tlsCaFile: optionalText('Certificates to trust, PEM; empty: those of the system.'),
+    tlsCertFile: optionalText('Own certificate, PEM.'),
+    tlsKeyFile: optionalText('Its key, PEM.'),
+  },
+  { ...closed, description: 'Kafka, the log of a cluster.' },
+)
+
+const POSTGRES = Type.Object(
+  {
+    url: secret('postgresql://user:password@host:port/database. A cluster needs it.'),
+    schema: text('weir', 'Where the tables are; made when it is not there.'),
+    devicePartitions: integer(
+      4,
+      [1, 256],
+      'Parts by device that a month of readings is cut into when it begins.',
+    ),
+    retention: duration(
+      '90d',
+      ['1d', '36500d'],
+      'Months of readings and windows that ended this long ago are dropped.',
+    ),
+  },
+  { ...closed, description: 'PostgreSQL: registry, hot storage and the state of a cluster.' },
+)
+
+const REDIS = Type.Object(
+  {
+    url: secret('redis://:password@host:port; empty: cache and live events stay in the process.'),
+  },
+  { ...closed, description: 'Redis: the query cache and live events of a cluster.' },
+)
+
+const WRITER = Type.Object(
+  {
+    batchBytesMax: bytes(
+      '8 MiB',
+      ['64 KiB', '256 MiB'],
+      'Entries of all partitions that are read, and written as one transaction a topic and partition.',
+    ),
+    interval: duration(
+      '200ms',
+      ['10ms', '10s'],
+      'How long a reader of Kafka waits for more entries when there are few.',
+    ),
+  },
+  { ...closed, description: 'Readers of Kafka on a cluster: the stream stage and the writer.' },
+)
+
 export const SECTIONS = {
   http: HTTP,
   mqtt: MQTT,
@@ -189,6 +271,10 @@ export const SECTIONS = {
   stream: STREAM,
   storage: STORAGE,
   query: QUERY,
+  kafka: KAFKA,
+  postgres: POSTGRES,
+  redis: REDIS,
+  writer: WRITER,
 } as const
 
 /** The keys that belong to no stage. */

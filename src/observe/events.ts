@@ -42,7 +42,7 @@ export function tellEvent(events: Events, { name, fields }: EventCall): void {
 export function createEvents(options: EventsOptions) {
   const emit = createEmitter(options)
   return {
-    serverReady: (fields: { http: number; mqtt: number; startMs: number }) =>
+    serverReady: (fields: { http: number; mqtt?: number | undefined; startMs: number }) =>
       emit('info', 'server_ready', 'Ready', fields),
     serverStopped: (fields: { drainMs: number }) =>
       emit('info', 'server_stopped', 'Stopped', fields),

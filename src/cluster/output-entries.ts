@@ -1,0 +1,75 @@
+/**
+ * What the stream stage says, as entries for Kafka: there names stand in place of the numbers that
+ * its partition gave to series.
+ */
+import type { Definitions, SeriesDefinition } from '../batch/batch.ts'
+import { deviceKey, encodeWatermark, encodeWindow } from '../entries/entries.ts'
+import type { NewEntry } from '../kafka/kafka.ts'
+import {
+  PARTIAL_SERIES,
+  PARTIAL_STRIDE,
+  type AnomalyEvent,
+  type DirtyRange,
+  type RuleEvent,
+  type StreamOutput,
+} from '../stream/stream.ts'
+
+/** The values of the events topic, as JSON. */
+export type EventEntry =
+  | { type: 'alert'; event: RuleEvent }
+  | { type: 'anomaly'; event: Omit<AnomalyEvent, 'series'> }
+  | { type: 'dirty'; series: NamedSeries; fromMs: number; toMs: number }
+
+export type NamedSeries = Omit<SeriesDefinition, 'series' | 'device'>
+
+const text = new TextEncoder()
+
+export class OutputEntries {
+  readonly #partition: number
+  readonly #series: SeriesDefinition[] = []
+
+  constructor(partition: number) {
+    this.#partition = partition
+  }
+
+  define({ series }: Definitions): void {
+    for (const one of series) this.#series[one.series] = one
+  }
+
+  addWindows({ partials }: StreamOutput, into: NewEntry[]): void {
+    if (partials === undefined) return
+    for (let at = 0; at < partials.length; at += PARTIAL_STRIDE) {
+      const row = partials.subarray(at, at + PARTIAL_STRIDE)
+      const series = this.#series[row[PARTIAL_SERIES]!]!
+      into.push(this.#entry(series.tenant, series.deviceId, encodeWindow(series, row)))
+    }
+  }
+
+  /** Everything that the windows below it hold stands before it. */
+  watermark(watermarkUs: number): NewEntry {
+    return { partition: this.#partition, value: encodeWatermark(Math.floor(watermarkUs / 1000)) }
+  }
+
+  addEvents({ ruleEvents, anomalies, dirty }: StreamOutput, into: NewEntry[]): void {
+    for (const event of ruleEvents) {
+      into.push(this.#event(event.tenant, event.deviceId, { type: 'alert', event }))
+    }
+    for (const { series: _, ...event } of anomalies) {
+      into.push(this.#event(event.tenant, event.deviceId, { type: 'anomaly', event }))
+    }
+    for (const range of dirty) into.push(this.#dirty(range))
+  }
+
+  #dirty({ series: number, fromMs, toMs }: DirtyRange): NewEntry {
+    const { series: _, device: __, ...series } = this.#series[number]!
+    return this.#event(series.tenant, series.deviceId, { type: 'dirty', series, fromMs, toMs })
+  }
+
+  #event(tenant: string, deviceId: string, event: EventEntry): NewEntry {
+    return this.#entry(tenant, deviceId, text.encode(JSON.stringify(event)))
+  }
+
+  #entry(tenant: string, deviceId: string, value: Uint8Array): NewEntry {
+    return { partition: this.#partition, key: deviceKey(tenant, deviceId), value }
+  }
+}

@@ -1,0 +1,28 @@
+/**
+ * What a process of a cluster does. A small installation runs all roles in one process, a large one
+ * many processes of each but the stream, which is one.
+ *
+ *   gateway   MQTT and HTTP doors → Kafka
+ *   stream    Kafka → windows, rules, anomalies → Kafka
+ *   writer    Kafka → PostgreSQL
+ *   control   registry, queries, live events, the page
+ */
+import { WeirError } from '../errors/errors.ts'
+
+export const ROLES = ['gateway', 'stream', 'writer', 'control'] as const
+export type Role = (typeof ROLES)[number]
+
+const isRole = (name: string): name is Role => (ROLES as readonly string[]).includes(name)
+
+/** `all`, or names with commas between. Errors: CLI_USAGE_INVALID. */
+export function parseRoles(text: string): ReadonlySet<Role> {
+  if (text === 'all') return new Set(ROLES)
+  const names = text.split(',').map((name) => name.trim())
+  const roles = names.filter(isRole)
+  if (roles.length === names.length) return new Set(roles)
+  const unknown = names.find((name) => !isRole(name))
+  throw new WeirError(
+    'CLI_USAGE_INVALID',
+    `there is no role "${unknown}"; there are ${ROLES.join(', ')} and all`,
+  )
+}

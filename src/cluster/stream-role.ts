@@ -1,0 +1,159 @@
+/**
+ * The stream stage of a cluster: one process reads all partitions of the telemetry topic and writes
+ * readings without repeats, windows and events to theirs, partition by partition.
+ *
+ *   read ──▶ process ──▶ append to Kafka ──▶ (now and then) checkpoint to PostgreSQL
+ *
+ * A checkpoint is saved only when everything that was output before it is acknowledged. After a
+ * crash the last one is restored and what followed is output again with the same keys.
+ *
+ * One process at a time: a lease says which, and its epoch stands in each checkpoint's transaction.
+ */
+import { WeirError } from '../errors/errors.ts'
+import type { Appender, Kafka, ReadEntry, Reader } from '../kafka/kafka.ts'
+import type { MetricSample } from '../observe/observe.ts'
+import type { Lease } from '../postgres/postgres.ts'
+import type { StreamState } from '../postgres/stream-state.ts'
+import type { Clock } from '../world/world.ts'
+import {
+  PartitionStream,
+  type PartitionStreamParts,
+  type StreamEntries,
+} from './partition-stream.ts'
+import { Repeating } from './repeating.ts'
+
+const LEASE = 'stream'
+
+export interface StreamRoleParts {
+  kafka: Kafka
+  topics: { telemetry: string; readings: string; windows: string; events: string }
+  partitions: number
+  state: StreamState
+  clock: Clock
+  options: Pick<PartitionStreamParts, 'plan' | 'limits'> & { bytesMax: number; waitMs: number }
+  watch: PartitionStreamParts['watch']
+  malformed: (topic: string, offset: number, error: WeirError) => void
+  /** It is tried again. */
+  failed: (error: unknown) => void
+}
+
+export class StreamRole {
+  readonly #parts: StreamRoleParts
+  readonly #work: Repeating
+
+  constructor(parts: StreamRoleParts) {
+    this.#parts = parts
+    const { clock, failed } = parts
+    this.#work = new Repeating({ clock, failed, run: (isStopping) => this.#run(isStopping) })
+  }
+
+  /** While somebody else is the stream, this one stands by. */
+  start(): void {
+    this.#work.start()
+  }
+
+  stop(): Promise<void> {
+    return this.#work.stop()
+  }
+
+  /** One life: from the lease to what ends it. */
+  async #run(isStopping: () => boolean): Promise<void> {
+    const { state } = this.#parts
+    const lease = await state.claim(LEASE)
+    if (lease === undefined) return
+    const life = new StreamLife(this.#parts, lease)
+    try {
+      await life.restore()
+      while (!isStopping() && !lease.lost.aborted) await life.step()
+      if (isStopping()) await life.finish()
+    } finally {
+      await life.close()
+      await lease.release()
+    }
+  }
+}
+
+class StreamLife {
+  readonly #parts: StreamRoleParts
+  readonly #lease: Lease
+  readonly #reader: Reader
+  readonly #readings: Appender
+  readonly #windows: Appender
+  readonly #events: Appender
+  readonly #streams = new Map<number, PartitionStream>()
+  /** The entries of the step before, on their way. */
+  #appending: Promise<unknown> = Promise.resolve()
+
+  constructor(parts: StreamRoleParts, lease: Lease) {
+    this.#parts = parts
+    this.#lease = lease
+    const { kafka, topics } = parts
+    this.#reader = kafka.createReader(topics.telemetry)
+    this.#readings = kafka.createAppender(topics.readings)
+    this.#windows = kafka.createAppender(topics.windows)
+    this.#events = kafka.createAppender(topics.events)
+  }
+
+  async restore(): Promise<void> {
+    const { state, kafka, topics, partitions, options, watch, malformed } = this.#parts
+    for (let partition = 0; partition < partitions; partition++) {
+      const stream = new PartitionStream({
+        ...{ partition, plan: options.plan, limits: options.limits, watch },
+        malformed: (offset, error) => malformed(topics.telemetry, offset, error),
+      })
+      const { firstOffset } = await kafka.bounds(topics.telemetry, partition)
+      stream.restore(await state.load(partition), firstOffset)
+      this.#streams.set(partition, stream)
+    }
+  }
+
+  /** While Kafka takes what one step gave, the next is read and processed. */
+  async step(): Promise<void> {
+    const { bytesMax, waitMs } = this.#parts.options
+    const positions = new Map([...this.#streams].map(([at, { nextOffset }]) => [at, nextOffset]))
+    const read = await this.#reader.readMany({ positions, bytesMax, waitMs })
+    const given = [...read].map(([partition, entries]) => this.#process(partition, entries))
+    await this.#appending
+    this.#appending = this.#append(given)
+    // Whoever throws before the next step awaits it must not leave it unheard.
+    this.#appending.catch(() => undefined)
+    await this.#checkpoint(({ processor }) => processor.shouldCheckpoint)
+  }
+
+  async finish(): Promise<void> {
+    await this.#appending
+    await this.#checkpoint(() => true)
+  }
+
+  async close(): Promise<void> {
+    await this.#appending.catch(() => undefined)
+    const all = [this.#reader, this.#readings, this.#windows, this.#events]
+    await Promise.all(all.map((one) => one.close()))
+  }
+
+  #process(partition: number, entries: readonly ReadEntry[]): StreamEntries {
+    return this.#streams.get(partition)!.process(entries)
+  }
+
+  /** Readings first: a window that is there has its readings there. */
+  async #append(given: readonly StreamEntries[]): Promise<void> {
+    const all = (kind: keyof StreamEntries) => given.flatMap((one) => one[kind])
+    const [readings, windows, events] = [all('readings'), all('windows'), all('events')]
+    await Promise.all([
+      readings.length > 0 ? this.#readings.append(readings) : undefined,
+      events.length > 0 ? this.#events.append(events) : undefined,
+    ])
+    if (windows.length > 0) await this.#windows.append(windows)
+  }
+
+  async #checkpoint(isDue: (stream: PartitionStream) => boolean): Promise<void> {
+    const due = [...this.#streams.values()].filter(isDue)
+    if (due.length === 0) return
+    await this.#appending
+    for (const stream of due) await this.#parts.state.save(this.#lease, stream.checkpoint())
+  }
+
+  metrics(): MetricSample[] {
+    return []
+  }
+}

@@ -1,0 +1,169 @@
+/**
+ * Where the stream stage of a cluster keeps its checkpoints: state, definitions and the offset that
+ * they stand for, of one partition, in one transaction. Outputs go to Kafka before; what was
+ * output after the last checkpoint is output again by whoever goes on from it, with the same keys.
+ *
+ * Everything here is flushed before save() resolves, whatever the server's default: numbers of
+ * series that a crash took back would be given to others.
+ */
+import pg from 'pg'
+import type { Definitions, SeriesDefinition } from '../batch/batch.ts'
+import { connectionConfig, unavailable } from './connections.ts'
+import { checkLease, Leases } from './lease.ts'
+import type { Lease, PostgresPlace } from './postgres.ts'
+import { migrate } from './schema.ts'
+
+const CONNECTIONS_MAX = 4
+const PARAMETERS = { synchronous_commit: 'on', statement_timeout: 60_000 }
+/** Rows in one statement. */
+const ROWS_MAX = 5000
+const SERIES = 's'
+const TEXT = 't'
+
+export interface StreamCheckpoint {
+  partition: number
+  /** Of the telemetry topic: the first entry that is not in the state. */
+  nextOffset: number
+  /** The clock of the partition: its last tick, µs. NaN before the first. */
+  clockUs: number
+  /** Parts that changed since the last checkpoint. */
+  parts: readonly { name: string; bytes: Uint8Array }[]
+  /** New since the last checkpoint. */
+  definitions: Definitions
+}
+
+export class StreamState {
+  readonly #pool: pg.Pool
+  readonly #leases: Leases
+
+  private constructor(pool: pg.Pool, place: PostgresPlace) {
+    this.#pool = pool
+    this.#leases = new Leases(place)
+  }
+
+  /** Makes or updates the tables. Errors: STORAGE_UNAVAILABLE, DATA_FORMAT_NEWER. */
+  static async open(place: PostgresPlace): Promise<StreamState> {
+    const pool = new pg.Pool({
+      ...connectionConfig(place, PARAMETERS),
+      max: CONNECTIONS_MAX,
+      application_name: 'weir-stream',
+    })
+    pool.on('error', () => undefined)
+    try {
+      const client = await pool.connect()
+      try {
+        await migrate(client, place.schema)
+      } finally {
+        client.release()
+      }
+      return new StreamState(pool, place)
+    } catch (cause) {
+      await pool.end()
+      throw unavailable(cause)
+    }
+  }
+
+  /** Undefined while somebody else holds the name. Errors: STORAGE_UNAVAILABLE. */
+  claim(name: string): Promise<Lease | undefined> {
+    return this.#leases.claim(name)
+  }
+
+  /** The last checkpoint, whole; undefined before the first. Errors: STORAGE_UNAVAILABLE. */
+  async load(partition: number): Promise<StreamCheckpoint | undefined> {
+    return this.#transaction(async (client) => {
+      const [progress] = (
+        await client.query<{ next_offset: number; clock_us: number }>(
+          'SELECT next_offset, clock_us FROM stream_progress WHERE partition = $1',
+          [partition],
+        )
+      ).rows
+      if (progress === undefined) return undefined
+      const parts = await client.query<{ name: string; bytes: Buffer }>(
+        'SELECT name, bytes FROM stream_part WHERE partition = $1',
+        [partition],
+      )
+      const known = await client.query<{ kind: string; number: number; definition: string }>(
+        'SELECT kind, number, definition FROM stream_definition WHERE partition = $1 ORDER BY number',
+        [partition],
+      )
+      const ofKind = (kind: string) => known.rows.filter((row) => row.kind === kind)
+      return {
+        ...{ partition, nextOffset: progress.next_offset, clockUs: progress.clock_us },
+        parts: parts.rows,
+        definitions: {
+          series: ofKind(SERIES).map(
+            ({ definition }) => JSON.parse(definition) as SeriesDefinition,
+          ),
+          texts: ofKind(TEXT).map(({ number, definition }) => [
+            number,
+            JSON.parse(definition) as string,
+          ]),
+        },
+      }
+    })
+  }
+
+  /** All of it or nothing. Errors: STORAGE_UNAVAILABLE, STORAGE_FENCED. */
+  async save(lease: Lease, checkpoint: StreamCheckpoint): Promise<void> {
+    const { partition, nextOffset, clockUs, parts, definitions } = checkpoint
+    await this.#transaction(async (client) => {
+      await checkLease(client, lease)
+      for (const { name, bytes } of parts) {
+        await client.query(
+          `INSERT INTO stream_part VALUES ($1, $2, $3)
+           ON CONFLICT (partition, name) DO UPDATE SET bytes = excluded.bytes`,
+          [partition, name, bytes],
+        )
+      }
+      await saveDefinitions(client, partition, definitions)
+      await client.query(
+        `INSERT INTO stream_progress VALUES ($1, $2, $3) ON CONFLICT (partition)
+         DO UPDATE SET next_offset = excluded.next_offset, clock_us = excluded.clock_us`,
+        [partition, nextOffset, clockUs],
+      )
+    })
+  }
+
+  async close(): Promise<void> {
+    await this.#leases.close()
+    if (!this.#pool.ending) await this.#pool.end()
+  }
+
+  async #transaction<T>(run: (client: pg.PoolClient) => Promise<T>): Promise<T> {
+    let client: pg.PoolClient | undefined
+    try {
+      client = await this.#pool.connect()
+      await client.query('BEGIN')
+      const result = await run(client)
+      await client.query('COMMIT')
+      client.release()
+      return result
+    } catch (cause) {
+      // A connection in the middle of something is not used again.
+      client?.release(true)
+      throw unavailable(cause)
+    }
+  }
+}
+
+/** As JSON, since a text of PostgreSQL cannot hold a NUL. */
+async function saveDefinitions(
+  client: pg.ClientBase,
+  partition: number,
+  { series, texts }: Definitions,
+): Promise<void> {
+  const rows = [
+    ...series.map((one) => [SERIES, one.series, JSON.stringify(one)] as const),
+    ...texts.map(([id, text]) => [TEXT, id, JSON.stringify(text)] as const),
+  ]
+  for (let at = 0; at < rows.length; at += ROWS_MAX) {
+    const some = rows.slice(at, at + ROWS_MAX)
+    await client.query(
+      `INSERT INTO stream_definition
+       SELECT $1, kind, number, definition
+       FROM unnest($2::text[], $3::bigint[], $4::text[]) AS new (kind, number, definition)
+       ON CONFLICT DO NOTHING`,
+      [partition, some.map(([kind]) => kind), some.map(([, id]) => id), some.map((row) => row[2])],
+    )
+  }
+}
