@@ -35,6 +35,7 @@ const LAYERS: Record<string, readonly string[]> = {
     ...['mqtt', 'observe', 'pipeline', 'world'],
   ],
   api: ['config', 'control', 'errors', 'gateway', 'observe', 'pipeline', 'query', 'world'],
+  fanout: ['api', 'redis', 'world'],
   web: ['api', 'errors', 'query', 'world'],
   fleet: ['errors', 'world'],
   embedded: [
@@ -62,6 +63,7 @@ const TEST_DOORS = [
   'src/storage/plain-files.ts',
   'src/log/memory-log.ts',
   'src/cache/memory-cache.ts',
+  'src/fanout/memory-fanout.ts',
   'src/control/sqlite-control.ts',
   'src/pipeline/compile.ts',
 ]
@@ -88,6 +90,7 @@ const PROGRAMS = [
 /** Complete and put through its port's suite, but no program opens it yet, and why. */
 const COMING: Record<string, string> = {
   'src/cache/redis-cache.ts': 'the roles of a cluster, which come next, open it',
+  'src/fanout/redis-fanout.ts': 'the roles of a cluster, which come next, open it',
   'src/control/postgres-control.ts': 'the roles of a cluster, which come next, open it',
 }
 

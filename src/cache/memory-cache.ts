@@ -1,4 +1,4 @@
-/** A cache in this process. A Map keeps its keys in the order of their use: the first goes first. */
+/** A cache in this process. Its Map is ordered by use: the first key goes first. */
 import type { Clock } from '../world/world.ts'
 import { noCounts, VALUE_BYTES_MAX, type Cache, type CacheCounts } from './cache.ts'
 

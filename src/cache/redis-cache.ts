@@ -28,11 +28,17 @@ const HEAD_BYTES = EXPIRY_BYTES + DIGEST_BYTES
 
 type RedisWorld = Pick<World, 'clock' | 'random'>
 
+interface RedisCacheParts {
+  access: RedisAccess
+  world: RedisWorld
+  timeoutMs?: number
+}
+
 /**
  * Returns at once, whether Redis is there or not. Throws CONFIG_VALUE_INVALID for an address that
  * is none.
  */
-export function openRedisCache(parts: { access: RedisAccess; world: RedisWorld }): RedisCache {
+export function openRedisCache(parts: RedisCacheParts): RedisCache {
   return new RedisCache(parts)
 }
 
@@ -42,8 +48,8 @@ class RedisCache implements Cache {
   readonly #prefix: string
   readonly #counts = noCounts()
 
-  constructor({ access, world }: { access: RedisAccess; world: RedisWorld }) {
-    this.#connection = new RedisConnection({ url: access.url, timeoutMs: TIMEOUT_MS, world })
+  constructor({ access, world, timeoutMs = TIMEOUT_MS }: RedisCacheParts) {
+    this.#connection = new RedisConnection({ url: access.url, timeoutMs, world })
     this.#clock = world.clock
     this.#prefix = `${access.prefix}:cache:`
   }
