@@ -49,6 +49,8 @@ export interface ReadingsAnswer {
     segments_skipped: number
     /** Segments that may hold something wanted, but are damaged. */
     segments_damaged: number
+    /** It was computed for an earlier question that was equal, a moment ago. */
+    cached: boolean
   }
 }
 
@@ -80,7 +82,7 @@ export interface WindowRow {
 export interface WindowsAnswer {
   /** Oldest first; windows without readings are left out. */
   windows: WindowRow[]
-  meta: { completeness: number; segments_damaged: number }
+  meta: { completeness: number; segments_damaged: number; cached: boolean }
 }
 
 export interface AlertRow {

@@ -46,6 +46,7 @@ export async function answerReadings(
         segments_read: view.segmentsRead,
         segments_skipped: view.segmentsSkipped,
         segments_damaged: view.segmentsDamaged,
+        cached: false,
       },
     }
   } finally {

@@ -35,7 +35,7 @@ export async function answerWindows(
       last: step.last,
     }))
     const { completeness, segmentsDamaged } = view
-    return { windows, meta: { completeness, segments_damaged: segmentsDamaged } }
+    return { windows, meta: { completeness, segments_damaged: segmentsDamaged, cached: false } }
   } finally {
     view.release()
   }

@@ -80,6 +80,12 @@ const SegmentsDamaged = Type.Integer({
   description: 'Damaged segments that may hold a part of the answer; the events name them.',
 })
 
+const Cached = Type.Boolean({
+  description:
+    'From the cache of a cluster: as it was up to a second ago, or two minutes for a span that is ' +
+    'long past. Never so in one process, which has no cache.',
+})
+
 const Readings = Type.Object({
   points: Type.Array(Type.Tuple([Milliseconds, Type.Union([Value, Type.Null()])])),
   meta: Type.Object({
@@ -96,6 +102,7 @@ const Readings = Type.Object({
     segments_read: Type.Integer(),
     segments_skipped: Type.Integer(),
     segments_damaged: SegmentsDamaged,
+    cached: Cached,
   }),
 })
 
@@ -141,7 +148,11 @@ const Window = Type.Object({
 
 const Windows = Type.Object({
   windows: Type.Array(Window),
-  meta: Type.Object({ completeness: Completeness, segments_damaged: SegmentsDamaged }),
+  meta: Type.Object({
+    completeness: Completeness,
+    segments_damaged: SegmentsDamaged,
+    cached: Cached,
+  }),
 })
 
 function parseWindow(text: string, windowsMs: number[]): number {

@@ -208,7 +208,7 @@ export class MemoryPipeline implements TelemetryDoor, Query, LiveFeed {
             summarise(rows.map(({ value }) => Number(value)))[aggregate],
           ])
     const series = [...seen.values()].map((dimensions) => ({ metric: question.metric, dimensions }))
-    const counts = { segments_read: 0, segments_skipped: 0, segments_damaged: 0 }
+    const counts = { segments_read: 0, segments_skipped: 0, segments_damaged: 0, cached: false }
     const resolution_ms = aggregate === undefined ? 0 : stepUs / 1000
     return {
       points,
@@ -231,7 +231,8 @@ export class MemoryPipeline implements TelemetryDoor, Query, LiveFeed {
       window_start: index * windowMs,
       ...summarise(rows.map(({ value }) => Number(value))),
     }))
-    return { windows, meta: { completeness: this.completenessNow, segments_damaged: 0 } }
+    const meta = { completeness: this.completenessNow, segments_damaged: 0, cached: false }
+    return { windows, meta }
   }
 
   async latest(_tenant: string, deviceId: string) {
