@@ -5,7 +5,7 @@
  *   builder ─seal─▶ queue ─append, flush─▶ acknowledge ─▶ forward to the stream
  *
  * The brake: no more is read from sockets while the queue is long, the stages behind are too far
- * behind (`forwarding.ts`), or the disk is full. Nothing that was read is thrown away.
+ * behind (`forwarding.ts`), or the log takes nothing (a full disk, brokers that are away). Nothing that was read is thrown away.
  */
 import type { ErrorCode } from '../errors/errors.ts'
 import { WeirError } from '../errors/errors.ts'
@@ -19,7 +19,9 @@ import type { Tail } from './log-tail.ts'
 
 /** Full batches that may wait for the flush before reading stops. */
 const QUEUE_MAX = 3
-const RETRY_DISK_MS = 500
+/** What gets better by itself. */
+const PASSING: readonly ErrorCode[] = ['LOG_DISK_FULL', 'LOG_UNAVAILABLE']
+const RETRY_MS = 500
 /**
  * Under load a batch is filled for at least this long. Every batch costs a flush and one write a
  * connection: without this, half of the full rate kept the gateway busier than the full rate, and
@@ -92,7 +94,7 @@ export class GroupCommit {
     return isBlocked
   }
 
-  /** Why nothing can become durable now: a full disk (passes) or a failed flush (does not). */
+  /** Why nothing can become durable now: PASSING, or a failed flush, which does not pass. */
   get failure(): WeirError | undefined {
     return this.#failure
   }
@@ -223,15 +225,14 @@ export class GroupCommit {
    * either. True when trying again can help.
    */
   async #failed(error: unknown): Promise<boolean> {
-    const passing: ErrorCode = 'LOG_DISK_FULL'
     const failure =
       error instanceof WeirError ? error : new WeirError('LOG_FLUSH_FAILED', String(error))
     this.#failure = failure
     this.#wasBlocked = true
     for (const batch of this.#queue) batch.awaiting = tellImpatient(batch.awaiting, failure)
     this.#awaiting = tellImpatient(this.#awaiting, failure)
-    if (failure.code !== passing) return false
-    await new Promise<void>((resolve) => this.#parts.clock.after(RETRY_DISK_MS, resolve))
+    if (!PASSING.includes(failure.code)) return false
+    await new Promise<void>((resolve) => this.#parts.clock.after(RETRY_MS, resolve))
     return true
   }
 

@@ -72,6 +72,16 @@ export function createEvents(options: EventsOptions) {
       emit('info', 'commit_recovered', 'Checkpoints are committed again', fields),
     mergeFailed: (fields: { problem: string }) =>
       emit('warn', 'merge_failed', 'Segments could not be merged; trying again', fields),
+    entryMalformed: (fields: { topic: string; offset: number; code: string; detail: string }) =>
+      emit('warn', 'entry_malformed', 'Skipped a Kafka entry that cannot be read', fields),
+    entriesLost: (fields: {
+      topic: string
+      partition: number
+      fromOffset: number
+      toOffset: number
+    }) => emit('error', 'entries_lost', 'Kafka forgot entries before they were stored', fields),
+    roleFailed: (fields: { role: string; problem: string }) =>
+      emit('error', 'role_failed', 'A role failed; it begins again', fields),
     deviceCreated: (fields: { deviceId: string; type: string }) =>
       emit('info', 'device_created', 'Registered a device', fields),
     signInRefused: (fields: { reason: string }) =>

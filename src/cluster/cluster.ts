@@ -1,0 +1,148 @@
+/**
+ * One process of a cluster: the roles that it was given, over Kafka and PostgreSQL, and Redis where
+ * there is one. All state is in those services; the data folder holds `ports.json` and the like.
+ *
+ *   devices ─▶ gateway ─▶ telemetry ─▶ stream ─▶ readings, windows, events ─▶ writer ─▶ PostgreSQL
+ *                                                                              control ◀─┘
+ */
+import { mkdir, rm, writeFile } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import { createApi, type Api } from '../api/server.ts'
+import type { Config } from '../config/config.ts'
+import { openPostgresControl } from '../control/postgres-control.ts'
+import { ensureAdminKey, type AdminKey } from '../embedded/admin-key.ts'
+import { lockFolder } from '../embedded/folder-lock.ts'
+import { processSamples } from '../embedded/stage-metrics.ts'
+import { apiOptions } from '../embedded/stage-options.ts'
+import { openKafka } from '../kafka/open-kafka.ts'
+import type { Events, MetricSample } from '../observe/observe.ts'
+import type { Plan } from '../pipeline/pipeline.ts'
+import { nodeWorld } from '../world/node-world.ts'
+import { kafkaAccess, postgresAccess } from './accesses.ts'
+import { ControlRole } from './control-role.ts'
+import { GatewayRole } from './gateway-role.ts'
+import { openLive } from './live.ts'
+import type { Role } from './roles.ts'
+import { openStreamRole } from './open-stream-role.ts'
+import { openTopics, type Topics } from './topics.ts'
+import { WriterRole } from './writer-role.ts'
+
+export const TENANT = 'default'
+
+export interface ClusterOptions {
+  config: Config
+  plan: Plan
+  roles: ReadonlySet<Role>
+  /** Where to write `{"adminKey"}` (mode 600). */
+  credentialsFile?: string | undefined
+  events?: Events
+}
+
+/** What a running engine tells; parts that a process does not have are undefined. */
+export interface Cluster extends AdminKey {
+  readonly httpUrl: string
+  readonly mqttUrl: string | undefined
+  readonly httpPort: number
+  readonly mqttPort: number | undefined
+  /** The page's address with a one-time code. */
+  readonly signInUrl: (() => string) | undefined
+  stop(): Promise<void>
+}
+
+/** What the roles share. */
+export interface Shared extends ClusterOptions {
+  topics: Topics
+}
+
+/**
+ * Errors: CONFIG_VALUE_INVALID, LOG_UNAVAILABLE, CONTROL_UNAVAILABLE, STORAGE_UNAVAILABLE,
+ * PORT_IN_USE, DATA_FOLDER_LOCKED, DATA_FORMAT_NEWER. After one, all that was opened is closed.
+ */
+export async function startCluster(options: ClusterOptions): Promise<Cluster> {
+  const opened = new AsyncDisposableStack()
+  try {
+    return await open(options, opened)
+  } catch (error) {
+    // A closing that fails, too, follows from this error and says less.
+    await opened.disposeAsync().catch(() => undefined)
+    throw error
+  }
+}
+
+/** What is opened puts its closing on the stack, which stop() runs from the top. */
+async function open(options: ClusterOptions, opened: AsyncDisposableStack): Promise<Cluster> {
+  const { config, roles, plan } = options
+  const folder = resolve(config.data)
+  await mkdir(folder, { recursive: true, mode: 0o700 })
+  opened.defer(lockFolder(folder))
+  const control = await openPostgresControl({ access: postgresAccess(config), world: nodeWorld })
+  opened.defer(() => control.close())
+  const kafka = await openKafka(kafkaAccess(config))
+  opened.defer(() => kafka.close())
+  const topics = await openTopics(kafka, config)
+  const shared: Shared = { ...options, topics }
+  const live = openLive(config, (tenant) => control.countDevices(tenant))
+  opened.defer(() => live.close())
+  const asking = roles.has('control') ? new ControlRole(shared) : undefined
+  if (asking !== undefined) opened.defer(() => asking.close())
+  const writer = roles.has('writer') ? await WriterRole.open(shared) : undefined
+  if (writer !== undefined) opened.defer(() => writer.stop())
+  const stream = roles.has('stream') ? await openStreamRole(shared, live.sink) : undefined
+  if (stream !== undefined) opened.defer(() => stream.stop())
+  const gateway = roles.has('gateway')
+    ? new GatewayRole({ ...{ config, plan, control, kafka }, tenant: TENANT, topics })
+    : undefined
+  if (gateway !== undefined) opened.defer(() => gateway.stop())
+  const state = { isReady: false }
+  const working = [asking, writer, stream, gateway].filter((role) => role !== undefined)
+  const api = await createApi(
+    {
+      ...{ control, plan, clock: nodeWorld.clock, random: nodeWorld.random },
+      telemetry: gateway?.gateway,
+      query: asking?.query,
+      live: asking && live.source,
+      metrics: async (): Promise<MetricSample[]> => [
+        ...processSamples(),
+        ...working.flatMap((role) => role.metrics()),
+      ],
+      unready: () => (state.isReady ? (gateway?.faults() ?? []) : ['starting']),
+    },
+    { ...apiOptions(config), ...(options.events && { events: options.events }) },
+  )
+  opened.defer(() => api.close())
+  const mqttPort = await gateway?.listen(config.mqtt.host, config.mqtt.port)
+  const httpPort = await api.listen(config.http.host, config.http.port)
+  writer?.start()
+  stream?.start()
+  const portsFile = join(folder, 'ports.json')
+  opened.defer(() => rm(portsFile, { force: true }))
+  const ports = { pid: process.pid, http: httpPort, mqtt: mqttPort }
+  await writeFile(portsFile, `${JSON.stringify(ports)}\n`)
+  const admin = await ensureAdminKey(control, folder, options.credentialsFile)
+  state.isReady = true
+  opened.defer(() => void (state.isReady = false))
+  return describe(config, { admin, api: asking && api, httpPort, mqttPort, opened })
+}
+
+function describe(
+  { http }: Config,
+  is: {
+    admin: AdminKey
+    /** Of a process that serves the page. */
+    api: Api | undefined
+    httpPort: number
+    mqttPort: number | undefined
+    opened: AsyncDisposableStack
+  },
+): Cluster {
+  const { admin, api, httpPort, mqttPort, opened } = is
+  const shown = http.host === '0.0.0.0' ? '127.0.0.1' : http.host
+  const httpUrl = `http://${shown}:${httpPort}`
+  return {
+    ...admin,
+    ...{ httpUrl, httpPort, mqttPort },
+    mqttUrl: mqttPort === undefined ? undefined : `mqtt://${shown}:${mqttPort}`,
+    signInUrl: api && (() => `${httpUrl}/?code=${api.createSignInCode()}`),
+    stop: () => opened.disposeAsync(),
+  }
+}

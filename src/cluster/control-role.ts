@@ -1,0 +1,60 @@
+/** What answers people: queries from PostgreSQL, with a cache before them. */
+import { CachedQuery, type Cache } from '../cache/cache.ts'
+import { MemoryCache } from '../cache/memory-cache.ts'
+import { openRedisCache } from '../cache/redis-cache.ts'
+import type { Config } from '../config/config.ts'
+import { hashKey } from '../entries/entries.ts'
+import type { MetricSample } from '../observe/observe.ts'
+import { openPostgresQuery, type PostgresQuery } from '../postgres/query.ts'
+import type { Query } from '../query/query.ts'
+import { nodeWorld } from '../world/node-world.ts'
+import { postgresAccess } from './accesses.ts'
+import type { Shared } from './cluster.ts'
+import { metric } from './metrics.ts'
+
+/** Where there is no Redis. */
+const CACHE_BYTES_MAX = 64 << 20
+/** Windows in one answer. */
+const WINDOWS_MAX = 100_000
+
+const text = new TextEncoder()
+
+export class ControlRole {
+  readonly query: Query
+  readonly #tables: PostgresQuery
+  readonly #cache: Cache
+
+  constructor({ config, plan, topics }: Shared) {
+    this.#tables = openPostgresQuery({
+      access: postgresAccess(config),
+      limits: { rowsMax: config.query.rowsMax, windowsMax: WINDOWS_MAX },
+      partitions: topics.partitions,
+      hashKey: (key) => hashKey(text.encode(key)),
+      windowsMs: plan.windowsMs,
+    })
+    this.#cache = openCache(config)
+    const { clock } = nodeWorld
+    const { allowedLatenessUs } = plan.time
+    this.query = new CachedQuery({ query: this.#tables, cache: this.#cache, clock, allowedLatenessUs })
+  }
+
+  metrics(): MetricSample[] {
+    const { hits, misses, faults } = this.#cache.counts()
+    return [
+      metric('weir_cache_hits_total', 'Answers that came from the cache.', hits),
+      metric('weir_cache_misses_total', 'Answers that did not.', misses),
+      metric('weir_cache_faults_total', 'Calls of the cache that failed.', faults),
+    ]
+  }
+
+  async close(): Promise<void> {
+    await this.#tables.close()
+    await this.#cache.close()
+  }
+}
+
+function openCache({ redis, kafka }: Config): Cache {
+  if (redis.url === '') return new MemoryCache({ clock: nodeWorld.clock, bytesMax: CACHE_BYTES_MAX })
+  const access = { url: redis.url, prefix: kafka.topicPrefix }
+  return openRedisCache({ access, world: nodeWorld })
+}
