@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
+import { createClient } from '@redis/client'
 import type { LiveEvent } from '../../src/api/api.ts'
 import { testFanout } from '../../src/fanout/fanout.conformance.ts'
 import { LiveSink, LiveSource } from '../../src/fanout/fanout.ts'
@@ -34,6 +35,25 @@ testFanout({
     const prefix = newPrefix()
     return { open: () => open({ prefix }), pass: (ms) => delay(ms) }
   },
+})
+
+/** Connections that Redis sends this channel to. */
+async function listening(prefix: string, channel: string): Promise<number> {
+  const client = createClient({ url })
+  await client.connect()
+  const name = `${prefix}:fanout:${channel}`
+  const counts = await client.pubSubNumSub([name]).finally(() => client.destroy())
+  return Number(counts[name])
+}
+
+test('F5 what nobody listens to any more is not sent any more', { skip }, async () => {
+  const prefix = newPrefix()
+  const fanout = await open({ prefix })
+  const ends = [1, 2].map(() => fanout.subscribe('live', () => undefined))
+  await until('it is sent', async () => (await listening(prefix, 'live')) === 1)
+  ends[0]!()
+  ends[1]!()
+  await until('it is not', async () => (await listening(prefix, 'live')) === 0)
 })
 
 test('F3 a server that is not there: all is dropped at once, its password is not told', async () => {
@@ -78,6 +98,7 @@ test(
     }
     heard.length = 0
     assert.equal(await told('leaves'), false)
+    await until('it is not sent', async () => (await listening(prefix, 'leaves')) === 0)
     // Each once, however often it was subscribed to underneath.
     for (const channel of ['stays', 'comes', 'leaves', 'leaves and comes', 'stays'])
       publisher.publish(channel, channel)
