@@ -95,7 +95,7 @@ test('a reader cannot write', async () => {
   const reader = openDeviceReader({ path })
   assert.equal('createDevice' in reader, false)
   assert.equal(reader.find('default', 'a'), undefined)
-  reader.close()
+  await reader.close()
 })
 
 test('a newer format is refused and left as it was', () => {

@@ -64,6 +64,7 @@ const gateway = new Gateway(
     world: nodeWorld,
     log,
     reader,
+    numbers: reader,
     forward(offset, frame, isReplayed) {
       const message: FrameMessage = { offset, frame, isReplayed }
       downstream!.postMessage(message, transferOf(frame))

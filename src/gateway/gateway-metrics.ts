@@ -51,6 +51,11 @@ export function gatewaySamples(gateway: Gateway, log: Log): MetricSample[] {
     ),
     gauge('weir_gateway_held_connections', 'Connections not read from now.', mqtt.heldCount),
     gauge(
+      'weir_gateway_asking_connections',
+      'Connections that wait for an answer of the registry.',
+      mqtt.askingCount,
+    ),
+    gauge(
       'weir_log_lag_bytes',
       'Durable and not yet taken by stream and storage.',
       commit.forwarding.lagBytes,

@@ -3,7 +3,7 @@
  * durable, and goes on to the stream. One instance lives on the gateway's thread.
  */
 import type { Definitions } from '../batch/batch.ts'
-import type { DeviceReader, Principal } from '../control/control.ts'
+import type { DeviceNumbers, DeviceReader, Principal } from '../control/control.ts'
 import { WeirError } from '../errors/errors.ts'
 import type { Log } from '../log/log.ts'
 import { Registry, SloCounter } from '../observe/observe.ts'
@@ -21,6 +21,7 @@ import { FrameRoom, messageShare, type RoomLimits } from './frame-room.ts'
 import type { IngestRequest, IngestResult, TelemetryDoor } from './gateway.ts'
 import { GroupCommit, type GroupCommitLimits } from './group-commit.ts'
 import { LineDoor } from './line-door.ts'
+import { LookAhead } from './look-ahead.ts'
 import { LogTail, type LostEntries, type Tail } from './log-tail.ts'
 import { MessageWriter, type MessageLimits } from './message.ts'
 import { AckBook } from './mqtt-acks.ts'
@@ -47,6 +48,8 @@ export interface GatewayParts {
   world: World
   log: Log
   reader: DeviceReader
+  /** For the log's tail. */
+  numbers: Pick<DeviceNumbers, 'findByNumber'>
   forward: Forward
   /** While replaying: where the log ends now. Everything before that was acknowledged. */
   logEnds: (nextOffset: number) => void
@@ -82,12 +85,14 @@ export class Gateway implements TelemetryDoor {
   readonly #devices: DeviceTable
   readonly #lines: LineDoor
   readonly #tail: LogTail
+  /** Undefined where nothing ever need be asked ahead. */
+  readonly #lookAhead: LookAhead | undefined
   #stopTicks: (() => void) | undefined
   #replaying: Promise<void> = Promise.resolve()
 
   constructor(parts: GatewayParts, options: GatewayOptions) {
     this.#parts = parts
-    const { world, log, reader } = parts
+    const { world, log, reader, numbers } = parts
     const { limits, plan, tenant } = options
     const builder = this.#builder
     const pool = new FramePool()
@@ -110,8 +115,11 @@ export class Gateway implements TelemetryDoor {
     const { deviceTags } = options
     const makeRoom = (): void => this.commit.makeRoom()
     this.#lines = new LineDoor({ decoder, writer, deviceTags, makeRoom })
+    if (reader.prepare !== undefined) {
+      this.#lookAhead = new LookAhead({ reader, devices, lines: this.#lines, tenant })
+    }
     this.#tail = new LogTail({
-      ...{ log, dictionary, reader, tenant },
+      ...{ log, dictionary, numbers, tenant },
       lost: (entries) => this.#lose(entries),
     })
     const { clock } = world
@@ -186,10 +194,15 @@ export class Gateway implements TelemetryDoor {
   async ingest(request: IngestRequest): Promise<IngestResult> {
     const { register } = this.#parts
     const { body, principal } = request
+    const asking = this.#lookAhead?.prepare(request)
+    if (asking !== undefined) await this.#told(asking)
     await this.#enter()
     if (request.format === 'line' && register !== undefined && principal.kind === 'admin') {
       const missing = [...this.#lines.deviceIds(body)].filter((id) => !this.#devices.find(id))
-      if (missing.length > 0) await register(missing)
+      if (missing.length > 0) {
+        await register(missing)
+        await this.#told(this.#lookAhead?.load(missing, { isNew: true }))
+      }
     }
     const sender = this.#sender(request)
     if (request.format === 'line') this.#lines.decode(body, request.precision, sender)
@@ -200,6 +213,15 @@ export class Gateway implements TelemetryDoor {
       this.commit.expect({ isPatient: false, durable: resolve, failed })
     })
     return { accepted, rejectedCount, rejected }
+  }
+
+  /** Of the registry. Throws CONTROL_UNAVAILABLE. */
+  async #told(asking: Promise<void> | undefined): Promise<void> {
+    try {
+      await asking
+    } catch (error) {
+      throw this.#refuse(error as WeirError)
+    }
   }
 
   /** Throws why nothing can become durable now, or GATEWAY_OVERLOADED. */
