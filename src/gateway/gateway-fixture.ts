@@ -130,9 +130,7 @@ export async function startRig(t: TestContext, given: RigOptions = {}): Promise<
   const control = before?.control ?? openControl({ path, world: nodeWorld })
   const reader = given.openReader?.(path) ?? control.reader
   const register =
-    given.register === undefined
-      ? undefined
-      : (ids: string[]) => given.register!(control, ids)
+    given.register === undefined ? undefined : (ids: string[]) => given.register!(control, ids)
   const log = before?.log ?? new GatedLog()
   const frames: Uint8Array<ArrayBuffer>[] = []
   const forward = (_: number, frame: Uint8Array<ArrayBuffer>): void => void frames.push(frame)

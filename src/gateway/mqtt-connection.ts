@@ -249,7 +249,8 @@ export class MqttConnection implements SocketHandler, Sender {
       at += length
     }
     const asking = this.#asking
-    if (asking !== undefined) this.#awaitRegistry(asking, Uint8Array.from(chunk.subarray(at - length)))
+    if (asking !== undefined)
+      this.#awaitRegistry(asking, Uint8Array.from(chunk.subarray(at - length)))
   }
 
   /** Whole length of the packet at `at`, or 0 while its header is incomplete. Checks the limits. */
