@@ -66,6 +66,7 @@ const TEST_DOORS = [
   'src/cache/memory-cache.ts',
   'src/fanout/memory-fanout.ts',
   'src/control/sqlite-control.ts',
+  'src/control/remote-device-reader.ts',
   'src/pipeline/compile.ts',
 ]
 
@@ -95,6 +96,7 @@ const COMING: Record<string, string> = {
   'src/control/postgres-control.ts': 'the roles of a cluster, which come next, open it',
   'src/kafka/open-kafka.ts': 'the roles of a cluster, which come next, open it',
   'src/log/kafka-log.ts': 'the roles of a cluster, which come next, open it',
+  'src/control/postgres-device-reader.ts': 'the roles of a cluster, which come next, open it',
 }
 
 const LINES_MAX = 400

@@ -1,9 +1,8 @@
 /** From the configuration to how the services of a cluster are reached. */
 import type { Config } from '../config/config.ts'
 import type { PostgresAccess } from '../control/postgres-database.ts'
-import { TOPICS, topicName } from '../entries/entries.ts'
 import { WeirError } from '../errors/errors.ts'
-import type { KafkaAccess, KafkaSasl, TopicSpec } from '../kafka/kafka.ts'
+import type { KafkaAccess, KafkaSasl } from '../kafka/kafka.ts'
 
 const MECHANISMS: readonly KafkaSasl['mechanism'][] = ['PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512']
 
@@ -29,15 +28,6 @@ export function kafkaAccess({ kafka }: Config): KafkaAccess {
     ...(mechanism !== undefined && { sasl: { mechanism, username, password } }),
     ...(kafka.tls && { tls }),
   }
-}
-
-export function topicSpecs({ kafka }: Config): TopicSpec[] {
-  const { topicPrefix, partitions, replication, minInsyncReplicas, retentionUs } = kafka
-  return TOPICS.map((kind) => ({
-    topic: topicName(topicPrefix, kind),
-    ...{ partitions, replication, minInsyncReplicas },
-    retentionMs: retentionUs / 1000,
-  }))
 }
 
 /** Registry and hot storage are in one schema. Errors: CONFIG_VALUE_INVALID. */

@@ -27,7 +27,7 @@ import { openStreamRole } from './open-stream-role.ts'
 import { openTopics, type Topics } from './topics.ts'
 import { WriterRole } from './writer-role.ts'
 
-export const TENANT = 'default'
+const TENANT = 'default'
 
 export interface ClusterOptions {
   config: Config
@@ -87,10 +87,10 @@ async function open(options: ClusterOptions, opened: AsyncDisposableStack): Prom
   if (asking !== undefined) opened.defer(() => asking.close())
   const writer = roles.has('writer') ? await WriterRole.open(shared) : undefined
   if (writer !== undefined) opened.defer(() => writer.stop())
-  const stream = roles.has('stream') ? await openStreamRole(shared, live.sink) : undefined
+  const stream = roles.has('stream') ? await openStreamRole(shared, TENANT, live) : undefined
   if (stream !== undefined) opened.defer(() => stream.stop())
   const gateway = roles.has('gateway')
-    ? new GatewayRole({ ...{ config, plan, control, kafka }, tenant: TENANT, topics })
+    ? new GatewayRole(shared, { control, tenant: TENANT })
     : undefined
   if (gateway !== undefined) opened.defer(() => gateway.stop())
   const state = { isReady: false }

@@ -35,7 +35,12 @@ export class ControlRole {
     this.#cache = openCache(config)
     const { clock } = nodeWorld
     const { allowedLatenessUs } = plan.time
-    this.query = new CachedQuery({ query: this.#tables, cache: this.#cache, clock, allowedLatenessUs })
+    this.query = new CachedQuery({
+      query: this.#tables,
+      cache: this.#cache,
+      clock,
+      allowedLatenessUs,
+    })
   }
 
   metrics(): MetricSample[] {
@@ -54,7 +59,8 @@ export class ControlRole {
 }
 
 function openCache({ redis, kafka }: Config): Cache {
-  if (redis.url === '') return new MemoryCache({ clock: nodeWorld.clock, bytesMax: CACHE_BYTES_MAX })
+  if (redis.url === '')
+    return new MemoryCache({ clock: nodeWorld.clock, bytesMax: CACHE_BYTES_MAX })
   const access = { url: redis.url, prefix: kafka.topicPrefix }
   return openRedisCache({ access, world: nodeWorld })
 }

@@ -1,42 +1,32 @@
 /** The gateway of a cluster: the same doors as embedded, over Kafka and a registry on a network. */
-import type { Config } from '../config/config.ts'
 import type { Control } from '../control/control.ts'
 import { openPostgresDeviceReader } from '../control/postgres-device-reader.ts'
 import { registerMissing } from '../embedded/register-missing.ts'
 import { gatewayOptions } from '../embedded/stage-options.ts'
 import { gatewaySamples } from '../gateway/gateway-metrics.ts'
 import { Gateway } from '../gateway/gateway-stage.ts'
-import type { Kafka } from '../kafka/kafka.ts'
 import type { MetricSample } from '../observe/observe.ts'
-import type { Plan } from '../pipeline/pipeline.ts'
 import { nodeWorld } from '../world/node-world.ts'
 import { postgresAccess } from './accesses.ts'
+import type { Shared } from './cluster.ts'
 import { EntryLog } from './entry-log.ts'
+import { metric } from './metrics.ts'
 
 /** Of one batch of messages; Kafka's requests are cut by their own limits. */
 const FRAME_BYTES_MAX = 16 << 20
-
-export interface GatewayRoleParts {
-  config: Config
-  plan: Plan
-  tenant: string
-  control: Control
-  kafka: Kafka
-  topics: { telemetry: string; deadLetters: string }
-  partitions: number
-}
 
 export class GatewayRole {
   readonly gateway: Gateway
   readonly #log: EntryLog
   readonly #reader: ReturnType<typeof openPostgresDeviceReader>
 
-  constructor(parts: GatewayRoleParts) {
-    const { config, plan, tenant, control, kafka, topics, partitions } = parts
+  constructor(shared: Shared, { control, tenant }: { control: Control; tenant: string }) {
+    const { config, plan } = shared
+    const { kafka, partitions, name } = shared.topics
     this.#reader = openPostgresDeviceReader({ access: postgresAccess(config), world: nodeWorld })
     this.#log = new EntryLog({
-      telemetry: kafka.createAppender(topics.telemetry),
-      deadLetters: kafka.createAppender(topics.deadLetters),
+      telemetry: kafka.createAppender(name('telemetry')),
+      deadLetters: kafka.createAppender(name('dead-letters')),
       partitions,
     })
     this.gateway = new Gateway(
@@ -66,10 +56,11 @@ export class GatewayRole {
   }
 
   metrics(): MetricSample[] {
-    return gatewaySamples(this.gateway, [
-      ['weir_log_entries_total', 'Entries that Kafka acknowledged.', this.#log.entries],
-      ['weir_log_bytes_total', 'Bytes of their values.', this.#log.bytes],
-    ])
+    return [
+      ...gatewaySamples(this.gateway),
+      metric('weir_log_entries_total', 'Entries that Kafka acknowledged.', this.#log.entries),
+      metric('weir_log_bytes_total', 'Bytes of their values.', this.#log.bytes),
+    ]
   }
 
   async stop(): Promise<void> {

@@ -14,10 +14,7 @@ export interface Live {
 }
 
 /** Errors: CONFIG_VALUE_INVALID, for an address that is none. */
-export function openLive(
-  config: Config,
-  countDevices: (tenant: string) => Promise<number>,
-): Live {
+export function openLive(config: Config, countDevices: (tenant: string) => Promise<number>): Live {
   const { clock, random } = nodeWorld
   const fanouts = openFanouts(config)
   let follow: (deviceIds: string[]) => void = () => {}

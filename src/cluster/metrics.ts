@@ -6,4 +6,10 @@ export const metric = (
   help: string,
   value: number,
   labels: Record<string, string> = {},
-): MetricSample => ({ name, help, type: name.endsWith('_total') ? 'counter' : 'gauge', labels, value })
+): MetricSample => ({
+  name,
+  help,
+  type: name.endsWith('_total') ? 'counter' : 'gauge',
+  labels,
+  value,
+})

@@ -11,7 +11,11 @@ import { StreamRole } from './stream-role.ts'
 const DEVICES_MAX = 4_000_000
 
 /** Errors: STORAGE_UNAVAILABLE, DATA_FORMAT_NEWER. */
-export async function openStreamRole(shared: Shared, tenant: string, live: Live): Promise<StreamRole> {
+export async function openStreamRole(
+  shared: Shared,
+  tenant: string,
+  live: Live,
+): Promise<StreamRole> {
   const { config, plan, topics, events } = shared
   const { kafka, partitions, name } = topics
   const state = await StreamState.open(postgresAccess(config))

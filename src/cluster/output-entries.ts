@@ -2,9 +2,10 @@
  * What the stream stage says, as entries for Kafka: there names stand in place of the numbers that
  * its partition gave to series.
  */
-import type { Definitions, SeriesDefinition } from '../batch/batch.ts'
+import type { DeadLetter, Definitions, SeriesDefinition } from '../batch/batch.ts'
 import { deviceKey, encodeWatermark, encodeWindow } from '../entries/entries.ts'
-import type { NewEntry } from '../kafka/kafka.ts'
+import type { WeirError } from '../errors/errors.ts'
+import type { NewEntry, ReadEntry } from '../kafka/kafka.ts'
 import {
   PARTIAL_SERIES,
   PARTIAL_STRIDE,
@@ -23,6 +24,8 @@ export type EventEntry =
 export type NamedSeries = Omit<SeriesDefinition, 'series' | 'device'>
 
 const text = new TextEncoder()
+/** Of an entry that is kept as a dead letter, bytes; in base64 a third more. */
+const PAYLOAD_BYTES_MAX = 48 << 10
 
 export class OutputEntries {
   readonly #partition: number
@@ -58,6 +61,18 @@ export class OutputEntries {
       into.push(this.#event(event.tenant, event.deviceId, { type: 'anomaly', event }))
     }
     for (const range of dirty) into.push(this.#dirty(range))
+  }
+
+  /** Its key says whose it was, if it has the form that ours have. */
+  deadLetter({ key, value, timestampMs }: ReadEntry, error: WeirError): NewEntry {
+    const [tenant = '', deviceId = ''] = Buffer.from(key ?? [])
+      .toString()
+      .split('/', 2)
+    const payload = Buffer.from(value.subarray(0, PAYLOAD_BYTES_MAX)).toString('base64')
+    const receivedAtUs = timestampMs * 1000
+    const { code, message: detail } = error
+    const letter: DeadLetter = { tenant, deviceId, receivedAtUs, code, detail, payload }
+    return this.#entry(tenant, deviceId, text.encode(JSON.stringify(letter)))
   }
 
   #dirty({ series: number, fromMs, toMs }: DirtyRange): NewEntry {

@@ -25,16 +25,21 @@ export interface StreamEntries {
   readings: NewEntry[]
   windows: NewEntry[]
   events: NewEntry[]
+  /** Entries that nobody can read. */
+  deadLetters: NewEntry[]
 }
 
 export interface PartitionStreamParts {
   partition: number
   plan: Plan
   limits: StreamLimits & { textsMax: number }
-  /** An entry that nobody can read: it is skipped. */
+  /** An entry that nobody can read: it becomes a dead letter. */
   malformed: (offset: number, error: WeirError) => void
   /** Sees each output, for those who watch live. */
-  watch: (output: StreamOutput) => void
+  tap: {
+    define(definitions: Definitions): void
+    tap(output: StreamOutput, isReplayed: boolean): void
+  }
 }
 
 export class PartitionStream {
@@ -69,18 +74,19 @@ export class PartitionStream {
     this.#clockUs = clockUs
     this.#decoder.restore(definitions)
     this.#output.define(definitions)
+    this.#parts.tap.define(definitions)
     const owned = parts.map(({ name, bytes }) => ({ name, bytes: Uint8Array.from(bytes) }))
     this.processor.restore(owned, definitions)
   }
 
   process(entries: readonly ReadEntry[]): StreamEntries {
-    const into: StreamEntries = { readings: [], windows: [], events: [] }
+    const into: StreamEntries = { readings: [], windows: [], events: [], deadLetters: [] }
     // Before the first tick ever.
     if (Number.isNaN(this.#clockUs)) this.#clockUs = (entries[0]?.timestampMs ?? NaN) * 1000
     this.#begin()
     for (const entry of entries) {
       this.#nextOffset = entry.offset + 1
-      const tickUs = this.#add(entry)
+      const tickUs = this.#add(entry, into)
       if (tickUs !== undefined) this.#tick(tickUs, into)
     }
     this.#flush(into)
@@ -102,7 +108,7 @@ export class PartitionStream {
   }
 
   /** The time of a tick, when it is one. */
-  #add(entry: ReadEntry): number | undefined {
+  #add(entry: ReadEntry, into: StreamEntries): number | undefined {
     try {
       const tickUs = this.#decoder.add(entry.value)
       if (tickUs === undefined) this.#entries.push(entry)
@@ -110,6 +116,7 @@ export class PartitionStream {
     } catch (error) {
       if (!(error instanceof WeirError)) throw error
       this.#parts.malformed(entry.offset, error)
+      into.deadLetters.push(this.#output.deadLetter(entry, error))
       return undefined
     }
   }
@@ -139,7 +146,7 @@ export class PartitionStream {
       this.#definitions.texts.push(...definitions.texts)
     }
     const output = this.processor.process(this.#nextOffset - 1, encodeFrame(batch))
-    this.#parts.watch(output)
+    this.#parts.tap.tap(output, false)
     this.#passReadings(batch, output.fates, entries, into.readings)
     this.#output.addWindows(output, into.windows)
     this.#output.addEvents(output, into.events)

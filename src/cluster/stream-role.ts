@@ -9,7 +9,8 @@
  *
  * One process at a time: a lease says which, and its epoch stands in each checkpoint's transaction.
  */
-import { WeirError } from '../errors/errors.ts'
+import type { WeirError } from '../errors/errors.ts'
+import { streamSamples } from '../embedded/stage-metrics.ts'
 import type { Appender, Kafka, ReadEntry, Reader } from '../kafka/kafka.ts'
 import type { MetricSample } from '../observe/observe.ts'
 import type { Lease } from '../postgres/postgres.ts'
@@ -20,19 +21,24 @@ import {
   type PartitionStreamParts,
   type StreamEntries,
 } from './partition-stream.ts'
+import { metric } from './metrics.ts'
 import { Repeating } from './repeating.ts'
 
 const LEASE = 'stream'
 
 export interface StreamRoleParts {
   kafka: Kafka
-  topics: { telemetry: string; readings: string; windows: string; events: string }
+  topics: Record<'telemetry' | 'readings' | 'windows' | 'events' | 'deadLetters', string>
   partitions: number
   state: StreamState
   clock: Clock
   options: Pick<PartitionStreamParts, 'plan' | 'limits'> & { bytesMax: number; waitMs: number }
-  watch: PartitionStreamParts['watch']
+  /** Each partition gets one, for those who watch live. */
+  createTap: () => PartitionStreamParts['tap']
+  removeTap: (tap: PartitionStreamParts['tap']) => void
   malformed: (topic: string, offset: number, error: WeirError) => void
+  /** Kafka has forgotten entries that were never processed. */
+  lost: (fields: { topic: string; partition: number; fromOffset: number; toOffset: number }) => void
   /** It is tried again. */
   failed: (error: unknown) => void
 }
@@ -40,6 +46,8 @@ export interface StreamRoleParts {
 export class StreamRole {
   readonly #parts: StreamRoleParts
   readonly #work: Repeating
+  /** Set while this process is the stream. */
+  #life: StreamLife | undefined
 
   constructor(parts: StreamRoleParts) {
     this.#parts = parts
@@ -62,14 +70,31 @@ export class StreamRole {
     const lease = await state.claim(LEASE)
     if (lease === undefined) return
     const life = new StreamLife(this.#parts, lease)
+    this.#life = life
     try {
       await life.restore()
       while (!isStopping() && !lease.lost.aborted) await life.step()
       if (isStopping()) await life.finish()
     } finally {
+      this.#life = undefined
       await life.close()
       await lease.release()
     }
+  }
+
+  /** Of the partitions, which each have a processor. */
+  metrics(): MetricSample[] {
+    const each = [...(this.#life?.streams ?? [])]
+    const isActive = metric('weir_stream_is_active', '1 in the process that is the stream.', 1)
+    return [
+      { ...isActive, value: this.#life === undefined ? 0 : 1 },
+      ...each.flatMap(([partition, { processor }]) =>
+        streamSamples(processor).map((sample) => ({
+          ...sample,
+          labels: { partition: String(partition) },
+        })),
+      ),
+    ]
   }
 }
 
@@ -80,7 +105,9 @@ class StreamLife {
   readonly #readings: Appender
   readonly #windows: Appender
   readonly #events: Appender
-  readonly #streams = new Map<number, PartitionStream>()
+  readonly #deadLetters: Appender
+  readonly streams = new Map<number, PartitionStream>()
+  readonly #taps: PartitionStreamParts['tap'][] = []
   /** The entries of the step before, on their way. */
   #appending: Promise<unknown> = Promise.resolve()
 
@@ -92,25 +119,32 @@ class StreamLife {
     this.#readings = kafka.createAppender(topics.readings)
     this.#windows = kafka.createAppender(topics.windows)
     this.#events = kafka.createAppender(topics.events)
+    this.#deadLetters = kafka.createAppender(topics.deadLetters)
   }
 
   async restore(): Promise<void> {
-    const { state, kafka, topics, partitions, options, watch, malformed } = this.#parts
+    const { state, kafka, topics, partitions, options, malformed, lost } = this.#parts
     for (let partition = 0; partition < partitions; partition++) {
+      const tap = this.#parts.createTap()
+      this.#taps.push(tap)
       const stream = new PartitionStream({
-        ...{ partition, plan: options.plan, limits: options.limits, watch },
+        ...{ partition, plan: options.plan, limits: options.limits, tap },
         malformed: (offset, error) => malformed(topics.telemetry, offset, error),
       })
       const { firstOffset } = await kafka.bounds(topics.telemetry, partition)
-      stream.restore(await state.load(partition), firstOffset)
-      this.#streams.set(partition, stream)
+      const checkpoint = await state.load(partition)
+      const fromOffset = checkpoint?.nextOffset ?? 0
+      if (fromOffset < firstOffset)
+        lost({ topic: topics.telemetry, partition, fromOffset, toOffset: firstOffset })
+      stream.restore(checkpoint, firstOffset)
+      this.streams.set(partition, stream)
     }
   }
 
   /** While Kafka takes what one step gave, the next is read and processed. */
   async step(): Promise<void> {
     const { bytesMax, waitMs } = this.#parts.options
-    const positions = new Map([...this.#streams].map(([at, { nextOffset }]) => [at, nextOffset]))
+    const positions = new Map([...this.streams].map(([at, { nextOffset }]) => [at, nextOffset]))
     const read = await this.#reader.readMany({ positions, bytesMax, waitMs })
     const given = [...read].map(([partition, entries]) => this.#process(partition, entries))
     await this.#appending
@@ -127,33 +161,34 @@ class StreamLife {
 
   async close(): Promise<void> {
     await this.#appending.catch(() => undefined)
-    const all = [this.#reader, this.#readings, this.#windows, this.#events]
+    this.#taps.forEach(this.#parts.removeTap)
+    const all = [this.#reader, this.#readings, this.#windows, this.#events, this.#deadLetters]
     await Promise.all(all.map((one) => one.close()))
   }
 
   #process(partition: number, entries: readonly ReadEntry[]): StreamEntries {
-    return this.#streams.get(partition)!.process(entries)
+    return this.streams.get(partition)!.process(entries)
   }
 
   /** Readings first: a window that is there has its readings there. */
   async #append(given: readonly StreamEntries[]): Promise<void> {
     const all = (kind: keyof StreamEntries) => given.flatMap((one) => one[kind])
-    const [readings, windows, events] = [all('readings'), all('windows'), all('events')]
+    const appendAll = async (appender: Appender, kind: keyof StreamEntries): Promise<void> => {
+      const entries = all(kind)
+      if (entries.length > 0) await appender.append(entries)
+    }
     await Promise.all([
-      readings.length > 0 ? this.#readings.append(readings) : undefined,
-      events.length > 0 ? this.#events.append(events) : undefined,
+      appendAll(this.#readings, 'readings'),
+      appendAll(this.#events, 'events'),
+      appendAll(this.#deadLetters, 'deadLetters'),
     ])
-    if (windows.length > 0) await this.#windows.append(windows)
+    await appendAll(this.#windows, 'windows')
   }
 
   async #checkpoint(isDue: (stream: PartitionStream) => boolean): Promise<void> {
-    const due = [...this.#streams.values()].filter(isDue)
+    const due = [...this.streams.values()].filter(isDue)
     if (due.length === 0) return
     await this.#appending
     for (const stream of due) await this.#parts.state.save(this.#lease, stream.checkpoint())
-  }
-
-  metrics(): MetricSample[] {
-    return []
   }
 }

@@ -39,10 +39,8 @@ export class TopicWriter {
   readonly #parts: TopicWriterParts
   readonly #work: Repeating
   /** Totals since start. */
-  rows = 0
+  entries = 0
   duplicates = 0
-  /** Entries that were read, and are not written. */
-  isIdle = false
 
   constructor(parts: TopicWriterParts) {
     this.#parts = parts
@@ -145,7 +143,7 @@ export class TopicWriter {
       throw new WeirError('STORAGE_UNAVAILABLE', detail)
     }
     place.writtenOffset = result.nextOffset
-    this.rows += rows.readings?.count ?? 0
+    this.entries += entries.length
     this.duplicates += result.duplicates
   }
 }

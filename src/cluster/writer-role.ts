@@ -61,7 +61,9 @@ export class WriterRole {
   metrics(): MetricSample[] {
     return [...this.#topics].flatMap(([kind, { entries, duplicates }]) => [
       metric('weir_writer_entries_total', 'Kafka entries written.', entries, { topic: kind }),
-      metric('weir_writer_duplicates_total', 'Readings that were there.', duplicates, { topic: kind }),
+      metric('weir_writer_duplicates_total', 'Readings that were there.', duplicates, {
+        topic: kind,
+      }),
     ])
   }
 

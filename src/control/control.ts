@@ -43,15 +43,40 @@ export type Principal =
   | { kind: 'device'; tenant: string; deviceId: string }
   | { kind: 'gateway'; tenant: string; deviceId: string }
 
-/** What the gateway may ask; synchronous, since it is a look-up in SQLite. */
+/**
+ * What the gateway asks of devices. The answers are synchronous, since the hot path waits for
+ * nothing; where the registry is a server, who may be unknown is prepared for first.
+ *
+ * R1 Without prepare(): find() and authenticate() see a device as soon as its creation resolved.
+ * R2 With it: once its promise resolved, or where it gives undefined, they answer for these ids in
+ *    the same turn of the event loop; a device that is not registered is undefined then, too.
+ * R3 What was prepared may be as old as the adapter's options say, a token included; no older.
+ */
 export interface DeviceReader {
+  /**
+   * Asks the registry where that takes time; undefined when all that is needed is known. The
+   * promise fails with CONTROL_UNAVAILABLE. Absent where nothing ever need be asked ahead, so that
+   * callers skip even the list of ids.
+   */
+  prepare?(tenant: string, ids: readonly string[], need?: PrepareNeed): Promise<void> | undefined
   find(tenant: string, id: string): Device | undefined
+  /** The device when `token` is its current token, compared in constant time. */
+  authenticate(tenant: string, id: string, token: string): Device | undefined
+  close(): Promise<void>
+}
+
+export interface PrepareNeed {
+  /** For authenticate(): a token that was replaced a moment ago is asked for again. */
+  token?: string
+  /** They may have been registered a moment ago: that they were not found does not count. */
+  isNew?: boolean
+}
+
+/** Device numbers, for the recovery of a log that holds them. */
+export interface DeviceNumbers {
   findByNumber(number: number): Device | undefined
   /** Also when its record is damaged. */
   hasNumber(number: number): boolean
-  /** The device when `token` is its current token, compared in constant time. */
-  authenticate(tenant: string, id: string, token: string): Device | undefined
-  close(): void
 }
 
 /** What the API and the page ask. Several processes may share one store, where it is a server. */

@@ -27,17 +27,12 @@ export interface PostgresAccess {
  * Errors: CONTROL_UNAVAILABLE, DATA_FORMAT_NEWER.
  */
 export async function openPostgresDatabase(access: PostgresAccess): Promise<ControlDatabase> {
-  const pool = new pg.Pool({
-    connectionString: access.url,
+  const pool = createPool(access, {
     max: CONNECTIONS_MAX,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     statement_timeout: STATEMENT_TIMEOUT_MS,
-    options: `-c search_path=${pg.escapeIdentifier(access.schema)}`,
-    types: { getTypeParser: parserOf },
     application_name: 'weir-control',
   })
-  // A connection that ends while nobody uses it is replaced at the next use.
-  pool.on('error', () => undefined)
   try {
     await migrate(pool, access.schema)
     return new PostgresDatabase(pool)
@@ -47,11 +42,24 @@ export async function openPostgresDatabase(access: PostgresAccess): Promise<Cont
   }
 }
 
+/** A pool in the store's schema. Connects when it is asked first. */
+export function createPool(access: PostgresAccess, limits: pg.PoolConfig): pg.Pool {
+  const pool = new pg.Pool({
+    ...limits,
+    connectionString: access.url,
+    options: `-c search_path=${pg.escapeIdentifier(access.schema)}`,
+    types: { getTypeParser: parserOf },
+  })
+  // A connection that ends while nobody uses it is replaced at the next use.
+  pool.on('error', () => undefined)
+  return pool
+}
+
 /** All our integers are exact in a number. */
 const parserOf = ((oid: number, format?: 'text') =>
   oid === INT8 ? Number : pg.types.getTypeParser(oid, format)) as typeof pg.types.getTypeParser
 
-const unavailable = (cause: unknown): WeirError =>
+export const unavailable = (cause: unknown): WeirError =>
   // The driver's text names host and port, never the password.
   new WeirError('CONTROL_UNAVAILABLE', `PostgreSQL: ${messageOf(cause)}`, { cause })
 

@@ -7,6 +7,7 @@ import { after, test } from 'node:test'
 import { Worker } from 'node:worker_threads'
 import { nodeWorld } from '../world/node-world.ts'
 import { testControl } from './control.conformance.ts'
+import { testDeviceReader } from './device-reader.conformance.ts'
 import { openWriter } from './schema.ts'
 import { openControl, openDeviceReader } from './sqlite-control.ts'
 
@@ -41,17 +42,25 @@ test('numbers are dense, and a refused creation uses none', async () => {
   await control.close()
 })
 
-test('a token authenticates its own device only', async () => {
-  const control = open()
-  const a = await control.createDevice('default', { id: 'a', type: 'generic' })
-  const b = await control.createDevice('default', { id: 'b', type: 'generic' })
-  const { reader } = control
-  assert.equal(reader.authenticate('default', 'a', a.token)?.id, 'a')
-  assert.equal(reader.authenticate('default', 'a', b.token), undefined)
-  assert.equal(reader.authenticate('other', 'a', a.token), undefined)
-  assert.equal(reader.authenticate('default', 'a', ''), undefined)
-  assert.equal(reader.authenticate('default', 'nobody', a.token), undefined)
-  await control.close()
+testDeviceReader({
+  name: 'SQLite',
+  async createBench() {
+    const path = newPath()
+    const control = open(path)
+    const reader = openDeviceReader({ path })
+    return {
+      ...{ reader, control },
+      async remove(id) {
+        const database = new DatabaseSync(path)
+        database.prepare('DELETE FROM device WHERE id = ?').run(id)
+        database.close()
+      },
+      async close() {
+        await reader.close()
+        await control.close()
+      },
+    }
+  },
 })
 
 test('a fleet that registers at once shares its flushes', async () => {
@@ -95,7 +104,7 @@ test('a reader cannot write', async () => {
   const reader = openDeviceReader({ path })
   assert.equal('createDevice' in reader, false)
   assert.equal(reader.find('default', 'a'), undefined)
-  reader.close()
+  await reader.close()
 })
 
 test('a newer format is refused and left as it was', () => {

@@ -6,16 +6,18 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import type { Row } from '../sqlite/sqlite.ts'
 import type { World } from '../world/world.ts'
-import type { Control, Device, DeviceReader } from './control.ts'
+import type { Control, Device, DeviceNumbers, DeviceReader } from './control.ts'
 import { ControlStore } from './control-store.ts'
 import { toDevice, type DeviceRow } from './device-row.ts'
 import { openReader, openWriter } from './schema.ts'
 import { areHashesEqual, hashSecret } from './secrets.ts'
 import { isIntactRow, SqliteDatabase, type OnDamage } from './sqlite-database.ts'
 
+export type LocalDeviceReader = DeviceReader & DeviceNumbers
+
 /** With a reader on the writer's own connection: what is not durable yet, it sees too. */
 export interface SqliteControl extends Control {
-  readonly reader: DeviceReader
+  readonly reader: LocalDeviceReader
 }
 
 /**
@@ -37,11 +39,14 @@ export function openControl(options: {
 }
 
 /** Opens a read-only connection to the store that openControl() made at `path`. */
-export function openDeviceReader(options: { path: string; onDamage?: OnDamage }): DeviceReader {
+export function openDeviceReader(options: {
+  path: string
+  onDamage?: OnDamage
+}): LocalDeviceReader {
   return new SqliteDeviceReader(openReader(options.path), options.onDamage)
 }
 
-class SqliteDeviceReader implements DeviceReader {
+class SqliteDeviceReader implements DeviceReader, DeviceNumbers {
   readonly #database: DatabaseSync
   readonly #onDamage: OnDamage
   readonly #byId: StatementSync
@@ -76,7 +81,7 @@ class SqliteDeviceReader implements DeviceReader {
     return toDevice(row)
   }
 
-  close(): void {
+  async close(): Promise<void> {
     this.#database.close()
   }
 

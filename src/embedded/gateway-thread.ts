@@ -5,7 +5,7 @@ import type { Definitions, SeriesDefinition } from '../batch/batch.ts'
 import { openDeviceReader } from '../control/sqlite-control.ts'
 import { WeirError } from '../errors/errors.ts'
 import { Gateway } from '../gateway/gateway-stage.ts'
-import { gatewaySamples } from '../gateway/gateway-metrics.ts'
+import { gatewaySamples, logSamples } from '../gateway/gateway-metrics.ts'
 import type { Tail } from '../gateway/log-tail.ts'
 import { entryBytesMax, openFileLog } from '../log/file-log.ts'
 import type { EventCall } from '../observe/observe.ts'
@@ -76,7 +76,7 @@ const gateway = new Gateway(
 
 const stage = new GatewayLoop(gateway, {
   log,
-  reader,
+  numbers: reader,
   logEnds: (nextOffset) => loop!.postMessage({ logEnds: nextOffset } satisfies LogMessage),
   restarted: (fields) => happened({ name: 'logEndLost', fields }),
   lost: ({ segment, fromOffset, toOffset }) =>
@@ -122,7 +122,7 @@ const methods: GatewayThread = {
     return port
   },
   ingest: (request) => gateway.ingest(request),
-  metrics: () => gatewaySamples(gateway, log),
+  metrics: () => [...gatewaySamples(gateway), ...logSamples(log)],
   stop: () => gateway.stop(),
 }
 serve(calls, methods as never)

@@ -72,8 +72,8 @@ function hashBytes(bytes: Uint8Array, start: number, end: number): number {
  * Devices seen, in an open-addressing table keyed by the id's bytes, so that a publish to
  * `devices/{id}/telemetry` finds its device without making a string. Hashes and ids stand in flat
  * arrays, so that a look-up touches two or three cache lines and no object but its answer. Holds
- * registered devices only; an unknown id asks the registry each time, since it may be registered in
- * the next second.
+ * registered devices only; an unknown id asks the reader each time, since it may be registered in
+ * the next second. A reader that must ask a server is asked to prepare first: `look-ahead.ts`.
  */
 export class DeviceTable {
   readonly #reader: DeviceReader

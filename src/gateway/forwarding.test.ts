@@ -27,9 +27,9 @@ const frameOf = (time: number): Uint8Array<ArrayBuffer> =>
 function tailOf(log: Log): { tail: LogTail; dictionary: Dictionary } {
   const counts = { seriesMax: 10, seriesPerDeviceMax: 10, textsMax: 1000 }
   const dictionary = new Dictionary({ ...counts, definitionBytesMax: 1 << 20 })
-  const reader = undefined as never
+  const numbers = undefined as never
   const lost = (): void => assert.fail('nothing is lost')
-  return { tail: new LogTail({ log, dictionary, reader, tenant: 'default', lost }), dictionary }
+  return { tail: new LogTail({ log, dictionary, numbers, tenant: 'default', lost }), dictionary }
 }
 
 class Rig {

@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { generate, parser as createParser, type Packet } from 'mqtt-packet'
+import type { DeviceReader } from '../control/control.ts'
 import { openControl, type SqliteControl } from '../control/sqlite-control.ts'
 import type { WeirError } from '../errors/errors.ts'
 import { createMemoryLog } from '../log/memory-log.ts'
@@ -114,6 +115,10 @@ export interface Rig {
 export interface RigOptions {
   world?: World
   mqtt?: Partial<GatewayOptions['mqtt']>
+  /** Over the registry at this path; else one that always knows. */
+  openReader?: (path: string) => DeviceReader
+  /** What lines may register. */
+  register?: (control: SqliteControl, ids: string[]) => Promise<void>
   /** A gateway that is gone, whose log and registry the new one takes over. */
   before?: Rig
 }
@@ -121,21 +126,24 @@ export interface RigOptions {
 export async function startRig(t: TestContext, given: RigOptions = {}): Promise<Rig> {
   const { world = nodeWorld, before } = given
   const folder = mkdtempSync(join(tmpdir(), 'weir-gateway-'))
-  const control =
-    before?.control ?? openControl({ path: join(folder, 'control.db'), world: nodeWorld })
+  const path = join(folder, 'control.db')
+  const control = before?.control ?? openControl({ path, world: nodeWorld })
+  const reader = given.openReader?.(path) ?? control.reader
+  const register =
+    given.register === undefined ? undefined : (ids: string[]) => given.register!(control, ids)
   const log = before?.log ?? new GatedLog()
   const frames: Uint8Array<ArrayBuffer>[] = []
   const forward = (_: number, frame: Uint8Array<ArrayBuffer>): void => void frames.push(frame)
   const lost = (): void => assert.fail('an entry was lost')
-  const { reader } = control
-  const parts = { world, log, reader, forward, register: undefined }
+  const parts = { world, log, reader, forward, register }
   const gateway = new Gateway(parts, { ...OPTIONS, mqtt: { ...OPTIONS.mqtt, ...given.mqtt } })
-  const own = { log, reader, logEnds: () => {}, lost, restarted: lost }
+  const own = { log, numbers: control.reader, logEnds: () => {}, lost, restarted: lost }
   await gateway.recover(own, { series: [], texts: [] }, 0)
   const port = await gateway.listen('127.0.0.1', 0)
   t.after(async () => {
     log.open()
     await gateway.stop()
+    if (reader !== control.reader) await reader.close()
     if (before === undefined) await control.close()
     rmSync(folder, { recursive: true })
   })

@@ -15,7 +15,7 @@ const gauge = (name: string, help: string, value: number): MetricSample => ({
   type: 'gauge',
 })
 
-export function gatewaySamples(gateway: Gateway, log: Log): MetricSample[] {
+export function gatewaySamples(gateway: Gateway): MetricSample[] {
   const { mqtt, commit, decoder, deadLetters } = gateway
   const by = (label: string, counts: Map<string, number>, name: string, help: string) =>
     [...counts].map(([key, value]) => ({ ...counter(name, help, value), labels: { [label]: key } }))
@@ -51,6 +51,11 @@ export function gatewaySamples(gateway: Gateway, log: Log): MetricSample[] {
     ),
     gauge('weir_gateway_held_connections', 'Connections not read from now.', mqtt.heldCount),
     gauge(
+      'weir_gateway_asking_connections',
+      'Connections that wait for an answer of the registry.',
+      mqtt.askingCount,
+    ),
+    gauge(
       'weir_log_lag_bytes',
       'Durable and not yet taken by stream and storage.',
       commit.forwarding.lagBytes,
@@ -65,12 +70,11 @@ export function gatewaySamples(gateway: Gateway, log: Log): MetricSample[] {
       'Entries replayed since the restart.',
       commit.forwarding.replayedEntries,
     ),
-    ...logSamples(log),
     ...gateway.registry.samples(),
   ]
 }
 
-function logSamples({ statistics, nextOffset, firstOffset }: Log): MetricSample[] {
+export function logSamples({ statistics, nextOffset, firstOffset }: Log): MetricSample[] {
   return [
     counter('weir_log_entries_total', 'Entries appended.', statistics.entriesAppended),
     counter('weir_log_bytes_total', 'Bytes appended.', statistics.bytesAppended),

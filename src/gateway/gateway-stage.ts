@@ -3,7 +3,7 @@
  * durable, and goes on to the stream. One instance lives on the gateway's thread.
  */
 import type { Definitions } from '../batch/batch.ts'
-import type { DeviceReader, Principal } from '../control/control.ts'
+import type { DeviceNumbers, DeviceReader, Principal } from '../control/control.ts'
 import { WeirError } from '../errors/errors.ts'
 import type { Log, LogAppender } from '../log/log.ts'
 import { Registry, SloCounter } from '../observe/observe.ts'
@@ -21,6 +21,7 @@ import { FrameRoom, messageShare, type RoomLimits } from './frame-room.ts'
 import type { IngestRequest, IngestResult, TelemetryDoor } from './gateway.ts'
 import { GroupCommit, type GroupCommitLimits } from './group-commit.ts'
 import { LineDoor } from './line-door.ts'
+import { LookAhead } from './look-ahead.ts'
 import { LogTail, type LostEntries, type Tail } from './log-tail.ts'
 import { MessageWriter, type MessageLimits } from './message.ts'
 import { AckBook } from './mqtt-acks.ts'
@@ -55,7 +56,7 @@ export interface GatewayParts {
 /** The gateway's log where it is read back by the same process, after a restart. */
 export interface OwnLog {
   log: Log
-  reader: DeviceReader
+  numbers: Pick<DeviceNumbers, 'findByNumber'>
   /** While replaying: where the log ends now. Everything before that was acknowledged. */
   logEnds: (nextOffset: number) => void
   /** The log had lost entries that storage holds, and goes on behind them. */
@@ -88,6 +89,8 @@ export class Gateway implements TelemetryDoor {
   readonly #devices: DeviceTable
   readonly #lines: LineDoor
   readonly #tenant: string
+  /** Undefined where nothing ever need be asked ahead. */
+  readonly #lookAhead: LookAhead | undefined
   #stopTicks: (() => void) | undefined
   #replaying: Promise<void> = Promise.resolve()
 
@@ -117,6 +120,9 @@ export class Gateway implements TelemetryDoor {
     const { deviceTags } = options
     const makeRoom = (): void => this.commit.makeRoom()
     this.#lines = new LineDoor({ decoder, writer, deviceTags, makeRoom })
+    if (reader.prepare !== undefined) {
+      this.#lookAhead = new LookAhead({ reader, devices, lines: this.#lines, tenant })
+    }
     const { clock } = world
     this.commit = new GroupCommit({
       builder,
@@ -151,7 +157,7 @@ export class Gateway implements TelemetryDoor {
    * open, and replay() is due. Throws DATA_FILE_DAMAGED.
    */
   async recover(own: OwnLog, definitions: Definitions, nextOffset: number): Promise<Tail> {
-    const { log, reader, logEnds } = own
+    const { log, numbers, logEnds } = own
     const dictionary = this.#dictionary
     dictionary.restore(definitions)
     if (log.firstOffset > nextOffset) {
@@ -167,7 +173,7 @@ export class Gateway implements TelemetryDoor {
       await log.restartAt(nextOffset)
     }
     const tail = new LogTail({
-      ...{ log, dictionary, reader, tenant: this.#tenant },
+      ...{ log, dictionary, numbers, tenant: this.#tenant },
       lost: (entries) => this.#lose(entries, own),
     })
     const found = await tail.examine(nextOffset)
@@ -192,10 +198,15 @@ export class Gateway implements TelemetryDoor {
   async ingest(request: IngestRequest): Promise<IngestResult> {
     const { register } = this.#parts
     const { body, principal } = request
+    const asking = this.#lookAhead?.prepare(request)
+    if (asking !== undefined) await this.#told(asking)
     await this.#enter()
     if (request.format === 'line' && register !== undefined && principal.kind === 'admin') {
       const missing = [...this.#lines.deviceIds(body)].filter((id) => !this.#devices.find(id))
-      if (missing.length > 0) await register(missing)
+      if (missing.length > 0) {
+        await register(missing)
+        await this.#told(this.#lookAhead?.load(missing, { isNew: true }))
+      }
     }
     const sender = this.#sender(request)
     if (request.format === 'line') this.#lines.decode(body, request.precision, sender)
@@ -206,6 +217,15 @@ export class Gateway implements TelemetryDoor {
       this.commit.expect({ isPatient: false, durable: resolve, failed })
     })
     return { accepted, rejectedCount, rejected }
+  }
+
+  /** Of the registry. Throws CONTROL_UNAVAILABLE. */
+  async #told(asking: Promise<void> | undefined): Promise<void> {
+    try {
+      await asking
+    } catch (error) {
+      throw this.#refuse(error as WeirError)
+    }
   }
 
   /** Throws why nothing can become durable now, or GATEWAY_OVERLOADED. */

@@ -57,14 +57,12 @@ async function rigOf(frames: Uint8Array[], damaged: number[]): Promise<Rig> {
   const dictionary = new Dictionary({
     ...{ seriesMax: 100, seriesPerDeviceMax: 100, textsMax: 100, definitionBytesMax: 1 << 20 },
   })
-  const reader = {
-    ...{ find: () => undefined, authenticate: () => undefined, close: () => undefined },
+  const numbers = {
     findByNumber: (number: number) => (number === PUMP.number ? PUMP : undefined),
-    hasNumber: (number: number) => number === PUMP.number,
   }
   const lost: LostEntries[] = []
   const tail = new LogTail({
-    ...{ log, dictionary, reader, tenant: 'default', lost: (entries) => lost.push(entries) },
+    ...{ log, dictionary, numbers, tenant: 'default', lost: (entries) => lost.push(entries) },
   })
   return { tail, dictionary, lost, handOn: () => handOn(log, tail) }
 }

@@ -8,7 +8,7 @@
  */
 import { decodeFrame, encodeFrame, plainBatch, type ReadingBatch } from '../batch/batch.ts'
 import type { SeriesDefinition } from '../batch/batch.ts'
-import type { DeviceReader } from '../control/control.ts'
+import type { DeviceNumbers } from '../control/control.ts'
 import { WeirError } from '../errors/errors.ts'
 import type { Log, LogEntry } from '../log/log.ts'
 import type { Dictionary } from './dictionary.ts'
@@ -35,7 +35,7 @@ export interface LostEntries {
 export interface LogTailParts {
   log: Log
   dictionary: Dictionary
-  reader: DeviceReader
+  numbers: Pick<DeviceNumbers, 'findByNumber'>
   tenant: string
   /** Told once of each. */
   lost: (entries: LostEntries) => void
@@ -135,8 +135,8 @@ export class LogTail {
   }
 
   #standIn(series: number, device: number): SeriesDefinition {
-    const { reader, tenant } = this.#parts
-    const known = reader.findByNumber(device)
+    const { numbers, tenant } = this.#parts
+    const known = numbers.findByNumber(device)
     return {
       series,
       device,

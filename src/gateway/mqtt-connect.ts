@@ -52,7 +52,10 @@ export class Session {
   }
 }
 
-/** Throws what `MqttConnection.fail` turns into a CONNACK. */
+/**
+ * Throws what `MqttConnection.fail` turns into a CONNACK. Where the registry must be asked first, the
+ * connection waits, and the packet comes here once more.
+ */
 export function acceptConnect(connection: MqttConnection, body: PacketReader): void {
   const { context } = connection
   const connect = parseConnect(body)
@@ -63,6 +66,7 @@ export function acceptConnect(connection: MqttConnection, body: PacketReader): v
     throw refusal(connect, 'MQTT_AUTHENTICATION_METHOD_INVALID', detail)
   }
   const device = authenticate(connection, connect)
+  if (device === undefined) return
   if (connect.will !== undefined) checkWill(connect, connect.will, device)
   checkRoom(connection, connect, device)
   const assigned = connect.clientId === '' ? randomName(context.random.bytes(12)) : undefined
@@ -136,17 +140,33 @@ function checkRoom(connection: MqttConnection, connect: Connect, device: DeviceS
   throw refusal(connect, 'MQTT_CONNECTIONS_EXCEEDED', detail)
 }
 
-function authenticate(connection: MqttConnection, connect: Connect): DeviceState {
+/** Undefined when the connection waits for the registry. */
+function authenticate(connection: MqttConnection, connect: Connect): DeviceState | undefined {
   const { context } = connection
   const { userName, password } = connect
   // One answer for an unknown device and a wrong token: nobody learns which ids exist.
   const wrong = refusal(connect, 'MQTT_CREDENTIALS_INVALID')
   if (userName === undefined || password === undefined) throw wrong
   const token = Buffer.from(password.buffer, password.byteOffset, password.length).toString()
+  const asking = context.reader.prepare?.(connection.tenant, [userName], { token })
+  if (asking !== undefined) {
+    connection.wait(answerOf(asking, connect))
+    return undefined
+  }
   if (context.reader.authenticate(connection.tenant, userName, token) === undefined) throw wrong
   const device = context.devices.find(userName)
   if (device === undefined) throw wrong
   return device
+}
+
+/** Without the driver's words: a stranger learns no address of ours. */
+async function answerOf(asking: Promise<void>, connect: Connect): Promise<void> {
+  try {
+    await asking
+  } catch (cause) {
+    if (cause instanceof WeirError) throw refusal(connect, cause.code)
+    throw cause
+  }
 }
 
 /** A will may be a last telemetry message of the device itself, nothing else. */

@@ -6,6 +6,9 @@
  * What one read is answered with leaves in one write; a client that does not read its answers is
  * not read from either.
  *
+ * What must be asked of a registry first (who connects, a gateway's child) waits here, unread, with
+ * all that came behind it; then the packet is looked at once more, from its first byte.
+ *
  * PUBLISH in and PUBACK out is the fast path (`mqtt-publish.ts`); all else takes the codec.
  */
 import { WeirError, ERRORS } from '../errors/errors.ts'
@@ -41,10 +44,16 @@ export class MqttConnection implements SocketHandler, Sender {
   readonly acceptedMs: number
   lastSeenMs: number
   isClosed = false
-  /** When reading was stopped last. */
+  /** When reading was stopped last; of a packet that waits for the registry, when first. */
   heldSinceMs = 0
   /** Bytes that came while reading was stopped. */
   #held: Uint8Array | undefined
+  /** What the packet that was looked at last waits for: the registry's answer. */
+  #asking: Promise<void> | undefined
+  /** The registry gave none. */
+  #isUnanswered = false
+  /** Closed, or waiting for the registry: no further packet is looked at. */
+  #isStopped = false
   /** Answers of the read that is under way. */
   #replies: Uint8Array[] | undefined
   /** The packet that is not yet whole: its bytes so far, in a buffer of its size. */
@@ -103,10 +112,58 @@ export class MqttConnection implements SocketHandler, Sender {
   }
 
   #hold(bytes: Uint8Array): void {
-    this.#held = Uint8Array.from(bytes)
+    this.#stopReading(Uint8Array.from(bytes))
+    this.context.hold(this)
+  }
+
+  #stopReading(held: Uint8Array): void {
+    this.#held = held
     this.heldSinceMs = this.context.clock.monotonicMs()
     this.socket.pause()
-    this.context.hold(this)
+  }
+
+  /** The packet that is being looked at must wait for this. */
+  wait(asking: Promise<void>): void {
+    this.#asking = asking
+    this.#isStopped = true
+  }
+
+  /** True while reading is stopped for the registry's answer. */
+  get isAsking(): boolean {
+    return this.#asking !== undefined
+  }
+
+  /** `held` begins with the packet that waits. Of a stranger: a CONNECT and one read at most. */
+  #awaitRegistry(asking: Promise<void>, held: Uint8Array): void {
+    this.#stopReading(held)
+    asking.then(
+      () => this.#lookAgain(),
+      (error: unknown) => this.#missAnswer(error),
+    )
+  }
+
+  /** A CONNECT hears of it. A PUBLISH goes on waiting: what was read is not thrown away. */
+  #missAnswer(error: unknown): void {
+    if (this.isClosed) return
+    const isPassing = error instanceof WeirError && ERRORS[error.code].retryable
+    if (this.session !== undefined && isPassing) this.#isUnanswered = true
+    else this.fail(error)
+  }
+
+  /** Asks the registry once more, if it did not answer. */
+  askAgain(): void {
+    if (this.#isUnanswered) this.#lookAgain()
+  }
+
+  #lookAgain(): void {
+    const bytes = this.#held?.length
+    const sinceMs = this.heldSinceMs
+    this.#asking = undefined
+    this.#isUnanswered = false
+    this.#isStopped = this.isClosed
+    this.release()
+    // Nothing of it could be read: the same packet waits still.
+    if (this.isAsking && this.#held?.length === bytes) this.heldSinceMs = sinceMs
   }
 
   /** Goes on after a stop. */
@@ -126,6 +183,8 @@ export class MqttConnection implements SocketHandler, Sender {
   closed(): void {
     if (this.isClosed) return
     this.isClosed = true
+    this.#isStopped = true
+    this.#asking = undefined
     this.#partial = NOTHING
     this.#held = undefined
     this.context.left(this)
@@ -175,12 +234,13 @@ export class MqttConnection implements SocketHandler, Sender {
       if (at < 0) return
     }
     const end = chunk.length
-    while (at < end && !this.isClosed) {
+    let length = 0
+    while (at < end && !this.#isStopped) {
       if (isStranger && this.session !== undefined && this.context.isBlocked()) {
         this.#hold(chunk.subarray(at))
         return
       }
-      const length = this.#packetLength(chunk, at, end)
+      length = this.#packetLength(chunk, at, end)
       if (length === 0 || at + length > end) {
         this.#keep(chunk, at, length)
         return
@@ -188,6 +248,9 @@ export class MqttConnection implements SocketHandler, Sender {
       this.#packet(chunk, at, at + length)
       at += length
     }
+    const asking = this.#asking
+    if (asking !== undefined)
+      this.#awaitRegistry(asking, Uint8Array.from(chunk.subarray(at - length)))
   }
 
   /** Whole length of the packet at `at`, or 0 while its header is incomplete. Checks the limits. */
@@ -247,7 +310,12 @@ export class MqttConnection implements SocketHandler, Sender {
     this.#partial = NOTHING
     this.#packetLength(packet, 0, length)
     this.#packet(packet, 0, length)
-    return at + missing
+    at += missing
+    const asking = this.#asking
+    if (asking === undefined) return at
+    const held = Buffer.concat([packet.subarray(0, length), chunk.subarray(at)])
+    this.#awaitRegistry(asking, held)
+    return -1
   }
 
   /** One whole packet, whose header stands in `fixed`. */

@@ -133,7 +133,8 @@ function handleSlowly(connection: MqttConnection, session: Session, packet: Publ
 /**
  * A topic that is not the sender's. MQTT 5 hears it in the PUBACK; 3.1.1 has no word for it, and
  * acknowledging would lose the message silently, so it is disconnected. A gateway's message for a
- * device that does not exist (yet) is kept as a dead letter.
+ * device that does not exist (yet) is kept as a dead letter; whether it does is asked for first,
+ * where the registry is a server.
  */
 function refuseTopic(
   connection: MqttConnection,
@@ -147,6 +148,10 @@ function refuseTopic(
     session.device.isGateway &&
     id !== undefined &&
     connection.context.devices.find(id) === undefined
+  if (isUnknownChild) {
+    const asking = connection.context.reader.prepare?.(connection.tenant, [id])
+    if (asking !== undefined) return connection.wait(asking)
+  }
   const code = isUnknownChild ? 'GATEWAY_DEVICE_UNKNOWN' : 'MQTT_TOPIC_FORBIDDEN'
   const error = new WeirError(code, `topic "${topic.slice(0, 160)}"`)
   if (!isUnknownChild && (session.version === 4 || of.packetId === 0)) throw error

@@ -103,6 +103,11 @@ export class MqttServer implements MqttContext {
     return this.#held.size
   }
 
+  /** Connections that wait for the registry. */
+  get askingCount(): number {
+    return [...this.#connections].filter(({ isAsking }) => isAsking).length
+  }
+
   hasSession(device: DeviceState, clientId: string): boolean {
     return this.#sessions.has(sessionKey(device, clientId))
   }
@@ -162,12 +167,12 @@ export class MqttServer implements MqttContext {
     if (hasStalled) return
     for (const connection of this.#connections) {
       const { session } = connection
-      if (connection.isHeld) {
-        this.#sweepHeld(connection, nowMs)
-      } else if (session === undefined) {
+      if (session === undefined) {
         // Not since it was last seen: that would move with every dripped byte.
         if (nowMs - connection.acceptedMs <= this.limits.connectTimeoutMs) continue
         connection.fail(new WeirError('MQTT_CONNECT_TIMEOUT'))
+      } else if (connection.isHeld) {
+        this.#sweepHeld(connection, nowMs)
       } else if (nowMs - connection.lastSeenMs > session.silenceMsMax) {
         connection.fail(new WeirError('MQTT_KEEP_ALIVE_TIMEOUT'))
       }
@@ -180,7 +185,8 @@ export class MqttServer implements MqttContext {
     if (nowMs - connection.heldSinceMs > this.limits.heldMsMax) {
       if (isUnread) connection.cut(new WeirError('MQTT_CLIENT_NOT_READING'))
       else connection.fail(new WeirError('GATEWAY_OVERLOADED'))
-    } else if (!isUnread && !this.isBlocked()) {
+    } else if (connection.isAsking) connection.askAgain()
+    else if (!isUnread && !this.isBlocked()) {
       this.#held.delete(connection)
       connection.release()
     }

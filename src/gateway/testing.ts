@@ -63,10 +63,8 @@ const reader: DeviceReader = {
     }
     return device
   },
-  findByNumber: () => undefined,
-  hasNumber: () => false,
   authenticate: () => undefined,
-  close: () => {},
+  close: async () => {},
 }
 
 export class TestGateway {

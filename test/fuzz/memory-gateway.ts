@@ -54,7 +54,8 @@ export class MemoryGateway {
       this.#frames.push(frame)
       this.gateway.commit.taken(frame.length, undefined)
     }
-    const parts = { world: { ...nodeWorld, network }, log, reader: control.reader, forward }
+    const { reader } = control
+    const parts = { world: { ...nodeWorld, network }, log, reader, forward }
     this.gateway = new Gateway(
       { ...parts, register: undefined },
       { ...OPTIONS, mqtt: { ...OPTIONS.mqtt, receiveMaximum: 100, ...options } },

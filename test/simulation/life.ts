@@ -3,7 +3,7 @@
  * joined by channels instead of message ports.
  */
 import type { DatabaseSync } from 'node:sqlite'
-import type { DeviceReader } from '../../src/control/control.ts'
+import type { LocalDeviceReader } from '../../src/control/sqlite-control.ts'
 import { GatewayLoop } from '../../src/embedded/gateway-loop.ts'
 import { transferOf } from '../../src/embedded/rpc.ts'
 import { StorageLoop } from '../../src/embedded/storage-loop.ts'
@@ -71,7 +71,7 @@ export interface LifeParts {
   random: Random
   disk: Disk
   network: Network
-  control: DeviceReader
+  control: LocalDeviceReader
   catalogue: DatabaseSync
   plan: Plan
   bug: Bug
@@ -129,7 +129,7 @@ export class Life {
     )
     const gatewayLoop = new GatewayLoop(this.gateway, {
       log: opened.log,
-      reader: parts.control,
+      numbers: parts.control,
       logEnds: (logEnds) => fromGateway.send({ logEnds }),
       restarted: () => parts.damaged('the log lost its end'),
       lost: ({ fromOffset }) => parts.damaged(`the log lost entry ${fromOffset}`),
