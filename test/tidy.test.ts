@@ -58,6 +58,7 @@ const TEST_DOORS = [
   'src/world/memory-disk.ts',
   'src/world/simulated-clock.ts',
   'src/storage/plain-files.ts',
+  'src/query/query-fixture.ts',
   'src/log/memory-log.ts',
   'src/control/sqlite-control.ts',
   'src/pipeline/compile.ts',

@@ -1,0 +1,410 @@
+/**
+ * What every store must answer. An adapter's test calls `testQuery` with how to open it: given
+ * these readings, partials and events, these questions have these answers.
+ */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { DeadLetter } from '../batch/batch.ts'
+import type { AnomalyEvent, RuleEvent } from '../stream/stream.ts'
+import { ask, defineSeries, partialOf, type Given, type QueryBench } from './query-fixture.ts'
+import type { QueryLimits, WindowRow } from './query.ts'
+
+export interface QueryTraits {
+  name: string
+  open(limits: QueryLimits): Promise<QueryBench>
+  skip?: string | undefined
+  /** What `meta.tiers` calls stored readings. */
+  tier: string
+}
+
+const LIMITS: QueryLimits = { rowsMax: 1_000_000, windowsMax: 100_000 }
+
+type Promised = (
+  name: string,
+  run: (bench: QueryBench) => Promise<void>,
+  limits?: QueryLimits,
+) => void
+
+export function testQuery(traits: QueryTraits): void {
+  const promise: Promised = (name, run, limits = LIMITS) => {
+    test(`${name} [${traits.name}]`, { skip: traits.skip ?? false }, async () => {
+      const bench = await traits.open(limits)
+      await run(bench).finally(() => bench.close())
+    })
+  }
+  testReadings(promise)
+  testPages(promise)
+  testPartials(promise, traits.tier)
+  testWindows(promise)
+  testLatest(promise)
+  testEvents(promise)
+}
+
+const ms = (time: number): number => time * 1000
+const REFUSAL = { code: 'QUERY_LIMIT_EXCEEDED' }
+
+const MIXED: Given = {
+  series: [
+    defineSeries(0, 'temperature', { dimensions: [['side', 'left']] }),
+    defineSeries(1, 'temperature', { dimensions: [['side', 'right']] }),
+    defineSeries(2, 'running', { kind: 'boolean' }),
+    defineSeries(3, 'mode', { kind: 'text' }),
+  ],
+  readings: Array.from({ length: 100 }, (_, at) => [
+    { series: at % 2, timeUs: ms(at), value: at === 57 ? 1000 : at % 10 },
+    { series: 2, timeUs: ms(at), value: at % 2 === 1 },
+    { series: 3, timeUs: ms(at), value: at < 50 ? 'eco' : 'boost' },
+  ]).flat(),
+}
+
+function testReadings(promise: Promised): void {
+  promise(
+    'several series are merged in time order and listed; a dimension picks one',
+    async ({ query, give }) => {
+      await give(MIXED)
+      const both = await query.readings(ask({ startUs: ms(3), endUs: ms(6) }))
+      assert.deepEqual(both.points, [
+        [3, 3],
+        [4, 4],
+        [5, 5],
+      ])
+      assert.deepEqual(both.meta.series, [
+        { metric: 'temperature', dimensions: { side: 'left' } },
+        { metric: 'temperature', dimensions: { side: 'right' } },
+      ])
+      const right = ask({ startUs: ms(3), endUs: ms(6), dimensions: { side: 'right' } })
+      assert.deepEqual((await query.readings(right)).points, [
+        [3, 3],
+        [5, 5],
+      ])
+    },
+  )
+
+  promise('what nobody sent is no points, of any question', async ({ query, give }) => {
+    await give(MIXED)
+    for (const unknown of [{ metric: 'none' }, { deviceId: 'none' }, { tenant: 'none' }]) {
+      assert.deepEqual((await query.readings(ask(unknown))).points, [])
+      const steps = await query.readings(ask({ ...unknown, aggregate: 'avg', stepUs: 60e6 }))
+      assert.deepEqual(steps.points, [])
+      assert.deepEqual((await query.windows({ ...ask(unknown), windowMs: 60_000 })).windows, [])
+    }
+    assert.deepEqual((await query.readings(ask({ dimensions: { side: 'top' } }))).points, [])
+    assert.deepEqual(await query.latest('default', 'none'), {})
+    assert.equal(await query.completeness(), 1)
+  })
+
+  promise('booleans and texts come back as what was sent', async ({ query, give }) => {
+    await give(MIXED)
+    const answer = async (metric: string, aggregate: 'last' | 'count' | 'min' | undefined) =>
+      (await query.readings(ask({ metric, aggregate, startUs: ms(48), endUs: ms(51) }))).points
+    assert.deepEqual(await answer('running', undefined), [
+      [48, false],
+      [49, true],
+      [50, false],
+    ])
+    assert.deepEqual(await answer('running', 'min'), [[48, false]])
+    assert.deepEqual(await answer('mode', undefined), [
+      [48, 'eco'],
+      [49, 'eco'],
+      [50, 'boost'],
+    ])
+    assert.deepEqual(await answer('mode', 'last'), [[48, 'boost']])
+    assert.deepEqual(await answer('mode', 'count'), [[48, 3]])
+    const wrong = query.readings(ask({ metric: 'mode', aggregate: 'avg' }))
+    await assert.rejects(wrong, { code: 'API_PARAMETER_INVALID', message: /^agg: avg/ })
+  })
+
+  promise('what does not fit is downsampled and keeps its peak', async ({ query, give }) => {
+    await give(MIXED)
+    const { points, meta } = await query.readings(ask({ pointsMax: 10 }))
+    assert.ok(points.length <= 10)
+    assert.ok(points.some(([time, value]) => time === 57 && value === 1000))
+    assert.ok(meta.resolution_ms > 0)
+    const modes = await query.readings(ask({ metric: 'mode', pointsMax: 4 }))
+    assert.deepEqual(
+      [modes.points.at(0), modes.points.at(-1)],
+      [
+        [0, 'eco'],
+        [99, 'boost'],
+      ],
+    )
+  })
+
+  promise(
+    'limits refuse aloud: stored rows and steps',
+    async ({ query, give }) => {
+      await give(MIXED)
+      await assert.rejects(query.readings(ask()), REFUSAL)
+      await assert.rejects(query.readings(ask({ metric: 'mode' })), REFUSAL)
+      const narrow = { startUs: 0, endUs: ms(20), aggregate: 'avg', stepUs: ms(1) } as const
+      await assert.rejects(query.readings(ask({ ...narrow, pointsMax: 5 })), REFUSAL)
+      assert.equal((await query.readings(ask({ ...narrow, pointsMax: 20 }))).points.length, 20)
+      // The refusals have left nothing behind.
+      assert.equal((await query.readings(ask({ endUs: ms(50) }))).points.length, 50)
+    },
+    { rowsMax: 50, windowsMax: 10 },
+  )
+}
+
+/** More than a store may want to hold of an answer at once. */
+function testPages(promise: Promised): void {
+  promise('a long series is read to its end, every reading once', async ({ query, give }) => {
+    const count = 50_001
+    const readings = Array.from({ length: count }, (_, at) => ({
+      ...{ series: 0, timeUs: ms(at) + (at % 7), value: at },
+    }))
+    await give({ series: [defineSeries(0, 'temperature')], readings })
+    const total = await query.readings(ask({ aggregate: 'sum' }))
+    assert.deepEqual(total.points, [[0, (count * (count - 1)) / 2]])
+    const raw = await query.readings(ask({ pointsMax: 100_000 }))
+    assert.deepEqual(
+      raw.points,
+      readings.map(({ timeUs, value }) => [timeUs / 1000, value]),
+    )
+  })
+
+  promise('many series of one metric are one answer', async ({ query, give }) => {
+    const series = Array.from({ length: 150 }, (_, id) =>
+      defineSeries(id, 'temperature', { dimensions: [['cell', String(id)]] }),
+    )
+    const readings = series.flatMap(({ series }) =>
+      Array.from({ length: series * 10 }, (_, at) => ({ series, timeUs: ms(at), value: series })),
+    )
+    await give({ series, readings })
+    const { points, meta } = await query.readings(ask({ aggregate: 'count' }))
+    assert.deepEqual(points, [[0, readings.length]])
+    assert.equal(meta.series.length, 150)
+    const raw = await query.readings(ask({ pointsMax: 200_000 }))
+    const inOrder = readings.toSorted((a, b) => a.timeUs - b.timeUs || a.series - b.series)
+    assert.deepEqual(
+      raw.points,
+      inOrder.map(({ timeUs, value }) => [timeUs / 1000, value]),
+    )
+  })
+
+  promise('texts of any length and script are read to the end', async ({ query, give }) => {
+    const readings = Array.from({ length: 2500 }, (_, at) => ({
+      ...{ series: 0, timeUs: ms(at), value: `"${at % 3}" ü \\ 🚰 ${'x'.repeat(at % 100)}` },
+    }))
+    await give({ series: [defineSeries(0, 'mode', { kind: 'text' })], readings })
+    const { points } = await query.readings(ask({ metric: 'mode' }))
+    assert.deepEqual(
+      points,
+      readings.map(({ timeUs, value }) => [timeUs / 1000, value]),
+    )
+  })
+
+  promise('partials are read to the last, on-time and late', async ({ query, give }) => {
+    const partials = Array.from({ length: 6001 }, (_, minute) => {
+      const one = { series: 0, timeUs: minute * 60e6, value: minute }
+      const late = { ...one, timeUs: one.timeUs + 1000 }
+      return [false, true].map((isLate) =>
+        partialOf([isLate ? late : one], { windowMs: 60_000, isLate }),
+      )
+    }).flat()
+    const coverage = { fromMs: 0, watermarkMs: 6001 * 60_000 - 1 }
+    await give({ series: [defineSeries(0, 'temperature')], partials, coverage })
+    const { windows } = await query.windows({ ...ask(), windowMs: 60_000 })
+    assert.equal(windows.length, 6001)
+    assert.ok(
+      windows.every(({ count, window_start, avg }) => count === 2 && avg === window_start / 60_000),
+    )
+  })
+}
+
+function testPartials(promise: Promised, tier: string): void {
+  promise(
+    'an aggregate comes from partials where they tell everything, and from readings elsewhere',
+    async ({ query, give }) => {
+      const temperature = defineSeries(0, 'temperature')
+      const readings = [0, 1, 2, 3].map((minute) => ({
+        ...{ series: 0, timeUs: minute * 60e6, value: minute },
+      }))
+      // The partials differ from the readings, so that the answer shows where it is from.
+      const partials = readings
+        .slice(0, 3)
+        .map((one) =>
+          partialOf([{ ...one, value: one.value + 100 }], { windowMs: 60_000, isLate: false }),
+        )
+      const coverage = { fromMs: 0, watermarkMs: 179_999 }
+      await give({ series: [temperature], readings, partials, coverage })
+      const question = ask({ endUs: 240e6, aggregate: 'max', stepUs: 60e6 })
+      const values = async (): Promise<unknown[]> =>
+        (await query.readings(question)).points.map(([, value]) => value)
+      assert.deepEqual(await values(), [100, 101, 102, 3])
+      assert.deepEqual((await query.readings(question)).meta.tiers, ['rollup-1m', tier])
+      await give({ dirty: [{ series: 0, fromMs: 60_000, toMs: 120_000 }] })
+      assert.deepEqual(await values(), [100, 1, 102, 3])
+      const finer = await query.readings({ ...question, stepUs: 30e6 })
+      assert.deepEqual(finer.meta.tiers, [tier])
+    },
+  )
+
+  promise('the widest window that fits the step answers', async ({ query, give }) => {
+    const one = { series: 0, timeUs: 0 }
+    const partials = [60_000, 300_000].map((windowMs) =>
+      partialOf([{ ...one, value: windowMs }], { windowMs, isLate: false }),
+    )
+    const closing = partialOf([{ ...one, timeUs: 240e6, value: 1 }], {
+      ...{ windowMs: 60_000, isLate: false },
+    })
+    const coverage = { fromMs: 0, watermarkMs: 299_999 }
+    const series = [defineSeries(0, 'temperature')]
+    await give({ series, partials: [...partials, closing], coverage })
+    const tierOf = async (stepUs: number): Promise<string[]> => {
+      const question = ask({ aggregate: 'sum', endUs: 300e6, stepUs })
+      return (await query.readings(question)).meta.tiers
+    }
+    assert.deepEqual(await tierOf(300e6), ['rollup-5m'])
+    assert.deepEqual(await tierOf(60e6), ['rollup-1m'])
+  })
+}
+
+const WINDOW = { ...ask(), windowMs: 60_000 }
+const RESULT: WindowRow = {
+  ...{ window_start: 0, count: 4, avg: 2.5, min: 1, max: 4 },
+  ...{ stddev: Math.sqrt(5 / 3), first: 1, last: 4 },
+}
+/** One second apart. */
+const valuesFrom = (seconds: number, values: number[]) =>
+  values.map((value, at) => ({ series: 0, timeUs: (seconds + at) * 1e6, value }))
+const onTime = { windowMs: 60_000, isLate: false }
+const late = { windowMs: 60_000, isLate: true }
+
+function testWindows(promise: Promised): void {
+  promise('a later late partial replaces the earlier one', async ({ query, give }) => {
+    const coverage = { fromMs: 0, watermarkMs: 59_999 }
+    const partials = [partialOf(valuesFrom(0, [1, 2]), onTime)]
+    await give({ series: [defineSeries(0, 'temperature')], partials, coverage })
+    await give({ partials: [partialOf(valuesFrom(30, [3]), late)] })
+    await give({ partials: [partialOf(valuesFrom(30, [3, 4]), late)] })
+    assert.deepEqual((await query.windows(WINDOW)).windows, [RESULT])
+  })
+
+  promise('dirty windows are computed from readings, each identity once', async (bench) => {
+    const { query, give } = bench
+    const readings = valuesFrom(0, [1, 2, 3, 4])
+    const coverage = { fromMs: 0, watermarkMs: 59_999 }
+    const partials = [partialOf(readings.slice(0, 2), onTime)]
+    await give({ series: [defineSeries(0, 'temperature')], readings, partials, coverage })
+    const again = [{ series: 0, timeUs: 0, value: 99 }]
+    await give({ readings: again, dirty: [{ series: 0, fromMs: 0, toMs: 60_000 }] })
+    assert.deepEqual((await query.windows(WINDOW)).windows, [RESULT])
+  })
+
+  promise(
+    'booleans have windows as 0 and 1, texts have none, one reading has no deviation',
+    async ({ query, give }) => {
+      const partials = [0, 1, 2].map((series) =>
+        partialOf([{ series, timeUs: 5e6, value: 1 }], onTime),
+      )
+      const kinds = ['number', 'boolean', 'text'] as const
+      const series = kinds.map((kind, at) => defineSeries(at, kind, { kind }))
+      await give({ series, partials, coverage: { fromMs: 0, watermarkMs: 59_999 } })
+      const of = async (metric: string) => (await query.windows({ ...WINDOW, metric })).windows
+      assert.equal((await of('number'))[0]?.stddev, null)
+      assert.equal((await of('boolean'))[0]?.avg, 1)
+      assert.deepEqual(await of('text'), [])
+    },
+  )
+}
+
+function testLatest(promise: Promised): void {
+  promise('the latest of a metric is the newest of its series', async ({ query, give }) => {
+    await give(MIXED)
+    assert.deepEqual(await query.latest('default', 'pump-1'), {
+      temperature: { ts: 99, value: 9 },
+      running: { ts: 99, value: true },
+      mode: { ts: 99, value: 'boost' },
+    })
+    const yearUs = 365 * 86_400e6
+    await give({ readings: [{ series: 0, timeUs: yearUs, value: -1 }] })
+    await give({ readings: [{ series: 1, timeUs: yearUs / 2, value: -2 }] })
+    assert.deepEqual((await query.latest('default', 'pump-1'))['temperature'], {
+      ...{ ts: yearUs / 1000, value: -1 },
+    })
+    assert.equal((await query.readings(ask())).points.length, 102)
+  })
+}
+
+const alert = (id: string, more: Partial<RuleEvent> = {}): RuleEvent => ({
+  ...{ id, tenant: 'default', ruleId: 'hot', ruleVersion: 1, severity: 'warning' },
+  ...{ deviceId: 'pump-1', state: 'firing', triggeredAtUs: ms(1), resolvedAtUs: undefined },
+  ...{ breachEventTimeUs: 0, values: { temperature: 90 } },
+  ...more,
+})
+const anomaly = (id: string, more: Partial<AnomalyEvent> = {}): AnomalyEvent => ({
+  ...{ id, tenant: 'default', detectorId: 'odd', deviceId: 'pump-1', metric: 'temperature' },
+  ...{ series: 0, eventTimeUs: ms(1), value: 90, score: 5.5 },
+  ...more,
+})
+const letter = (detail: string, more: Partial<DeadLetter> = {}): DeadLetter => ({
+  ...{ tenant: 'default', deviceId: 'pump-1', receivedAtUs: ms(1), code: 'PAYLOAD_INVALID' },
+  ...{ detail, payload: '{' },
+  ...more,
+})
+const everything = { tenant: 'default', deviceId: undefined, limit: 100 }
+
+function testEvents(promise: Promised): void {
+  promise(
+    'alerts come newest first, one row an episode; resolved stays resolved',
+    async ({ query, give }) => {
+      const resolved = alert('b', { state: 'resolved', resolvedAtUs: ms(9) })
+      await give({ alerts: [alert('b'), alert('a'), resolved] })
+      const foreign = [alert('d', { tenant: 'other' }), alert('e', { deviceId: 'pump-2' })]
+      await give({ alerts: [alert('b'), alert('c', { triggeredAtUs: ms(2) }), ...foreign] })
+      const rows = await query.alerts(everything)
+      assert.deepEqual(
+        rows.map(({ id }) => id),
+        ['c', 'a', 'b', 'e'],
+      )
+      assert.deepEqual(rows[2], {
+        ...{ id: 'b', device_id: 'pump-1', rule_id: 'hot', triggered_at: 1, resolved_at: 9 },
+        ...{ severity: 'warning', state: 'resolved' },
+      })
+      const few = await query.alerts({ ...everything, deviceId: 'pump-1', limit: 2 })
+      assert.deepEqual(
+        few.map(({ id, resolved_at }) => [id, resolved_at]),
+        [
+          ['c', null],
+          ['a', null],
+        ],
+      )
+    },
+  )
+
+  promise('anomalies come newest first, each id once', async ({ query, give }) => {
+    const newer = anomaly('b', { eventTimeUs: ms(2) })
+    await give({ anomalies: [anomaly('c'), newer, anomaly('a')] })
+    const foreign = anomaly('d', { deviceId: 'pump-2', eventTimeUs: ms(3) })
+    await give({ anomalies: [newer, foreign, anomaly('e', { tenant: 'other' })] })
+    const ids = async (filter: typeof everything | { deviceId: string }) =>
+      (await query.anomalies({ ...everything, ...filter })).map(({ id }) => id)
+    assert.deepEqual(await ids(everything), ['d', 'b', 'a', 'c'])
+    assert.deepEqual(await ids({ deviceId: 'pump-1' }), ['b', 'a', 'c'])
+    assert.deepEqual(await query.anomalies({ ...everything, limit: 1 }), [
+      {
+        ...{ id: 'd', device_id: 'pump-2', metric: 'temperature', detector_id: 'odd', ts: 3 },
+        ...{ value: 90, score: 5.5 },
+      },
+    ])
+  })
+
+  promise('dead letters come newest first, also of no device', async ({ query, give }) => {
+    await give({ deadLetters: [letter('one'), letter('two', { receivedAtUs: ms(2) })] })
+    const nobody = letter('three', { deviceId: '', receivedAtUs: ms(3) })
+    await give({ deadLetters: [nobody, letter('other', { tenant: 'other' })] })
+    const rows = await query.deadLetters(everything)
+    assert.deepEqual(
+      rows.map(({ detail }) => detail),
+      ['three', 'two', 'one'],
+    )
+    assert.equal(new Set(rows.map(({ id }) => id)).size, 3)
+    const { id: _, ...row } = (await query.deadLetters({ ...everything, deviceId: 'pump-1' }))[0]!
+    assert.deepEqual(row, {
+      ...{ device_id: 'pump-1', received_at: 2, code: 'PAYLOAD_INVALID', detail: 'two' },
+      payload: '{',
+    })
+    assert.equal((await query.deadLetters({ ...everything, limit: 1 })).length, 1)
+  })
+}
