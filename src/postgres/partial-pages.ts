@@ -63,7 +63,7 @@ export async function readPartialPages(
   row[words.PARTIAL_WINDOW_MS] = windowMs
   const pending = series.map((id) => ({ id, afterMs: startMs - 1, afterLate: true })).reverse()
   while (pending.length > 0) {
-    const chosen = pending.splice(-SERIES_PER_PAGE)
+    const chosen = pending.splice(-SERIES_PER_PAGE).reverse()
     const limit = Math.ceil(ROWS_PER_PAGE / chosen.length)
     const pages = await ask<Row>(PAGE_SQL, [
       chosen.map(({ id }) => id),

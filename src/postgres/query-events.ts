@@ -28,7 +28,7 @@ interface Alert extends Row {
 }
 
 export async function readAlerts(ask: Ask, filter: EventsFilter): Promise<AlertRow[]> {
-  const order = 'triggered_at_us DESC, id COLLATE "C"'
+  const order = 'triggered_at_us DESC, id'
   const rows = await newest<Alert>(ask, { table: 'alert', order }, filter)
   return rows.map((row) => ({
     id: row.id,
@@ -52,7 +52,7 @@ interface Anomaly extends Row {
 }
 
 export async function readAnomalies(ask: Ask, filter: EventsFilter): Promise<AnomalyRow[]> {
-  const order = 'event_time_us DESC, id COLLATE "C"'
+  const order = 'event_time_us DESC, id'
   const rows = await newest<Anomaly>(ask, { table: 'anomaly', order }, filter)
   return rows.map((row) => ({
     id: row.id,

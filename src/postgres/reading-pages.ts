@@ -60,7 +60,7 @@ export async function readPages(
 ): Promise<void> {
   const pending = stretches.toReversed()
   while (pending.length > 0) {
-    const chosen = pending.splice(-STRETCHES_PER_PAGE)
+    const chosen = pending.splice(-STRETCHES_PER_PAGE).reverse()
     const limit = Math.ceil((isText ? TEXTS_PER_PAGE : NUMBERS_PER_PAGE) / chosen.length)
     const rows = await ask<Row>(isText ? TEXTS_SQL : NUMBERS_SQL, [
       chosen.map(({ series }) => series),
