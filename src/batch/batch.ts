@@ -64,6 +64,9 @@ export interface DeadLetter {
   payload: string
 }
 
+/** Dead letters that are kept of one device; beyond it the newest win. */
+export const DEAD_LETTERS_PER_DEVICE_MAX = 1000
+
 /** What a frame holds. Columns are read in place; the JSON parts only by whom they concern. */
 export interface ReadingBatch {
   messageCount: number

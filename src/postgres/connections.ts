@@ -24,9 +24,16 @@ export const connectionConfig = (
   types: { getTypeParser: parserOf },
 })
 
+/** Classes of SQLSTATE that say that a statement of ours is wrong: trying again cannot help. */
+const OUR_FAULT = /^(22|23)...$/
+
+/** SQLSTATE of what PostgreSQL refused; undefined when it did not come that far. */
+export const stateOf = (cause: unknown): string | undefined =>
+  cause instanceof pg.DatabaseError ? cause.code : undefined
+
 /** What PostgreSQL or the way to it did, by name. The driver's text never has the password. */
-export const unavailable = (cause: unknown): WeirError =>
-  cause instanceof WeirError
+export const unavailable = (cause: unknown): unknown =>
+  cause instanceof WeirError || cause instanceof RangeError || OUR_FAULT.test(stateOf(cause) ?? '')
     ? cause
     : new WeirError('STORAGE_UNAVAILABLE', `PostgreSQL: ${messageOf(cause)}`, { cause })
 

@@ -1,13 +1,10 @@
 /** Alerts, anomalies and dead letters: the catalogue's, with memory's laid over by id. */
+import { DEAD_LETTERS_PER_DEVICE_MAX } from '../batch/batch.ts'
 import type { AlertRow, AnomalyRow, DeadLetterRow, EventsFilter } from '../query/query.ts'
 import type { AnomalyEvent, RuleEvent } from '../stream/stream.ts'
 import type { EventTables } from './event-tables.ts'
 import type { Generation } from './generation.ts'
-import {
-  DEAD_LETTERS_PER_DEVICE_MAX,
-  type KeptDeadLetter,
-  type RecentEvents,
-} from './recent-events.ts'
+import { type KeptDeadLetter, type RecentEvents } from './recent-events.ts'
 
 const ROWS_MAX = 1000
 

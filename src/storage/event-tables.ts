@@ -3,14 +3,11 @@
  * never doubles one.
  */
 import type { DatabaseSync, SQLOutputValue } from 'node:sqlite'
+import { DEAD_LETTERS_PER_DEVICE_MAX } from '../batch/batch.ts'
 import type { EventsFilter } from '../query/query.ts'
 import { isIntact, withCrc } from '../sqlite/sqlite.ts'
 import type { AnomalyEvent, RuleEvent } from '../stream/stream.ts'
-import {
-  DEAD_LETTERS_PER_DEVICE_MAX,
-  type KeptDeadLetter,
-  type RecentEvents,
-} from './recent-events.ts'
+import { type KeptDeadLetter, type RecentEvents } from './recent-events.ts'
 
 /** Anomalies that are kept of one device; beyond it the newest win. */
 const ANOMALIES_PER_DEVICE_MAX = 10_000

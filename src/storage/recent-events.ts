@@ -1,5 +1,5 @@
 /** Alerts, anomalies and dead letters that the catalogue does not hold yet. */
-import type { DeadLetter } from '../batch/batch.ts'
+import { DEAD_LETTERS_PER_DEVICE_MAX, type DeadLetter } from '../batch/batch.ts'
 import type { AnomalyEvent, RuleEvent } from '../stream/stream.ts'
 
 export interface KeptDeadLetter extends DeadLetter {
@@ -7,9 +7,6 @@ export interface KeptDeadLetter extends DeadLetter {
   /** Place in its entry; with the offset it makes the id, so a replay never doubles it. */
   index: number
 }
-
-/** Dead letters that are kept of one device; beyond it the newest win. */
-export const DEAD_LETTERS_PER_DEVICE_MAX = 1000
 
 export class RecentEvents {
   readonly #alerts = new Map<string, RuleEvent>()

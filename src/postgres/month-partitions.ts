@@ -1,0 +1,136 @@
+/**
+ * The partitions of `reading` and `window_partial`, one for each UTC month, made when a writer needs
+ * them and dropped when they are too old. All that is TimescaleDB's business elsewhere.
+ *
+ * Both happen beside writers and queries, so nothing here takes a lock on the parent that waits for
+ * them: a partition is made as a table by itself and then attached; to go, it is detached
+ * CONCURRENTLY, then dropped. One advisory lock keeps makers and droppers apart. Who ends between
+ * detaching and dropping leaves a table of the month's name: the next maker or dropper removes it.
+ */
+import pg from 'pg'
+
+/** The two-key form: 'weir' and the hash of the schema's name. */
+const MONTHS_LOCK = 0x77656972
+
+/** A UTC month as a number: 12 × year + month of the year from 0. */
+export type Month = number
+
+/** Month of `timeMs`, ms since 1970. */
+export function monthOf(timeMs: number): Month {
+  const date = new Date(timeMs)
+  return date.getUTCFullYear() * 12 + date.getUTCMonth()
+}
+
+/** Where a month begins, ms since 1970. */
+export const monthStartMs = (month: Month): number =>
+  Date.UTC(Math.floor(month / 12), month % 12, 1)
+
+export type MonthlyTable = 'reading' | 'window_partial'
+
+/** How many of a table's own units, in which it is cut, are a millisecond. */
+const UNITS_PER_MS: Record<MonthlyTable, number> = { reading: 1000, window_partial: 1 }
+
+const nameOf = (table: MonthlyTable, month: Month): string =>
+  `${table}_${Math.floor(month / 12)}_${String((month % 12) + 1).padStart(2, '0')}`
+
+const NAME = /^(reading|window_partial)_(\d{4})_(\d\d)$/
+
+/**
+ * Makes what is not there. `client` is in no transaction. `partitions`: into how many a month of
+ * readings is cut by the hash of the device.
+ */
+export async function makeMonths(
+  client: pg.ClientBase,
+  months: { table: MonthlyTable; month: Month }[],
+  partitions: number,
+): Promise<void> {
+  await client.query('BEGIN')
+  try {
+    await client.query('SELECT pg_advisory_xact_lock($1, hashtext(current_schema))', [MONTHS_LOCK])
+    for (const { table, month } of months) {
+      const state = await stateOf(client, nameOf(table, month))
+      if (state === 'attached') continue
+      // What retention began to drop, and did not end.
+      if (state !== 'absent') await drop(client, { name: nameOf(table, month), table, state })
+      await client.query(ddlOf(table, month, partitions))
+    }
+    await client.query('COMMIT')
+  } catch (error) {
+    await client.query('ROLLBACK').catch(() => undefined)
+    throw error
+  }
+}
+
+function ddlOf(table: MonthlyTable, month: Month, partitions: number): string {
+  const name = nameOf(table, month)
+  const bounds = [month, month + 1].map((one) => monthStartMs(one) * UNITS_PER_MS[table])
+  const attach = `ALTER TABLE ${table} ATTACH PARTITION ${name} FOR VALUES FROM (${bounds[0]}) TO (${bounds[1]});`
+  if (table === 'window_partial')
+    return `CREATE TABLE ${name} (LIKE ${table} INCLUDING ALL); ${attach}`
+  const parts = Array.from(
+    { length: partitions },
+    (_, part) => `CREATE TABLE ${name}_${part} PARTITION OF ${name}
+      FOR VALUES WITH (MODULUS ${partitions}, REMAINDER ${part});`,
+  )
+  return `CREATE TABLE ${name} (LIKE ${table} INCLUDING ALL) PARTITION BY HASH (device_hash);
+    ${parts.join('\n')} ${attach}`
+}
+
+/** `leaving`: a DETACH CONCURRENTLY was cut. `detached`: it is a table by itself. */
+type State = 'absent' | 'attached' | 'leaving' | 'detached'
+
+async function stateOf(client: pg.ClientBase, name: string): Promise<State> {
+  const { rows } = await client.query<{ attached: boolean | null; leaving: boolean | null }>(
+    `SELECT inhrelid IS NOT NULL AS attached, inhdetachpending AS leaving
+     FROM pg_class LEFT JOIN pg_inherits ON inhrelid = pg_class.oid
+     WHERE relname = $1 AND relnamespace = current_schema::regnamespace`,
+    [name],
+  )
+  const [row] = rows
+  if (row === undefined) return 'absent'
+  if (row.leaving === true) return 'leaving'
+  return row.attached === true ? 'attached' : 'detached'
+}
+
+/**
+ * Drops the months that end at or before `timeMs`. Returns how many tables went. `client` is in no
+ * transaction.
+ */
+export async function dropMonths(client: pg.ClientBase, timeMs: number): Promise<number> {
+  await client.query('SELECT pg_advisory_lock($1, hashtext(current_schema))', [MONTHS_LOCK])
+  try {
+    let dropped = 0
+    for (const { name, table, month } of await monthsOf(client)) {
+      if (monthStartMs(month + 1) > timeMs) continue
+      await drop(client, { name, table, state: await stateOf(client, name) })
+      dropped++
+    }
+    return dropped
+  } finally {
+    await client.query('SELECT pg_advisory_unlock($1, hashtext(current_schema))', [MONTHS_LOCK])
+  }
+}
+
+async function drop(
+  client: pg.ClientBase,
+  { name, table, state }: { name: string; table: MonthlyTable; state: State },
+): Promise<void> {
+  const detach = `ALTER TABLE ${table} DETACH PARTITION ${name}`
+  if (state === 'attached') await client.query(`${detach} CONCURRENTLY`)
+  if (state === 'leaving') await client.query(`${detach} FINALIZE`)
+  await client.query(`DROP TABLE ${name}`)
+}
+
+async function monthsOf(
+  client: pg.ClientBase,
+): Promise<{ name: string; table: MonthlyTable; month: Month }[]> {
+  const { rows } = await client.query<{ name: string }>(
+    `SELECT relname AS name FROM pg_class
+     WHERE relnamespace = current_schema::regnamespace AND relkind IN ('r', 'p') ORDER BY 1`,
+  )
+  return rows.flatMap(({ name }) => {
+    const [, table, year, month] = NAME.exec(name) ?? []
+    if (table === undefined) return []
+    return [{ name, table: table as MonthlyTable, month: Number(year) * 12 + Number(month) - 1 }]
+  })
+}

@@ -1,0 +1,125 @@
+/** The rows of a batch as PostgreSQL takes them, and which months they need. */
+import {
+  PARTIAL_COUNT,
+  PARTIAL_FIRST,
+  PARTIAL_FIRST_TIME_US,
+  PARTIAL_IS_LATE,
+  PARTIAL_LAST,
+  PARTIAL_LAST_TIME_US,
+  PARTIAL_MAX,
+  PARTIAL_MEAN,
+  PARTIAL_MIN,
+  PARTIAL_SERIES,
+  PARTIAL_SQUARES,
+  PARTIAL_START_MS,
+  PARTIAL_STRIDE,
+  PARTIAL_SUM,
+  PARTIAL_WINDOW_MS,
+} from '../stream/stream.ts'
+import { CopyRows } from './copy.ts'
+import { monthOf, monthStartMs, type Month } from './month-partitions.ts'
+import type { SeriesIds, WrittenReadings } from './postgres.ts'
+
+/** 2000-01-01T00:00:00Z, the oldest time that gateways believe. */
+const TIME_MIN_MS = 946_684_800_000
+const READING_BYTES = 42
+/** A NULL, or the length of a text. */
+const TEXT_LENGTH_BYTES = 4
+const PARTIAL_BYTES = 200
+
+export const READING_COLUMNS = 'series, device_hash, time_us, value'
+export const PARTIAL_COLUMNS =
+  'series, window_ms, start_ms, is_late, count, sum, min, max, mean, squares, first, first_us, last, last_us'
+
+export interface EncodedRows {
+  rows: CopyRows
+  months: Set<Month>
+  /** Left out: not finite, before 2000 or from `timeMaxMs` on. */
+  refused: number
+}
+
+/** The months of rows that come one after the other, nearly all in the same. */
+class MonthWatch {
+  readonly months = new Set<Month>()
+  #startMs = Infinity
+  #endMs = -Infinity
+
+  note(timeMs: number): void {
+    if (timeMs >= this.#startMs && timeMs < this.#endMs) return
+    const month = monthOf(timeMs)
+    this.#startMs = monthStartMs(month)
+    this.#endMs = monthStartMs(month + 1)
+    this.months.add(month)
+  }
+}
+
+/** READING_COLUMNS, and `text_value` behind them if there are texts. */
+export function encodeReadings(
+  readings: WrittenReadings,
+  series: SeriesIds,
+  timeMaxMs: number,
+): EncodedRows {
+  const { count, timeUs, value, texts } = readings
+  const { ids, hashes } = series
+  const rows = new CopyRows(texts === undefined ? 4 : 5)
+  rows.reserve(count, READING_BYTES + (texts === undefined ? 0 : TEXT_LENGTH_BYTES))
+  const watch = new MonthWatch()
+  let refused = 0
+  for (let row = 0; row < count; row++) {
+    const timeMs = timeUs[row]! / 1000
+    // Said this way around, NaN is refused too.
+    if (!(timeMs >= TIME_MIN_MS && timeMs < timeMaxMs && Number.isFinite(value[row]!))) {
+      refused++
+      continue
+    }
+    watch.note(timeMs)
+    const index = readings.series[row]!
+    rows.row()
+    rows.integer(ids[index]!)
+    rows.integer(hashes[index]!)
+    rows.long(timeUs[row]!)
+    rows.double(value[row]!)
+    if (texts !== undefined) rows.text(texts[row])
+  }
+  return { rows, months: watch.months, refused }
+}
+
+/** PARTIAL_COLUMNS, and the row's place in the batch behind them. */
+export function encodePartials(
+  partials: Float64Array,
+  series: SeriesIds,
+  timeMaxMs: number,
+): EncodedRows {
+  const count = partials.length / PARTIAL_STRIDE
+  const rows = new CopyRows(PARTIAL_STRIDE + 1)
+  rows.reserve(count, PARTIAL_BYTES)
+  const watch = new MonthWatch()
+  let refused = 0
+  for (let row = 0; row < count; row++) {
+    const partial = partials.subarray(row * PARTIAL_STRIDE, (row + 1) * PARTIAL_STRIDE)
+    const startMs = partial[PARTIAL_START_MS]!
+    const endMs = startMs + partial[PARTIAL_WINDOW_MS]!
+    if (!(endMs > TIME_MIN_MS && startMs < timeMaxMs) || partial.some(Number.isNaN)) {
+      refused++
+      continue
+    }
+    watch.note(startMs)
+    rows.row()
+    rows.integer(series.ids[partial[PARTIAL_SERIES]!]!)
+    rows.integer(partial[PARTIAL_WINDOW_MS]!)
+    rows.long(startMs)
+    rows.boolean(partial[PARTIAL_IS_LATE] === 1)
+    rows.long(partial[PARTIAL_COUNT]!)
+    rows.double(partial[PARTIAL_SUM]!)
+    rows.double(partial[PARTIAL_MIN]!)
+    rows.double(partial[PARTIAL_MAX]!)
+    rows.double(partial[PARTIAL_MEAN]!)
+    rows.double(partial[PARTIAL_SQUARES]!)
+    rows.double(partial[PARTIAL_FIRST]!)
+    rows.long(partial[PARTIAL_FIRST_TIME_US]!)
+    rows.double(partial[PARTIAL_LAST]!)
+    rows.long(partial[PARTIAL_LAST_TIME_US]!)
+    rows.integer(row)
+  }
+  return { rows, months: watch.months, refused }
+}

@@ -1,0 +1,331 @@
+/**
+ * Writes batches to PostgreSQL, each in one transaction with its offset and its lease.
+ *
+ * **Readings go straight in.** COPY has no ON CONFLICT, so the textbook copies into a staging table
+ * and inserts from there with ON CONFLICT DO NOTHING, which costs twice to three times the time of
+ * the server (docs/decisions/0010-rows-in-postgresql.md). But the stream has taken duplicates out
+ * and offsets are exact, so nearly always nothing conflicts: a batch is copied into `reading` behind
+ * a savepoint, and only when the unique key refuses it, the way over the staging table follows, for
+ * it and for the next few.
+ *
+ * **Transactions with readings do not wait for the disk** (`synchronous_commit = off`). What a crash
+ * takes are the last transactions as a whole, in order, rows and offset: the writer's next batch
+ * does not begin at the stored offset any more, it hears so (P4), and Kafka has the rest. PostgreSQL
+ * promises that such a crash loses transactions and damages nothing. What is remembered outside of
+ * these transactions is flushed: ids of series, epochs of leases.
+ *
+ * **A connection on which anything failed is closed**, whatever failed. The transaction that it may
+ * have left behind holds the row of its offset, for which the next try waits.
+ */
+import pg from 'pg'
+import type { Clock } from '../world/world.ts'
+import { connectionConfig, stateOf, unavailable } from './connections.ts'
+import { copyRows } from './copy.ts'
+import { checkLease, Leases } from './lease.ts'
+import { dropMonths, makeMonths, type Month, type MonthlyTable } from './month-partitions.ts'
+import type { Lease, PostgresPlace, PostgresWriter, WriteResult, WriterBatch } from './postgres.ts'
+import { migrate } from './schema.ts'
+import {
+  DeadLetterShelf,
+  writeAlerts,
+  writeAnomalies,
+  writeCoverage,
+  writeDirty,
+} from './writer-events.ts'
+import {
+  encodePartials,
+  encodeReadings,
+  PARTIAL_COLUMNS,
+  READING_COLUMNS,
+  type EncodedRows,
+} from './writer-rows.ts'
+
+/** One transaction may take so long; then whoever wrote it is taken for gone. */
+const STATEMENT_TIMEOUT_MS = 60_000
+const PARAMETERS = {
+  statement_timeout: STATEMENT_TIMEOUT_MS,
+  idle_in_transaction_session_timeout: STATEMENT_TIMEOUT_MS,
+  tcp_keepalives_idle: 10,
+  tcp_keepalives_interval: 5,
+  tcp_keepalives_count: 3,
+}
+/** Batches that go over the staging table after one that conflicted. */
+const STAGED_AFTER_CONFLICT = 32
+const CONNECTIONS = 4
+const PARTITIONS_PER_MONTH = 4
+/** Gateways believe a device's clock some minutes ahead; this only keeps partitions few. */
+const AHEAD_MS_MAX = 31 * 86_400_000
+
+const UNIQUE_VIOLATION = '23505'
+/** Also: there is no partition for a row. */
+const CHECK_VIOLATION = '23514'
+
+export interface WriterOptions {
+  place: PostgresPlace
+  clock: Clock
+  /** Batches under way at once; the others wait. Default 4. */
+  connections?: number
+  /** Into how many a new month of readings is cut by the hash of the device. Default 4. */
+  partitionsPerMonth?: number
+  /** Rows further ahead of the clock are refused, ms. Default 31 days. */
+  aheadMsMax?: number
+}
+
+/** Makes or migrates the tables first. Errors: STORAGE_UNAVAILABLE, DATA_FORMAT_NEWER. */
+export async function openPostgresWriter(options: WriterOptions): Promise<PostgresWriter> {
+  const pool = new pg.Pool({
+    ...connectionConfig(options.place, PARAMETERS),
+    max: options.connections ?? CONNECTIONS,
+    // The server's own limit speaks first; this is for one that says nothing any more.
+    query_timeout: STATEMENT_TIMEOUT_MS + 10_000,
+    application_name: 'weir-writer',
+  })
+  // A connection that ends while nobody uses it is replaced at the next use.
+  pool.on('error', () => undefined)
+  const writer = new Writer(pool, options)
+  try {
+    await writer.migrate()
+    return writer
+  } catch (cause) {
+    await writer.close()
+    throw cause
+  }
+}
+
+/** A batch on its way: encoded once, tried as often as it takes. */
+interface Encoded {
+  readings: EncodedRows | undefined
+  partials: EncodedRows | undefined
+}
+
+class Writer implements PostgresWriter {
+  readonly #pool: pg.Pool
+  readonly #options: WriterOptions
+  readonly #leases: Leases
+  readonly #shelf = new DeadLetterShelf()
+  /** Connections that have their staging tables. */
+  readonly #prepared = new WeakSet<pg.ClientBase>()
+  readonly #months: Record<MonthlyTable, Set<Month>> = {
+    reading: new Set(),
+    window_partial: new Set(),
+  }
+  /** By topic and partition: batches that still go over the staging table. */
+  readonly #staged = new Map<string, number>()
+
+  constructor(pool: pg.Pool, options: WriterOptions) {
+    this.#pool = pool
+    this.#options = options
+    this.#leases = new Leases(options.place)
+  }
+
+  migrate(): Promise<void> {
+    return this.#connected((client) => migrate(client, this.#options.place.schema))
+  }
+
+  claim(name: string): Promise<Lease | undefined> {
+    return this.#leases.claim(name)
+  }
+
+  offsets(topic: string): Promise<Map<number, number>> {
+    return this.#connected(async (client) => {
+      const { rows } = await client.query<{ partition: number; next: number }>(
+        'SELECT partition, next_offset AS next FROM writer_offset WHERE topic = $1',
+        [topic],
+      )
+      return new Map(rows.map(({ partition, next }) => [partition, next]))
+    })
+  }
+
+  dropBefore(timeMs: number): Promise<number> {
+    return this.#connected((client) => dropMonths(client, timeMs))
+  }
+
+  async write(lease: Lease, batch: WriterBatch): Promise<WriteResult> {
+    let encoded: Encoded | undefined
+    const attempt = (): Promise<WriteResult> =>
+      this.#connected(async (client) => {
+        await this.#findSeries(client, lease, batch)
+        encoded ??= this.#encode(batch)
+        await this.#makeMonths(client, encoded)
+        if (!this.#prepared.has(client)) await client.query(STAGING)
+        this.#prepared.add(client)
+        return this.#transact(client, { lease, batch, encoded })
+      })
+    try {
+      return await attempt()
+    } catch (error) {
+      if (stateOf(error) !== CHECK_VIOLATION) throw error
+      // Retention dropped a month, or a crash took it back, since we made it.
+      for (const known of Object.values(this.#months)) known.clear()
+      return attempt()
+    }
+  }
+
+  #encode({ readings, partials, series }: WriterBatch): Encoded {
+    const { clock, aheadMsMax = AHEAD_MS_MAX } = this.#options
+    const timeMaxMs = clock.nowUs() / 1000 + aheadMsMax
+    return {
+      readings: readings && encodeReadings(readings, series, timeMaxMs),
+      partials: partials && encodePartials(partials, series, timeMaxMs),
+    }
+  }
+
+  /** In transactions of its own, which are flushed: see SeriesIds. */
+  async #findSeries(client: pg.ClientBase, lease: Lease, { series }: WriterBatch): Promise<void> {
+    while (!series.isComplete) {
+      await client.query('BEGIN; SET LOCAL synchronous_commit = on')
+      await checkLease(client, lease)
+      const { kept } = await series.findSome(client)
+      await client.query('COMMIT')
+      kept()
+    }
+  }
+
+  async #makeMonths(client: pg.ClientBase, { readings, partials }: Encoded): Promise<void> {
+    const needed = [
+      ...missing('reading', readings?.months, this.#months.reading),
+      ...missing('window_partial', partials?.months, this.#months.window_partial),
+    ]
+    if (needed.length === 0) return
+    await makeMonths(client, needed, this.#options.partitionsPerMonth ?? PARTITIONS_PER_MONTH)
+    for (const { table, month } of needed) this.#months[table].add(month)
+  }
+
+  async #transact(
+    client: pg.ClientBase,
+    { lease, batch, encoded }: { lease: Lease; batch: WriterBatch; encoded: Encoded },
+  ): Promise<WriteResult> {
+    const { topic, partition, fromOffset, nextOffset } = batch
+    await client.query('BEGIN; SET LOCAL synchronous_commit = off')
+    await checkLease(client, lease)
+    const { rows } = await client.query<{ next: number }>(
+      `SELECT next_offset AS next FROM writer_offset
+       WHERE topic = $1 AND partition = $2 FOR UPDATE`,
+      [topic, partition],
+    )
+    const stored = rows[0]?.next ?? fromOffset
+    if (stored !== fromOffset) {
+      await client.query('ROLLBACK')
+      return { ...NOTHING, nextOffset: stored }
+    }
+    const duplicates = await this.#writeReadings(client, batch, encoded.readings)
+    await writePartials(client, encoded.partials)
+    await writeDirty(client, batch)
+    await writeCoverage(client, batch)
+    await writeAlerts(client, batch)
+    const refusedAnomalies = await writeAnomalies(client, batch)
+    await this.#shelf.write(client, batch)
+    const { rowCount } = await client.query(
+      `INSERT INTO writer_offset VALUES ($1, $2, $4)
+       ON CONFLICT (topic, partition) DO UPDATE SET next_offset = $4
+       WHERE writer_offset.next_offset = $3`,
+      [topic, partition, fromOffset, nextOffset],
+    )
+    if (rowCount !== 1) {
+      // The first batch of a partition, and a transaction that we had given up was first.
+      await client.query('ROLLBACK')
+      return this.#transact(client, { lease, batch, encoded })
+    }
+    await client.query('COMMIT')
+    const refusedReadings = encoded.readings?.refused ?? 0
+    const refusedPartials = encoded.partials?.refused ?? 0
+    const refused = { refusedReadings, refusedPartials, refusedAnomalies }
+    return { isWritten: true, nextOffset, duplicates, ...refused }
+  }
+
+  /** Returns how many were there already. */
+  async #writeReadings(
+    client: pg.ClientBase,
+    { topic, partition, readings }: WriterBatch,
+    encoded: EncodedRows | undefined,
+  ): Promise<number> {
+    if (encoded === undefined || encoded.rows.count === 0) return 0
+    const { rows } = encoded
+    const columns = `(${READING_COLUMNS}${readings?.texts === undefined ? '' : ', text_value'})`
+    const key = `${topic}/${partition}`
+    const staged = this.#staged.get(key) ?? 0
+    if (staged > 0) this.#staged.set(key, staged - 1)
+    else {
+      await client.query('SAVEPOINT readings')
+      try {
+        await copyRows(client, `COPY reading ${columns} FROM STDIN (FORMAT binary)`, rows)
+        return 0
+      } catch (error) {
+        if (stateOf(error) !== UNIQUE_VIOLATION) throw error
+        await client.query('ROLLBACK TO SAVEPOINT readings')
+        this.#staged.set(key, STAGED_AFTER_CONFLICT)
+      }
+    }
+    await copyRows(client, `COPY staged_reading ${columns} FROM STDIN (FORMAT binary)`, rows)
+    // A temporary table is read from its beginning, so the first of an identity comes first.
+    const { rowCount } = await client.query(
+      `INSERT INTO reading ${columns} SELECT ${columns.slice(1, -1)} FROM staged_reading
+       ON CONFLICT DO NOTHING`,
+    )
+    return rows.count - (rowCount ?? 0)
+  }
+
+  /** A connection on which something failed is closed. Errors: STORAGE_UNAVAILABLE. */
+  async #connected<Result>(work: (client: pg.PoolClient) => Promise<Result>): Promise<Result> {
+    let client: pg.PoolClient | undefined
+    try {
+      client = await this.#pool.connect()
+      const result = await work(client)
+      client.release()
+      return result
+    } catch (cause) {
+      client?.release(true)
+      throw unavailable(cause)
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#leases.close()
+    if (!this.#pool.ending) await this.#pool.end()
+  }
+}
+
+const NOTHING = {
+  ...{ isWritten: false, duplicates: 0 },
+  ...{ refusedReadings: 0, refusedPartials: 0, refusedAnomalies: 0 },
+}
+
+const missing = (
+  table: MonthlyTable,
+  needed: ReadonlySet<Month> | undefined,
+  known: ReadonlySet<Month>,
+): { table: MonthlyTable; month: Month }[] =>
+  [...(needed ?? [])].filter((month) => !known.has(month)).map((month) => ({ table, month }))
+
+/** Their rows go with each transaction. */
+const STAGING = `
+  CREATE TEMPORARY TABLE staged_reading (
+    series INTEGER NOT NULL, device_hash INTEGER NOT NULL, time_us BIGINT NOT NULL,
+    value DOUBLE PRECISION NOT NULL, text_value TEXT
+  ) ON COMMIT DELETE ROWS;
+  CREATE TEMPORARY TABLE staged_partial (LIKE window_partial, place INTEGER NOT NULL)
+    ON COMMIT DELETE ROWS`
+
+/**
+ * A later row of a key replaces, unless its count is lower: one that comes again from an earlier
+ * offset may know less. Within the batch as well, as one statement may touch a row only once.
+ */
+const PUT_PARTIALS = `
+  INSERT INTO window_partial SELECT DISTINCT ON (series, window_ms, start_ms, is_late)
+    ${PARTIAL_COLUMNS} FROM staged_partial
+  ORDER BY series, window_ms, start_ms, is_late, count DESC, place DESC
+  ON CONFLICT (series, window_ms, start_ms, is_late) DO UPDATE SET
+    (count, sum, min, max, mean, squares, first, first_us, last, last_us) =
+      ROW (excluded.count, excluded.sum, excluded.min, excluded.max, excluded.mean,
+        excluded.squares, excluded.first, excluded.first_us, excluded.last, excluded.last_us)
+  WHERE excluded.count >= window_partial.count`
+
+async function writePartials(
+  client: pg.ClientBase,
+  encoded: EncodedRows | undefined,
+): Promise<void> {
+  if (encoded === undefined || encoded.rows.count === 0) return
+  const columns = `(${PARTIAL_COLUMNS}, place)`
+  await copyRows(client, `COPY staged_partial ${columns} FROM STDIN (FORMAT binary)`, encoded.rows)
+  await client.query(PUT_PARTIALS)
+}

@@ -1,0 +1,102 @@
+/** Writers on schemas of their own, and batches as short as a test wants them. */
+import pg from 'pg'
+import { SeriesIds, type WriterBatch } from '../../src/postgres/postgres.ts'
+import type { PostgresWriter, SeriesName } from '../../src/postgres/postgres.ts'
+import { openPostgresWriter } from '../../src/postgres/writer.ts'
+import { PARTIAL_STRIDE } from '../../src/stream/stream.ts'
+import { nodeWorld } from '../../src/world/node-world.ts'
+import { accessOf } from './cluster.ts'
+
+export const url = accessOf('postgres')?.['url'] ?? ''
+export const skip =
+  url === '' ? 'PostgreSQL does not run: npm run -s cluster:up -- postgres' : undefined
+
+export const TOPIC = 'weir.readings.v1'
+
+let schemas = 0
+const open: PostgresWriter[] = []
+/** A schema for each test. */
+export const newSchema = (): string => `weir_writer_test_${process.pid}_${++schemas}`
+
+export async function openWriter(schema: string): Promise<PostgresWriter> {
+  const writer = await openPostgresWriter({
+    place: { url, schema },
+    clock: nodeWorld.clock,
+    partitionsPerMonth: 2,
+  })
+  open.push(writer)
+  return writer
+}
+
+export async function ask(text: string): Promise<Record<string, unknown>[]> {
+  const client = new pg.Client({ connectionString: url })
+  await client.connect()
+  try {
+    return (await client.query<Record<string, unknown>>(text)).rows
+  } finally {
+    await client.end()
+  }
+}
+
+export async function clean(): Promise<void> {
+  if (skip !== undefined) return
+  await Promise.all(open.map((writer) => writer.close()))
+  for (let schema = 1; schema <= schemas; schema++) {
+    await ask(`DROP SCHEMA IF EXISTS weir_writer_test_${process.pid}_${schema} CASCADE`)
+  }
+}
+
+export const seriesName = (deviceId: string, change: Partial<SeriesName> = {}): SeriesName => ({
+  tenant: 'default',
+  deviceId,
+  deviceType: 'generic',
+  metric: 'temperature',
+  dimensions: [],
+  kind: 'number',
+  deviceHash: Buffer.from(deviceId).reduce((hash, byte) => (hash * 31 + byte) | 0, 7),
+  ...change,
+})
+
+/** A reading: index of the series, event time in µs, value, and its text if it is one. */
+export type Row = [series: number, timeUs: number, value: number, text?: string]
+
+export function batchOf(
+  series: SeriesIds,
+  [fromOffset, nextOffset]: [number, number],
+  { rows = [], ...rest }: { rows?: readonly Row[] } & Partial<WriterBatch> = {},
+): WriterBatch {
+  const readings = {
+    count: rows.length,
+    series: Uint32Array.from(rows, ([index]) => index),
+    timeUs: Float64Array.from(rows, ([, timeUs]) => timeUs),
+    value: Float64Array.from(rows, ([, , value]) => value),
+    texts: rows.some(({ length }) => length > 3) ? rows.map(([, , , text]) => text) : undefined,
+  }
+  return { topic: TOPIC, partition: 0, fromOffset, nextOffset, series, readings, ...rest }
+}
+
+/** Of each row series, window, start, is late, count, and one number for all the others. */
+export function partialsOf(rows: readonly (readonly number[])[]): Float64Array {
+  const partials = new Float64Array(rows.length * PARTIAL_STRIDE)
+  for (const [at, row] of rows.entries()) {
+    partials.fill(row[5]!, at * PARTIAL_STRIDE, (at + 1) * PARTIAL_STRIDE)
+    partials.set(row.slice(0, 5), at * PARTIAL_STRIDE)
+  }
+  return partials
+}
+
+/** Series of these devices, under the indices 0, 1, … */
+export function seriesOf(...devices: string[]): SeriesIds {
+  const series = new SeriesIds()
+  for (const device of devices) series.add(seriesName(device))
+  return series
+}
+
+/** All readings as `device time value`, sorted. */
+export async function readingsIn(schema: string): Promise<string[]> {
+  const rows = await ask(
+    `SELECT device_id, time_us, value FROM ${schema}.reading
+     JOIN ${schema}.series ON id = series ORDER BY device_id, time_us`,
+  )
+  return rows.map(({ device_id, time_us, value }) => `${device_id} ${time_us} ${value}`)
+}
