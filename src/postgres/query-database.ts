@@ -1,7 +1,7 @@
 /** Connections for questions, and one consistent look at the tables for each. */
 import pg from 'pg'
 import { WeirError } from '../errors/errors.ts'
-import { connectionConfig, unavailable } from './connections.ts'
+import { connectionConfig, stateOf, unavailable } from './connections.ts'
 import type { PostgresPlace } from './postgres.ts'
 
 export type Row = Record<string, unknown>
@@ -43,15 +43,14 @@ export class QueryDatabase {
    */
   async snapshot<T>(run: (ask: Ask) => Promise<T>): Promise<T> {
     const client = await this.#pool.connect().catch((cause: unknown) => {
-      throw toWeirError(cause)
+      throw failureOf(cause)
     })
-    let isUsable = false
     try {
       const ask: Ask = (text, values) => askOn(client, text, values)
       await ask('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY', [])
       return await run(ask)
     } finally {
-      isUsable = await client.query('ROLLBACK').then(
+      const isUsable = await client.query('ROLLBACK').then(
         () => true,
         () => false,
       )
@@ -73,16 +72,16 @@ async function askOn<T extends Row>(
     const { rows } = await client.query<T>(text, [...values])
     return rows
   } catch (cause) {
-    throw toWeirError(cause)
+    throw failureOf(cause)
   }
 }
 
-const SQL_STATE = /^[0-9A-Z]{5}$/
-/** Connection lost, no room for one, shut down: the statement itself was right. */
-const UNAVAILABLE = /^(?:08|53|57P)/
+/** Connection lost, no room for one, shut down; or a writer has not made the tables yet. */
+const UNAVAILABLE = /^(?:08|53|57P|42P01)/
 
-function toWeirError(cause: unknown): WeirError {
-  const { message, code = '' } = cause as { message?: string; code?: string }
-  if (!SQL_STATE.test(code) || UNAVAILABLE.test(code)) return unavailable(cause)
-  return new WeirError('QUERY_FAILED', `PostgreSQL: ${message}`, { cause })
+/** The driver's text names host and port, never the password. */
+function failureOf(cause: unknown): unknown {
+  const state = stateOf(cause)
+  if (state === undefined || UNAVAILABLE.test(state)) return unavailable(cause)
+  return new WeirError('QUERY_FAILED', `PostgreSQL: ${(cause as Error).message}`, { cause })
 }

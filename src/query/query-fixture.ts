@@ -9,6 +9,9 @@ export interface GivenReading {
   value: Value
 }
 
+/** What the suites' readings count from, ms since 1970: a store may refuse what is too old. */
+export const BASE_MS = Date.UTC(2024, 0, 1)
+
 /** Everything of one kind in the order in which it came. */
 export interface Given {
   series?: readonly SeriesDefinition[]
@@ -54,7 +57,7 @@ export const ask = (parts: Partial<ReadingsQuestion> = {}): ReadingsQuestion => 
   deviceId: 'pump-1',
   metric: 'temperature',
   startUs: 0,
-  endUs: 1e15,
+  endUs: 4e15,
   dimensions: {},
   aggregate: undefined,
   stepUs: undefined,

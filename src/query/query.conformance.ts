@@ -4,10 +4,18 @@
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { isDeepStrictEqual } from 'node:util'
 import type { DeadLetter } from '../batch/batch.ts'
 import type { AnomalyEvent, RuleEvent } from '../stream/stream.ts'
-import { ask, defineSeries, partialOf, type Given, type QueryBench } from './query-fixture.ts'
-import type { QueryLimits, WindowRow } from './query.ts'
+import {
+  ask,
+  BASE_MS,
+  defineSeries,
+  partialOf,
+  type Given,
+  type QueryBench,
+} from './query-fixture.ts'
+import type { QueryLimits, Value, WindowRow } from './query.ts'
 
 export interface QueryTraits {
   name: string
@@ -40,7 +48,16 @@ export function testQuery(traits: QueryTraits): void {
   testEvents(promise)
 }
 
-const ms = (time: number): number => time * 1000
+/** ms after the base, in µs. */
+const ms = (time: number): number => (BASE_MS + time) * 1000
+const seconds = (time: number): number => ms(time * 1000)
+/** Partials tell everything of the first so many ms. */
+const covered = (lengthMs: number) => ({
+  ...{ fromMs: BASE_MS, watermarkMs: BASE_MS + lengthMs - 1 },
+})
+/** Points by ms after the base. */
+const points = (...rows: [number, Value][]): [number, Value][] =>
+  rows.map(([time, value]) => [BASE_MS + time, value])
 const ON_TIME = { windowMs: 60_000, isLate: false }
 const LATE = { windowMs: 60_000, isLate: true }
 const REFUSAL = { code: 'QUERY_LIMIT_EXCEEDED' }
@@ -65,20 +82,13 @@ function testReadings(promise: Promised): void {
     async ({ query, give }) => {
       await give(MIXED)
       const both = await query.readings(ask({ startUs: ms(3), endUs: ms(6) }))
-      assert.deepEqual(both.points, [
-        [3, 3],
-        [4, 4],
-        [5, 5],
-      ])
+      assert.deepEqual(both.points, points([3, 3], [4, 4], [5, 5]))
       assert.deepEqual(both.meta.series, [
         { metric: 'temperature', dimensions: { side: 'left' } },
         { metric: 'temperature', dimensions: { side: 'right' } },
       ])
       const right = ask({ startUs: ms(3), endUs: ms(6), dimensions: { side: 'right' } })
-      assert.deepEqual((await query.readings(right)).points, [
-        [3, 3],
-        [5, 5],
-      ])
+      assert.deepEqual((await query.readings(right)).points, points([3, 3], [5, 5]))
     },
   )
 
@@ -99,37 +109,29 @@ function testReadings(promise: Promised): void {
     await give(MIXED)
     const answer = async (metric: string, aggregate: 'last' | 'count' | 'min' | undefined) =>
       (await query.readings(ask({ metric, aggregate, startUs: ms(48), endUs: ms(51) }))).points
-    assert.deepEqual(await answer('running', undefined), [
-      [48, false],
-      [49, true],
-      [50, false],
-    ])
-    assert.deepEqual(await answer('running', 'min'), [[48, false]])
-    assert.deepEqual(await answer('mode', undefined), [
-      [48, 'eco'],
-      [49, 'eco'],
-      [50, 'boost'],
-    ])
-    assert.deepEqual(await answer('mode', 'last'), [[48, 'boost']])
-    assert.deepEqual(await answer('mode', 'count'), [[48, 3]])
+    assert.deepEqual(
+      await answer('running', undefined),
+      points([48, false], [49, true], [50, false]),
+    )
+    assert.deepEqual(await answer('running', 'min'), points([48, false]))
+    assert.deepEqual(
+      await answer('mode', undefined),
+      points([48, 'eco'], [49, 'eco'], [50, 'boost']),
+    )
+    assert.deepEqual(await answer('mode', 'last'), points([48, 'boost']))
+    assert.deepEqual(await answer('mode', 'count'), points([48, 3]))
     const wrong = query.readings(ask({ metric: 'mode', aggregate: 'avg' }))
     await assert.rejects(wrong, { code: 'API_PARAMETER_INVALID', message: /^agg: avg/ })
   })
 
   promise('what does not fit is downsampled and keeps its peak', async ({ query, give }) => {
     await give(MIXED)
-    const { points, meta } = await query.readings(ask({ pointsMax: 10 }))
-    assert.ok(points.length <= 10)
-    assert.ok(points.some(([time, value]) => time === 57 && value === 1000))
-    assert.ok(meta.resolution_ms > 0)
+    const few = await query.readings(ask({ pointsMax: 10 }))
+    assert.ok(few.points.length <= 10)
+    assert.ok(few.points.some(([time, value]) => time === BASE_MS + 57 && value === 1000))
+    assert.ok(few.meta.resolution_ms > 0)
     const modes = await query.readings(ask({ metric: 'mode', pointsMax: 4 }))
-    assert.deepEqual(
-      [modes.points.at(0), modes.points.at(-1)],
-      [
-        [0, 'eco'],
-        [99, 'boost'],
-      ],
-    )
+    assert.deepEqual([modes.points.at(0), modes.points.at(-1)], points([0, 'eco'], [99, 'boost']))
   })
 
   promise(
@@ -138,7 +140,7 @@ function testReadings(promise: Promised): void {
       await give(MIXED)
       await assert.rejects(query.readings(ask()), REFUSAL)
       await assert.rejects(query.readings(ask({ metric: 'mode' })), REFUSAL)
-      const narrow = { startUs: 0, endUs: ms(20), aggregate: 'avg', stepUs: ms(1) } as const
+      const narrow = { endUs: ms(20), aggregate: 'avg', stepUs: 1000 } as const
       await assert.rejects(query.readings(ask({ ...narrow, pointsMax: 5 })), REFUSAL)
       assert.equal((await query.readings(ask({ ...narrow, pointsMax: 20 }))).points.length, 20)
       // The refusals have left nothing behind.
@@ -147,6 +149,12 @@ function testReadings(promise: Promised): void {
     { rowsMax: 50, windowsMax: 10 },
   )
 }
+
+type Point = [number, Value | null]
+const byTimeAndValue = (a: Point, b: Point): number => a[0] - b[0] || Number(a[1]) - Number(b[1])
+/** For what is too long to be shown when it differs. */
+const assertSame = (actual: unknown, expected: unknown): void =>
+  assert.ok(isDeepStrictEqual(actual, expected))
 
 /** More than a store may want to hold of an answer at once. */
 function testPages(promise: Promised): void {
@@ -159,7 +167,7 @@ function testPages(promise: Promised): void {
     const total = await query.readings(ask({ aggregate: 'sum' }))
     assert.deepEqual(total.points, [[0, (count * (count - 1)) / 2]])
     const raw = await query.readings(ask({ pointsMax: 100_000 }))
-    assert.deepEqual(
+    assertSame(
       raw.points,
       readings.map(({ timeUs, value }) => [timeUs / 1000, value]),
     )
@@ -173,14 +181,18 @@ function testPages(promise: Promised): void {
       Array.from({ length: series * 10 }, (_, at) => ({ series, timeUs: ms(at), value: series })),
     )
     await give({ series, readings })
-    const { points, meta } = await query.readings(ask({ aggregate: 'count' }))
-    assert.deepEqual(points, [[0, readings.length]])
-    assert.equal(meta.series.length, 150)
+    const counted = await query.readings(ask({ aggregate: 'count' }))
+    assert.deepEqual(counted.points, [[0, readings.length]])
+    assert.equal(counted.meta.series.length, 150)
     const raw = await query.readings(ask({ pointsMax: 200_000 }))
-    const inOrder = readings.toSorted((a, b) => a.timeUs - b.timeUs || a.series - b.series)
-    assert.deepEqual(
-      raw.points,
-      inOrder.map(({ timeUs, value }) => [timeUs / 1000, value]),
+    // Which of two series comes first at one time is the store's business.
+    const inOrder = readings
+      .map(({ timeUs, value }): Point => [timeUs / 1000, value])
+      .toSorted(byTimeAndValue)
+    assertSame(raw.points.toSorted(byTimeAndValue), inOrder)
+    assertSame(
+      raw.points.map(([time]) => time),
+      inOrder.map(([time]) => time),
     )
   })
 
@@ -189,9 +201,9 @@ function testPages(promise: Promised): void {
       ...{ series: 0, timeUs: ms(at), value: `"${at % 3}" ü \\ 🚰 ${'x'.repeat(at % 100)}` },
     }))
     await give({ series: [defineSeries(0, 'mode', { kind: 'text' })], readings })
-    const { points } = await query.readings(ask({ metric: 'mode' }))
-    assert.deepEqual(
-      points,
+    const answer = await query.readings(ask({ metric: 'mode' }))
+    assertSame(
+      answer.points,
       readings.map(({ timeUs, value }) => [timeUs / 1000, value]),
     )
   })
@@ -199,16 +211,20 @@ function testPages(promise: Promised): void {
   promise('partials are read to the last, on-time and late', async ({ query, give }) => {
     // The first minute has no late one, so a page of an even number ends between two of a window.
     const partials = Array.from({ length: 6001 }, (_, minute) => {
-      const one = { series: 0, timeUs: minute * 60e6, value: minute }
+      const one = { series: 0, timeUs: seconds(minute * 60), value: minute }
       const late = partialOf([{ ...one, timeUs: one.timeUs + 1000 }], LATE)
       return minute === 0 ? [partialOf([one], ON_TIME)] : [partialOf([one], ON_TIME), late]
     }).flat()
-    const coverage = { fromMs: 0, watermarkMs: 6001 * 60_000 - 1 }
+    const coverage = covered(6001 * 60_000)
     await give({ series: [defineSeries(0, 'temperature')], partials, coverage })
     const { windows } = await query.windows({ ...ask(), windowMs: 60_000 })
-    assert.deepEqual(
+    assertSame(
       windows.map(({ window_start, count, avg }) => [window_start, count, avg]),
-      Array.from({ length: 6001 }, (_, minute) => [minute * 60_000, minute === 0 ? 1 : 2, minute]),
+      Array.from({ length: 6001 }, (_, minute) => [
+        BASE_MS + minute * 60_000,
+        minute === 0 ? 1 : 2,
+        minute,
+      ]),
     )
   })
 }
@@ -219,20 +235,20 @@ function testPartials(promise: Promised, tier: string): void {
     async ({ query, give }) => {
       const temperature = defineSeries(0, 'temperature')
       const readings = [0, 1, 2, 3].map((minute) => ({
-        ...{ series: 0, timeUs: minute * 60e6, value: minute },
+        ...{ series: 0, timeUs: seconds(minute * 60), value: minute },
       }))
       // The partials differ from the readings, so that the answer shows where it is from.
       const partials = readings
         .slice(0, 3)
         .map((one) => partialOf([{ ...one, value: one.value + 100 }], ON_TIME))
-      const coverage = { fromMs: 0, watermarkMs: 179_999 }
+      const coverage = covered(180_000)
       await give({ series: [temperature], readings, partials, coverage })
-      const question = ask({ endUs: 240e6, aggregate: 'max', stepUs: 60e6 })
+      const question = ask({ endUs: seconds(240), aggregate: 'max', stepUs: 60e6 })
       const values = async (): Promise<unknown[]> =>
         (await query.readings(question)).points.map(([, value]) => value)
       assert.deepEqual(await values(), [100, 101, 102, 3])
       assert.deepEqual((await query.readings(question)).meta.tiers, ['rollup-1m', tier])
-      await give({ dirty: [{ series: 0, fromMs: 60_000, toMs: 120_000 }] })
+      await give({ dirty: [{ series: 0, fromMs: BASE_MS + 60_000, toMs: BASE_MS + 120_000 }] })
       assert.deepEqual(await values(), [100, 1, 102, 3])
       const finer = await query.readings({ ...question, stepUs: 30e6 })
       assert.deepEqual(finer.meta.tiers, [tier])
@@ -240,18 +256,18 @@ function testPartials(promise: Promised, tier: string): void {
   )
 
   promise('the widest window that fits the step answers', async ({ query, give }) => {
-    const one = { series: 0, timeUs: 0 }
+    const one = { series: 0, timeUs: seconds(0) }
     const partials = [60_000, 300_000].map((windowMs) =>
       partialOf([{ ...one, value: windowMs }], { windowMs, isLate: false }),
     )
-    const closing = partialOf([{ ...one, timeUs: 240e6, value: 1 }], {
+    const closing = partialOf([{ ...one, timeUs: seconds(240), value: 1 }], {
       ...{ windowMs: 60_000, isLate: false },
     })
-    const coverage = { fromMs: 0, watermarkMs: 299_999 }
+    const coverage = covered(300_000)
     const series = [defineSeries(0, 'temperature')]
     await give({ series, partials: [...partials, closing], coverage })
     const tierOf = async (stepUs: number): Promise<string[]> => {
-      const question = ask({ aggregate: 'sum', endUs: 300e6, stepUs })
+      const question = ask({ aggregate: 'sum', endUs: seconds(300), stepUs })
       return (await query.readings(question)).meta.tiers
     }
     assert.deepEqual(await tierOf(300e6), ['rollup-5m'])
@@ -261,16 +277,16 @@ function testPartials(promise: Promised, tier: string): void {
 
 const WINDOW = { ...ask(), windowMs: 60_000 }
 const RESULT: WindowRow = {
-  ...{ window_start: 0, count: 4, avg: 2.5, min: 1, max: 4 },
+  ...{ window_start: BASE_MS, count: 4, avg: 2.5, min: 1, max: 4 },
   ...{ stddev: Math.sqrt(5 / 3), first: 1, last: 4 },
 }
 /** One second apart. */
-const valuesFrom = (seconds: number, values: number[]) =>
-  values.map((value, at) => ({ series: 0, timeUs: (seconds + at) * 1e6, value }))
+const valuesFrom = (from: number, values: number[]) =>
+  values.map((value, at) => ({ series: 0, timeUs: seconds(from + at), value }))
 
 function testWindows(promise: Promised): void {
   promise('a later late partial replaces the earlier one', async ({ query, give }) => {
-    const coverage = { fromMs: 0, watermarkMs: 59_999 }
+    const coverage = covered(60_000)
     const partials = [partialOf(valuesFrom(0, [1, 2]), ON_TIME)]
     await give({ series: [defineSeries(0, 'temperature')], partials, coverage })
     await give({ partials: [partialOf(valuesFrom(30, [3]), LATE)] })
@@ -281,11 +297,11 @@ function testWindows(promise: Promised): void {
   promise('dirty windows are computed from readings, each identity once', async (bench) => {
     const { query, give } = bench
     const readings = valuesFrom(0, [1, 2, 3, 4])
-    const coverage = { fromMs: 0, watermarkMs: 59_999 }
+    const coverage = covered(60_000)
     const partials = [partialOf(readings.slice(0, 2), ON_TIME)]
     await give({ series: [defineSeries(0, 'temperature')], readings, partials, coverage })
-    const again = [{ series: 0, timeUs: 0, value: 99 }]
-    await give({ readings: again, dirty: [{ series: 0, fromMs: 0, toMs: 60_000 }] })
+    const again = [{ series: 0, timeUs: seconds(0), value: 99 }]
+    await give({ readings: again, dirty: [{ series: 0, fromMs: BASE_MS, toMs: BASE_MS + 60_000 }] })
     assert.deepEqual((await query.windows(WINDOW)).windows, [RESULT])
   })
 
@@ -293,11 +309,11 @@ function testWindows(promise: Promised): void {
     'booleans have windows as 0 and 1, texts have none, one reading has no deviation',
     async ({ query, give }) => {
       const partials = [0, 1, 2].map((series) =>
-        partialOf([{ series, timeUs: 5e6, value: 1 }], ON_TIME),
+        partialOf([{ series, timeUs: seconds(5), value: 1 }], ON_TIME),
       )
       const kinds = ['number', 'boolean', 'text'] as const
       const series = kinds.map((kind, at) => defineSeries(at, kind, { kind }))
-      await give({ series, partials, coverage: { fromMs: 0, watermarkMs: 59_999 } })
+      await give({ series, partials, coverage: covered(60_000) })
       const of = async (metric: string) => (await query.windows({ ...WINDOW, metric })).windows
       assert.equal((await of('number'))[0]?.stddev, null)
       assert.equal((await of('boolean'))[0]?.avg, 1)
@@ -310,33 +326,35 @@ function testLatest(promise: Promised): void {
   promise('the latest of a metric is the newest of its series', async ({ query, give }) => {
     await give(MIXED)
     assert.deepEqual(await query.latest('default', 'pump-1'), {
-      temperature: { ts: 99, value: 9 },
-      running: { ts: 99, value: true },
-      mode: { ts: 99, value: 'boost' },
+      temperature: { ts: BASE_MS + 99, value: 9 },
+      running: { ts: BASE_MS + 99, value: true },
+      mode: { ts: BASE_MS + 99, value: 'boost' },
     })
-    const yearUs = 365 * 86_400e6
-    await give({ readings: [{ series: 0, timeUs: yearUs, value: -1 }] })
-    await give({ readings: [{ series: 1, timeUs: yearUs / 2, value: -2 }] })
+    const day = 86_400
+    await give({ readings: [{ series: 0, timeUs: seconds(365 * day), value: -1 }] })
+    await give({ readings: [{ series: 1, timeUs: seconds(180 * day), value: -2 }] })
     assert.deepEqual((await query.latest('default', 'pump-1'))['temperature'], {
-      ...{ ts: yearUs / 1000, value: -1 },
+      ...{ ts: seconds(365 * day) / 1000, value: -1 },
     })
     assert.equal((await query.readings(ask())).points.length, 102)
   })
 }
 
+/** Events come at any time. */
+const toUs = (time: number): number => time * 1000
 const alert = (id: string, more: Partial<RuleEvent> = {}): RuleEvent => ({
   ...{ id, tenant: 'default', ruleId: 'hot', ruleVersion: 1, severity: 'warning' },
-  ...{ deviceId: 'pump-1', state: 'firing', triggeredAtUs: ms(1), resolvedAtUs: undefined },
+  ...{ deviceId: 'pump-1', state: 'firing', triggeredAtUs: toUs(1), resolvedAtUs: undefined },
   ...{ breachEventTimeUs: 0, values: { temperature: 90 } },
   ...more,
 })
 const anomaly = (id: string, more: Partial<AnomalyEvent> = {}): AnomalyEvent => ({
   ...{ id, tenant: 'default', detectorId: 'odd', deviceId: 'pump-1', metric: 'temperature' },
-  ...{ series: 0, eventTimeUs: ms(1), value: 90, score: 5.5 },
+  ...{ series: 0, eventTimeUs: toUs(1), value: 90, score: 5.5 },
   ...more,
 })
 const letter = (detail: string, more: Partial<DeadLetter> = {}): DeadLetter => ({
-  ...{ tenant: 'default', deviceId: 'pump-1', receivedAtUs: ms(1), code: 'PAYLOAD_INVALID' },
+  ...{ tenant: 'default', deviceId: 'pump-1', receivedAtUs: toUs(1), code: 'PAYLOAD_INVALID' },
   ...{ detail, payload: '{' },
   ...more,
 })
@@ -346,10 +364,10 @@ function testEvents(promise: Promised): void {
   promise(
     'alerts come newest first, one row an episode; resolved stays resolved',
     async ({ query, give }) => {
-      const resolved = alert('b', { state: 'resolved', resolvedAtUs: ms(9) })
+      const resolved = alert('b', { state: 'resolved', resolvedAtUs: toUs(9) })
       await give({ alerts: [alert('b'), alert('a'), resolved] })
       const foreign = [alert('d', { tenant: 'other' }), alert('e', { deviceId: 'pump-2' })]
-      await give({ alerts: [alert('b'), alert('c', { triggeredAtUs: ms(2) }), ...foreign] })
+      await give({ alerts: [alert('b'), alert('c', { triggeredAtUs: toUs(2) }), ...foreign] })
       const rows = await query.alerts(everything)
       assert.deepEqual(
         rows.map(({ id }) => id),
@@ -371,9 +389,9 @@ function testEvents(promise: Promised): void {
   )
 
   promise('anomalies come newest first, each id once', async ({ query, give }) => {
-    const newer = anomaly('b', { eventTimeUs: ms(2) })
+    const newer = anomaly('b', { eventTimeUs: toUs(2) })
     await give({ anomalies: [anomaly('c'), newer, anomaly('a')] })
-    const foreign = anomaly('d', { deviceId: 'pump-2', eventTimeUs: ms(3) })
+    const foreign = anomaly('d', { deviceId: 'pump-2', eventTimeUs: toUs(3) })
     await give({ anomalies: [newer, foreign, anomaly('e', { tenant: 'other' })] })
     const ids = async (filter: typeof everything | { deviceId: string }) =>
       (await query.anomalies({ ...everything, ...filter })).map(({ id }) => id)
@@ -388,8 +406,8 @@ function testEvents(promise: Promised): void {
   })
 
   promise('dead letters come newest first, also of no device', async ({ query, give }) => {
-    await give({ deadLetters: [letter('one'), letter('two', { receivedAtUs: ms(2) })] })
-    const nobody = letter('three', { deviceId: '', receivedAtUs: ms(3) })
+    await give({ deadLetters: [letter('one'), letter('two', { receivedAtUs: toUs(2) })] })
+    const nobody = letter('three', { deviceId: '', receivedAtUs: toUs(3) })
     await give({ deadLetters: [nobody, letter('other', { tenant: 'other' })] })
     const rows = await query.deadLetters(everything)
     assert.deepEqual(

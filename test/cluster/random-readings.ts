@@ -2,6 +2,7 @@
 import fc from 'fast-check'
 import {
   ask,
+  BASE_MS,
   defineSeries,
   partialOf,
   type Given,
@@ -12,17 +13,18 @@ import { AGGREGATES, type ReadingsQuestion, type WindowsQuestion } from '../../s
 export const WINDOWS_MS = [60_000, 300_000] as const
 const [SMALLEST_MS, LARGEST_MS] = WINDOWS_MS
 
+/** In the order of their names, in which the writer numbers what is new. */
 const SERIES = [
-  defineSeries(0, 'temperature'),
-  defineSeries(1, 'temperature', { dimensions: [['side', 'left']] }),
+  defineSeries(0, 'mode', { kind: 'text' }),
+  defineSeries(1, 'running', { kind: 'boolean' }),
   defineSeries(2, 'temperature', {
     dimensions: [
       ['place', 'roof'],
       ['side', 'left'],
     ],
   }),
-  defineSeries(3, 'running', { kind: 'boolean' }),
-  defineSeries(4, 'mode', { kind: 'text' }),
+  defineSeries(3, 'temperature', { dimensions: [['side', 'left']] }),
+  defineSeries(4, 'temperature'),
 ]
 
 /** What the stream saw of a reading: before its window closed, after it, or long after it. */
@@ -46,14 +48,14 @@ const arrival: fc.Arbitrary<Arrival> = fc
   .map(({ series, second, microsecond, number, text, fate }) => {
     const { kind } = SERIES[series]!
     const value = kind === 'number' ? number : kind === 'boolean' ? number > 0 : text
-    return { series, timeUs: second * 1e6 + microsecond, value, fate }
+    return { series, timeUs: BASE_MS * 1000 + second * 1e6 + microsecond, value, fate }
   })
 
 /** Readings, and everything that follows from them when the watermark is at a minute's end. */
 export const given: fc.Arbitrary<Given> = fc
   .record({
     arrivals: fc.array(arrival, { minLength: 20, maxLength: 150, size: 'max' }),
-    closedMs: fc.nat({ max: SECONDS / 60 }).map((minute) => minute * SMALLEST_MS),
+    closedMs: fc.nat({ max: SECONDS / 60 }).map((minute) => BASE_MS + minute * SMALLEST_MS),
   })
   .map(({ arrivals, closedMs }) => {
     const firsts = new Map(arrivals.toReversed().map((one) => [`${one.series}:${one.timeUs}`, one]))
@@ -62,7 +64,7 @@ export const given: fc.Arbitrary<Given> = fc
       series: SERIES,
       readings: arrivals,
       partials: WINDOWS_MS.flatMap((windowMs) => partialsOf(counted, { windowMs, closedMs })),
-      coverage: { fromMs: 0, watermarkMs: closedMs - 1 },
+      coverage: { fromMs: BASE_MS, watermarkMs: closedMs - 1 },
       dirty: counted
         .filter(({ fate }) => fate === 'very-late')
         .map(({ series, timeUs }) => {
@@ -94,7 +96,7 @@ function partialsOf(
 
 const span = fc
   .record({
-    startUs: fc.nat({ max: SECONDS / 15 }).map((step) => step * 15e6),
+    startUs: fc.nat({ max: SECONDS / 15 }).map((step) => BASE_MS * 1000 + step * 15e6),
     lengthUs: fc.nat({ max: SECONDS / 15 }).map((step) => 1 + step * 15e6),
   })
   .map(({ startUs, lengthUs }) => ({ startUs, endUs: startUs + lengthUs }))
