@@ -1,7 +1,7 @@
 /** For tests: questions, and what a store is given so that it can answer them. */
 import type { DeadLetter, SeriesDefinition, ValueKind } from '../batch/batch.ts'
 import type { AnomalyEvent, DirtyRange, RuleEvent } from '../stream/stream.ts'
-import type { Query, ReadingsQuestion, Value } from './query.ts'
+import type { Query, QueryLimits, ReadingsQuestion, Value } from './query.ts'
 
 export interface GivenReading {
   series: number
@@ -33,9 +33,16 @@ export interface Given {
 /** A store, fresh, that can be given more. */
 export interface QueryBench {
   query: Query
-  give(given: Given): Promise<void>
-  close(): Promise<void>
+  give: (given: Given) => Promise<void>
+  close: () => Promise<void>
 }
+
+/** Runs one test of the suite on a fresh store. */
+export type Promised = (
+  name: string,
+  run: (bench: QueryBench) => Promise<void>,
+  limits?: QueryLimits,
+) => void
 
 export const defineSeries = (
   series: number,

@@ -12,12 +12,12 @@ import { nodeWorld } from '../../src/world/node-world.ts'
 const PARTITIONS = 4
 
 /** Any hash will do: the same for those who write and those who ask. */
-export const hashOf = (key: string): number =>
-  [...key].reduce((hash, letter) => (Math.imul(hash, 31) + letter.codePointAt(0)!) | 0, 7)
+const hashOf = (key: string): number =>
+  Buffer.from(key).reduce((hash, byte) => (Math.imul(hash, 31) + byte) | 0, 7)
 
 export interface TablesBench extends QueryBench {
   /** Takes back every reading, and what followed from them. */
-  empty(): Promise<void>
+  empty: () => Promise<void>
 }
 
 export async function openTables(place: PostgresPlace, limits: QueryLimits): Promise<TablesBench> {
@@ -52,7 +52,7 @@ export async function openTables(place: PostgresPlace, limits: QueryLimits): Pro
   }
 }
 
-export async function statement({ url, schema }: PostgresPlace, text: string): Promise<void> {
+async function statement({ url, schema }: PostgresPlace, text: string): Promise<void> {
   const client = new pg.Client({ connectionString: url, options: `-c search_path=${schema}` })
   await client.connect()
   await client.query(text).finally(() => client.end())
