@@ -30,6 +30,7 @@ const LAYERS: Record<string, readonly string[]> = {
   stream: ['batch', 'errors', 'pipeline'],
   query: ['batch', 'errors', 'stream'],
   cache: ['query', 'redis', 'world'],
+  postgres: ['batch', 'errors', 'query', 'stream', 'world'],
   storage: ['batch', 'errors', 'parquet', 'query', 'sqlite', 'stream', 'world'],
   gateway: [
     ...['batch', 'control', 'errors', 'line-protocol', 'log'],
@@ -62,6 +63,7 @@ const TEST_DOORS = [
   'src/world/memory-disk.ts',
   'src/world/simulated-clock.ts',
   'src/storage/plain-files.ts',
+  'src/query/query-fixture.ts',
   'src/log/memory-log.ts',
   'src/cache/memory-cache.ts',
   'src/fanout/memory-fanout.ts',
@@ -93,6 +95,8 @@ const PROGRAMS = [
 const COMING: Record<string, string> = {
   'src/cache/redis-cache.ts': 'the roles of a cluster, which come next, open it',
   'src/fanout/redis-fanout.ts': 'the roles of a cluster, which come next, open it',
+  'src/postgres/query.ts': 'the roles of a cluster, which come next, open it',
+  'src/postgres/writer.ts': 'the roles of a cluster, which come next, open it',
   'src/control/postgres-control.ts': 'the roles of a cluster, which come next, open it',
   'src/kafka/open-kafka.ts': 'the roles of a cluster, which come next, open it',
   'src/log/kafka-log.ts': 'the roles of a cluster, which come next, open it',

@@ -5,14 +5,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { DuckDBInstance } from '@duckdb/node-api'
-import {
-  encodeFrame,
-  type DeadLetter,
-  type SeriesDefinition,
-  type ValueKind,
-} from '../batch/batch.ts'
-import type { ReadingsQuestion } from '../query/query.ts'
+import { encodeFrame, type DeadLetter, type SeriesDefinition } from '../batch/batch.ts'
 import { PARTIAL_STRIDE, type StreamOutput } from '../stream/stream.ts'
+
+export { ask, defineSeries } from '../query/query-fixture.ts'
 
 export interface Reading {
   series: number
@@ -62,34 +58,6 @@ export function makeOutput(parts: OutputParts): StreamOutput {
     dirty: parts.dirty ?? [],
   }
 }
-
-export const defineSeries = (
-  series: number,
-  metric: string,
-  how: { kind?: ValueKind; dimensions?: [string, string][]; deviceId?: string } = {},
-): SeriesDefinition => ({
-  series,
-  device: 1,
-  tenant: 'default',
-  deviceId: how.deviceId ?? 'pump-1',
-  deviceType: 'generic',
-  metric,
-  dimensions: how.dimensions ?? [],
-  kind: how.kind ?? 'number',
-})
-
-export const ask = (parts: Partial<ReadingsQuestion> = {}): ReadingsQuestion => ({
-  tenant: 'default',
-  deviceId: 'pump-1',
-  metric: 'temperature',
-  startUs: 0,
-  endUs: 1e15,
-  dimensions: {},
-  aggregate: undefined,
-  stepUs: undefined,
-  pointsMax: 10_000,
-  ...parts,
-})
 
 /** A segment of readings as every version before decision 0006 wrote it. */
 export async function writeOldReadings(

@@ -1,0 +1,87 @@
+/** Connections for questions, and one consistent look at the tables for each. */
+import pg from 'pg'
+import { WeirError } from '../errors/errors.ts'
+import { connectionConfig, stateOf, unavailable } from './connections.ts'
+import type { PostgresPlace } from './postgres.ts'
+
+export type Row = Record<string, unknown>
+
+/** One statement within a question's snapshot. Errors: QUERY_FAILED, STORAGE_UNAVAILABLE. */
+export type Ask = <T extends Row>(text: string, values: readonly unknown[]) => Promise<T[]>
+
+/** Questions that are worked on at once; more wait. */
+const CONNECTIONS_MAX = 8
+/** A statement reads one page by index: what takes longer waits for something. */
+const STATEMENT_TIMEOUT_MS = 30_000
+/** A snapshot keeps dead rows from being cleared, so one that was left behind has to end. */
+const IDLE_TIMEOUT_MS = 60_000
+
+/**
+ * Every statement walks an index in its order and ends with the page. The planner would rather
+ * collect and sort all that is left, again for each page; and compile what takes less to run.
+ */
+const BY_INDEX = { enable_bitmapscan: 'off', enable_seqscan: 'off', jit: 'off' }
+
+export class QueryDatabase {
+  readonly #pool: pg.Pool
+
+  constructor(place: PostgresPlace) {
+    this.#pool = new pg.Pool({
+      ...connectionConfig(place, BY_INDEX),
+      max: CONNECTIONS_MAX,
+      statement_timeout: STATEMENT_TIMEOUT_MS,
+      idle_in_transaction_session_timeout: IDLE_TIMEOUT_MS,
+      application_name: 'weir-query',
+    })
+    // A connection that ends while nobody uses it is replaced at the next use.
+    this.#pool.on('error', () => undefined)
+  }
+
+  /**
+   * Everything that `run` asks is answered as of one moment. The snapshot ends with it, whatever
+   * becomes of it. Errors: those of `run`, QUERY_FAILED, STORAGE_UNAVAILABLE.
+   */
+  async snapshot<T>(run: (ask: Ask) => Promise<T>): Promise<T> {
+    const client = await this.#pool.connect().catch((cause: unknown) => {
+      throw failureOf(cause)
+    })
+    try {
+      const ask: Ask = (text, values) => askOn(client, text, values)
+      await ask('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY', [])
+      return await run(ask)
+    } finally {
+      const isUsable = await client.query('ROLLBACK').then(
+        () => true,
+        () => false,
+      )
+      client.release(!isUsable)
+    }
+  }
+
+  async close(): Promise<void> {
+    if (!this.#pool.ending) await this.#pool.end()
+  }
+}
+
+async function askOn<T extends Row>(
+  client: pg.PoolClient,
+  text: string,
+  values: readonly unknown[],
+): Promise<T[]> {
+  try {
+    const { rows } = await client.query<T>(text, [...values])
+    return rows
+  } catch (cause) {
+    throw failureOf(cause)
+  }
+}
+
+/** Connection lost, no room for one, shut down; or a writer has not made the tables yet. */
+const UNAVAILABLE = /^(?:08|53|57P|42P01)/
+
+/** The driver's text names host and port, never the password. */
+function failureOf(cause: unknown): unknown {
+  const state = stateOf(cause)
+  if (state === undefined || UNAVAILABLE.test(state)) return unavailable(cause)
+  return new WeirError('QUERY_FAILED', `PostgreSQL: ${(cause as Error).message}`, { cause })
+}

@@ -1,0 +1,90 @@
+/** Alerts, anomalies and dead letters, newest first. */
+import type { AlertRow, AnomalyRow, DeadLetterRow, EventsFilter } from '../query/query.ts'
+import type { Ask, Row } from './query-database.ts'
+
+const ROWS_MAX = 1000
+
+function newest<T extends Row>(
+  ask: Ask,
+  { table, order }: { table: string; order: string },
+  { tenant, deviceId, limit }: EventsFilter,
+): Promise<T[]> {
+  const values = [tenant, Math.max(0, Math.min(limit, ROWS_MAX))]
+  const ofDevice = deviceId === undefined ? '' : 'AND device_id = $3'
+  return ask<T>(
+    `SELECT * FROM ${table} WHERE tenant = $1 ${ofDevice} ORDER BY ${order} LIMIT $2`,
+    deviceId === undefined ? values : [...values, deviceId],
+  )
+}
+
+interface Alert extends Row {
+  id: string
+  device_id: string
+  rule_id: string
+  severity: string
+  state: AlertRow['state']
+  triggered_at_us: number
+  resolved_at_us: number | null
+}
+
+export async function readAlerts(ask: Ask, filter: EventsFilter): Promise<AlertRow[]> {
+  const order = 'triggered_at_us DESC, id'
+  const rows = await newest<Alert>(ask, { table: 'alert', order }, filter)
+  return rows.map((row) => ({
+    id: row.id,
+    device_id: row.device_id,
+    rule_id: row.rule_id,
+    triggered_at: row.triggered_at_us / 1000,
+    resolved_at: row.resolved_at_us === null ? null : row.resolved_at_us / 1000,
+    severity: row.severity,
+    state: row.state,
+  }))
+}
+
+interface Anomaly extends Row {
+  id: string
+  device_id: string
+  metric: string
+  detector_id: string
+  event_time_us: number
+  value: number
+  score: number
+}
+
+export async function readAnomalies(ask: Ask, filter: EventsFilter): Promise<AnomalyRow[]> {
+  const order = 'event_time_us DESC, id'
+  const rows = await newest<Anomaly>(ask, { table: 'anomaly', order }, filter)
+  return rows.map((row) => ({
+    id: row.id,
+    device_id: row.device_id,
+    metric: row.metric,
+    detector_id: row.detector_id,
+    ts: row.event_time_us / 1000,
+    value: row.value,
+    score: row.score,
+  }))
+}
+
+interface Letter extends Row {
+  topic_partition: number
+  topic_offset: number
+  device_id: string
+  received_at_us: number
+  code: string
+  detail: string
+  payload: string
+}
+
+/** Partitions know no order among each other, so the time of receipt comes first. */
+export async function readDeadLetters(ask: Ask, filter: EventsFilter): Promise<DeadLetterRow[]> {
+  const order = 'received_at_us DESC, topic_partition DESC, topic_offset DESC'
+  const rows = await newest<Letter>(ask, { table: 'dead_letter', order }, filter)
+  return rows.map((row) => ({
+    id: `${row.topic_partition}-${row.topic_offset}`,
+    device_id: row.device_id,
+    received_at: row.received_at_us / 1000,
+    code: row.code,
+    detail: row.detail,
+    payload: row.payload,
+  }))
+}

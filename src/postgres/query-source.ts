@@ -1,0 +1,122 @@
+/** What one question about a metric has to know before its readings: few rows, all by index. */
+import type { SeriesDefinition, ValueKind } from '../batch/batch.ts'
+import { addSpan, type ReadingSource, type ReadingView, type Span } from '../query/query.ts'
+import { KIND_CODES } from './postgres.ts'
+import type { Ask, Row } from './query-database.ts'
+import { QuestionTexts } from './query-texts.ts'
+import { PostgresView } from './reading-view.ts'
+
+/** More are joined: that costs time at a question and never correctness. */
+const DIRTY_RANGES_MAX = 16
+
+export interface SourceOptions {
+  rowsMax: number
+  /** Sizes that partials are made of, ascending. */
+  windowsMs: readonly number[]
+}
+
+/** Where a device's rows are. */
+export interface DevicePlace {
+  tenant: string
+  deviceId: string
+  deviceHash: number
+  partition: number
+}
+
+interface SeriesRow extends Row {
+  id: number
+  device_type: string
+  metric: string
+  dimensions: string
+  kind: number
+}
+
+const KINDS = new Map<number, ValueKind>(
+  Object.entries(KIND_CODES).map(([kind, code]) => [code, kind as ValueKind]),
+)
+
+export const kindOf = (code: number): ValueKind => KINDS.get(code) ?? 'number'
+
+/** `hasPartials`: the question may be answered from partials. */
+export async function loadSource(
+  ask: Ask,
+  { device, metric, hasPartials }: { device: DevicePlace; metric: string; hasPartials: boolean },
+  { rowsMax, windowsMs }: SourceOptions,
+): Promise<ReadingSource> {
+  const series = await loadSeries(ask, device, metric)
+  const ids = series.map(({ series }) => series)
+  const kinds = new Map(series.map(({ series, kind }) => [series, kind]))
+  const texts = new QuestionTexts()
+  const view = new PostgresView({
+    ...{ ask, texts, rowsMax, deviceHash: device.deviceHash },
+    isText: (id) => kinds.get(id) === 'text',
+    coverage: hasPartials ? await loadCoverage(ask, { device, ids, windowsMs }) : [],
+    dirty: hasPartials ? await loadDirty(ask, ids) : new Map(),
+  })
+  return { series: () => series, text: (id) => texts.text(id), view: () => view }
+}
+
+async function loadSeries(
+  ask: Ask,
+  { tenant, deviceId }: DevicePlace,
+  metric: string,
+): Promise<SeriesDefinition[]> {
+  const rows = await ask<SeriesRow>(
+    `SELECT id, device_type, metric, dimensions, kind FROM series
+     WHERE tenant = $1 AND device_id = $2 AND metric = $3`,
+    [tenant, deviceId, metric],
+  )
+  return rows.map(({ id, device_type, metric, dimensions, kind }) => ({
+    ...{ series: id, tenant, deviceId, deviceType: device_type, metric, kind: kindOf(kind) },
+    // Devices have numbers in frames only.
+    device: 0,
+    dimensions: JSON.parse(dimensions) as [string, string][],
+  }))
+}
+
+/**
+ * The partition's, but of each window size from the first partial that these series have: a size
+ * that the pipeline was given later has none from before.
+ */
+async function loadCoverage(
+  ask: Ask,
+  {
+    device,
+    ids,
+    windowsMs,
+  }: { device: DevicePlace; ids: readonly number[]; windowsMs: readonly number[] },
+): Promise<ReadingView['coverage']> {
+  const rows = await ask<{ window_ms: number; from_ms: number; to_ms: number }>(
+    `SELECT size.window_ms, min(first.start_ms) AS from_ms, watermark_ms + 1 AS to_ms
+     FROM coverage
+     CROSS JOIN unnest($2::integer[]) AS wanted (series)
+     CROSS JOIN unnest($3::integer[]) AS size (window_ms)
+     CROSS JOIN LATERAL (
+       SELECT start_ms FROM window_partial
+       WHERE window_partial.series = wanted.series AND window_partial.window_ms = size.window_ms
+         AND start_ms >= coverage.from_ms AND NOT is_late
+       ORDER BY start_ms LIMIT 1
+     ) AS first
+     WHERE partition = $1
+     GROUP BY size.window_ms, watermark_ms
+     ORDER BY size.window_ms`,
+    [device.partition, ids, windowsMs],
+  )
+  return rows.map(({ window_ms, from_ms, to_ms }) => ({
+    ...{ windowMs: window_ms, fromMs: from_ms, toMs: to_ms },
+  }))
+}
+
+async function loadDirty(ask: Ask, ids: readonly number[]): Promise<Map<number, Span[]>> {
+  const rows = await ask<{ series: number; from_ms: number; to_ms: number }>(
+    `SELECT series, from_ms, to_ms FROM dirty_range WHERE series = ANY ($1::integer[])
+     ORDER BY series, from_ms`,
+    [ids],
+  )
+  const dirty = new Map<number, Span[]>()
+  for (const { series, from_ms, to_ms } of rows) {
+    const span = { startUs: from_ms * 1000, endUs: to_ms * 1000 }
+    dirty.set(series, addSpan(dirty.get(series) ?? [], span, DIRTY_RANGES_MAX))
+  }
+  return dirty
+}

@@ -1,0 +1,106 @@
+/**
+ * The reading half of hot storage on PostgreSQL. Planning, downsampling and merging are those of
+ * `src/query/`; here are rows only. What an answer promises: `reading-view.ts`.
+ */
+import {
+  answerReadings,
+  answerWindows,
+  type EventsFilter,
+  type Query,
+  type QueryLimits,
+  type ReadingsQuestion,
+  type ReadingSource,
+  type WindowsQuestion,
+} from '../query/query.ts'
+import type { PostgresPlace } from './postgres.ts'
+import { QueryDatabase, type Ask } from './query-database.ts'
+import { readAlerts, readAnomalies, readDeadLetters } from './query-events.ts'
+import { readLatest } from './query-latest.ts'
+import { loadSource, type DevicePlace } from './query-source.ts'
+
+export interface PostgresQueryOptions {
+  access: PostgresPlace
+  limits: QueryLimits
+  /** Of the topics: a device's coverage is that of its partition. */
+  partitions: number
+  /** Kafka's murmur2 of a key, as signed 32 bits. */
+  hashKey: (key: string) => number
+  /** Window sizes of the pipeline. */
+  windowsMs: readonly number[]
+}
+
+export interface PostgresQuery extends Query {
+  /** Waits for the questions under way. */
+  close(): Promise<void>
+}
+
+/**
+ * Connects at the first question; the writer makes the tables. Errors of questions:
+ * STORAGE_UNAVAILABLE, QUERY_FAILED, QUERY_LIMIT_EXCEEDED.
+ */
+export const openPostgresQuery = (options: PostgresQueryOptions): PostgresQuery =>
+  new TableQuery(options)
+
+class TableQuery implements PostgresQuery {
+  readonly #options: PostgresQueryOptions
+  readonly #database: QueryDatabase
+
+  constructor(options: PostgresQueryOptions) {
+    this.#options = options
+    this.#database = new QueryDatabase(options.access)
+  }
+
+  readings(question: ReadingsQuestion): ReturnType<Query['readings']> {
+    const hasPartials = question.aggregate !== undefined
+    return this.#answer({ ...question, hasPartials }, (source) => answerReadings(source, question))
+  }
+
+  windows(question: WindowsQuestion): ReturnType<Query['windows']> {
+    const { limits } = this.#options
+    return this.#answer({ ...question, hasPartials: true }, (source) =>
+      answerWindows(source, question, limits),
+    )
+  }
+
+  #answer<T>(
+    what: { tenant: string; deviceId: string; metric: string; hasPartials: boolean },
+    run: (source: ReadingSource) => Promise<T>,
+  ): Promise<T> {
+    const device = this.#place(what.tenant, what.deviceId)
+    const { limits, windowsMs } = this.#options
+    return this.#database.snapshot(async (ask: Ask) =>
+      run(await loadSource(ask, { ...what, device }, { rowsMax: limits.rowsMax, windowsMs })),
+    )
+  }
+
+  #place(tenant: string, deviceId: string): DevicePlace {
+    const { hashKey, partitions } = this.#options
+    const deviceHash = hashKey(`${tenant}/${deviceId}`)
+    return { tenant, deviceId, deviceHash, partition: (deviceHash & 0x7fffffff) % partitions }
+  }
+
+  latest(tenant: string, deviceId: string): ReturnType<Query['latest']> {
+    return this.#database.snapshot((ask) => readLatest(ask, this.#place(tenant, deviceId)))
+  }
+
+  alerts(filter: EventsFilter): ReturnType<Query['alerts']> {
+    return this.#database.snapshot((ask) => readAlerts(ask, filter))
+  }
+
+  anomalies(filter: EventsFilter): ReturnType<Query['anomalies']> {
+    return this.#database.snapshot((ask) => readAnomalies(ask, filter))
+  }
+
+  deadLetters(filter: EventsFilter): ReturnType<Query['deadLetters']> {
+    return this.#database.snapshot((ask) => readDeadLetters(ask, filter))
+  }
+
+  /** What is on its way through the topics is not acknowledged as stored. */
+  async completeness(): Promise<number> {
+    return 1
+  }
+
+  close(): Promise<void> {
+    return this.#database.close()
+  }
+}

@@ -1,0 +1,101 @@
+/** PostgreSQL's tables as the suite of questions wants them, filled by the writer. */
+import pg from 'pg'
+import type { SeriesDefinition } from '../../src/batch/batch.ts'
+import { SeriesIds, type PostgresPlace, type WriterBatch } from '../../src/postgres/postgres.ts'
+import { openPostgresQuery } from '../../src/postgres/query.ts'
+import { openPostgresWriter } from '../../src/postgres/writer.ts'
+import type { Given, QueryBench } from '../../src/query/query-fixture.ts'
+import type { QueryLimits } from '../../src/query/query.ts'
+import { PARTIAL_SERIES, PARTIAL_STRIDE } from '../../src/stream/stream.ts'
+import { nodeWorld } from '../../src/world/node-world.ts'
+
+const PARTITIONS = 4
+
+/** Any hash will do: the same for those who write and those who ask. */
+const hashOf = (key: string): number =>
+  Buffer.from(key).reduce((hash, byte) => (Math.imul(hash, 31) + byte) | 0, 7)
+
+export interface TablesBench extends QueryBench {
+  /** Takes back every reading, and what followed from them. */
+  empty: () => Promise<void>
+}
+
+export async function openTables(place: PostgresPlace, limits: QueryLimits): Promise<TablesBench> {
+  const writer = await openPostgresWriter({ place, clock: nodeWorld.clock })
+  const query = openPostgresQuery({
+    ...{ access: place, limits, partitions: PARTITIONS, hashKey: hashOf },
+    windowsMs: [60_000, 300_000],
+  })
+  const lease = (await writer.claim('bench'))!
+  let series = new SeriesIds()
+  let indices = new Map<number, number>()
+  let offset = 0
+  return {
+    query,
+    async give(given) {
+      for (const one of given.series ?? []) indices.set(one.series, series.add(nameOf(one)))
+      const rows = rowsOf(given, { indexOf: (id) => indices.get(id)!, offset })
+      const place = { topic: 'given', partition: 0, fromOffset: offset, nextOffset: ++offset }
+      await writer.write(lease, { ...place, series, ...rows })
+    },
+    async empty() {
+      series = new SeriesIds()
+      indices = new Map()
+      const tables = ['series', 'reading', 'window_partial', 'dirty_range', 'coverage']
+      await statement(place, `TRUNCATE ${tables.join(', ')}`)
+    },
+    async close() {
+      await query.close()
+      await writer.close()
+      await statement(place, `DROP SCHEMA ${place.schema} CASCADE`)
+    },
+  }
+}
+
+async function statement({ url, schema }: PostgresPlace, text: string): Promise<void> {
+  const client = new pg.Client({ connectionString: url, options: `-c search_path=${schema}` })
+  await client.connect()
+  await client.query(text).finally(() => client.end())
+}
+
+const nameOf = (one: SeriesDefinition) => ({
+  ...{ tenant: one.tenant, deviceId: one.deviceId, deviceType: one.deviceType },
+  ...{ metric: one.metric, dimensions: one.dimensions, kind: one.kind },
+  deviceHash: hashOf(`${one.tenant}/${one.deviceId}`),
+})
+
+function rowsOf(
+  given: Given,
+  { indexOf, offset }: { indexOf: (series: number) => number; offset: number },
+): Partial<WriterBatch> {
+  const { readings = [], partials = [], dirty = [], coverage, deadLetters = [] } = given
+  const partialRows = Float64Array.from(
+    partials.flatMap((row) => row.concat(Array(PARTIAL_STRIDE - row.length).fill(0))),
+  )
+  for (let at = PARTIAL_SERIES; at < partialRows.length; at += PARTIAL_STRIDE) {
+    partialRows[at] = indexOf(partialRows[at]!)
+  }
+  return {
+    readings: {
+      count: readings.length,
+      series: Uint32Array.from(readings, ({ series }) => indexOf(series)),
+      timeUs: Float64Array.from(readings, ({ timeUs }) => timeUs),
+      value: Float64Array.from(readings, ({ value }) =>
+        typeof value === 'string' ? 0 : Number(value),
+      ),
+      texts: readings.map(({ value }) => (typeof value === 'string' ? value : undefined)),
+    },
+    partials: partialRows,
+    dirty: dirty.map((range) => ({ ...range, series: indexOf(range.series) })),
+    coverage:
+      coverage === undefined
+        ? []
+        : Array.from({ length: PARTITIONS }, (_, partition) => ({ partition, ...coverage })),
+    alerts: given.alerts ?? [],
+    anomalies: given.anomalies ?? [],
+    deadLetters: deadLetters.map((letter, at) => ({
+      ...letter,
+      ...{ partition: offset % PARTITIONS, offset: offset * 1000 + at },
+    })),
+  }
+}

@@ -1,0 +1,177 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import type { PostgresPlace } from '../../src/postgres/postgres.ts'
+import { QueryDatabase } from '../../src/postgres/query-database.ts'
+import { openPostgresQuery } from '../../src/postgres/query.ts'
+import { ask, BASE_MS, defineSeries } from '../../src/query/query-fixture.ts'
+import { testQuery } from '../../src/query/query.conformance.ts'
+import type { Query } from '../../src/query/query.ts'
+import { openEmbeddedBench } from '../../src/storage/query-bench-fixture.ts'
+import { accessOf, killService, restartService } from './cluster.ts'
+import { until } from '../system/weir-process.ts'
+import { openTables } from './postgres-bench.ts'
+import { given, readingsQuestion, windowsQuestion } from './random-readings.ts'
+
+const url = accessOf('postgres')?.['url'] ?? ''
+const skip = url === '' ? 'PostgreSQL does not run: npm run -s cluster:up -- postgres' : undefined
+const LIMITS = { rowsMax: 1_000_000, windowsMax: 10_000 }
+
+let schemas = 0
+const newPlace = () => ({ url, schema: `weir_query_${process.pid}_${++schemas}` })
+
+testQuery({
+  name: 'PostgreSQL',
+  tier: 'postgres',
+  skip,
+  open: (limits) => openTables(newPlace(), limits),
+})
+
+const series = [defineSeries(0, 'temperature')]
+const seconds = (count: number) =>
+  Array.from({ length: count }, (_, at) => ({
+    ...{ series: 0, timeUs: BASE_MS * 1000 + at * 1e6, value: at },
+  }))
+
+test('a question sees one moment, whatever is written meanwhile', { skip }, async () => {
+  const place = newPlace()
+  const { query, give, close } = await openTables(place, LIMITS)
+  const database = new QueryDatabase(place)
+  try {
+    await give({ series, readings: seconds(10) })
+    await database.snapshot(async (ask) => {
+      const count = async (): Promise<unknown> =>
+        (await ask('SELECT count(*)::integer AS count FROM reading', []))[0]?.['count']
+      assert.equal(await count(), 10)
+      await give({ readings: seconds(20) })
+      assert.equal(await count(), 10)
+      await assert.rejects(ask('DELETE FROM reading', []), { code: 'QUERY_FAILED' })
+    })
+    assert.equal((await query.readings(ask())).points.length, 20)
+  } finally {
+    await database.close()
+    await close()
+  }
+})
+
+test('refused questions give their connections back', { skip }, async () => {
+  const { query, give, close } = await openTables(newPlace(), { ...LIMITS, rowsMax: 50 })
+  try {
+    await give({ series, readings: seconds(100) })
+    const refused = Array.from({ length: 40 }, () =>
+      assert.rejects(query.readings(ask()), { code: 'QUERY_LIMIT_EXCEEDED' }),
+    )
+    await Promise.all(refused)
+    const few = ask({ endUs: BASE_MS * 1000 + 50e6 })
+    assert.equal((await query.readings(few)).points.length, 50)
+  } finally {
+    await close()
+  }
+})
+
+test(
+  'no server, no tables: questions fail by name and without the password',
+  { skip },
+  async () => {
+    const open = (place: PostgresPlace) =>
+      openPostgresQuery({
+        ...{ access: place, limits: LIMITS, partitions: 1, hashKey: () => 0, windowsMs: [60_000] },
+      })
+    const absent = { url: 'postgresql://weir:s3cr3t@127.0.0.1:1/weir', schema: 'weir' }
+    for (const place of [absent, newPlace()]) {
+      const query = open(place)
+      await assert.rejects(query.readings(ask()), (error: Error & { code?: string }) => {
+        assert.equal(error.code, 'STORAGE_UNAVAILABLE')
+        assert.doesNotMatch(error.message, /s3cr3t/)
+        return true
+      })
+      await query.close()
+    }
+  },
+)
+
+test('PostgreSQL killed and back: questions fail by name, then go on', { skip }, async () => {
+  const { query, give, close } = await openTables(newPlace(), LIMITS)
+  try {
+    await give({ series, readings: seconds(10) })
+    assert.equal((await query.readings(ask())).points.length, 10)
+    await killService('postgres')
+    await assert.rejects(query.readings(ask()), { code: 'STORAGE_UNAVAILABLE' })
+    await assert.rejects(query.latest('default', 'pump-1'), { code: 'STORAGE_UNAVAILABLE' })
+    await restartService('postgres')
+    const answers = (): Promise<boolean> =>
+      query.latest('default', 'pump-1').then(
+        () => true,
+        () => false,
+      )
+    await until('it answers again', answers, 20_000)
+    // The writer does not wait for the disk: what a crash took would come again from the topic.
+    assert.ok([0, 10].includes((await query.readings(ask())).points.length))
+  } finally {
+    await close()
+  }
+})
+
+/** What a question is answered, or refused, with; numbers that were summed may differ a little. */
+async function outcome(answer: Promise<object>): Promise<unknown> {
+  return answer.catch((error: Error & { code?: string }) => ({
+    code: error.code,
+    message: error.message,
+  }))
+}
+
+function assertAlike(actual: unknown, expected: unknown, place: string): void {
+  if (typeof expected === 'number' && typeof actual === 'number') {
+    const tolerance = 1e-9 * Math.max(1, Math.abs(expected))
+    return assert.ok(Math.abs(actual - expected) <= tolerance, `${place}: ${actual}, ${expected}`)
+  }
+  if (typeof expected !== 'object' || expected === null) {
+    return assert.equal(actual, expected, place)
+  }
+  assert.deepEqual(Object.keys(actual as object), Object.keys(expected), place)
+  for (const [name, value] of Object.entries(expected)) {
+    assertAlike((actual as Record<string, unknown>)[name], value, `${place}.${name}`)
+  }
+}
+
+/** Without what only says where the rows were. */
+async function readingsOf(query: Query, question: Parameters<Query['readings']>[0]) {
+  const { points, meta } = await query.readings(question)
+  const { series, resolution_ms, completeness } = meta
+  return { points, series, resolution_ms, completeness }
+}
+
+test('random readings, late and later: PostgreSQL answers as embedded does', { skip }, async () => {
+  const tables = await openTables(newPlace(), LIMITS)
+  const property = fc.asyncProperty(
+    given,
+    fc.array(readingsQuestion, { minLength: 12, maxLength: 12 }),
+    fc.array(windowsQuestion, { minLength: 4, maxLength: 4 }),
+    async (given, readings, windows) => {
+      await tables.empty()
+      const embedded = await openEmbeddedBench(LIMITS, { isCommitted: true })
+      try {
+        await Promise.all([tables.give(given), embedded.give(given)])
+        for (const question of readings) {
+          const [actual, expected] = await Promise.all(
+            [tables, embedded].map(({ query }) => outcome(readingsOf(query, question))),
+          )
+          assertAlike(actual, expected, JSON.stringify(question))
+        }
+        for (const question of windows) {
+          const [actual, expected] = await Promise.all(
+            [tables, embedded].map(({ query }) => outcome(query.windows(question))),
+          )
+          assertAlike(actual, expected, JSON.stringify(question))
+        }
+        const [actual, expected] = await Promise.all(
+          [tables, embedded].map(({ query }) => query.latest('default', 'pump-1')),
+        )
+        assert.deepEqual(actual, expected)
+      } finally {
+        await embedded.close()
+      }
+    },
+  )
+  await fc.assert(property, { numRuns: 40, endOnFailure: true }).finally(() => tables.close())
+})
