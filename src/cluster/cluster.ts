@@ -77,7 +77,7 @@ async function open(options: ClusterOptions, opened: AsyncDisposableStack): Prom
   opened.defer(lockFolder(folder))
   const control = await openPostgresControl({ access: postgresAccess(config), world: nodeWorld })
   opened.defer(() => control.close())
-  const kafka = await openKafka(kafkaAccess(config))
+  const kafka = await openKafka(kafkaAccess(config), nodeWorld)
   opened.defer(() => kafka.close())
   const topics = await openTopics(kafka, config)
   const shared: Shared = { ...options, topics }
