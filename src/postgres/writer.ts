@@ -82,6 +82,8 @@ export async function openPostgresWriter(options: WriterOptions): Promise<Postgr
   })
   // A connection that ends while nobody uses it is replaced at the next use.
   pool.on('error', () => undefined)
+  // Nor does one that ends between two statements end the process: the next statement fails.
+  pool.on('connect', (client) => client.on('error', () => undefined))
   const writer = new Writer(pool, options)
   try {
     await writer.migrate()
