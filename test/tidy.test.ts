@@ -27,6 +27,7 @@ const LAYERS: Record<string, readonly string[]> = {
   parquet: [],
   stream: ['batch', 'errors', 'pipeline'],
   query: ['batch', 'errors', 'stream'],
+  postgres: ['batch', 'errors', 'stream', 'world'],
   storage: ['batch', 'errors', 'parquet', 'query', 'sqlite', 'stream', 'world'],
   gateway: [
     ...['batch', 'control', 'errors', 'line-protocol', 'log'],
@@ -85,6 +86,7 @@ const PROGRAMS = [
 /** Complete and put through its port's suite, but no program opens it yet, and why. */
 const COMING: Record<string, string> = {
   'src/control/postgres-control.ts': 'the roles of a cluster, which come next, open it',
+  'src/postgres/writer.ts': 'the roles of a cluster, which come next, open it',
 }
 
 const LINES_MAX = 400

@@ -221,9 +221,9 @@ test('months are made on demand, by two writers at once, beside retention', { sk
     }
   })
   await Promise.all(writing)
-  await writers[0]!.dropBefore(Date.UTC(2001, 11))
+  await writers[0].dropBefore(Date.UTC(2001, 11))
   const left = await readingsIn(schema)
-  assert.equal(left.filter((row) => row.includes(` ${NOON_US}`.slice(0, 8))).length, 24)
+  assert.equal(left.filter((row) => row.endsWith(' 2')).length, 24)
   const december = left.filter((row) => row.includes(` ${months[11]} `))
   // The last month may be gone by a drop that ran before the other writer's row.
   assert.ok(december.length <= 2 && left.length === 24 + december.length)
