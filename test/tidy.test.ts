@@ -87,8 +87,8 @@ const PROGRAMS = [
 /** Complete and put through its port's suite, but no program opens it yet, and why. */
 const COMING: Record<string, string> = {
   'src/postgres/query.ts': 'the roles of a cluster, which come next, open it',
-  'src/postgres/writer.ts': 'the roles of a cluster, which come next, open it',
   'src/control/postgres-control.ts': 'the roles of a cluster, which come next, open it',
+  'src/postgres/writer.ts': 'the roles of a cluster, which come next, open it',
 }
 
 const LINES_MAX = 400
