@@ -21,11 +21,13 @@ export class EntryLog implements LogAppender {
   readonly #encoder: MessageEncoder
   #frames = 0
   /** Totals since start. */
-  entries = 0
   bytes = 0
+  /** By partition; ticks are not counted. */
+  readonly entries: Float64Array
 
   constructor(parts: EntryLogParts) {
     this.#parts = parts
+    this.entries = new Float64Array(parts.partitions)
     this.#encoder = new MessageEncoder({ partitions: parts.partitions })
   }
 
@@ -42,8 +44,10 @@ export class EntryLog implements LogAppender {
       telemetry.append(entries),
       refused.length > 0 ? deadLetters.append(refused) : undefined,
     ])
-    this.entries += entries.length
-    for (const { value } of entries) this.bytes += value.length
+    for (const { value, key, partition } of entries) {
+      this.bytes += value.length
+      if (key !== undefined) this.entries[partition]!++
+    }
     return this.#frames++
   }
 

@@ -5,23 +5,28 @@ import { registerMissing } from '../embedded/register-missing.ts'
 import { gatewayOptions } from '../embedded/stage-options.ts'
 import { gatewaySamples } from '../gateway/gateway-metrics.ts'
 import { Gateway } from '../gateway/gateway-stage.ts'
-import type { MetricSample } from '../observe/observe.ts'
+import type { Events, MetricSample } from '../observe/observe.ts'
 import { nodeWorld } from '../world/node-world.ts'
 import { postgresAccess } from './accesses.ts'
 import type { Shared } from './cluster.ts'
 import { EntryLog } from './entry-log.ts'
+import { hottestPartition } from './hot-partition.ts'
 import { metric } from './metrics.ts'
 
 /** Of one batch of messages; Kafka's requests are cut by their own limits. */
 const FRAME_BYTES_MAX = 16 << 20
+const HOT_INTERVAL_MS = 60_000
 
 export class GatewayRole {
   readonly gateway: Gateway
   readonly #log: EntryLog
+  readonly #events: Events | undefined
+  #stopWatch: (() => void) | undefined
   readonly #reader: ReturnType<typeof openPostgresDeviceReader>
 
   constructor(shared: Shared, { control, tenant }: { control: Control; tenant: string }) {
     const { config, plan } = shared
+    this.#events = shared.events
     const { kafka, partitions, name } = shared.topics
     this.#reader = openPostgresDeviceReader({ access: postgresAccess(config), world: nodeWorld })
     this.#log = new EntryLog({
@@ -46,6 +51,7 @@ export class GatewayRole {
 
   /** Resolves with the MQTT port. Errors: PORT_IN_USE. */
   listen(host: string, port: number): Promise<number> {
+    this.#stopWatch = this.#watchPartitions()
     return this.gateway.listen(host, port)
   }
 
@@ -58,12 +64,26 @@ export class GatewayRole {
   metrics(): MetricSample[] {
     return [
       ...gatewaySamples(this.gateway),
-      metric('weir_log_entries_total', 'Entries that Kafka acknowledged.', this.#log.entries),
+      ...[...this.#log.entries].map((count, partition) =>
+        metric('weir_gateway_partition_entries_total', 'Messages that Kafka acknowledged.', count, {
+          partition: String(partition),
+        }),
+      ),
       metric('weir_log_bytes_total', 'Bytes of their values.', this.#log.bytes),
     ]
   }
 
+  #watchPartitions(): () => void {
+    let before = this.#log.entries.slice()
+    return nodeWorld.clock.every(HOT_INTERVAL_MS, () => {
+      const hot = hottestPartition(before, this.#log.entries)
+      before = this.#log.entries.slice()
+      if (hot !== undefined) this.#events?.partitionHot(hot)
+    })
+  }
+
   async stop(): Promise<void> {
+    this.#stopWatch?.()
     await this.gateway.stop('GATEWAY_REPLACED')
     await this.#reader.close()
   }

@@ -80,6 +80,8 @@ export function createEvents(options: EventsOptions) {
       fromOffset: number
       toOffset: number
     }) => emit('error', 'entries_lost', 'Kafka forgot entries before they were stored', fields),
+    partitionHot: (fields: { partition: number; messages: number; share: number }) =>
+      emit('warn', 'partition_hot', 'One partition takes far more than its share', fields),
     roleFailed: (fields: { role: string; problem: string }) =>
       emit('error', 'role_failed', 'A role failed; it begins again', fields),
     deviceCreated: (fields: { deviceId: string; type: string }) =>
