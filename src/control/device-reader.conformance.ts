@@ -1,4 +1,4 @@
-/** What every device reader must do. An adapter's test calls `testDeviceReader` with how to open it. */
+/** What every device reader must do. An adapter's test calls `testDeviceReader` with its bench. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Control, DeviceReader, PrepareNeed } from './control.ts'
@@ -20,10 +20,11 @@ export interface DeviceReaderTraits {
 
 const TENANT = 'default'
 
-export function testDeviceReader({ name, createBench, skip }: DeviceReaderTraits): void {
+export function testDeviceReader(traits: DeviceReaderTraits): void {
+  const { name, skip } = traits
   const promise = (title: string, run: (bench: DeviceReaderBench) => Promise<void>): void =>
     void test(`${title} [${name}]`, { skip: skip ?? false }, async () => {
-      const bench = await createBench()
+      const bench = await traits.createBench()
       try {
         await run(bench)
       } finally {

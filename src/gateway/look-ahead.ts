@@ -1,6 +1,6 @@
 /**
  * Who a request's messages are of, found out before they are decoded: where the registry is a
- * server, decoding cannot wait for it in the middle. Devices that were seen before are not asked for.
+ * server, decoding cannot wait for it in the middle. Who was seen before is not asked for.
  */
 import type { DeviceReader, PrepareNeed } from '../control/control.ts'
 import type { DeviceTable } from './device-state.ts'

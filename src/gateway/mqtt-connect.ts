@@ -53,8 +53,8 @@ export class Session {
 }
 
 /**
- * Throws what `MqttConnection.fail` turns into a CONNACK. Where the registry must be asked first, the
- * connection waits, and the packet comes here once more.
+ * Throws what `MqttConnection.fail` turns into a CONNACK. Where the registry must be asked first,
+ * the connection waits, and the packet comes here once more.
  */
 export function acceptConnect(connection: MqttConnection, body: PacketReader): void {
   const { context } = connection

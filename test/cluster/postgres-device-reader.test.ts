@@ -53,7 +53,7 @@ test('hundreds that ask at once are a statement or two', { skip }, async () => {
   const { reader, control } = bench
   const { token } = await control.createDevice('default', { id: 'd7', type: 'generic' })
   const asked = Array.from({ length: 500 }, (_, index) =>
-    reader.prepare('default', [`d${index}`], { token }),
+    Promise.resolve(reader.prepare('default', [`d${index}`], { token })),
   )
   await Promise.all(asked)
   assert.equal(reader.authenticate('default', 'd7', token)?.id, 'd7')
