@@ -266,6 +266,16 @@ export const ERRORS = {
     { http: 500, retryable: true },
     'Retry; if it persists, see the log.',
   ),
+  SINK_UNAVAILABLE: row(
+    'The sink’s database does not answer',
+    { http: 503, exit: 4, retryable: true },
+    'Check that it runs and its address; what was not acknowledged is written again.',
+  ),
+  SINK_REFUSED: row(
+    'The sink’s database refuses everything',
+    { http: 502, exit: 4 },
+    'Check database, user and token; the detail has its own words.',
+  ),
   CLIENT_UNREACHABLE: row(
     'The server cannot be reached',
     { http: 503, exit: 6, retryable: true },

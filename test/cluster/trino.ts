@@ -96,7 +96,7 @@ export const TRINO: Recipe = {
   async answers({ url = '' }) {
     try {
       const answer = await fetch(`${url}/v1/info`, { signal: AbortSignal.timeout(5000) })
-      return answer.ok && ((await answer.json()) as { starting: boolean }).starting === false
+      return answer.ok && !((await answer.json()) as { starting: boolean }).starting
     } catch {
       return false
     }
