@@ -125,12 +125,7 @@ export class LineEncoder {
     ]
     let field = freeName(name.metric)
     if (isNarrow) field = name.kind === 'text' ? 'text_value' : 'value'
-    const all = [measurement, field, ...tags.flat()]
-    const reasons = all.map((one) => whyNotName(one, dialect))
-    const isComment = dialect.hasComments && measurement.startsWith('#')
-    const refusal =
-      reasons.find((reason) => reason !== undefined) ??
-      (isComment ? 'a measurement that begins with "#" makes a comment of its line' : undefined)
+    const refusal = this.#whyNot({ measurement, field, tags })
     const pairs = tags.map(
       ([key, value]) => `,${escapeName(key, dialect)}=${escapeName(value, dialect)}`,
     )
@@ -140,6 +135,20 @@ export class LineEncoder {
       refusal,
       table: { name: measurement, columns: dimensions.map(([key]) => key) },
     }
+  }
+
+  #whyNot(line: { measurement: string; field: string; tags: [string, string][] }) {
+    const { measurement, field, tags } = line
+    for (const name of [measurement, field, ...tags.flat()]) {
+      const reason = whyNotName(name, this.#dialect)
+      if (reason !== undefined) return reason
+    }
+    if (this.#dialect.hasComments && measurement.startsWith('#')) {
+      return 'a measurement that begins with "#" makes a comment of its line'
+    }
+    return this.#dialect.hasQuotedFields && field.includes('"')
+      ? 'a field cannot have a quote in its name'
+      : undefined
   }
 }
 

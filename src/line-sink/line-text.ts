@@ -13,6 +13,8 @@ export interface Dialect {
   /** A row for each reading, instead of a field for each metric. */
   isNarrow: boolean
   hasTexts: boolean
+  /** In the name of a field a quote begins a text. */
+  hasQuotedFields: boolean
 }
 
 // oxlint-disable-next-line no-control-regex
@@ -50,8 +52,9 @@ const RESERVED =
 /** Different names stay different. */
 export const freeName = (name: string): string => (RESERVED.test(name) ? `${name}_` : name)
 
-const FORBIDDEN = String.raw`?.,'"\\/:()+*%~\-\u0000-\u001f\u007f\ufeff`
-const TO_ENCODE = new RegExp(`[${FORBIDDEN}]|_(?=[0-9a-f]{2,4}[_${FORBIDDEN}])`, 'gi')
+/** What QuestDB forbids, and a "_" that would be read as the beginning of a code. */
+const TO_ENCODE =
+  /[?.,'"\\/:()+*%~\-\ufeff]|_(?=(?:2[25789a-f]|3[af]|5[cf]|7e|feff)[_?.,'"\\/:()+*%~\-\ufeff])/gi
 
 /**
  * A name that QuestDB takes for a table or column: what it forbids becomes its code, `a.b` is
@@ -59,7 +62,6 @@ const TO_ENCODE = new RegExp(`[${FORBIDDEN}]|_(?=[0-9a-f]{2,4}[_${FORBIDDEN}])`,
  */
 export function toIdentifier(name: string): string {
   return name.replaceAll(TO_ENCODE, (one) => {
-    const code = one.charCodeAt(0).toString(16).padStart(2, '0')
-    return `_${code}_`
+    return `_${one.charCodeAt(0).toString(16)}_`
   })
 }

@@ -1,6 +1,6 @@
 /**
- * QuestDB's tables, made before their first line: one that a line makes would keep repeats. The keys
- * of a table are the time and all its symbols, and grow with it.
+ * QuestDB's tables, made before their first line: one that a line makes would keep repeats. The
+ * keys of a table are the time and all its symbols, and grow with it.
  */
 import { WeirError } from '../errors/errors.ts'
 import type { Clock } from '../world/world.ts'
@@ -34,7 +34,8 @@ export class QuestTables {
     const added = columns.filter((column) => known?.has(column.toLowerCase()) !== true)
     if (known !== undefined && added.length === 0) return undefined
     const table = quote(name)
-    const steps = added.map(
+    const wanted = known === undefined ? [...OWN_SYMBOLS, ...added] : added
+    const steps = wanted.map(
       (column) => `ALTER TABLE ${table} ADD COLUMN IF NOT EXISTS ${quote(column)} SYMBOL`,
     )
     if (known === undefined) steps.unshift(creationOf(table))

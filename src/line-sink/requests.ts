@@ -29,6 +29,12 @@ export interface Answer {
   text: string
 }
 
+interface Sent {
+  method: string
+  headers: Record<string, string>
+  body?: string | Uint8Array<ArrayBuffer>
+}
+
 /** What one try came to. */
 interface Try {
   status: number
@@ -62,7 +68,7 @@ export class Requests {
     return this.#send(url, { method: 'GET', headers: {} })
   }
 
-  async #send(url: string, request: RequestInit & { headers: object }): Promise<Answer> {
+  async #send(url: string, request: Sent): Promise<Answer> {
     const { clock, random, retryForMs } = this.#options
     const beginMs = clock.monotonicMs()
     for (let tries = 0; ; tries++) {
@@ -82,7 +88,7 @@ export class Requests {
   }
 
   /** Status 0 when there was no answer. */
-  async #try(url: string, request: RequestInit & { headers: object }): Promise<Try> {
+  async #try(url: string, request: Sent): Promise<Try> {
     const { clock, headers, timeoutMs } = this.#options
     const late = new AbortController()
     const cancel = clock.after(timeoutMs, () => late.abort())

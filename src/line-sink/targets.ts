@@ -20,6 +20,7 @@ const INFLUX: Dialect = {
   hasComments: true,
   isNarrow: false,
   hasTexts: true,
+  hasQuotedFields: false,
 }
 
 const DIALECTS: Record<SinkKind, Dialect> = {
@@ -32,8 +33,14 @@ const DIALECTS: Record<SinkKind, Dialect> = {
     hasComments: false,
     isNarrow: true,
     hasTexts: true,
+    hasQuotedFields: false,
   },
-  victoriametrics: { ...INFLUX, doublesBackslashes: true, hasTexts: false },
+  victoriametrics: {
+    ...INFLUX,
+    doublesBackslashes: true,
+    hasTexts: false,
+    hasQuotedFields: true,
+  },
 }
 
 type Place = Pick<LineSinkOptions, 'database' | 'organization'>

@@ -63,7 +63,10 @@ function writeState(state: ClusterState): void {
 const runs = (service: Service | undefined): service is Service =>
   service !== undefined && service.processes.every(isRunning)
 
-/** Starts these services; without names, those that can be had of all that are cheap. Returns why others could not. */
+/**
+ * Starts these services; without names, those that can be had of all that are cheap. Returns why
+ * others could not.
+ */
 export async function up(
   names: readonly string[],
   options: { brokers: number; say: (line: string) => void },

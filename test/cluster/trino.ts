@@ -1,6 +1,6 @@
 /**
- * Trino, a coordinator that does all the work itself, with Hive tables over files: the catalog `hive`
- * over a folder, and `lake` over MinIO where that runs already.
+ * Trino, a coordinator that does all the work itself, with Hive tables over files: the catalog
+ * `hive` over a folder, and `lake` over MinIO where that runs already.
  */
 import { randomUUID } from 'node:crypto'
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
