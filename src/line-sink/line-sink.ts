@@ -18,9 +18,9 @@
  * **Layout.** The measurement is the dimension `measurement`, or else the device type; tags are
  * tenant, device_id and the other dimensions; each metric is a field, and what a device sends at
  * one time is one line. QuestDB replaces whole rows: of a second message with the same time but
- * other metrics only the second would stay. So there a row is one reading: symbols tenant, device_id,
- * metric, kind and the dimensions are the keys, besides the time, and `value` (booleans 0 or 1) and
- * `text_value` hold what was read, as in PostgreSQL.
+ * other metrics only the second would stay. So there a row is one reading: symbols tenant,
+ * device_id, metric, kind and the dimensions are the keys, besides the time, and `value` (booleans
+ * 0 or 1) and `text_value` hold what was read, as in PostgreSQL.
  *
  * Names of tags and fields that mean something to a target (`tenant`, `time`, …) get a "_" behind.
  * A dimension without a value is no tag. docs/sinks.md has all of it.
