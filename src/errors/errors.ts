@@ -277,6 +277,16 @@ export const ERRORS = {
     { http: 422 },
     'Printable parts of 1 to 255 bytes with / between them, at most 1,024 bytes, none . or ..',
   ),
+  LAKE_BACKLOG_FULL: row(
+    'The lake’s writer holds as many readings as it may',
+    { http: 503, retryable: true },
+    'Stop reading the log until a commit succeeds; check the object store.',
+  ),
+  LAKE_FENCED: row(
+    'Another writer has taken over these partitions',
+    { http: 409, exit: 3 },
+    'Start again: what was not committed is read from the log once more.',
+  ),
   QUERY_LIMIT_EXCEEDED: row(
     'The query exceeds a limit',
     { http: 422 },
