@@ -1,37 +1,11 @@
 import assert from 'node:assert/strict'
-import { after, test } from 'node:test'
+import { test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
-import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3'
 import { testObjects } from '../../src/objects/objects.conformance.ts'
 import { eachObject } from '../../src/objects/objects.ts'
-import { createS3Objects } from '../../src/objects/s3-objects.ts'
-import { nodeWorld } from '../../src/world/node-world.ts'
 import { until } from '../system/weir-process.ts'
-import { accessOf, killService, restartService } from './cluster.ts'
-
-const access = accessOf('minio')
-const skip = access === undefined ? 'MinIO does not run: npm run -s cluster:up -- minio' : undefined
-const { endpoint = '', accessKey = '', secretKey = '' } = access ?? {}
-const REGION = 'us-east-1'
-
-const admin = new S3Client({
-  ...{ endpoint, region: REGION, forcePathStyle: true },
-  credentials: { accessKeyId: accessKey, secretAccessKey: secretKey },
-})
-after(() => admin.destroy())
-
-let buckets = 0
-async function createBucket(): Promise<string> {
-  const bucket = `weir-test-${process.pid}-${++buckets}`
-  await admin.send(new CreateBucketCommand({ Bucket: bucket }))
-  return bucket
-}
-
-const open = (bucket: string, how: { secretKey?: string; endpoint?: string } = {}) =>
-  createS3Objects({
-    ...{ bucket, region: REGION, endpoint: how.endpoint ?? endpoint, random: nodeWorld.random },
-    credentials: { accessKey, secretKey: how.secretKey ?? secretKey },
-  })
+import { createBucket, openBucket, skip } from './buckets.ts'
+import { killService, restartService } from './cluster.ts'
 
 testObjects({
   name: 'MinIO',
@@ -39,7 +13,7 @@ testObjects({
   pagedObjects: 2500,
   async createBench() {
     const bucket = await createBucket()
-    return { open: async () => open(bucket) }
+    return { open: async () => openBucket(bucket) }
   },
 })
 
@@ -47,7 +21,7 @@ test(
   'O6 wrong credentials and buckets are refused by name, without a secret',
   { skip },
   async () => {
-    const wrong = open(await createBucket(), { secretKey: 'not-the-secret-of-it' })
+    const wrong = openBucket(await createBucket(), { secretKey: 'not-the-secret-of-it' })
     for (const call of [
       () => wrong.put('k', Buffer.from('v')),
       () => wrong.get('k'),
@@ -58,14 +32,14 @@ test(
         assert.doesNotMatch(JSON.stringify([error.message, error.cause]), /not-the-secret-of-it/)
         return true
       })
-    const absent = open('weir-no-such-bucket')
+    const absent = openBucket('weir-no-such-bucket')
     await assert.rejects(absent.put('k', Buffer.from('v')), { code: 'OBJECTS_REFUSED' })
     await assert.rejects(absent.get('k'), { code: 'OBJECTS_REFUSED' })
   },
 )
 
 test('O6 a server that is not there is OBJECTS_UNAVAILABLE', async () => {
-  const absent = open('weir', { endpoint: 'http://127.0.0.1:1', secretKey: 's3cr3t-value' })
+  const absent = openBucket('weir', { endpoint: 'http://127.0.0.1:1', secretKey: 's3cr3t-value' })
   for (const call of [
     () => absent.put('k', Buffer.from('v')),
     () => absent.head('k'),
@@ -79,7 +53,7 @@ test('O6 a server that is not there is OBJECTS_UNAVAILABLE', async () => {
 })
 
 test('MinIO killed and back: nothing half there, nothing acknowledged gone', { skip }, async () => {
-  const objects = open(await createBucket())
+  const objects = openBucket(await createBucket())
   const large = new Uint8Array(20_000_000).fill(7)
   const acknowledged = new Set<string>()
   const failures = new Set<string>()
