@@ -41,7 +41,7 @@ const LAYERS: Record<string, readonly string[]> = {
     ...['api', 'batch', 'config', 'control', 'errors', 'gateway', 'log'],
     ...['observe', 'pipeline', 'query', 'storage', 'stream', 'world'],
   ],
-  cli: ['config', 'embedded', 'errors', 'fleet', 'observe', 'pipeline', 'query', 'world'],
+  cli: ['config', 'embedded', 'errors', 'fleet', 'lake', 'observe', 'pipeline', 'query', 'world'],
 }
 
 /** They choose the adapters and bring them together, so they may import any file of a layer. */
