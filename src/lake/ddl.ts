@@ -85,6 +85,7 @@ function duckdb({ table, location }: LakeTable): string {
   return `CREATE VIEW ${table} AS
 SELECT * FROM read_parquet(
   '${location}/readings/**/*.parquet',
+  filename = true,
   hive_partitioning = true,
   hive_types = {${folders}}
 );`

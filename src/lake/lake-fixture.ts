@@ -6,6 +6,7 @@ import { DuckDBInstance } from '@duckdb/node-api'
 import { eachObject, type Objects } from '../objects/objects.ts'
 import { createSeededRandom } from '../world/memory-disk.ts'
 import { nodeWorld } from '../world/node-world.ts'
+import { lakeTable } from './ddl.ts'
 import { openLakeWriter } from './lake.ts'
 import type { LakeBatch, LakeLimits, LakeSeries, LakeWriter, TopicOffset } from './lake.ts'
 
@@ -87,10 +88,10 @@ export async function rowsOf(objects: Objects): Promise<string[]> {
     const date = new Date(Math.floor(Number(timeUs) / 1000))
     const isRight =
       date.getUTCFullYear() === Number(year) && date.getUTCMonth() + 1 === Number(month)
-    if (!isRight) throw new Error(`${date.toISOString()} is under ${year}/${month}`)
+    if (!isRight) throw new Error(`${date.toISOString()} is under ${String(year)}/${String(month)}`)
   }
   for (const [tenant, , , , , , , , path] of rows)
-    if (tenant !== path) throw new Error(`${tenant} is under ${path}`)
+    if (tenant !== path) throw new Error(`${String(tenant)} is under ${String(path)}`)
   return rows
     .map(([tenant, type, device, metric, dimensions, timeUs, value, text]) =>
       textOf([tenant, type, device, metric, dimensions, Number(timeUs), value, text]),
@@ -112,11 +113,10 @@ export async function askLake(objects: Objects, question: string): Promise<unkno
       count++
     }
     if (count === 0) return []
-    // What the files say, and what their path says.
+    // What the files say, and what the table shows that `weir lake ddl` defines.
     const files = `read_parquet('${folder}/**/*.parquet', hive_partitioning = false, filename = true)`
-    const paths = `read_parquet('${folder}/**/*.parquet', hive_partitioning = true, filename = true,
-      hive_types = {'tenant': VARCHAR, 'type': VARCHAR, 'year': INTEGER, 'month': INTEGER})`
-    const named = `SELECT DISTINCT filename, tenant AS tenant_of_path, type, year, month FROM ${paths}`
+    await connection.run(lakeTable('duckdb', { table: 'readings', location: folder }))
+    const named = `SELECT DISTINCT filename, tenant AS tenant_of_path, type, year, month FROM readings`
     const answer = await connection.runAndReadAll(
       `WITH lake AS (SELECT * FROM ${files} JOIN (${named}) USING (filename)) ${question}`,
     )

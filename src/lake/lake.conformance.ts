@@ -75,7 +75,8 @@ function testCommits(promise: Promised): void {
       rows.map(([time]) => Number(time)),
       timeUs,
     )
-    for (const [row, [, read]] of rows.entries()) assert.ok(Object.is(read, value[row]), `${read}`)
+    for (const [row, [, read]] of rows.entries())
+      assert.ok(Object.is(read, value[row]), String(read))
   })
 }
 

@@ -46,11 +46,7 @@ const FILE = /\/(?<set>[a-z0-9_]+)-(?<epoch>\d+)-(?<version>\d+)-\d+\.parquet$/
 const encode = (manifest: Manifest): Buffer => Buffer.from(JSON.stringify(manifest))
 
 /** Errors: OBJECT_MISSING, DATA_FORMAT_NEWER. */
-export async function readManifest(
-  objects: Objects,
-  set: string,
-  version: number,
-): Promise<Manifest> {
+async function readManifest(objects: Objects, set: string, version: number): Promise<Manifest> {
   const key = keyOf(set, version)
   const manifest = JSON.parse(Buffer.from(await objects.get(key)).toString()) as Manifest
   if (manifest.format > FORMAT)
