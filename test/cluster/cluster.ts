@@ -15,14 +15,23 @@ import {
 } from 'node:fs'
 import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { INFLUXDB } from './influxdb.ts'
 import { KAFKA } from './kafka.ts'
 import { MINIO } from './minio.ts'
 import { POSTGRES } from './postgres.ts'
 import { isRunning, kill, launch, stop, untilReady, type Started } from './process.ts'
+import { QUESTDB } from './questdb.ts'
 import type { Access, Places, Recipe } from './recipe.ts'
 import { REDIS } from './redis.ts'
+import { TRINO } from './trino.ts'
+import { VICTORIA_METRICS } from './victoriametrics.ts'
 
-export const RECIPES: readonly Recipe[] = [KAFKA, POSTGRES, REDIS, MINIO]
+export const RECIPES: readonly Recipe[] = [
+  ...[KAFKA, POSTGRES, REDIS, MINIO],
+  ...[INFLUXDB, QUESTDB, VICTORIA_METRICS],
+  // After MinIO, which it looks into.
+  TRINO,
+]
 export const SERVICES: readonly string[] = RECIPES.map(({ name }) => name)
 
 const CACHE =
@@ -54,12 +63,18 @@ function writeState(state: ClusterState): void {
 const runs = (service: Service | undefined): service is Service =>
   service !== undefined && service.processes.every(isRunning)
 
-/** Starts these services, or those that can be had of all. Returns why others could not. */
+/**
+ * Starts these services; without names, those that can be had of all that are cheap. Returns why
+ * others could not.
+ */
 export async function up(
   names: readonly string[],
   options: { brokers: number; say: (line: string) => void },
 ): Promise<Map<string, string>> {
-  const recipes = recipesOf(names)
+  const recipes =
+    names.length === 0
+      ? RECIPES.filter(({ isOnlyByName }) => isOnlyByName !== true)
+      : recipesOf(names)
   mkdirSync(CACHE, { recursive: true, mode: 0o700 })
   const missing = new Map<string, string>()
   for (const recipe of recipes) {
@@ -94,7 +109,10 @@ async function start(
   const startMs = performance.now()
   const launched: Started[] = []
   try {
-    const access = await recipe.start(places, { brokers, launched: (one) => launched.push(one) })
+    const access = await recipe.start(places, {
+      ...{ brokers, accessOf },
+      launched: (one) => launched.push(one),
+    })
     await untilReady(recipe.name, launched, () => recipe.answers(access))
     const service = { access, processes: launched, data }
     writeState({ services: { ...readState().services, [recipe.name]: service } })

@@ -13,6 +13,8 @@ export interface Places {
 
 export interface Recipe {
   name: string
+  /** Not started unless it is named: it takes more than 5 s to start, or 200 MB to download. */
+  isOnlyByName?: boolean
   /** Why it cannot be had on this machine, or undefined. */
   missing(): string | undefined
   /** Downloads and builds what is not in the cache yet. Says what takes long. */
@@ -23,7 +25,12 @@ export interface Recipe {
    */
   start(
     places: Places,
-    options: { brokers: number; launched: (started: Started) => void },
+    options: {
+      brokers: number
+      launched: (started: Started) => void
+      /** Of services that run already. */
+      accessOf: (name: string) => Access | undefined
+    },
   ): Promise<Access>
   /** Whether all of it answers by now. */
   answers(access: Access): Promise<boolean>
