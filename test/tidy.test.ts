@@ -26,7 +26,6 @@ const LAYERS: Record<string, readonly string[]> = {
   control: ['errors', 'sqlite', 'world'],
   kafka: ['errors', 'world'],
   log: ['errors', 'kafka', 'world'],
-  log: ['errors', 'world'],
   'line-sink': ['batch', 'errors', 'world'],
   objects: ['errors', 'world'],
   parquet: [],
@@ -54,17 +53,9 @@ const LAYERS: Record<string, readonly string[]> = {
     ...['gateway', 'kafka', 'log', 'observe', 'pipeline', 'postgres', 'query', 'stream', 'world'],
   ],
   cli: [
-    'cluster',
-    'config',
-    'embedded',
-    'errors',
-    'fleet',
-    'observe',
-    'pipeline',
-    'query',
-    'world',
+    ...['cluster', 'config', 'embedded', 'errors', 'fleet', 'lake'],
+    ...['observe', 'pipeline', 'query', 'world'],
   ],
-  cli: ['config', 'embedded', 'errors', 'fleet', 'lake', 'observe', 'pipeline', 'query', 'world'],
 }
 
 /** They choose the adapters and bring them together, so they may import any file of a layer. */
@@ -121,7 +112,6 @@ const COMING: Record<string, string> = {
   'src/log/kafka-log.ts':
     'it holds Kafka to the suite of logs; roles have many partitions at once, and use src/kafka',
   'src/line-sink/http-line-sink.ts': 'the roles of a cluster, which come next, open it',
-  'src/control/postgres-control.ts': 'the roles of a cluster, which come next, open it',
   'src/lake/lake.ts': 'the roles of a cluster, which come next, open it',
   'src/objects/folder-objects.ts': 'the roles of a cluster, which come next, open it',
   'src/objects/s3-objects.ts': 'the roles of a cluster, which come next, open it',

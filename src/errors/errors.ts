@@ -294,6 +294,7 @@ export const ERRORS = {
     'Another writer has taken over',
     { http: 503, exit: 4 },
     'Nothing was written. Claim the lease again, or leave the partition to the other writer.',
+  ),
   OBJECTS_UNAVAILABLE: row(
     'The object store cannot be reached',
     { http: 503, exit: 4, retryable: true },
