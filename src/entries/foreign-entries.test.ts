@@ -40,7 +40,9 @@ test('E4 property: every prefix of an entry is refused, and so is one more byte'
         assert.throws(() => decoder.add(value.subarray(0, length)), isMalformed, `${length} bytes`)
         assert.throws(() => withoutReadings(value.subarray(0, length), () => true), isMalformed)
       }
-      assert.throws(() => decoder.add(Buffer.concat([value, Buffer.of(0)])), isMalformed)
+      const longer = Buffer.concat([value, Buffer.of(0)])
+      assert.throws(() => decoder.add(longer), isMalformed)
+      assert.throws(() => withoutReadings(longer, () => true), isMalformed)
       assertUntouched(decoder)
     }),
     { numRuns: 30 },
@@ -179,6 +181,7 @@ test('E4 what Avro allows and no entry has is refused', () => {
     ['a length in two bytes', Buffer.concat([Buffer.of(0x80, 0), encode(EXAMPLE).subarray(8)])],
     ['a number without end', new Uint8Array(300).fill(0x80)],
     ['a number of 200 bytes', Buffer.concat([new Uint8Array(200).fill(0x80), Buffer.of(0)])],
+    ['another one', Buffer.concat([new Uint8Array(200).fill(0x80), Buffer.of(1)])],
     ['a name that is not UTF-8', Buffer.concat([Buffer.of(2, 0xff), encode(EXAMPLE).subarray(8)])],
   ]
   for (const [what, value] of bad) {
@@ -186,6 +189,27 @@ test('E4 what Avro allows and no entry has is refused', () => {
     assert.throws(() => decoder.add(value), isMalformed, what)
     assertUntouched(decoder)
   }
+})
+
+test('E4 of a bad entry of a known device no series stays, nor dimensions', () => {
+  const decoder = begun()
+  decoder.add(encode(EXAMPLE))
+  const other: PlainMessage = { ...EXAMPLE, dimensions: [], readings: [['new', 1]] }
+  const more: PlainMessage = { ...EXAMPLE, readings: [['new', 1]] }
+  for (const message of [other, more]) {
+    const value = encode(message)
+    assert.throws(() => decoder.add(value.subarray(0, -1)), isMalformed)
+  }
+  for (const message of [more, other]) decoder.add(encode(message))
+  const { definitions, series } = decoder.take()
+  assert.deepEqual([...series.subarray(0, 5)], [0, 1, 2, 3, 4])
+  assert.deepEqual(
+    definitions!.series.slice(3).map((one) => [one.series, one.dimensions.length]),
+    [
+      [3, 1],
+      [4, 0],
+    ],
+  )
 })
 
 test('beyond the limits a message is refused whole, and others go on', () => {
