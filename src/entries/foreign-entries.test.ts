@@ -212,6 +212,22 @@ test('E4 of a bad entry of a known device no series stays, nor dimensions', () =
   )
 })
 
+test('E4 a device and dimensions of a bad entry are new when they come again', () => {
+  const decoder = begun()
+  const cut = (message: PlainMessage): void =>
+    assert.throws(() => decoder.add(encode(message).subarray(0, -1)), isMalformed)
+  cut({ ...EXAMPLE, deviceId: 'cut' })
+  for (const deviceId of ['other', 'cut']) decoder.add(encode({ ...EXAMPLE, deviceId }))
+  const record = recordOf({ ...EXAMPLE, deviceId: 'cut', readings: [['x', 1]] })
+  const inOrder = MESSAGE_TYPE.toBuffer({ ...record, dimensions: { a: '1', b: '2' } })
+  assert.throws(() => decoder.add(inOrder.subarray(0, -1)), isMalformed)
+  decoder.add(inOrder)
+  decoder.add(MESSAGE_TYPE.toBuffer({ ...record, dimensions: { b: '2', a: '1' } }))
+  const { device, series } = decoder.take()
+  assert.deepEqual([...device.subarray(0, 4)], [0, 1, 1, 1])
+  assert.deepEqual([...series.subarray(6, 8)], [6, 6])
+})
+
 test('beyond the limits a message is refused whole, and others go on', () => {
   const twoMore = { ...EXAMPLE, deviceId: 'other', readings: EXAMPLE.readings.slice(0, 2) }
   const decoder = begun({ seriesMax: 4, textsMax: 1 })

@@ -1,6 +1,6 @@
 /**
- * Entries of one partition as batches, with numbers of its own for devices, series and texts: dense,
- * from 0, in the order of their first appearance, so that the same entries give the same numbers.
+ * Entries of one partition as batches, with numbers of its own for devices, series and texts:
+ * dense, from 0, in the order of their first appearance, so that the same entries give the same.
  *
  * Known names are never made into strings: a device is found by the bytes of its header, and a
  * message's metrics are first compared with those of that device's message before.
