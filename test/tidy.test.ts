@@ -29,6 +29,7 @@ const LAYERS: Record<string, readonly string[]> = {
   parquet: [],
   stream: ['batch', 'errors', 'pipeline'],
   query: ['batch', 'errors', 'stream'],
+  entries: ['batch', 'errors', 'stream'],
   cache: ['query', 'redis', 'world'],
   postgres: ['batch', 'errors', 'query', 'stream', 'world'],
   storage: ['batch', 'errors', 'parquet', 'query', 'sqlite', 'stream', 'world'],
@@ -44,11 +45,25 @@ const LAYERS: Record<string, readonly string[]> = {
     ...['api', 'batch', 'config', 'control', 'errors', 'gateway', 'log'],
     ...['observe', 'pipeline', 'query', 'storage', 'stream', 'world'],
   ],
-  cli: ['config', 'embedded', 'errors', 'fleet', 'observe', 'pipeline', 'query', 'world'],
+  cluster: [
+    ...['api', 'batch', 'cache', 'config', 'control', 'embedded', 'entries', 'errors', 'fanout'],
+    ...['gateway', 'kafka', 'log', 'observe', 'pipeline', 'postgres', 'query', 'stream', 'world'],
+  ],
+  cli: [
+    'cluster',
+    'config',
+    'embedded',
+    'errors',
+    'fleet',
+    'observe',
+    'pipeline',
+    'query',
+    'world',
+  ],
 }
 
 /** They choose the adapters and bring them together, so they may import any file of a layer. */
-const COMPOSITION_ROOTS = ['embedded', 'cli']
+const COMPOSITION_ROOTS = ['embedded', 'cluster', 'cli']
 
 /** Files beside a folder's face that others may import, and why. */
 const DOORS: Record<string, { to: string; why: string }[]> = {
@@ -93,14 +108,8 @@ const PROGRAMS = [
 
 /** Complete and put through its port's suite, but no program opens it yet, and why. */
 const COMING: Record<string, string> = {
-  'src/cache/redis-cache.ts': 'the roles of a cluster, which come next, open it',
-  'src/fanout/redis-fanout.ts': 'the roles of a cluster, which come next, open it',
-  'src/postgres/query.ts': 'the roles of a cluster, which come next, open it',
-  'src/postgres/writer.ts': 'the roles of a cluster, which come next, open it',
-  'src/control/postgres-control.ts': 'the roles of a cluster, which come next, open it',
-  'src/kafka/open-kafka.ts': 'the roles of a cluster, which come next, open it',
-  'src/log/kafka-log.ts': 'the roles of a cluster, which come next, open it',
-  'src/control/postgres-device-reader.ts': 'the roles of a cluster, which come next, open it',
+  'src/log/kafka-log.ts':
+    'it holds Kafka to the suite of logs; roles have many partitions at once, and use src/kafka',
 }
 
 const LINES_MAX = 400

@@ -77,7 +77,7 @@ async function open(options: ClusterOptions, opened: AsyncDisposableStack): Prom
   opened.defer(lockFolder(folder))
   const control = await openPostgresControl({ access: postgresAccess(config), world: nodeWorld })
   opened.defer(() => control.close())
-  const kafka = await openKafka(kafkaAccess(config))
+  const kafka = await openKafka(kafkaAccess(config), nodeWorld)
   opened.defer(() => kafka.close())
   const topics = await openTopics(kafka, config)
   const shared: Shared = { ...options, topics }
@@ -120,9 +120,15 @@ async function open(options: ClusterOptions, opened: AsyncDisposableStack): Prom
   await writeFile(portsFile, `${JSON.stringify(ports)}\n`)
   const admin = await ensureAdminKey(control, folder, options.credentialsFile)
   state.isReady = true
-  opened.defer(() => void (state.isReady = false))
+  opened.defer(async () => {
+    state.isReady = false
+    if (gateway !== undefined) await delay(config.mqtt.drainDelayUs / 1000)
+  })
   return describe(config, { admin, api: asking && api, httpPort, mqttPort, opened })
 }
+
+const delay = (delayMs: number): Promise<void> =>
+  new Promise((resolve) => nodeWorld.clock.after(delayMs, resolve))
 
 function describe(
   { http }: Config,

@@ -3,7 +3,7 @@ import { CachedQuery, type Cache } from '../cache/cache.ts'
 import { MemoryCache } from '../cache/memory-cache.ts'
 import { openRedisCache } from '../cache/redis-cache.ts'
 import type { Config } from '../config/config.ts'
-import { hashKey } from '../entries/entries.ts'
+import { deviceKey, hashKey } from '../entries/entries.ts'
 import type { MetricSample } from '../observe/observe.ts'
 import { openPostgresQuery, type PostgresQuery } from '../postgres/query.ts'
 import type { Query } from '../query/query.ts'
@@ -17,8 +17,6 @@ const CACHE_BYTES_MAX = 64 << 20
 /** Windows in one answer. */
 const WINDOWS_MAX = 100_000
 
-const text = new TextEncoder()
-
 export class ControlRole {
   readonly query: Query
   readonly #tables: PostgresQuery
@@ -29,7 +27,7 @@ export class ControlRole {
       access: postgresAccess(config),
       limits: { rowsMax: config.query.rowsMax, windowsMax: WINDOWS_MAX },
       partitions: topics.partitions,
-      hashKey: (key) => hashKey(text.encode(key)),
+      hashDevice: (tenant, deviceId) => hashKey(deviceKey(tenant, deviceId)),
       windowsMs: plan.windowsMs,
     })
     this.#cache = openCache(config)

@@ -1,6 +1,7 @@
 /**
- * The gateway's log on a cluster: a frame becomes one entry a message in Kafka, each in its device's
- * partition. One frame is on its way at a time, so the order per device and connection is kept.
+ * The gateway's log on a cluster: a frame becomes one entry a message in Kafka, each in the
+ * partition of its device. One frame is on its way at a time, so the order per device and
+ * connection is kept.
  */
 import { decodeFrame, type DeadLetter } from '../batch/batch.ts'
 import { deviceKey, MessageEncoder, partitionOf } from '../entries/entries.ts'

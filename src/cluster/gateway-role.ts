@@ -64,7 +64,7 @@ export class GatewayRole {
   }
 
   async stop(): Promise<void> {
-    await this.gateway.stop()
+    await this.gateway.stop('GATEWAY_REPLACED')
     await this.#reader.close()
   }
 }

@@ -30,7 +30,7 @@ export function openLive(config: Config, countDevices: (tenant: string) => Promi
     async close() {
       source.close()
       sink.close()
-      await Promise.all(new Set(fanouts).values().map((fanout) => fanout.close()))
+      await Promise.all([...new Set(fanouts)].map((fanout) => fanout.close()))
     },
   }
 }

@@ -35,7 +35,9 @@ export async function openStreamRole(
     },
     options: { plan, limits, bytesMax, waitMs: intervalUs / 1000 },
     createTap() {
-      const tap = new LiveTap((event) => live.sink.publish(tenant, event))
+      const tap = new LiveTap((event) => {
+        if (event.event !== 'rate') live.sink.publish(tenant, event)
+      })
       taps.add(tap)
       return tap
     },

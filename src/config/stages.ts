@@ -86,6 +86,11 @@ const MQTT = Type.Object(
       [1, 1_000_000],
       'Open connections at once with the token of one device or gateway.',
     ),
+    drainDelay: duration(
+      '2s',
+      ['0s', '10m'],
+      'On a cluster: from GET /ready saying no until clients are sent to another gateway (0x9C), so that a balancer has noticed.',
+    ),
     keepAliveMax: duration(
       '1200s',
       ['10s', '18h'],

@@ -70,7 +70,7 @@ export function decodeWindow(value: Uint8Array): WindowEntry {
   row[words.PARTIAL_LAST] = reader.double()
   row[words.PARTIAL_LAST_TIME_US] = reader.long()
   reader.finish()
-  if (deviceId === '') return { watermarkMs: row[words.PARTIAL_START_MS] }
+  if (deviceId === '') return { watermarkMs: row[words.PARTIAL_START_MS] ?? NaN }
   const name = { tenant, deviceId, deviceType, metric, dimensions }
   return { series: { ...name, kind: kind === BOOLEAN ? 'boolean' : 'number' }, row }
 }

@@ -100,6 +100,11 @@ export const ERRORS = {
     { http: 503, mqtt: 0x8b, retryable: true },
     'Reconnect in a few seconds.',
   ),
+  GATEWAY_REPLACED: row(
+    'This gateway ends; others go on',
+    { http: 503, mqtt: 0x9c, retryable: true },
+    'Connect again at once: the address leads to another one.',
+  ),
   GATEWAY_DEVICE_UNKNOWN: row(
     'The device is not registered',
     { http: 422, mqtt: 0x83 },

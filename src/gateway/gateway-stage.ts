@@ -238,10 +238,13 @@ export class Gateway implements TelemetryDoor {
     if (this.commit.failure !== undefined) throw this.#refuse(this.commit.failure)
   }
 
-  async stop(): Promise<void> {
+  /** GATEWAY_REPLACED where other gateways take over at once. */
+  async stop(
+    reason: 'GATEWAY_SHUTTING_DOWN' | 'GATEWAY_REPLACED' = 'GATEWAY_SHUTTING_DOWN',
+  ): Promise<void> {
     this.#stopTicks?.()
     this.commit.stopReplay()
-    await this.mqtt.stop()
+    await this.mqtt.stop(reason)
     await this.commit.drain()
     await this.#replaying
     await this.#parts.log.close()

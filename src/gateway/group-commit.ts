@@ -5,7 +5,8 @@
  *   builder ─seal─▶ queue ─append, flush─▶ acknowledge ─▶ forward to the stream
  *
  * The brake: no more is read from sockets while the queue is long, the stages behind are too far
- * behind (`forwarding.ts`), or the log takes nothing (a full disk, brokers that are away). Nothing that was read is thrown away.
+ * behind (`forwarding.ts`), or the log takes nothing (full disk, no broker). Nothing that was read
+ * is thrown away.
  */
 import type { ErrorCode } from '../errors/errors.ts'
 import { WeirError } from '../errors/errors.ts'

@@ -144,15 +144,15 @@ export class MqttServer implements MqttContext {
     this.failures.set(code, (this.failures.get(code) ?? 0) + 1)
   }
 
-  /** Takes no new connection; those that are there hear that the server goes. */
-  async stop(): Promise<void> {
+  /** Takes no new connection; those that are there hear that the server goes, and why. */
+  async stop(reason: 'GATEWAY_SHUTTING_DOWN' | 'GATEWAY_REPLACED'): Promise<void> {
     this.#isStopping = true
     this.#stopSweep?.()
     const closing = this.#listener?.close()
     await this.commit.drain()
     for (const connection of this.#connections) {
       if (connection.session !== undefined) connection.session.will = undefined
-      connection.fail(new WeirError('GATEWAY_SHUTTING_DOWN'))
+      connection.fail(new WeirError(reason))
     }
     await closing
   }

@@ -1,6 +1,6 @@
 /**
- * The partitions of `reading` and `window_partial`, one for each UTC month, made when a writer needs
- * them and dropped when they are too old. All that is TimescaleDB's business elsewhere.
+ * The partitions of `reading` and `window_partial`, one for each UTC month, made when a writer
+ * needs them and dropped when they are too old. All that is TimescaleDB's business elsewhere.
  *
  * Both happen beside writers and queries, so nothing here takes a lock on the parent that waits for
  * them: a partition is made as a table by itself and then attached; to go, it is detached

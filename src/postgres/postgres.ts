@@ -1,5 +1,6 @@
 /**
- * Hot storage on PostgreSQL 15 or later: the tables that writers of a cluster fill and queries read.
+ * Hot storage on PostgreSQL 15 or later: the tables that writers of a cluster fill and queries
+ * read.
  *
  * P1 What one write() holds is there as a whole or not at all, and the offset of its topic with it.
  * P2 The first write of an identity (series, event time) wins, inside a batch and between batches.

@@ -35,6 +35,8 @@ export class QueryDatabase {
     })
     // A connection that ends while nobody uses it is replaced at the next use.
     this.#pool.on('error', () => undefined)
+    // One that ends between two statements of a question fails the next.
+    this.#pool.on('connect', (client) => client.on('error', () => undefined))
   }
 
   /**

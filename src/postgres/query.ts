@@ -23,8 +23,8 @@ export interface PostgresQueryOptions {
   limits: QueryLimits
   /** Of the topics: a device's coverage is that of its partition. */
   partitions: number
-  /** Kafka's murmur2 of a key, as signed 32 bits. */
-  hashKey: (key: string) => number
+  /** `reading.device_hash`: murmur2 of the key `tenant/device`, as signed 32 bits. */
+  hashDevice: (tenant: string, deviceId: string) => number
   /** Window sizes of the pipeline. */
   windowsMs: readonly number[]
 }
@@ -74,8 +74,8 @@ class TableQuery implements PostgresQuery {
   }
 
   #place(tenant: string, deviceId: string): DevicePlace {
-    const { hashKey, partitions } = this.#options
-    const deviceHash = hashKey(`${tenant}/${deviceId}`)
+    const { hashDevice, partitions } = this.#options
+    const deviceHash = hashDevice(tenant, deviceId)
     return { tenant, deviceId, deviceHash, partition: (deviceHash & 0x7fffffff) % partitions }
   }
 

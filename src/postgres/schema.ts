@@ -115,8 +115,30 @@ const FIRST_TABLES = `
   );
 `
 
+/** The stream stage's checkpoints (`stream-state.ts`), by partition of the telemetry topic. */
+const STREAM_TABLES = `
+  CREATE TABLE stream_progress (
+    partition INTEGER PRIMARY KEY,
+    next_offset BIGINT NOT NULL,
+    clock_us DOUBLE PRECISION NOT NULL
+  );
+  CREATE TABLE stream_part (
+    partition INTEGER,
+    name TEXT COLLATE "C",
+    bytes BYTEA NOT NULL,
+    PRIMARY KEY (partition, name)
+  );
+  CREATE TABLE stream_definition (
+    partition INTEGER,
+    kind TEXT COLLATE "C", -- s a series, t a text.
+    number BIGINT,
+    definition TEXT NOT NULL, -- JSON.
+    PRIMARY KEY (partition, kind, number)
+  );
+`
+
 /** `MIGRATIONS[n]` leads from version n to n + 1. Published steps never change. */
-const MIGRATIONS: readonly string[] = [FIRST_TABLES]
+const MIGRATIONS: readonly string[] = [FIRST_TABLES, STREAM_TABLES]
 
 /**
  * Brings the tables up to date: any number of processes may do so at once. `client` is connected

@@ -52,8 +52,8 @@ export class SeriesIds {
   }
 
   /**
-   * Finds or makes the next few that have none. `client` is in a transaction whose COMMIT is durable
-   * before `kept` is called: an id that was forgotten by a crash would be given to another series.
+   * Finds or makes the next few that have none. `client` is in a transaction whose COMMIT is
+   * durable before `kept` is called: what a crash took back would be given to another series.
    */
   async findSome(client: pg.ClientBase): Promise<{ kept: () => void }> {
     const names = this.#wanted.slice(0, LOOKUP_MAX)
@@ -101,8 +101,8 @@ const FIND = `SELECT at, id FROM ${WANTED}
   JOIN series USING (tenant, device_id, metric, dimensions, kind)`
 
 /**
- * Numbers are spent on what is there already, so only the missing are tried; two writers meet in the
- * order of the key, or each would wait for the other.
+ * Numbers are spent on what is there already, so only the missing are tried; two writers meet in
+ * the order of the key, or each would wait for the other.
  */
 const MAKE = `INSERT INTO series (tenant, device_id, device_type, metric, dimensions, kind)
   SELECT tenant, device_id, device_type, metric, dimensions, kind FROM ${WANTED}

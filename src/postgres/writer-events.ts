@@ -115,7 +115,7 @@ const COUNTED_MAX = 10_000
 /** A device is looked at when so many of its letters came since the last time. */
 const CUT_AFTER = DEAD_LETTERS_PER_DEVICE_MAX / 4
 
-/** Keeps the newest dead letters of each device: DEAD_LETTERS_PER_DEVICE_MAX, and CUT_AFTER more. */
+/** Keeps the newest DEAD_LETTERS_PER_DEVICE_MAX letters of each device, and CUT_AFTER more. */
 export class DeadLetterShelf {
   /** Letters by device since it was last cut. What a rollback took away counts on: no harm. */
   readonly #counts = new Map<string, number>()

@@ -2,17 +2,17 @@
  * Writes batches to PostgreSQL, each in one transaction with its offset and its lease.
  *
  * **Readings go straight in.** COPY has no ON CONFLICT, so the textbook copies into a staging table
- * and inserts from there with ON CONFLICT DO NOTHING, which costs twice to three times the time of
- * the server (docs/decisions/0010-rows-in-postgresql.md). But the stream has taken duplicates out
- * and offsets are exact, so nearly always nothing conflicts: a batch is copied into `reading` behind
- * a savepoint, and only when the unique key refuses it, the way over the staging table follows, for
+ * and inserts from there with ON CONFLICT DO NOTHING, which costs the server twice the time
+ * (docs/decisions/0010-rows-in-postgresql.md). But the stream has taken duplicates out and offsets
+ * are exact, so nearly always nothing conflicts: a batch is copied into `reading` behind a
+ * savepoint, and only when the unique key refuses it, the way over the staging table follows, for
  * it and for the next few.
  *
- * **Transactions with readings do not wait for the disk** (`synchronous_commit = off`). What a crash
- * takes are the last transactions as a whole, in order, rows and offset: the writer's next batch
- * does not begin at the stored offset any more, it hears so (P4), and Kafka has the rest. PostgreSQL
- * promises that such a crash loses transactions and damages nothing. What is remembered outside of
- * these transactions is flushed: ids of series, epochs of leases.
+ * **Transactions with readings do not wait for the disk** (`synchronous_commit = off`). What a
+ * crash takes are the last transactions as a whole, in order, rows and offset: the writer's next
+ * batch does not begin at the stored offset any more, it hears so (P4), and Kafka has the rest.
+ * PostgreSQL promises that such a crash loses transactions and damages nothing. What is remembered
+ * outside of these transactions is flushed: ids of series, epochs of leases.
  *
  * **A connection on which anything failed is closed**, whatever failed. The transaction that it may
  * have left behind holds the row of its offset, for which the next try waits.
@@ -82,6 +82,8 @@ export async function openPostgresWriter(options: WriterOptions): Promise<Postgr
   })
   // A connection that ends while nobody uses it is replaced at the next use.
   pool.on('error', () => undefined)
+  // Nor does one that ends between two statements end the process: the next statement fails.
+  pool.on('connect', (client) => client.on('error', () => undefined))
   const writer = new Writer(pool, options)
   try {
     await writer.migrate()

@@ -12,8 +12,8 @@ import { nodeWorld } from '../../src/world/node-world.ts'
 const PARTITIONS = 4
 
 /** Any hash will do: the same for those who write and those who ask. */
-const hashOf = (key: string): number =>
-  Buffer.from(key).reduce((hash, byte) => (Math.imul(hash, 31) + byte) | 0, 7)
+const hashDevice = (tenant: string, deviceId: string): number =>
+  Buffer.from(`${tenant}/${deviceId}`).reduce((hash, byte) => (Math.imul(hash, 31) + byte) | 0, 7)
 
 export interface TablesBench extends QueryBench {
   /** Takes back every reading, and what followed from them. */
@@ -23,7 +23,7 @@ export interface TablesBench extends QueryBench {
 export async function openTables(place: PostgresPlace, limits: QueryLimits): Promise<TablesBench> {
   const writer = await openPostgresWriter({ place, clock: nodeWorld.clock })
   const query = openPostgresQuery({
-    ...{ access: place, limits, partitions: PARTITIONS, hashKey: hashOf },
+    ...{ access: place, limits, partitions: PARTITIONS, hashDevice },
     windowsMs: [60_000, 300_000],
   })
   const lease = (await writer.claim('bench'))!
@@ -61,7 +61,7 @@ async function statement({ url, schema }: PostgresPlace, text: string): Promise<
 const nameOf = (one: SeriesDefinition) => ({
   ...{ tenant: one.tenant, deviceId: one.deviceId, deviceType: one.deviceType },
   ...{ metric: one.metric, dimensions: one.dimensions, kind: one.kind },
-  deviceHash: hashOf(`${one.tenant}/${one.deviceId}`),
+  deviceHash: hashDevice(one.tenant, one.deviceId),
 })
 
 function rowsOf(

@@ -98,5 +98,5 @@ export async function readingsIn(schema: string): Promise<string[]> {
     `SELECT device_id, time_us, value FROM ${schema}.reading
      JOIN ${schema}.series ON id = series ORDER BY device_id, time_us`,
   )
-  return rows.map(({ device_id, time_us, value }) => `${device_id} ${time_us} ${value}`)
+  return rows.map((row) => Object.values(row).join(' '))
 }

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
 import fc from 'fast-check'
 import type { PostgresPlace } from '../../src/postgres/postgres.ts'
 import { QueryDatabase } from '../../src/postgres/query-database.ts'
@@ -70,12 +71,42 @@ test('refused questions give their connections back', { skip }, async () => {
 })
 
 test(
+  'a connection that ends between two statements fails its question only',
+  { skip },
+  async () => {
+    const { query, give, close } = await openTables(newPlace(), LIMITS)
+    const database = new QueryDatabase({ url, schema: 'public' })
+    try {
+      await give({ series, readings: seconds(10) })
+      const cut = database.snapshot(async (ask) => {
+        const [row] = await ask('SELECT pg_backend_pid() AS pid', [])
+        await database.snapshot((other) => other('SELECT pg_terminate_backend($1)', [row!['pid']]))
+        await delay(100)
+        await ask('SELECT 1', [])
+      })
+      await assert.rejects(cut, { code: 'STORAGE_UNAVAILABLE' })
+      await database.snapshot((ask) => ask('SELECT 1', []))
+      assert.equal((await query.readings(ask())).points.length, 10)
+    } finally {
+      await database.close()
+      await close()
+    }
+  },
+)
+
+test(
   'no server, no tables: questions fail by name and without the password',
   { skip },
   async () => {
     const open = (place: PostgresPlace) =>
       openPostgresQuery({
-        ...{ access: place, limits: LIMITS, partitions: 1, hashKey: () => 0, windowsMs: [60_000] },
+        ...{
+          access: place,
+          limits: LIMITS,
+          partitions: 1,
+          hashDevice: () => 0,
+          windowsMs: [60_000],
+        },
       })
     const absent = { url: 'postgresql://weir:s3cr3t@127.0.0.1:1/weir', schema: 'weir' }
     for (const place of [absent, newPlace()]) {

@@ -158,7 +158,8 @@ test(
         return [row % 5, NOON_US + spot * 1000, partition * 1e6 + batch * 1000 + row]
       })
     let writtenBatches = 0
-    let isOver = false
+    const deadlineMs = performance.now() + 90_000
+    let restarting: Promise<void> | undefined
     const failures = new Set<string>()
     const batches = await Promise.all(
       [0, 1].map(async (partition) => {
@@ -166,15 +167,14 @@ test(
         const names = [0, 1, 2, 3, 4].map((number) => `device-${partition}-${number}`)
         const series = seriesOf(...names)
         let next = 0
-        while (!isOver) {
+        while (writtenBatches < 260 && performance.now() < deadlineMs) {
           const rows = rowsOf(partition, next)
           const batch = batchOf(series, [next, next + 1], { partition, rows })
           try {
             next = (await writer.write(lease, batch)).nextOffset
             if (++writtenBatches === 60 || writtenBatches === 150) {
-              void killService('postgres').then(() => restartService('postgres'))
+              restarting = killService('postgres').then(() => restartService('postgres'))
             }
-            isOver ||= writtenBatches > 260
           } catch (error) {
             failures.add((error as { code: string }).code)
             await delay(50)
@@ -183,6 +183,8 @@ test(
         return { partition, names, next }
       }),
     )
+    await restarting
+    assert.ok(writtenBatches >= 260, 'it goes on by itself')
     const offsets = await writer.offsets(TOPIC)
     for (const { partition, names } of batches) {
       for (let batch = 0; batch < offsets.get(partition)!; batch++) {
@@ -219,9 +221,9 @@ test('months are made on demand, by two writers at once, beside retention', { sk
     }
   })
   await Promise.all(writing)
-  await writers[0]!.dropBefore(Date.UTC(2001, 11))
+  await writers[0].dropBefore(Date.UTC(2001, 11))
   const left = await readingsIn(schema)
-  assert.equal(left.filter((row) => row.includes(` ${NOON_US}`.slice(0, 8))).length, 24)
+  assert.equal(left.filter((row) => row.endsWith(' 2')).length, 24)
   const december = left.filter((row) => row.includes(` ${months[11]} `))
   // The last month may be gone by a drop that ran before the other writer's row.
   assert.ok(december.length <= 2 && left.length === 24 + december.length)
@@ -333,7 +335,7 @@ test('texts and booleans are kept; NaN and impossible times never', { skip }, as
   assert.deepEqual([result.refusedReadings, result.refusedPartials], [5, 2])
   const stored = await ask(
     `SELECT metric, kind, dimensions, device_hash, time_us, value, text_value FROM ${schema}.reading
-     JOIN ${schema}.series ON id = series ORDER BY id, time_us`,
+     JOIN ${schema}.series ON id = series ORDER BY metric, time_us`,
   )
   const hash = seriesName('pump').deviceHash
   const noon = String(NOON_US)
@@ -342,15 +344,12 @@ test('texts and booleans are kept; NaN and impossible times never', { skip }, as
     ...{ text_value: null, ...rest },
   })
   const text = { dimensions: '[["a\\"","ü\\u0000"]]', text_value: 'läuft 🚀\uFFFD' }
-  assert.deepEqual(
-    stored.toSorted((a, b) => JSON.stringify(a).localeCompare(JSON.stringify(b))),
-    [
-      row('on', 1, 1),
-      row('state', 2, 0, text),
-      row('temperature', 0, 3, { time_us: '946684800000000' }),
-      row('temperature', 0, -0.1),
-    ],
-  )
+  assert.deepEqual(stored, [
+    row('on', 1, 1),
+    row('state', 2, 0, text),
+    row('temperature', 0, 3, { time_us: '946684800000000' }),
+    row('temperature', 0, -0.1),
+  ])
   assert.equal((await ask(`SELECT * FROM ${schema}.window_partial`)).length, 0)
 })
 

@@ -1,0 +1,111 @@
+import assert from 'node:assert/strict'
+import { after, test } from 'node:test'
+import { DEAD_LETTERS_PER_DEVICE_MAX } from '../../src/batch/batch.ts'
+import type { Coverage, TopicDeadLetter, WriterBatch } from '../../src/postgres/postgres.ts'
+import type { AnomalyEvent, RuleEvent } from '../../src/stream/stream.ts'
+import { ask, batchOf, clean, newSchema, openWriter, seriesOf, skip } from './postgres-fixture.ts'
+
+after(clean)
+
+/** Writes what a batch holds besides readings, one batch after the other. */
+async function openEvents(
+  schema: string,
+): Promise<(part: Partial<WriterBatch>) => Promise<number>> {
+  const writer = await openWriter(schema)
+  const lease = (await writer.claim('events'))!
+  const series = seriesOf('pump', 'fan')
+  let next = 0
+  return async (part) => {
+    const result = await writer.write(lease, batchOf(series, [next, next + 1], part))
+    next = result.nextOffset
+    return result.refusedAnomalies
+  }
+}
+
+const alert = (id: string, state: RuleEvent['state'], resolvedAtUs?: number): RuleEvent => ({
+  ...{ id, tenant: 'default', ruleId: 'hot', ruleVersion: 1, severity: 'critical' },
+  ...{ deviceId: 'pump', state, triggeredAtUs: 10, resolvedAtUs, breachEventTimeUs: 5 },
+  values: { temperature: 99.5 },
+})
+
+test('P5 resolved wins over firing, whichever comes last', { skip }, async () => {
+  const schema = newSchema()
+  const write = await openEvents(schema)
+  await write({ alerts: [alert('a', 'firing'), alert('b', 'firing')] })
+  await write({ alerts: [alert('a', 'resolved', 20), alert('a', 'firing'), alert('c', 'firing')] })
+  await write({ alerts: [alert('a', 'firing'), alert('b', 'resolved', 30)] })
+  const rows = await ask(
+    `SELECT id, state, resolved_at_us, "values" FROM ${schema}.alert ORDER BY id`,
+  )
+  const values = { temperature: 99.5 }
+  assert.deepEqual(rows, [
+    { id: 'a', state: 'resolved', resolved_at_us: '20', values },
+    { id: 'b', state: 'resolved', resolved_at_us: '30', values },
+    { id: 'c', state: 'firing', resolved_at_us: null, values },
+  ])
+})
+
+test('an anomaly is there once; one without a finite score never', { skip }, async () => {
+  const schema = newSchema()
+  const write = await openEvents(schema)
+  const anomaly = (id: string, score: number): Omit<AnomalyEvent, 'series'> => ({
+    ...{ id, tenant: 'default', detectorId: 'z', deviceId: 'pump', metric: 'temperature' },
+    ...{ eventTimeUs: 5, value: -1.5, score },
+  })
+  await write({ anomalies: [anomaly('a', 4), anomaly('a', 4)] })
+  assert.equal(await write({ anomalies: [anomaly('a', 4), anomaly('b', Infinity)] }), 1)
+  assert.deepEqual(await ask(`SELECT id, event_time_us, value, score FROM ${schema}.anomaly`), [
+    { id: 'a', event_time_us: '5', value: -1.5, score: 4 },
+  ])
+})
+
+test('dirty ranges are there once, coverage never goes back', { skip }, async () => {
+  const schema = newSchema()
+  const write = await openEvents(schema)
+  const range = { series: 1, fromMs: 60_000, toMs: 120_000 }
+  await write({ dirty: [range, range] })
+  await write({ dirty: [range, { ...range, series: 0 }] })
+  assert.equal((await ask(`SELECT * FROM ${schema}.dirty_range`)).length, 2)
+  const steps: [Coverage, [number, number]][] = [
+    [{ partition: 3, fromMs: undefined, watermarkMs: 100 }, [101, 100]],
+    [{ partition: 3, fromMs: undefined, watermarkMs: 200 }, [101, 200]],
+    [{ partition: 3, fromMs: 50, watermarkMs: 150 }, [101, 200]],
+    [{ partition: 3, fromMs: 150, watermarkMs: 300 }, [150, 300]],
+  ]
+  for (const [coverage, [from, watermark]] of steps) {
+    await write({ coverage: [coverage] })
+    assert.deepEqual(await ask(`SELECT * FROM ${schema}.coverage`), [
+      { partition: 3, from_ms: String(from), watermark_ms: String(watermark) },
+    ])
+  }
+})
+
+test('of each device the newest dead letters are kept', { skip }, async () => {
+  const schema = newSchema()
+  const write = await openEvents(schema)
+  const letter = (deviceId: string, offset: number): TopicDeadLetter => ({
+    ...{ tenant: 'default', deviceId, partition: 0, offset, receivedAtUs: offset },
+    ...{ code: 'TELEMETRY_JSON_INVALID', detail: `it's "wrong"`, payload: 'a\0b{' },
+  })
+  await write({ deadLetters: [letter('fan', 0), letter('fan', 0)] })
+  for (let batch = 0; batch < 20; batch++) {
+    const deadLetters = Array.from({ length: 100 }, (_, at) => letter('pump', 1 + batch * 100 + at))
+    await write({ deadLetters })
+  }
+  const rows = await ask(
+    `SELECT device_id, count(*)::int AS count, max(topic_offset)::int AS newest,
+       min(detail || payload) AS text
+     FROM ${schema}.dead_letter GROUP BY device_id ORDER BY device_id`,
+  )
+  assert.deepEqual(rows[0], {
+    device_id: 'fan',
+    count: 1,
+    newest: 0,
+    text: `it's "wrong"a\uFFFDb{`,
+  })
+  const count = Number(rows[1]!['count'])
+  assert.ok(
+    count >= DEAD_LETTERS_PER_DEVICE_MAX && count <= DEAD_LETTERS_PER_DEVICE_MAX * 1.25 + 100,
+  )
+  assert.equal(rows[1]!['newest'], 2000)
+})
