@@ -1,4 +1,4 @@
-/** Messages as plain data, to and from the columns of a batch; and other people's Avro beside ours. */
+/** Messages as plain data, to and from the columns of a batch, and as records of `avsc`. */
 import avsc from 'avsc'
 import fc from 'fast-check'
 import type { Definitions, ReadingBatch, ValueKind } from '../batch/batch.ts'
