@@ -4,6 +4,11 @@ import { WeirError } from '../errors/errors.ts'
 /** Beyond it a number is not exact. */
 const HIGH_MAX = 2 ** 25
 const LOW_RANGE = 2 ** 28
+/** Of the last of 10 bytes. */
+const SCALE_MAX = 128 ** 5
+
+/** Each number has one way to be written, since names are known again by their bytes. */
+const NOT_SHORTEST = 'a number has more bytes than it needs'
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
@@ -26,18 +31,23 @@ export class AvroReader {
   long(): number {
     const { bytes } = this
     let byte = this.#byte(bytes)
+    if (byte < 0x80) return (byte >>> 1) ^ -(byte & 1)
     let low = byte & 0x7f
     for (let shift = 7; byte >= 0x80 && shift < 28; shift += 7) {
       byte = this.#byte(bytes)
       low |= (byte & 0x7f) << shift
     }
-    if (byte < 0x80) return (low >>> 1) ^ -(low & 1)
+    if (byte < 0x80) {
+      if (byte === 0) throw malformed(NOT_SHORTEST)
+      return (low >>> 1) ^ -(low & 1)
+    }
     let high = 0
     for (let scale = 1; byte >= 0x80; scale *= 128) {
       byte = this.#byte(bytes)
       high += (byte & 0x7f) * scale
-      if (high >= HIGH_MAX) throw malformed('a number is too large')
+      if (high >= HIGH_MAX || scale > SCALE_MAX) throw malformed('a number is too large')
     }
+    if (byte === 0) throw malformed(NOT_SHORTEST)
     const half = high * (LOW_RANGE / 2) + (low >>> 1)
     return (low & 1) === 0 ? half : -half - 1
   }

@@ -5,9 +5,9 @@
  * E1 Names, not numbers: an entry is understood without anything before it.
  * E2 The key of an entry is `tenant/device`, its partition the one that Kafka's own partitioner
  *    gives to that key. So what other programs write for a device comes into the same partition.
- * E3 What was encoded is decoded to the same readings, in the same order.
+ * E3 What was encoded is decoded to the same readings, numbers first, then booleans, then texts.
  * E4 Bytes that are no entry are refused by ENTRY_MALFORMED, whatever they are, and nothing of
- *    them stays.
+ *    them stays: no reading, no number of a device, a series or a text.
  */
 /** What each topic holds; a version is part of its name. */
 export const TOPICS = ['telemetry', 'readings', 'windows', 'events', 'dead-letters'] as const
@@ -79,7 +79,7 @@ export const WINDOW_SCHEMA = {
 
 export { deviceKey, hashKey, partitionOf } from './device-key.ts'
 export { MessageDecoder, type DecoderLimits } from './message-decoder.ts'
-export { MessageEncoder, type Entry } from './message-encoder.ts'
+export { MessageEncoder } from './message-encoder.ts'
 export { withoutReadings } from './without-readings.ts'
 export { decodeWindow, encodeWatermark, encodeWindow } from './window-entry.ts'
-export type { WindowEntry, WindowSeries } from './window-entry.ts'
+export type { WindowSeries } from './window-entry.ts'

@@ -1,6 +1,6 @@
 /**
- * Entries of one partition as batches, with numbers of its own for devices, series and texts: dense,
- * from 0, in the order of their first appearance, so that the same entries give the same numbers.
+ * Entries of one partition as batches, with numbers of its own for devices, series and texts:
+ * dense, from 0, in the order of their first appearance, so that the same entries give the same.
  *
  * Known names are never made into strings: a device is found by the bytes of its header, and a
  * message's metrics are first compared with those of that device's message before.
@@ -26,11 +26,18 @@ interface KnownDevice {
   number: number
   tenant: string
   deviceId: string
-  deviceType: string
-  /** By the bytes of the dimensions. */
+  /** By dimensions. */
   groups: Map<string, SeriesGroup>
+  /** The same by the bytes of the dimensions, which may have them in any order. */
+  groupsByBytes: Map<string, SeriesGroup>
   /** Without dimensions. */
   plain: SeriesGroup | undefined
+}
+
+/** A device whose type was changed begins its entries differently and is the same device. */
+interface KnownHeader {
+  device: KnownDevice
+  deviceType: string
 }
 
 export class MessageDecoder {
@@ -38,17 +45,18 @@ export class MessageDecoder {
   readonly #reader = new AvroReader()
   readonly #columns = new MessageColumns()
   /** By the bytes of tenant, id and type. */
+  readonly #headers = new Map<string, KnownHeader>()
+  /** By tenant and id. */
   readonly #devices = new Map<string, KnownDevice>()
-  /** Numbers that a device had before a restart, by tenant and id. */
-  readonly #numbers = new Map<string, number>()
   readonly #texts = new Map<string, number>()
-  readonly #restored = new Map<number, Definitions['series']>()
   #nextDevice = 0
   #nextSeries = 0
   #nextText = 0
   #new: Definitions = { series: [], texts: [] }
   /** µs; deltas count from it. */
   #baseUs = 0
+  /** How to take back what the entry under way defined. */
+  readonly #undo: (() => void)[] = []
 
   constructor(limits: DecoderLimits) {
     this.#limits = limits
@@ -57,11 +65,12 @@ export class MessageDecoder {
   /** What was given before. Call it first. */
   restore({ series, texts }: Definitions): void {
     for (const one of series) {
-      this.#numbers.set(nameOf(one.tenant, one.deviceId), one.device)
-      const ofDevice = this.#restored.get(one.device)
-      if (ofDevice === undefined) this.#restored.set(one.device, [one])
-      else ofDevice.push(one)
-      this.#nextDevice = Math.max(this.#nextDevice, one.device + 1)
+      const { tenant, deviceId, device: number, dimensions, kind } = one
+      const name = nameOf(tenant, deviceId)
+      const device = this.#devices.get(name) ?? newDevice(number, tenant, deviceId)
+      this.#devices.set(name, device)
+      groupOf(device, dimensions).add(KINDS.indexOf(kind), one.metric, one.series)
+      this.#nextDevice = Math.max(this.#nextDevice, number + 1)
       this.#nextSeries = Math.max(this.#nextSeries, one.series + 1)
     }
     for (const [id, text] of texts) {
@@ -78,9 +87,21 @@ export class MessageDecoder {
 
   /**
    * Adds a message to the batch, or gives the time of a tick, µs. After an error nothing of the
-   * entry is in the batch. Errors: ENTRY_MALFORMED, SERIES_LIMIT, TEXT_LIMIT.
+   * entry is in the batch, and nothing that it named is defined. Errors: ENTRY_MALFORMED,
+   * SERIES_LIMIT, TEXT_LIMIT.
    */
   add(value: Uint8Array): number | undefined {
+    try {
+      return this.#add(value)
+    } catch (error) {
+      for (const undo of this.#undo.toReversed()) undo()
+      throw error
+    } finally {
+      if (this.#undo.length > 0) this.#undo.length = 0
+    }
+  }
+
+  #add(value: Uint8Array): number | undefined {
     const reader = this.#reader
     reader.reset(value)
     reader.stringStart()
@@ -99,17 +120,17 @@ export class MessageDecoder {
     }
     const dimensionsAt = reader.at
     reader.skipStrings()
-    const device = isTick ? undefined : this.#device(headerEnd)
-    const group = device && this.#group(device, dimensionsAt, reader.at)
+    const header = isTick ? undefined : this.#header(headerEnd)
+    const group = header && this.#group(header.device, dimensionsAt, reader.at)
     let count = 0
     for (let kind = 0; kind < KINDS.length; kind++) {
-      count = this.#readMap(device, group, { kind, count })
+      count = this.#readMap(header, group, { kind, count })
     }
     reader.finish()
     if (isTick && count === 0) return eventUs
     if (count === 0) throw malformed('a message without readings')
     this.#columns.endMessage({
-      device: device!.number,
+      device: header!.device.number,
       eventUs,
       deltaUs: ingestUs - this.#baseUs,
       flags,
@@ -128,7 +149,7 @@ export class MessageDecoder {
   }
 
   #readMap(
-    device: KnownDevice | undefined,
+    header: KnownHeader | undefined,
     group: SeriesGroup | undefined,
     { kind, count: before }: { kind: number; count: number },
   ): number {
@@ -137,14 +158,14 @@ export class MessageDecoder {
     let count = before
     let place = 0
     for (let left = reader.blockCount(); left > 0; left = reader.blockCount()) {
-      if (group === undefined || device === undefined) throw malformed('readings of no device')
+      if (group === undefined || header === undefined) throw malformed('readings of no device')
       if (count + left > READINGS_MAX) throw malformed('too many readings')
       columns.reserve(count + left)
       for (; left > 0; left--, count++, place++) {
         const start = reader.stringStart()
         const known = group.find(kind, place, reader.bytes, start, reader.at)
         const series =
-          known >= 0 ? known : this.#defineSeries(device, group, { kind, start, place })
+          known >= 0 ? known : this.#defineSeries(header, group, { kind, start, place })
         columns.put(count, series, this.#value(kind))
       }
     }
@@ -152,9 +173,12 @@ export class MessageDecoder {
   }
 
   #value(kind: number): number {
-    if (kind === 0) return this.#reader.double()
     if (kind === 1) return this.#reader.boolean() ? 1 : 0
-    return this.#text(this.#reader.string())
+    if (kind === 2) return this.#text(this.#reader.string())
+    const value = this.#reader.double()
+    // One would make every sum that it comes into one of its kind.
+    if (!Number.isFinite(value)) throw malformed(`a reading of ${value}`)
+    return value
   }
 
   #text(text: string): number {
@@ -166,25 +190,42 @@ export class MessageDecoder {
     const id = this.#nextText++
     this.#texts.set(text, id)
     this.#new.texts.push([id, text])
+    this.#undo.push(() => {
+      this.#nextText--
+      this.#texts.delete(text)
+      this.#new.texts.pop()
+    })
     return id
   }
 
-  #device(headerEnd: number): KnownDevice {
-    const { bytes } = this.#reader
-    const header = latin1(bytes, 0, headerEnd)
-    return this.#devices.get(header) ?? this.#defineDevice(header, bytes)
+  #header(end: number): KnownHeader {
+    const key = latin1(this.#reader.bytes, 0, end)
+    return this.#headers.get(key) ?? this.#readHeader(key)
   }
 
-  #defineDevice(header: string, bytes: Uint8Array): KnownDevice {
+  #readHeader(key: string): KnownHeader {
     const reader = new AvroReader()
-    reader.reset(bytes)
+    reader.reset(this.#reader.bytes)
     const [tenant, deviceId, deviceType] = [reader.string(), reader.string(), reader.string()]
+    const device = this.#device(tenant, deviceId)
+    const header = { device, deviceType }
+    // A device has a series, so more headers than that are types that come and go.
+    if (this.#headers.size >= 2 * this.#limits.seriesMax) this.#headers.clear()
+    this.#headers.set(key, header)
+    this.#undo.push(() => this.#headers.delete(key))
+    return header
+  }
+
+  #device(tenant: string, deviceId: string): KnownDevice {
     const name = nameOf(tenant, deviceId)
-    const number = this.#numbers.get(name) ?? this.#nextDevice++
-    this.#numbers.set(name, number)
-    const groups = new Map<string, SeriesGroup>()
-    const device = { number, tenant, deviceId, deviceType, groups, plain: undefined }
-    this.#devices.set(header, device)
+    const known = this.#devices.get(name)
+    if (known !== undefined) return known
+    const device = newDevice(this.#nextDevice++, tenant, deviceId)
+    this.#devices.set(name, device)
+    this.#undo.push(() => {
+      this.#nextDevice--
+      this.#devices.delete(name)
+    })
     return device
   }
 
@@ -192,32 +233,31 @@ export class MessageDecoder {
     const isPlain = end - start === 1
     if (isPlain && device.plain !== undefined) return device.plain
     const key = latin1(this.#reader.bytes, start, end)
-    let group = device.groups.get(key)
-    if (group === undefined) {
-      group = this.#makeGroup(device, start)
-      device.groups.set(key, group)
-    }
-    if (isPlain) device.plain = group
-    return group
+    return device.groupsByBytes.get(key) ?? this.#readGroup(device, start, key)
   }
 
-  /** With what the device had before a restart, by whatever type. */
-  #makeGroup({ number }: KnownDevice, start: number): SeriesGroup {
+  #readGroup(device: KnownDevice, start: number, key: string): SeriesGroup {
     const reader = new AvroReader()
     reader.reset(this.#reader.bytes)
     reader.at = start
-    const dimensions = reader.strings().toSorted(([a], [b]) => (a < b ? -1 : 1))
-    const group = new SeriesGroup(dimensions)
-    const same = JSON.stringify(dimensions)
-    for (const one of this.#restored.get(number) ?? []) {
-      if (JSON.stringify(one.dimensions) !== same) continue
-      group.add(KINDS.indexOf(one.kind), one.metric, one.series)
+    const dimensions = reader.strings().toSorted(([a], [b]) => (a < b ? -1 : Number(a > b)))
+    const { size } = device.groups
+    const group = groupOf(device, dimensions)
+    if (device.groups.size > size) {
+      this.#undo.push(() => {
+        device.groups.delete(JSON.stringify(dimensions))
+        device.plain = device.groups.get(PLAIN)
+      })
     }
+    // More than a few ways to write the same: another program's orders, not worth keeping.
+    if (device.groupsByBytes.size >= 4 * device.groups.size) device.groupsByBytes.clear()
+    device.groupsByBytes.set(key, group)
+    this.#undo.push(() => device.groupsByBytes.delete(key))
     return group
   }
 
   #defineSeries(
-    { number, tenant, deviceId, deviceType }: KnownDevice,
+    { device, deviceType }: KnownHeader,
     group: SeriesGroup,
     { kind, start, place }: { kind: number; start: number; place: number },
   ): number {
@@ -226,18 +266,36 @@ export class MessageDecoder {
       throw new WeirError('SERIES_LIMIT', `all ${this.#limits.seriesMax} series are in use`)
     }
     const series = this.#nextSeries++
+    const { number, tenant, deviceId } = device
     const { dimensions } = group
     const name = { tenant, deviceId, deviceType, metric, dimensions, kind: KINDS[kind]! }
-    const definition = { series, device: number, ...name }
-    this.#new.series.push(definition)
-    // Another header of the device, of another type, has groups of its own.
-    const ofDevice = this.#restored.get(number)
-    if (ofDevice === undefined) this.#restored.set(number, [definition])
-    else ofDevice.push(definition)
+    this.#new.series.push({ series, device: number, ...name })
     group.add(kind, metric, series)
+    this.#undo.push(() => {
+      this.#nextSeries--
+      this.#new.series.pop()
+      group.remove(kind, metric)
+    })
     return group.find(kind, place, this.#reader.bytes, start, this.#reader.at)
   }
 }
 
-/** Neither a tenant nor an id holds a NUL. */
-const nameOf = (tenant: string, deviceId: string): string => `${tenant}\0${deviceId}`
+const PLAIN = '[]'
+
+/** The length says where the tenant ends, whatever it is made of. */
+const nameOf = (tenant: string, deviceId: string): string => `${tenant.length}/${tenant}${deviceId}`
+
+const newDevice = (number: number, tenant: string, deviceId: string): KnownDevice => ({
+  ...{ number, tenant, deviceId, groups: new Map(), groupsByBytes: new Map(), plain: undefined },
+})
+
+function groupOf(device: KnownDevice, dimensions: [string, string][]): SeriesGroup {
+  const key = JSON.stringify(dimensions)
+  let group = device.groups.get(key)
+  if (group === undefined) {
+    group = new SeriesGroup(dimensions)
+    device.groups.set(key, group)
+    if (key === PLAIN) device.plain = group
+  }
+  return group
+}

@@ -27,6 +27,13 @@ export class SeriesGroup {
     this.#metrics.set(keyOf(kind, name, 0, name.length), { name, series })
   }
 
+  /** Forgets a metric that was added. */
+  remove(kind: number, metric: string): void {
+    const name = text.encode(metric)
+    this.#metrics.delete(keyOf(kind, name, 0, name.length))
+    this.#expected[kind] = []
+  }
+
   /** The series whose metric is bytes[start, end), or -1. */
   find(kind: number, place: number, bytes: Uint8Array, start: number, end: number): number {
     const expected = this.#expected[kind]![place]

@@ -38,5 +38,6 @@ export function withoutReadings(value: Uint8Array, keep: (reading: number) => bo
     }
     writer.long(0)
   }
+  reader.finish()
   return writer.take()
 }
