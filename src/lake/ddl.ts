@@ -41,7 +41,7 @@ const names = (quote: string): string =>
   FOLDERS.map(({ name }) => `${quote}${name}${quote}`).join(', ')
 
 function trino({ table, location }: LakeTable): string {
-  const types = { string: 'varchar', timestamp: 'timestamp', double: 'double', int: 'integer' }
+  const types = { string: 'varchar', timestamp: 'timestamp(6)', double: 'double', int: 'integer' }
   const [name, schema = 'default', catalogue = 'hive'] = table.split('.').toReversed()
   return `-- Times to the microsecond: hive.timestamp-precision=MICROSECONDS in the catalogue.
 CREATE TABLE ${catalogue}.${schema}.${name} (

@@ -108,6 +108,7 @@ const TABLES = {
   'hive.metastore': 'file',
   'hive.metastore.disable-location-checks': true,
   'hive.non-managed-table-writes-enabled': true,
+  'hive.timestamp-precision': 'MICROSECONDS',
 }
 
 /** `local:///x` is the folder's file x. */
