@@ -25,6 +25,8 @@ export interface ServerOptions {
   pipeline?: string
   /** Text of a configuration file; else the defaults. */
   config?: string
+  /** Of a cluster; else everything in one process. */
+  role?: string
   /** Settings as WEIR_* variables. */
   env?: Record<string, string>
 }
@@ -224,7 +226,7 @@ export class WeirServer {
 
 async function launch(
   folder: string,
-  { pipeline = PIPELINE, env = {} }: ServerOptions = {},
+  { pipeline = PIPELINE, env = {}, role }: ServerOptions = {},
 ): Promise<Launched> {
   const startMs = performance.now()
   const log = openSync(join(folder, 'weir.log'), 'w')
@@ -236,6 +238,7 @@ async function launch(
       ...['--config', join(folder, 'config.yaml')],
       ...['--http-port', '0', '--mqtt-port', '0', '--coap-port', '0'],
       ...['--write-credentials', join(folder, 'admin.json')],
+      ...(role === undefined ? [] : ['--role', role]),
     ],
     { stdio: ['ignore', 'ignore', log], env: { ...process.env, ...env } },
   )
