@@ -90,7 +90,7 @@ async function open(options: ClusterOptions, opened: AsyncDisposableStack): Prom
   const stream = roles.has('stream') ? await openStreamRole(shared, TENANT, live) : undefined
   if (stream !== undefined) opened.defer(() => stream.stop())
   const gateway = roles.has('gateway')
-    ? new GatewayRole(shared, { control, tenant: TENANT })
+    ? new GatewayRole(shared, { control, tenant: TENANT, live })
     : undefined
   if (gateway !== undefined) opened.defer(() => gateway.stop())
   const state = { isReady: false }

@@ -11,22 +11,29 @@ import { postgresAccess } from './accesses.ts'
 import type { Shared } from './cluster.ts'
 import { EntryLog } from './entry-log.ts'
 import { hottestPartition } from './hot-partition.ts'
+import type { Live } from './live.ts'
 import { metric } from './metrics.ts'
 
 /** Of one batch of messages; Kafka's requests are cut by their own limits. */
 const FRAME_BYTES_MAX = 16 << 20
 const HOT_INTERVAL_MS = 60_000
+const RATES_INTERVAL_MS = 1000
+
+type Rates = Parameters<Live['sink']['rate']>[1]
 
 export class GatewayRole {
   readonly gateway: Gateway
   readonly #log: EntryLog
   readonly #events: Events | undefined
-  #stopWatch: (() => void) | undefined
+  readonly #tell: (rates: Rates) => void
+  #timers: (() => void)[] = []
   readonly #reader: ReturnType<typeof openPostgresDeviceReader>
 
-  constructor(shared: Shared, { control, tenant }: { control: Control; tenant: string }) {
+  constructor(shared: Shared, parts: { control: Control; tenant: string; live: Live }) {
+    const { control, tenant, live } = parts
     const { config, plan } = shared
     this.#events = shared.events
+    this.#tell = (rates) => live.sink.rate(tenant, rates)
     const { kafka, partitions, name } = shared.topics
     this.#reader = openPostgresDeviceReader({ access: postgresAccess(config), world: nodeWorld })
     this.#log = new EntryLog({
@@ -51,7 +58,7 @@ export class GatewayRole {
 
   /** Resolves with the MQTT port. Errors: PORT_IN_USE. */
   listen(host: string, port: number): Promise<number> {
-    this.#stopWatch = this.#watchPartitions()
+    this.#timers = [this.#watchPartitions(), this.#tellRates()]
     return this.gateway.listen(host, port)
   }
 
@@ -82,8 +89,25 @@ export class GatewayRole {
     })
   }
 
+  /** What this gateway takes in; whoever shows it adds up the gateways. */
+  #tellRates(): () => void {
+    const { clock } = nodeWorld
+    const { gateway } = this
+    let before = { atMs: clock.monotonicMs(), messages: 0, readings: 0 }
+    return clock.every(RATES_INTERVAL_MS, () => {
+      const { acceptedMessages: messages, acceptedReadings: readings } = gateway
+      const now = { atMs: clock.monotonicMs(), messages, readings }
+      const seconds = (now.atMs - before.atMs) / 1000
+      this.#tell({
+        messages_per_second: Math.round((messages - before.messages) / seconds),
+        readings_per_second: Math.round((readings - before.readings) / seconds),
+      })
+      before = now
+    })
+  }
+
   async stop(): Promise<void> {
-    this.#stopWatch?.()
+    for (const stop of this.#timers) stop()
     await this.gateway.stop('GATEWAY_REPLACED')
     await this.#reader.close()
   }

@@ -60,8 +60,10 @@ export class StreamRole {
     this.#work.start()
   }
 
-  stop(): Promise<void> {
-    return this.#work.stop()
+  /** A checkpoint is made, so that the next one need not process anything again. */
+  async stop(): Promise<void> {
+    await this.#work.stop()
+    await this.#parts.state.close()
   }
 
   /** One life: from the lease to what ends it. */
