@@ -18,7 +18,10 @@ interface LakeFlags {
 const TABLE = /^[a-z_]\w*(\.[a-z_]\w*){0,2}$/i
 
 export function addLake(program: Command): void {
-  const lake = program.command('lake').description('Parquet in an object store, for other tools')
+  const lake = program
+    .command('lake')
+    .description('Parquet in an object store, for other tools')
+    .addHelpText('after', EXAMPLES)
   lake
     .command('ddl')
     .description('print the definition of its table')

@@ -9,7 +9,10 @@ Example:
   weir pipeline check weir.pipeline.yaml`
 
 export function addPipeline(program: Command): void {
-  const pipeline = program.command('pipeline').description('check a pipeline definition')
+  const pipeline = program
+    .command('pipeline')
+    .description('check a pipeline definition')
+    .addHelpText('after', EXAMPLES)
   pipeline
     .command('check')
     .description('exit code 0 when it is right')

@@ -18,6 +18,12 @@ enableCompileCache(fileURLToPath(new URL('../../node_modules/.cache/weir', impor
 const cacheFolder = getCompileCacheDir()
 if (cacheFolder !== undefined) process.env['NODE_COMPILE_CACHE'] ??= cacheFolder
 
+// Whoever reads our output may have seen enough, as `head` does.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error
+  process.exit(0)
+})
+
 // Before anything asynchronous: libuv sizes its pool at first use. Log flushes share it with
 // DuckDB's calls (query.concurrency and one writer) and must never queue behind them.
 process.env['UV_THREADPOOL_SIZE'] ??= '16'
