@@ -26,7 +26,9 @@ const LAYERS: Record<string, readonly string[]> = {
   control: ['errors', 'sqlite', 'world'],
   kafka: ['errors', 'world'],
   log: ['errors', 'kafka', 'world'],
+  objects: ['errors', 'world'],
   parquet: [],
+  lake: ['batch', 'errors', 'objects', 'parquet', 'world'],
   stream: ['batch', 'errors', 'pipeline'],
   query: ['batch', 'errors', 'stream'],
   entries: ['batch', 'errors', 'stream'],
@@ -47,9 +49,13 @@ const LAYERS: Record<string, readonly string[]> = {
   ],
   cluster: [
     ...['api', 'batch', 'cache', 'config', 'control', 'embedded', 'entries', 'errors', 'fanout'],
-    ...['gateway', 'kafka', 'log', 'observe', 'pipeline', 'postgres', 'query', 'stream', 'world'],
+    ...['gateway', 'kafka', 'lake', 'log', 'objects', 'observe', 'pipeline', 'postgres', 'query'],
+    ...['stream', 'world'],
   ],
-  cli: ['cluster', 'config', 'embedded', 'errors', 'fleet', 'observe', 'pipeline', 'query', 'world'],
+  cli: [
+    ...['cluster', 'config', 'embedded', 'errors', 'fleet', 'lake', 'observe', 'pipeline', 'query'],
+    'world',
+  ],
 }
 
 /** They choose the adapters and bring them together, so they may import any file of a layer. */
@@ -84,6 +90,7 @@ const TESTED_TOGETHER: Record<string, { layer: string; why: string }> = {
     why: 'it writes a newer format, checksum included',
   },
   'src/gateway/log-tail.test.ts': { layer: 'log', why: 'only files can be damaged' },
+  'src/lake/lake.test.ts': { layer: 'objects', why: 'it keeps its files in a store' },
   'src/query/query.test.ts': { layer: 'storage', why: 'answers are computed from a real store' },
 }
 
@@ -100,6 +107,8 @@ const PROGRAMS = [
 const COMING: Record<string, string> = {
   'src/log/kafka-log.ts':
     'it holds Kafka to the suite of logs; roles have many partitions at once, and use src/kafka',
+  'src/objects/folder-objects.ts':
+    'it holds the port to a file system whose power is cut at any step; the lake of a cluster is in S3',
 }
 
 const LINES_MAX = 400

@@ -4,6 +4,7 @@ import { addCompletion } from './completion.ts'
 import { addConfig } from './config-command.ts'
 import { addDemo } from './demo.ts'
 import { exitCodeOf, printFailure } from './failure.ts'
+import { addLake } from './lake.ts'
 import { addPipeline } from './pipeline-command.ts'
 import { addQuery } from './query.ts'
 import { addReplay } from './replay.ts'
@@ -39,6 +40,7 @@ function buildProgram(): Command {
     addReplay,
     addConfig,
     addPipeline,
+    addLake,
     addSignIn,
     addCompletion,
   ])

@@ -96,6 +96,25 @@ test('config check and print agree, and a wrong key is named with the nearest on
   assert.match(wrong.err, /CONFIG_KEY_UNKNOWN[\s\S]*prot[\s\S]*port/)
 })
 
+test('lake ddl prints a table for each engine, and names what is wrong', async () => {
+  const engines = ['trino', 'athena', 'spark', 'duckdb']
+  const flags = ['--location', 's3://bucket/']
+  const printed = await Promise.all(
+    engines.map((engine) => weir('lake', 'ddl', '--engine', engine, ...flags)),
+  )
+  for (const { code, out } of printed) {
+    assert.equal(code, 0)
+    assert.match(out, /s3a?:\/\/bucket\/readings\//)
+    assert.match(out, /tenant[\s\S]*type[\s\S]*year[\s\S]*month/)
+  }
+  for (const wrong of [
+    ['--engine', 'excel', ...flags],
+    ['--engine', 'trino'],
+    ['--engine', 'trino', ...flags, '--table', 'a; b'],
+  ])
+    assert.equal((await weir('lake', 'ddl', ...wrong)).code, 2)
+})
+
 test('the completion scripts know commands, subcommands and flags', async () => {
   const [bash, zsh, fish] = await Promise.all(
     ['bash', 'zsh', 'fish'].map((shell) => weir('completion', shell)),

@@ -8,7 +8,7 @@ import { ByteReader, ByteWriter } from './bytes.ts'
 import { i64, readStruct, writeStruct, type Fields, type Read, type ReadFields } from './thrift.ts'
 
 export const MAGIC = new TextEncoder().encode('PAR1')
-const TYPES = { int32: 1, int64: 2, double: 5 } as const
+const TYPES = { int32: 1, int64: 2, double: 5, string: 6 } as const
 const CODEC_ZSTD = 6
 const BOUNDARIES_UNORDERED = 0
 
@@ -16,24 +16,29 @@ export interface Column {
   name: string
   type: keyof typeof TYPES
   isOptional?: boolean
-  /** int64: milliseconds since 1970 UTC. int32: fits into 8 bits. */
-  meaning?: 'time' | 'int8'
-  /** Its pages' least and greatest values are noted (required integer columns only). */
+  /** int64: milliseconds or microseconds since 1970 UTC. int32: fits into 8 bits. */
+  meaning?: 'time' | 'timeUs' | 'int8'
+  /** Its pages' least and greatest values are noted (required integers and strings only). */
   hasBounds?: boolean
 }
+
+/** A least or greatest value; of strings their UTF-8 bytes. */
+export type Bound = number | Uint8Array
 
 /** A page of one column. Rows count from the start of the row group. */
 export interface PageEntry {
   at: number
   bytes: number
   firstRow: number
-  least: number
-  most: number
+  least: Bound
+  most: Bound
 }
 
 export interface ChunkEntry {
+  /** Of its dictionary, or of its first page when it has none. */
   at: number
   bytes: number
+  dictionaryBytes: number
   /** Without compression, headers included. */
   plainBytes: number
   nulls: number
@@ -49,11 +54,17 @@ export interface RowGroupEntry {
 const MEANINGS = {
   // ConvertedType TIMESTAMP_MILLIS, LogicalType TIMESTAMP(isAdjustedToUTC, MILLIS).
   time: { 6: 9, 10: { 8: { 1: true, 2: { 1: {} } } } },
+  // ConvertedType TIMESTAMP_MICROS, LogicalType TIMESTAMP(isAdjustedToUTC, MICROS).
+  timeUs: { 6: 10, 10: { 8: { 1: true, 2: { 2: {} } } } },
   // ConvertedType INT_8.
   int8: { 6: 15 },
 } satisfies Record<string, Fields>
 
-function boundOf({ type }: Column, value: number): Uint8Array {
+/** ConvertedType UTF8, LogicalType STRING. */
+const STRING_MEANING: Fields = { 6: 0, 10: { 1: {} } }
+
+function boundOf({ type }: Column, value: Bound): Uint8Array {
+  if (typeof value !== 'number') return value
   const out = new ByteWriter(8)
   if (type === 'int32') out.u32(value)
   else out.i64(value)
@@ -117,8 +128,19 @@ const schemaElement = (column: Column): Fields => ({
   1: TYPES[column.type],
   3: Number(column.isOptional ?? false),
   4: column.name,
+  ...(column.type === 'string' ? STRING_MEANING : {}),
   ...(column.meaning === undefined ? {} : MEANINGS[column.meaning]),
 })
+
+/** Strings are ordered by their bytes. */
+const isLess = (a: Bound, b: Bound): boolean =>
+  typeof a === 'number' || typeof b === 'number' ? a < b : Buffer.compare(a, b) < 0
+
+const leastOf = (pages: readonly PageEntry[]): Bound =>
+  pages.map(({ least }) => least).reduce((a, b) => (isLess(b, a) ? b : a))
+
+const mostOf = (pages: readonly PageEntry[]): Bound =>
+  pages.map(({ most }) => most).reduce((a, b) => (isLess(a, b) ? b : a))
 
 const columnIndex = (column: Column, pages: readonly PageEntry[]): Fields => ({
   1: pages.map(() => false),
@@ -161,13 +183,14 @@ const chunkMetadata = (column: Column, chunk: ChunkEntry, rows: number): Fields 
   5: i64(rows),
   6: i64(chunk.plainBytes),
   7: i64(chunk.bytes),
-  9: i64(chunk.at),
+  9: i64(chunk.at + chunk.dictionaryBytes),
+  ...(chunk.dictionaryBytes > 0 ? { 11: i64(chunk.at) } : {}),
   12: {
     3: i64(chunk.nulls),
     ...(column.hasBounds === true
       ? {
-          5: boundOf(column, Math.max(...chunk.pages.map(({ most }) => most))),
-          6: boundOf(column, Math.min(...chunk.pages.map(({ least }) => least))),
+          5: boundOf(column, mostOf(chunk.pages)),
+          6: boundOf(column, leastOf(chunk.pages)),
         }
       : {}),
   },

@@ -12,8 +12,13 @@ const CHUNK_BYTES_LEAST = 64
 
 export const PLAIN = 0
 export const DELTA_BINARY_PACKED = 5
+export const RLE_DICTIONARY = 8
 export const BYTE_STREAM_SPLIT = 9
-export type Encoding = typeof PLAIN | typeof DELTA_BINARY_PACKED | typeof BYTE_STREAM_SPLIT
+export type Encoding =
+  | typeof PLAIN
+  | typeof DELTA_BINARY_PACKED
+  | typeof RLE_DICTIONARY
+  | typeof BYTE_STREAM_SPLIT
 
 export interface PageValues {
   encoding: Encoding

@@ -10,6 +10,7 @@ import {
   ByteWriter,
   DELTA_BINARY_PACKED,
   eachLevel,
+  IndexRuns,
   joinBytes,
   Levels,
   packAligned,
@@ -18,6 +19,7 @@ import {
   PLAIN,
   readPage,
   readTail,
+  RLE_DICTIONARY,
   splitBytes,
   unpack,
   type Column,
@@ -165,6 +167,61 @@ test('P1 another reader reads what is written: DuckDB', async (context) => {
     ['0', '5'],
     ['6', '11'],
   ])
+  connection.closeSync()
+})
+
+test('P1 strings of a dictionary, and their bounds in the order of bytes: DuckDB', async (context) => {
+  const path = join(tmpdir(), `weir-parquet-strings-${process.pid}.parquet`)
+  context.after(() => rm(path, { force: true }))
+  const instance = await DuckDBInstance.create(':memory:')
+  context.after(() => instance.closeSync())
+  const connection = await instance.connect()
+  const text = fc.string({ unit: 'grapheme', maxLength: 12 }).filter((one) => !one.includes('\0'))
+  const run = fc.record({ at: fc.nat(299), rows: fc.integer({ min: 1, max: 400 }) })
+  const property = fc.asyncProperty(
+    fc.uniqueArray(text, { minLength: 1, maxLength: 300 }),
+    fc.array(fc.array(run, { minLength: 1, maxLength: 20 }), { minLength: 1, maxLength: 3 }),
+    async (texts, pages) => {
+      const file = new ByteWriter(1 << 12)
+      const columns = [{ name: 'name', type: 'string', hasBounds: true }] as const
+      const write = async (bytes: Uint8Array): Promise<void> => file.bytes(bytes)
+      const writer = new ParquetWriter({ columns, level: 3, write })
+      const values = texts.map((one) => Buffer.from(one))
+      writer.addDictionary(0, values)
+      const expected: string[] = []
+      for (const page of pages) {
+        const indexes = new IndexRuns(values.length)
+        const used: Buffer[] = []
+        let count = 0
+        for (const { at, rows } of page) {
+          indexes.add(rows, at % texts.length)
+          used.push(values[at % texts.length]!)
+          for (let row = 0; row < rows; row++) expected.push(texts[at % texts.length]!)
+          count += rows
+        }
+        used.sort((a, b) => Buffer.compare(a, b))
+        writer.addPage(0, {
+          ...{ rows: count, nulls: 0, levels: NOTHING, least: used[0]!, most: used.at(-1)! },
+          ...{ encoding: RLE_DICTIONARY, values: indexes.take() },
+        })
+      }
+      await writer.finish()
+      await writeFile(path, file.written())
+      const answer = await connection.runAndReadAll(`SELECT name FROM '${path}'`)
+      assert.deepEqual(
+        answer.getRows().map(([name]) => name),
+        expected,
+      )
+      const bounds = await connection.runAndReadAll(
+        `SELECT stats_min_value, stats_max_value, dictionary_page_offset FROM parquet_metadata('${path}')`,
+      )
+      const sorted = [...new Set(expected)].sort((a, b) =>
+        Buffer.compare(Buffer.from(a), Buffer.from(b)),
+      )
+      assert.deepEqual(bounds.getRows(), [[sorted[0], sorted.at(-1), 4n]])
+    },
+  )
+  await fc.assert(property, { numRuns: 60 })
   connection.closeSync()
 })
 

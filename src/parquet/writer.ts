@@ -1,8 +1,10 @@
 /** Puts pages into a file, column after column within each row group. */
 import { crc32 } from 'node:zlib'
 import { ByteWriter } from './bytes.ts'
-import { MAGIC, writeTail, type Column, type PageEntry, type RowGroupEntry } from './metadata.ts'
-import { compress, writePage, type Page, type PageValues } from './page.ts'
+import { writeDictionary } from './dictionary.ts'
+import { MAGIC, writeTail } from './metadata.ts'
+import type { Bound, Column, PageEntry, RowGroupEntry } from './metadata.ts'
+import { compress, PLAIN, writePage, type Page, type PageValues } from './page.ts'
 
 /** Where a file's tail is, and its checksum. */
 export interface Tail {
@@ -14,8 +16,8 @@ export interface NewPage extends Page {
   /** The same values, packed so that no compressor finds more: written where that is shorter. */
   packed?: PageValues
   /** Of the values, where the column has bounds. */
-  least?: number
-  most?: number
+  least?: Bound
+  most?: Bound
 }
 
 /** One column's pages of the row group that is being written. */
@@ -26,6 +28,7 @@ class Chunk {
   rows = 0
   nulls = 0
   plainBytes = 0
+  dictionaryBytes = 0
 
   clear(): void {
     this.out.clear()
@@ -34,6 +37,7 @@ class Chunk {
     this.rows = 0
     this.nulls = 0
     this.plainBytes = 0
+    this.dictionaryBytes = 0
   }
 }
 
@@ -55,6 +59,15 @@ export class ParquetWriter {
     this.#chunks = how.columns.map(() => new Chunk())
     this.#level = how.level
     this.#write = how.write
+  }
+
+  /** What a string column's pages of this row group choose from: before the first of them. */
+  addDictionary(column: number, values: readonly Uint8Array[]): void {
+    const chunk = this.#chunks[column]!
+    const { bytes, plainBytes } = writeDictionary(chunk.out, values, this.#level)
+    chunk.dictionaryBytes = bytes
+    chunk.plainBytes += plainBytes
+    chunk.encodings.add(PLAIN)
   }
 
   addPage(column: number, { packed, least = 0, most = 0, ...page }: NewPage): void {
@@ -84,9 +97,10 @@ export class ParquetWriter {
     const group: RowGroupEntry = { rows, chunks: [] }
     for (const chunk of this.#chunks) {
       const at = this.#at
-      const { out, plainBytes, nulls, encodings } = chunk
+      const { out, dictionaryBytes, plainBytes, nulls, encodings } = chunk
       group.chunks.push({
-        ...{ at, bytes: out.length, plainBytes, nulls, encodings: [...encodings] },
+        ...{ at, bytes: out.length, dictionaryBytes, plainBytes, nulls },
+        encodings: [...encodings],
         pages: chunk.pages.map((page) => ({ ...page, at: at + page.at })),
       })
       await this.#append(out.written())

@@ -1,0 +1,104 @@
+/** Readings in memory, in the order they came; sorted by series and time for the files. */
+import type { LakeBatch, LakeSeries, TopicOffset } from './lake.ts'
+import { sortByTime, type SortedReadings } from './sorted-readings.ts'
+
+const ROWS_AT_FIRST = 1 << 16
+
+/** What tells one series from others, in the order of the rows. */
+const nameOf = ({ tenant, deviceType, deviceId, metric, dimensions, kind }: LakeSeries): string =>
+  JSON.stringify([tenant, deviceType, deviceId, metric, dimensions, kind])
+
+export const partitionOf = ({ topic, partition }: { topic: string; partition: number }): string =>
+  `${topic} ${partition}`
+
+export class CollectedReadings {
+  count = 0
+  readonly offsets = new Map<string, TopicOffset>()
+  readonly #names: { series: LakeSeries; name: string }[] = []
+  readonly #numbers = new Map<string, number>()
+  /** The same objects come again and again. */
+  readonly #known = new Map<LakeSeries, number>()
+  readonly #texts: string[] = []
+  readonly #textNumbers = new Map<string, number>()
+  #series = new Uint32Array(ROWS_AT_FIRST)
+  #timeUs = new Float64Array(ROWS_AT_FIRST)
+  #value = new Float64Array(ROWS_AT_FIRST)
+
+  add(batch: LakeBatch): void {
+    this.#reserve(batch.count)
+    const numbers = batch.names.map((series) => this.#numberOf(series))
+    const isText = batch.names.map(({ kind }) => kind === 'text')
+    let at = this.count
+    for (let row = 0; row < batch.count; row++, at++) {
+      const name = batch.series[row]!
+      this.#series[at] = numbers[name]!
+      this.#timeUs[at] = batch.timeUs[row]!
+      const value = batch.value[row]!
+      this.#value[at] = isText[name]! ? this.#textNumberOf(batch.texts[value]!) : value
+    }
+    this.count = at
+    for (const offset of batch.offsets) this.offsets.set(partitionOf(offset), offset)
+  }
+
+  #numberOf(series: LakeSeries): number {
+    let number = this.#known.get(series)
+    if (number !== undefined) return number
+    const name = nameOf(series)
+    number = this.#numbers.get(name)
+    if (number === undefined) {
+      number = this.#names.push({ series, name }) - 1
+      this.#numbers.set(name, number)
+    }
+    this.#known.set(series, number)
+    return number
+  }
+
+  #textNumberOf(text: string): number {
+    let number = this.#textNumbers.get(text)
+    if (number === undefined) {
+      number = this.#texts.push(text) - 1
+      this.#textNumbers.set(text, number)
+    }
+    return number
+  }
+
+  #reserve(count: number): void {
+    const rows = this.count + count
+    if (rows <= this.#series.length) return
+    const length = Math.max(rows, 2 * this.#series.length)
+    const grow = <T extends { set(from: T): void }>(from: T, to: T): T => (to.set(from), to)
+    this.#series = grow(this.#series, new Uint32Array(length))
+    this.#timeUs = grow(this.#timeUs, new Float64Array(length))
+    this.#value = grow(this.#value, new Float64Array(length))
+  }
+
+  /** Of one series in the order of time; of equal times in the order they came. */
+  sorted(): SortedReadings {
+    const ranked = this.#names
+      .map(({ series, name }, number) => ({ series, name, number }))
+      .sort((a, b) => (a.name < b.name ? -1 : 1))
+    const ends = new Uint32Array(ranked.length)
+    for (let row = 0; row < this.count; row++) ends[this.#series[row]!]!++
+    const starts = new Uint32Array(ranked.length)
+    let start = 0
+    for (const { number } of ranked) {
+      starts[number] = start
+      start += ends[number]!
+      ends[number] = start
+    }
+    const timeUs = new Float64Array(this.count)
+    const value = new Float64Array(this.count)
+    const next = starts.slice()
+    for (let row = 0; row < this.count; row++) {
+      const to = next[this.#series[row]!]!++
+      timeUs[to] = this.#timeUs[row]!
+      value[to] = this.#value[row]!
+    }
+    const runs = ranked.map(({ series, number }) => {
+      const run = { series, from: starts[number]!, to: ends[number]! }
+      sortByTime(timeUs, value, run)
+      return run
+    })
+    return { runs, timeUs, value, texts: this.#texts }
+  }
+}

@@ -1,0 +1,88 @@
+/**
+ * The lake: all readings as plain Parquet in an object store, for any tool that reads it.
+ *
+ *   readings/tenant=…/type=…/year=2026/month=7/<set>-<epoch>-<version>-<number>.parquet
+ *   manifest/<set>/<version>     what counts: the files of one commit, and up to which offsets
+ *
+ * One writer has one *set* of the log's partitions. It collects their readings, and with commit()
+ * sorts them by series and time, puts their files, and then the next version of its manifest: that
+ * put is the commit. Versions have no gaps and are put only where none is, so of two writers of a
+ * set one loses: opening a set takes the next version, with a higher epoch, and whoever had it
+ * before is refused (LAKE_FENCED) at its next commit and takes its files back.
+ *
+ * L1 commit() resolves once all that was appended before is durable and counts, with the offsets
+ *    that it covers. Whoever goes on from the offsets of open() loses no row and doubles none,
+ *    wherever the process or the store ended: files that no manifest lists are swept at open().
+ * L2 Of two writers of a set, or of two sets that share a partition, only the one opened last
+ *    commits.
+ * L3 While the store is away nothing is forgotten: commit() throws OBJECTS_UNAVAILABLE and can be
+ *    called again. `hasRoom` says when to stop reading the log; beyond it append() takes nothing
+ *    and throws LAKE_BACKLOG_FULL.
+ * L4 Every value and every time to the microsecond is read back as it was, by other readers too.
+ *
+ * A tool that lists the folder itself sees files of a commit before they count, for the seconds
+ * until it ends, or until the next open() when the process ended within them.
+ */
+import type { SeriesDefinition } from '../batch/batch.ts'
+import type { Objects } from '../objects/objects.ts'
+import type { Clock, Random } from '../world/world.ts'
+
+export { openLakeWriter } from './lake-writer.ts'
+
+export type LakeSeries = Omit<SeriesDefinition, 'series' | 'device'>
+
+export interface TopicOffset {
+  topic: string
+  partition: number
+  /** Of the first entry that is not covered. */
+  nextOffset: number
+}
+
+/** Readings without duplicates, as columns. Read until append() returns, and not kept. */
+export interface LakeBatch {
+  /** What `series` stands for: places in here. The same objects again are recognised fast. */
+  names: readonly LakeSeries[]
+  count: number
+  series: ArrayLike<number>
+  /** Event time, µs since 1970. */
+  timeUs: ArrayLike<number>
+  /** Booleans are 0 or 1; of a text its place in `texts`. */
+  value: ArrayLike<number>
+  texts: readonly string[]
+  /** Where to go on in the log behind this batch. */
+  offsets: readonly TopicOffset[]
+}
+
+export interface LakeLimits {
+  /** A commit is due with so many readings, */
+  commitReadings: number
+  /** or so long after the first of them. */
+  commitIntervalMs: number
+  /** Readings in memory, beyond which nothing more is taken. 20 B each, twice that in a commit. */
+  readingsHeldMax: number
+}
+
+export interface LakeAccess {
+  objects: Objects
+  clock: Clock
+  random: Random
+  /** Its name: lower case letters, digits and `_`. */
+  set: string
+  /** What it will append: other sets that had one of these are refused from now on. */
+  partitions: readonly { topic: string; partition: number }[]
+  limits: LakeLimits
+}
+
+export interface LakeWriter {
+  /** Where to read on: what the last commit covers. A partition without one has no rows yet. */
+  readonly offsets: readonly TopicOffset[]
+  readonly hasRoom: boolean
+  readonly isDue: boolean
+  /** Errors: LAKE_BACKLOG_FULL, LAKE_FENCED. */
+  append(batch: LakeBatch): void
+  /**
+   * One at a time. Without new readings it does nothing. Errors: OBJECTS_UNAVAILABLE,
+   * OBJECTS_REFUSED, LAKE_FENCED.
+   */
+  commit(): Promise<readonly TopicOffset[]>
+}
