@@ -60,8 +60,10 @@ export class StreamRole {
     this.#work.start()
   }
 
-  stop(): Promise<void> {
-    return this.#work.stop()
+  /** Closes `state`, too, whose connections would keep the process alive. */
+  async stop(): Promise<void> {
+    await this.#work.stop()
+    await this.#parts.state.close()
   }
 
   /** One life: from the lease to what ends it. */
