@@ -4,13 +4,14 @@
  * TEXT_LIMIT; it is left out and told.
  */
 import type { DeadLetter } from '../batch/batch.ts'
-import { decodeWindow, deviceKey, hashKey, MessageDecoder } from '../entries/entries.ts'
+import { decodeWindow, deviceKey, hashKey } from '../entries/entries.ts'
 import type { DecoderLimits, WindowSeries } from '../entries/entries.ts'
 import { WeirError } from '../errors/errors.ts'
 import type { ReadEntry } from '../kafka/kafka.ts'
 import { SeriesIds, type SeriesName, type WriterBatch } from '../postgres/postgres.ts'
 import { PARTIAL_SERIES, PARTIAL_STRIDE } from '../stream/stream.ts'
 import type { EventEntry } from './output-entries.ts'
+import { ReadingDecoder } from './reading-columns.ts'
 
 /** What a batch holds beside its place in the topic. */
 export type Rows = Omit<WriterBatch, 'topic' | 'partition' | 'fromOffset' | 'nextOffset'>
@@ -55,38 +56,28 @@ function tryEach(
 }
 
 class ReadingBatches implements BatchDecoder {
-  readonly #decoder: MessageDecoder
+  readonly #decoder: ReadingDecoder
   readonly #malformed: Malformed
   /** The decoder numbers series as they appear, and so do these. */
   readonly #series = new SeriesIds()
   readonly #isText: boolean[] = []
-  readonly #texts: string[] = []
 
   constructor(limits: DecoderLimits, malformed: Malformed) {
-    this.#decoder = new MessageDecoder(limits)
+    this.#decoder = new ReadingDecoder(limits, (one) => {
+      this.#series.add(withHash(one))
+      this.#isText.push(one.kind === 'text')
+    })
     this.#malformed = malformed
   }
 
   decode(entries: readonly ReadEntry[]): Rows {
     const decoder = this.#decoder
-    decoder.begin(0)
-    tryEach(entries, this.#malformed, ({ value }) => void decoder.add(value))
-    const batch = decoder.take()
-    for (const one of batch.definitions?.series ?? []) {
-      this.#series.add(withHash(one))
-      this.#isText[one.series] = one.kind === 'text'
-    }
-    for (const [id, text] of batch.definitions?.texts ?? []) this.#texts[id] = text
-    const { readingCount: count, messageCount, readingsInMessage, eventTimeUs } = batch
-    const timeUs = new Float64Array(count)
-    let at = 0
-    for (let message = 0; message < messageCount; message++) {
-      const end = at + readingsInMessage[message]!
-      timeUs.fill(eventTimeUs[message]!, at, end)
-      at = end
-    }
-    const series = batch.series.slice(0, count)
-    const value = batch.value.slice(0, count)
+    decoder.begin()
+    tryEach(entries, this.#malformed, ({ value }) => decoder.add(value))
+    const { count, timeUs, ...columns } = decoder.take()
+    // The next entries are decoded while these are written.
+    const series = columns.series.slice()
+    const value = columns.value.slice()
     const texts = this.#takeTexts(series, value)
     return { series: this.#series, readings: { count, series, timeUs, value, texts } }
   }
@@ -97,7 +88,7 @@ class ReadingBatches implements BatchDecoder {
     for (const [at, one] of series.entries()) {
       if (this.#isText[one] !== true) continue
       texts ??= Array.from({ length: series.length })
-      texts[at] = this.#texts[value[at]!]
+      texts[at] = this.#decoder.texts[value[at]!]
       value[at] = 0
     }
     return texts
