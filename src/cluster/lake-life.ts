@@ -26,7 +26,7 @@ export class LakeLife {
   #waiting: { partition: number; entries: readonly ReadEntry[] }[] = []
   #committing: Promise<void> | undefined
   /** Why it must end, found by a commit. */
-  #fence: unknown
+  #fence: WeirError | undefined
   /** And not known to be committed. */
   #appended = 0
   #failedSinceMs: number | undefined
