@@ -6,6 +6,7 @@ import type { ReadEntry } from '../kafka/kafka.ts'
 import { LakeReadings } from './lake-readings.ts'
 
 const TOPIC = 'weir.readings.v1'
+const SOURCES = 'weir.telemetry.v1'
 
 /** A message of its own device and with its own text for each offset: a series and a text each. */
 function entriesUpTo(count: number): ReadEntry[] {
@@ -32,7 +33,7 @@ function entriesUpTo(count: number): ReadEntry[] {
 function decodeAll(entries: readonly ReadEntry[], limits: { seriesMax: number; textsMax: number }) {
   const refused: string[] = []
   const readings = new LakeReadings({
-    ...{ topic: TOPIC, partition: 0, limits },
+    ...{ topic: TOPIC, sourceTopic: SOURCES, partition: 0, nextSource: 0, limits },
     malformed: (offset, { code }) => refused.push(`${offset} ${code}`),
   })
   const rows: string[] = []
@@ -61,6 +62,21 @@ test('when numbers of series or texts are used up they begin anew, and no readin
   assert.deepEqual(few, { rows: rowsUpTo(10), offsets: [4, 8, 10], refused: [] })
   const fewTexts = decodeAll(entriesUpTo(10), { seriesMax: 100, textsMax: 6 })
   assert.deepEqual(fewTexts, { rows: rowsUpTo(10), offsets: [6, 10], refused: [] })
+})
+
+test('what a stream writes again is taken once, also behind a restart', () => {
+  const entries = entriesUpTo(6).map((entry, at) => ({ ...entry, source: 10 + 2 * at }))
+  const parts = { topic: TOPIC, sourceTopic: SOURCES, partition: 0, malformed: assert.fail }
+  const limits = { seriesMax: 100, textsMax: 100 }
+  const first = new LakeReadings({ ...parts, limits, nextSource: 0 })
+  // From a checkpoint between the second and the third on.
+  const { batch, repeats } = first.decode([...entries.slice(0, 4), ...entries.slice(2)])
+  assert.deepEqual([batch.count, repeats], [6, 2])
+  const [{ nextOffset: nextSource } = { nextOffset: 0 }] = batch.offsets.slice(1)
+  assert.deepEqual(batch.offsets[1], { topic: SOURCES, partition: 0, nextOffset: 21 })
+  const second = new LakeReadings({ ...parts, limits, nextSource })
+  const again = second.decode([...entries, { ...entries[0]!, source: 22 }])
+  assert.deepEqual([again.batch.count, again.repeats], [1, 6])
 })
 
 test('an entry that nobody can read is told, and the others are there', () => {

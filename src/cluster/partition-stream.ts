@@ -152,7 +152,10 @@ export class PartitionStream {
     this.#output.addEvents(output, into.events)
   }
 
-  /** What is fresh goes on byte for byte. */
+  /**
+   * What is fresh goes on byte for byte. By its source, the offset of the message, readers know a
+   * repeat of it: sources of a partition ascend, but where the stream began again from a checkpoint.
+   */
   #passReadings(
     { readingsInMessage }: ReadingBatch,
     fates: Uint8Array | undefined,
@@ -161,7 +164,7 @@ export class PartitionStream {
   ): void {
     const { partition } = this.#parts
     let from = 0
-    for (const [message, { key, value }] of entries.entries()) {
+    for (const [message, { key, value, offset: source }] of entries.entries()) {
       const to = from + readingsInMessage[message]!
       const own = fates?.subarray(from, to)
       const repeats = own?.filter((fate) => fate === FATE_DUPLICATE).length ?? 0
@@ -171,7 +174,7 @@ export class PartitionStream {
         own === undefined || repeats === 0
           ? value
           : withoutReadings(value, (reading) => own[reading] !== FATE_DUPLICATE)
-      into.push({ partition, ...(key !== undefined && { key }), value: kept })
+      into.push({ partition, ...(key !== undefined && { key }), value: kept, source })
     }
   }
 }

@@ -5,6 +5,9 @@
  * E1 Names, not numbers: an entry is understood without anything before it.
  * E2 The key of an entry is `tenant/device`, its partition the one that Kafka's own partitioner
  *    gives to that key. So what other programs write for a device comes into the same partition.
+ *    An entry of the readings topic has a header, `source`: the offset of its message in the
+ *    telemetry topic, as INT64. Within a partition they ascend; where the stream began again from a
+ *    checkpoint it repeats entries, and a reader that has seen their sources leaves them out.
  * E3 What was encoded is decoded to the same readings, in the same order.
  * E4 Bytes that are no entry are refused by ENTRY_MALFORMED, whatever they are, and nothing of
  *    them stays.
