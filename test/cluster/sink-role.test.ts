@@ -134,24 +134,27 @@ test('role and database are killed again and again: all is there once', { skip }
       await delay(200)
     }
   })()
-  for (let kills = 0; kills < KILLS; kills++) {
-    const process = await of.start('kill', 'sink')
-    const written = (): Promise<number> => process.metric('weir_sink_readings_total')
-    await until('it writes', async () => (await written()) > 0, 60_000)
-    if (kills % 2 === 1) {
-      await killService('influxdb')
-      await delay(500)
-      const before = await written()
-      await delay(1000)
-      assert.equal(await written(), before, 'nothing is acknowledged while it is gone')
-      await restartService('influxdb')
-      await until('it goes on by itself', async () => (await written()) > before, 60_000)
+  try {
+    for (let kills = 0; kills < KILLS; kills++) {
+      const process = await of.start('kill', 'sink')
+      const written = (): Promise<number> => process.metric('weir_sink_readings_total')
+      await until('it writes', async () => (await written()) > 0, 60_000)
+      if (kills % 2 === 1) {
+        await killService('influxdb')
+        await delay(500)
+        const before = await written()
+        await delay(1000)
+        assert.equal(await written(), before, 'nothing is acknowledged while it is gone')
+        await restartService('influxdb')
+        await until('it goes on by itself', async () => (await written()) > before, 60_000)
+      }
+      await delay(kills * 130)
+      await process.kill()
     }
-    await delay(kills * 130)
-    await process.kill()
+  } finally {
+    isOver = true
+    await appending
   }
-  isOver = true
-  await appending
   const process = await of.start('kill', 'sink')
   await of.untilWritten()
   assert.equal((await process.stop()).code, 0)
