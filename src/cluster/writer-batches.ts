@@ -11,14 +11,13 @@ import type { ReadEntry } from '../kafka/kafka.ts'
 import { SeriesIds, type SeriesName, type WriterBatch } from '../postgres/postgres.ts'
 import { PARTIAL_SERIES, PARTIAL_STRIDE } from '../stream/stream.ts'
 import type { EventEntry } from './output-entries.ts'
-import { ReadingDecoder } from './reading-columns.ts'
+import { ReadingDecoder, takeTexts } from './reading-columns.ts'
+import type { EntryDecoder } from './topic-writer.ts'
 
 /** What a batch holds beside its place in the topic. */
 export type Rows = Omit<WriterBatch, 'topic' | 'partition' | 'fromOffset' | 'nextOffset'>
 
-export interface BatchDecoder {
-  decode(entries: readonly ReadEntry[]): Rows
-}
+type BatchDecoder = EntryDecoder<Rows>
 
 export type Malformed = (offset: number, error: WeirError) => void
 
@@ -78,20 +77,9 @@ class ReadingBatches implements BatchDecoder {
     // The next entries are decoded while these are written.
     const series = columns.series.slice()
     const value = columns.value.slice()
-    const texts = this.#takeTexts(series, value)
+    const isText = (one: number): boolean => this.#isText[one] === true
+    const texts = takeTexts({ series, value, texts: decoder.texts }, isText)
     return { series: this.#series, readings: { count, series, timeUs, value, texts } }
-  }
-
-  /** Texts in place of their numbers. */
-  #takeTexts(series: Uint32Array, value: Float64Array): (string | undefined)[] | undefined {
-    let texts: (string | undefined)[] | undefined
-    for (const [at, one] of series.entries()) {
-      if (this.#isText[one] !== true) continue
-      texts ??= Array.from({ length: series.length })
-      texts[at] = this.#decoder.texts[value[at]!]
-      value[at] = 0
-    }
-    return texts
   }
 }
 

@@ -6,15 +6,22 @@ import { nodeWorld } from '../world/node-world.ts'
 import { postgresAccess } from './accesses.ts'
 import type { Shared } from './cluster.ts'
 import { metric } from './metrics.ts'
+import { PostgresTarget } from './postgres-target.ts'
 import { TopicWriter } from './topic-writer.ts'
-import type { BatchKind } from './writer-batches.ts'
+import type { BatchKind, Rows } from './writer-batches.ts'
 
 const KINDS: readonly BatchKind[] = ['readings', 'windows', 'events', 'dead-letters']
 const RETENTION_INTERVAL_MS = 3_600_000
 
+interface WrittenTopic {
+  kind: BatchKind
+  target: PostgresTarget
+  work: TopicWriter<Rows>
+}
+
 export class WriterRole {
   readonly #writer: PostgresWriter
-  readonly #topics: ReadonlyMap<BatchKind, TopicWriter>
+  readonly #topics: readonly WrittenTopic[]
   readonly #shared: Shared
   #stopRetention: (() => void) | undefined
 
@@ -32,44 +39,44 @@ export class WriterRole {
   private constructor(shared: Shared, writer: PostgresWriter) {
     this.#shared = shared
     this.#writer = writer
-    const { topics, events, config } = shared
+    this.#topics = KINDS.map((kind) => this.#open(kind))
+  }
+
+  #open(kind: BatchKind): WrittenTopic {
+    const { topics, events, config } = this.#shared
+    const { kafka, partitions } = topics
     const { batchBytesMax: bytesMax, intervalUs } = config.writer
-    const { seriesMax, textsMax } = config.gateway
-    const options = { bytesMax, waitMs: intervalUs / 1000, seriesMax, textsMax }
-    this.#topics = new Map(
-      KINDS.map((kind) => [
-        kind,
-        new TopicWriter({
-          ...{ kafka: topics.kafka, writer, clock: nodeWorld.clock, kind, options },
-          topic: topics.name(kind),
-          partitions: topics.partitions,
-          malformed: (topic, offset, { code, message: detail }) =>
-            events?.entryMalformed({ topic, offset, code, detail }),
-          lost: (fields) => events?.entriesLost(fields),
-          failed: (error) => events?.roleFailed({ role: `writer ${kind}`, problem: String(error) }),
-        }),
-      ]),
-    )
+    const topic = topics.name(kind)
+    const target = new PostgresTarget({
+      ...{ writer: this.#writer, kind, topic, limits: config.gateway },
+      malformed: (offset, { code, message: detail }) =>
+        events?.entryMalformed({ topic, offset, code, detail }),
+    })
+    const work = new TopicWriter({
+      ...{ kafka, clock: nodeWorld.clock, target, topic, partitions },
+      options: { bytesMax, waitMs: intervalUs / 1000 },
+      lost: (fields) => events?.entriesLost(fields),
+      failed: (error) => events?.roleFailed({ role: `writer ${kind}`, problem: String(error) }),
+    })
+    return { kind, target, work }
   }
 
   start(): void {
-    for (const topic of this.#topics.values()) topic.start()
+    for (const { work } of this.#topics) work.start()
     void this.#retain()
     this.#stopRetention = nodeWorld.clock.every(RETENTION_INTERVAL_MS, () => void this.#retain())
   }
 
   metrics(): MetricSample[] {
-    return [...this.#topics].flatMap(([kind, { entries, duplicates }]) => [
-      metric('weir_writer_entries_total', 'Kafka entries written.', entries, { topic: kind }),
-      metric('weir_writer_duplicates_total', 'Readings that were there.', duplicates, {
-        topic: kind,
-      }),
+    return this.#topics.flatMap(({ kind: topic, target: { duplicates }, work: { entries } }) => [
+      metric('weir_writer_entries_total', 'Kafka entries written.', entries, { topic }),
+      metric('weir_writer_duplicates_total', 'Readings that were there.', duplicates, { topic }),
     ])
   }
 
   async stop(): Promise<void> {
     this.#stopRetention?.()
-    await Promise.all([...this.#topics.values()].map((topic) => topic.stop()))
+    await Promise.all(this.#topics.map(({ work }) => work.stop()))
     await this.#writer.close()
   }
 
