@@ -53,6 +53,19 @@ class MonthWatch {
   }
 }
 
+/**
+ * Rows by series, those of each in the order of the batch. So what comes one behind the other goes
+ * to the same pages of the unique key, and lies in the same page of the table for who reads it.
+ */
+function bySeries({ count, series }: WrittenReadings, seriesCount: number): Uint32Array {
+  const next = new Uint32Array(seriesCount + 1)
+  for (let row = 0; row < count; row++) next[series[row]! + 1]!++
+  for (let index = 1; index < next.length; index++) next[index]! += next[index - 1]!
+  const order = new Uint32Array(count)
+  for (let row = 0; row < count; row++) order[next[series[row]!]!++] = row
+  return order
+}
+
 /** READING_COLUMNS, and `text_value` behind them if there are texts. */
 export function encodeReadings(
   readings: WrittenReadings,
@@ -65,7 +78,7 @@ export function encodeReadings(
   rows.reserve(count, READING_BYTES + (texts === undefined ? 0 : TEXT_LENGTH_BYTES))
   const watch = new MonthWatch()
   let refused = 0
-  for (let row = 0; row < count; row++) {
+  for (const row of bySeries(readings, series.count)) {
     const timeMs = timeUs[row]! / 1000
     // Said this way around, NaN is refused too.
     if (!(timeMs >= TIME_MIN_MS && timeMs < timeMaxMs && Number.isFinite(value[row]!))) {
