@@ -160,7 +160,7 @@ export class PartitionStream {
 
   /**
    * What is fresh goes on byte for byte. By its source, the offset of the message, readers know a
-   * repeat of it: sources of a partition ascend, but where the stream began again from a checkpoint.
+   * repeat: sources of a partition ascend, except where the stream began again from a checkpoint.
    */
   #passReadings(
     { readingsInMessage }: ReadingBatch,

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { after, test } from 'node:test'
+import { after, test, type TestContext } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Kafka } from '../../src/kafka/kafka.ts'
 import { topicName } from '../../src/entries/entries.ts'
@@ -44,9 +44,10 @@ async function install(): Promise<Installation> {
   return of
 }
 
-/** Appends messages until told to stop; gives how many there are. */
-function keepAppending(of: Installation): { stop: () => Promise<number> } {
+/** Appends messages until told to stop, or the test ends; gives how many there are. */
+function keepAppending(context: TestContext, of: Installation): { stop: () => Promise<number> } {
   let isOver = false
+  context.after(() => void (isOver = true))
   let count = 0
   const work = (async () => {
     while (!isOver) {
@@ -103,31 +104,39 @@ test(
   },
 )
 
-test('MinIO is away under load: it collects, stops reading, and catches up', { skip }, async () => {
-  const of = await install()
-  const process = await startRoles(`${folder}/outage`, 'lake', of)
-  const appending = keepAppending(of)
-  await until('it commits', async () => (await process.metric('weir_lake_commits_total')) > 1)
-  await killService('minio')
-  await delay(OUTAGE_MS)
-  const isFull = async (): Promise<boolean> => (await process.metric('weir_lake_is_full')) === 1
-  await until('it is full', isFull, 60_000)
-  const held = await process.metric('weir_lake_held_readings')
-  assert.ok(held < 6000 + PARTITIONS * 30_000, `${held} readings are held`)
-  await restartService('minio')
-  const count = await appending.stop()
-  await untilCommitted(kafka!, of)
-  assert.equal(await process.metric('weir_lake_is_full'), 0)
-  assert.equal((await process.stop()).code, 0)
-  const told = (name: string): number => process.running.stderr.split(name).length - 1
-  assert.deepEqual([told('lake_commit_failed'), told('lake_full')], [1, 1], process.running.stderr)
-  assert.equal(told('lake_commit_recovered'), 1)
-  await assertRows(of, count)
-})
+test(
+  'MinIO is away under load: it collects, stops reading, and catches up',
+  { skip },
+  async (context) => {
+    const of = await install()
+    const process = await startRoles(`${folder}/outage`, 'lake', of)
+    const appending = keepAppending(context, of)
+    await until('it commits', async () => (await process.metric('weir_lake_commits_total')) > 1)
+    await killService('minio')
+    await delay(OUTAGE_MS)
+    const isFull = async (): Promise<boolean> => (await process.metric('weir_lake_is_full')) === 1
+    await until('it is full', isFull, 60_000)
+    const held = await process.metric('weir_lake_held_readings')
+    assert.ok(held < 6000 + PARTITIONS * 30_000, `${held} readings are held`)
+    await restartService('minio')
+    const count = await appending.stop()
+    await untilCommitted(kafka!, of)
+    assert.equal(await process.metric('weir_lake_is_full'), 0)
+    assert.equal((await process.stop()).code, 0)
+    const told = (name: string): number => process.running.stderr.split(name).length - 1
+    assert.deepEqual(
+      [told('lake_commit_failed'), told('lake_full')],
+      [1, 1],
+      process.running.stderr,
+    )
+    assert.equal(told('lake_commit_recovered'), 1)
+    await assertRows(of, count)
+  },
+)
 
-test('kill -9 again and again: every reading is in the lake once', { skip }, async () => {
+test('kill -9 again and again: every reading is in the lake once', { skip }, async (context) => {
   const of = await install()
-  const appending = keepAppending(of)
+  const appending = keepAppending(context, of)
   for (let kill = 0; kill < 4; kill++) {
     const process = await startRoles(`${folder}/kill`, 'lake', of)
     await until('it commits', async () => (await process.metric('weir_lake_commits_total')) > 0)
