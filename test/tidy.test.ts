@@ -49,7 +49,17 @@ const LAYERS: Record<string, readonly string[]> = {
     ...['api', 'batch', 'cache', 'config', 'control', 'embedded', 'entries', 'errors', 'fanout'],
     ...['gateway', 'kafka', 'log', 'observe', 'pipeline', 'postgres', 'query', 'stream', 'world'],
   ],
-  cli: ['cluster', 'config', 'embedded', 'errors', 'fleet', 'observe', 'pipeline', 'query', 'world'],
+  cli: [
+    'cluster',
+    'config',
+    'embedded',
+    'errors',
+    'fleet',
+    'observe',
+    'pipeline',
+    'query',
+    'world',
+  ],
 }
 
 /** They choose the adapters and bring them together, so they may import any file of a layer. */
