@@ -17,6 +17,8 @@ const KILLS = Number(process.env['WEIR_FAULT_KILLS'] ?? 5)
 /** How long Kafka is away at least. Beyond 30 s its clients have given up, and begin anew. */
 const OUTAGE_MS = Number(process.env['WEIR_FAULT_OUTAGE_MS'] ?? 3000)
 const TIMEOUT_MS = 180_000 + KILLS * 15_000 + OUTAGE_MS
+/** On two gateways. */
+const CONNECTIONS = 2000
 const LOAD = { devices: 8, everyMs: 50 }
 const brokers = (accessOf('kafka')?.['brokers'] ?? '').split(',').length
 const needsThree =
@@ -140,7 +142,7 @@ test(
       await at.start('gateway', 'gateway-1'),
     ]
     const ports = (): number[] => gateways.map(({ mqtt }) => mqtt)
-    const of = { devices: 2000, everyMs: 4000, stepMs: 10_000, ports }
+    const of = { devices: CONNECTIONS, everyMs: 4000, stepMs: 10_000, ports }
     const sending = await NumberedLoad.begin(t, at, control, of)
     const hit = sending.devices.filter(({ port }) => port === gateways[0]!.mqtt)
     const killedMs = performance.now()
