@@ -60,8 +60,10 @@ export class StreamRole {
     this.#work.start()
   }
 
-  stop(): Promise<void> {
-    return this.#work.stop()
+  /** Also closes the state, whose connections would keep the process. */
+  async stop(): Promise<void> {
+    await this.#work.stop()
+    await this.#parts.state.close()
   }
 
   /** One life: from the lease to what ends it. */

@@ -10,7 +10,7 @@ types:
   pump:
     schemas:
       1: { temperature: { unit: "°C", min: -40, max: 150 } }
-time: { disorder: 1s, idleTimeout: 1s }
+time: { disorder: 1s, idleTimeout: 1s, alertStaleness: 1d }
 windows: [1m]
 rules:
   - { id: hot, type: pump, when: "temperature > 80", severity: critical }
