@@ -48,7 +48,9 @@ export class SinkTarget implements TopicTarget<SinkBatch[]> {
 
   createDecoder(partition: number): EntryDecoder<SinkBatch[]> {
     const { topic, limits, malformed } = this.#parts
-    const readings = new LakeReadings({ topic, partition, limits, malformed })
+    // What is written twice is there once all the same, so a restart need not know the sources.
+    const from = { topic, sourceTopic: topic, nextSource: 0 }
+    const readings = new LakeReadings({ ...from, partition, limits, malformed })
     return { decode: (entries) => decode(readings, entries) }
   }
 
