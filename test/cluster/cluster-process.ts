@@ -113,7 +113,9 @@ export class Installation {
       .join('\n')
   }
 
-  /** Kills a service, or one process of it; it runs again before the next test, whatever happens. */
+  /**
+   * Kills a service, or one process of it; it runs again before the next test, whatever happens.
+   */
   async killService(service: string, place?: number): Promise<void> {
     this.#killed.add(service)
     await killService(service, place)

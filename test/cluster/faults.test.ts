@@ -1,7 +1,7 @@
 /**
  * Acknowledged = stored once, on a cluster of real processes, while parts of it are killed. Each
- * test says in its diagnostic line what it saw. WEIR_FAULT_KILLS and WEIR_FAULT_OUTAGE_MS make them as
- * long as you like.
+ * test says in its diagnostic line what it saw. WEIR_FAULT_KILLS and WEIR_FAULT_OUTAGE_MS make them
+ * as long as you like.
  */
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'

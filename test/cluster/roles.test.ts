@@ -1,4 +1,6 @@
-/** A cluster from the outside: stock clients, answers, roles in processes of their own, mistakes. */
+/**
+ * A cluster from the outside: stock clients, answers, roles in processes of their own, mistakes.
+ */
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import { missingTool, run, until, type WeirProcess } from '../system/weir-process.ts'
