@@ -47,7 +47,7 @@ try {
   console.error(error)
   process.exitCode = 1
 }
-await clean()
+await clean().catch(console.error)
 reporter.finish()
 // A device that was given up may still be dialling.
 process.exit()
