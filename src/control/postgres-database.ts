@@ -50,8 +50,7 @@ export function createPool(access: PostgresAccess, limits: pg.PoolConfig): pg.Po
     options: `-c search_path=${pg.escapeIdentifier(access.schema)}`,
     types: { getTypeParser: parserOf },
   })
-  // A connection that ends is replaced at the next use; an error that nobody hears ends the
-  // process.
+  // A connection that ends is replaced. An error that nobody hears would end the process.
   pool.on('error', () => undefined)
   pool.on('connect', (client) => client.on('error', () => undefined))
   return pool

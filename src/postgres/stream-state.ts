@@ -15,6 +15,8 @@ import { migrate } from './schema.ts'
 
 const CONNECTIONS_MAX = 4
 const PARAMETERS = { synchronous_commit: 'on', statement_timeout: 60_000 }
+/** The server's own limit speaks first; this is for one that says nothing any more. */
+const ANSWER_MS_MAX = 70_000
 /** Rows in one statement. */
 const ROWS_MAX = 5000
 const SERIES = 's'
@@ -46,6 +48,7 @@ export class StreamState {
     const pool = openPool({
       ...connectionConfig(place, PARAMETERS),
       max: CONNECTIONS_MAX,
+      query_timeout: ANSWER_MS_MAX,
       application_name: 'weir-stream',
     })
     try {

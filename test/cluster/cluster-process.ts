@@ -5,7 +5,6 @@
 import assert from 'node:assert/strict'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { TestContext } from 'node:test'
 import pg from 'pg'
 import { makeFolder, spawnWeir, WeirProcess, type Running } from '../system/weir-process.ts'
 import { accessOf, killService, restartService } from './cluster.ts'
@@ -22,6 +21,11 @@ export const skipWithoutRedis =
   (accessOf('redis') === undefined
     ? 'Redis does not run: npm run -s cluster:up -- redis'
     : undefined)
+
+/** A test, or whoever else cleans up behind it. */
+export interface Owner {
+  after(clean: () => Promise<void>): void
+}
 
 let installations = 0
 
@@ -43,11 +47,11 @@ export class Installation {
   readonly #database: pg.Pool
   readonly #killed = new Set<string>()
 
-  static async open(t: TestContext, options: InstallationOptions = {}): Promise<Installation> {
+  static async open(t: Owner, options: InstallationOptions = {}): Promise<Installation> {
     return new Installation(t, await makeFolder(t), options)
   }
 
-  private constructor(context: TestContext, folder: string, options: InstallationOptions) {
+  private constructor(context: Owner, folder: string, options: InstallationOptions) {
     this.folder = folder
     this.name = `weir_test_${process.pid}_${++installations}`
     this.partitions = options.partitions ?? 4
@@ -113,9 +117,7 @@ export class Installation {
       .join('\n')
   }
 
-  /**
-   * Kills a service, or one process of it; it runs again before the next test, whatever happens.
-   */
+  /** Kills a service, or one process of it, which runs again before the next test. */
   async killService(service: string, place?: number): Promise<void> {
     this.#killed.add(service)
     await killService(service, place)

@@ -1,7 +1,7 @@
 /**
  * Acknowledged = stored once, on a cluster of real processes, while parts of it are killed. Each
- * test says in its diagnostic line what it saw. WEIR_FAULT_KILLS and WEIR_FAULT_OUTAGE_MS make them
- * as long as you like.
+ * test says in its diagnostic line what it saw. WEIR_FAULT_KILLS and WEIR_FAULT_OUTAGE_MS make
+ * them as long as you like.
  */
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
@@ -9,7 +9,8 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { until, type WeirProcess } from '../system/weir-process.ts'
 import { Installation, skip, skipWithoutRedis } from './cluster-process.ts'
 import { accessOf, restartService } from './cluster.ts'
-import { killAgainAndAgain } from './killing.ts'
+import { kafkaAway } from './kafka-away.ts'
+import { killAgainAndAgain, VICTIMS } from './killing.ts'
 import { METRIC } from './numbered-device.ts'
 import { NumberedLoad, PIPELINE } from './numbered-load.ts'
 
@@ -64,21 +65,8 @@ test(
   'Kafka dies and comes back: nothing is acknowledged meanwhile, and nothing lost',
   { skip, timeout: TIMEOUT_MS },
   async (t) => {
-    const { at, sending } = await begin(t)
-    await sending.goOn(200)
-    await at.killService('kafka')
-    // What was on its way to the devices has arrived then.
-    await delay(500)
-    const { acknowledged } = sending
-    await delay(OUTAGE_MS)
-    assert.equal(sending.acknowledged, acknowledged)
-    await restartService('kafka')
-    const healedMs = performance.now()
-    await sending.goOn(1)
-    const waitMs = Math.round(performance.now() - healedMs)
-    t.diagnostic(`${waitMs} ms from Kafka’s answer to the first PUBACK`)
-    await sending.goOn(300)
-    await finish(t, sending)
+    const totals = await kafkaAway(t, { outageMs: OUTAGE_MS, load: LOAD })
+    t.diagnostic(JSON.stringify(totals))
   },
 )
 
@@ -120,7 +108,7 @@ test(
   },
 )
 
-for (const victim of ['writer', 'stream', 'all'] as const) {
+for (const victim of VICTIMS) {
   test(
     `${victim} killed ${KILLS} times at random moments`,
     { skip, timeout: TIMEOUT_MS },

@@ -1,7 +1,6 @@
 /** `kill -9` of one process of a cluster under load, again and again, each time somewhere else. */
-import type { TestContext } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
-import { Installation } from './cluster-process.ts'
+import { Installation, type Owner } from './cluster-process.ts'
 import { NumberedLoad, PIPELINE, type LoadTotals } from './numbered-load.ts'
 
 /** The longest life after it is ready; every third dies on its way there. */
@@ -12,20 +11,25 @@ const DIES_EARLY = 3
 /** So that a checkpoint of the stream is always under way. */
 const MORE = 'stream: { checkpointReadings: 100, checkpointInterval: 300ms }'
 
+export const VICTIMS = ['writer', 'stream', 'all'] as const
+export type Victim = (typeof VICTIMS)[number]
+
 export interface KillTotals extends LoadTotals {
   kills: number
 }
 
 export async function killAgainAndAgain(
-  t: TestContext,
+  t: Owner,
   {
     victim,
     kills,
     load,
+    say,
   }: {
-    victim: 'writer' | 'stream' | 'all'
+    victim: Victim
     kills: number
     load: { devices: number; everyMs: number }
+    say?: (line: string) => void
   },
 ): Promise<KillTotals> {
   const at = await Installation.open(t, { pipeline: PIPELINE, more: MORE })
@@ -43,6 +47,7 @@ export async function killAgainAndAgain(
       await early.signal('SIGKILL')
     }
     weir = await at.start(victim)
+    say?.(`${victim} killed ${kill + 1} times, ${sending.acknowledged} acknowledged`)
   }
   await sending.goOn()
   return { kills, ...(await sending.finish()) }

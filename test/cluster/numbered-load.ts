@@ -4,9 +4,8 @@
  * never sent, and the windows say what the readings say.
  */
 import assert from 'node:assert/strict'
-import type { TestContext } from 'node:test'
 import { until, type WeirProcess } from '../system/weir-process.ts'
-import type { Installation } from './cluster-process.ts'
+import type { Installation, Owner } from './cluster-process.ts'
 import { NumberedDevice } from './numbered-device.ts'
 
 const WINDOW_MS = 60_000
@@ -70,7 +69,7 @@ export class NumberedLoad {
 
   /** Registers the devices with `control`, and lets them send until finish(). */
   static async begin(
-    t: TestContext,
+    t: Owner,
     at: Installation,
     control: WeirProcess,
     { devices: count, everyMs, stepMs = 1000, ports }: LoadOptions,
@@ -91,7 +90,7 @@ export class NumberedLoad {
       // Over the gateways evenly.
       return new NumberedDevice(of, index)
     })
-    t.after(() => devices.forEach((device) => device.close()))
+    t.after(async () => devices.forEach((device) => device.close()))
     const load = new NumberedLoad(at, devices, nowMs)
     await load.progress('all devices are served', () =>
       devices.every(({ acknowledged }) => acknowledged > 0),
