@@ -1,7 +1,7 @@
 /**
- * How far a stream before this one came with the readings topic, beyond its last checkpoint: its last
- * entry says of which message it is, and all before are there. So the topic has each reading once,
- * also for those who read along and cannot tell a repeat.
+ * How far a stream before this one came with the readings topic, beyond its last checkpoint: the
+ * topic's last entry says of which message it is, and all before are there. So the topic has each
+ * reading once, also for those who read along and cannot tell a repeat.
  */
 import type { Kafka, Reader } from '../kafka/kafka.ts'
 

@@ -50,8 +50,10 @@ export function createPool(access: PostgresAccess, limits: pg.PoolConfig): pg.Po
     options: `-c search_path=${pg.escapeIdentifier(access.schema)}`,
     types: { getTypeParser: parserOf },
   })
-  // A connection that ends while nobody uses it is replaced at the next use.
+  // A connection that ends is replaced at the next use; an error that nobody hears ends the
+  // process.
   pool.on('error', () => undefined)
+  pool.on('connect', (client) => client.on('error', () => undefined))
   return pool
 }
 

@@ -82,7 +82,7 @@ export const WINDOW_SCHEMA = {
 
 export { deviceKey, hashKey, partitionOf } from './device-key.ts'
 export { MessageDecoder, type DecoderLimits } from './message-decoder.ts'
-export { MessageEncoder, type Entry } from './message-encoder.ts'
+export { MessageEncoder } from './message-encoder.ts'
 export { withoutReadings } from './without-readings.ts'
 export { decodeWindow, encodeWatermark, encodeWindow } from './window-entry.ts'
-export type { WindowEntry, WindowSeries } from './window-entry.ts'
+export type { WindowSeries } from './window-entry.ts'
