@@ -4,12 +4,9 @@
  */
 import type { DecoderLimits } from '../entries/entries.ts'
 import type { WeirError } from '../errors/errors.ts'
-import type { ReadEntry } from '../kafka/kafka.ts'
-import type { LakeBatch } from '../lake/lake.ts'
 import type { LineSink, SinkBatch, SinkReport } from '../line-sink/line-sink.ts'
 import { SeriesIds, type Lease, type PostgresWriter } from '../postgres/postgres.ts'
-import { LakeReadings } from './lake-readings.ts'
-import { takeTexts } from './reading-columns.ts'
+import { SinkReadings } from './sink-readings.ts'
 import type { EntryDecoder, TopicSpan, TopicTarget, Written } from './topic-writer.ts'
 
 export interface SinkTargetParts {
@@ -46,12 +43,8 @@ export class SinkTarget implements TopicTarget<SinkBatch[]> {
     return this.#parts.writer.offsets(this.#name)
   }
 
-  createDecoder(partition: number): EntryDecoder<SinkBatch[]> {
-    const { topic, limits, malformed } = this.#parts
-    // What is written twice is there once all the same, so a restart need not know the sources.
-    const from = { topic, sourceTopic: topic, nextSource: 0 }
-    const readings = new LakeReadings({ ...from, partition, limits, malformed })
-    return { decode: (entries) => decode(readings, entries) }
+  createDecoder(): EntryDecoder<SinkBatch[]> {
+    return new SinkReadings(this.#parts.limits, this.#parts.malformed)
   }
 
   async write(lease: Lease, span: TopicSpan, batches: SinkBatch[]): Promise<Written> {
@@ -64,28 +57,5 @@ export class SinkTarget implements TopicTarget<SinkBatch[]> {
       if (report.refused > 0) refused(report)
     }
     return writer.write(lease, { topic: this.#name, ...span, series: NO_SERIES })
-  }
-}
-
-/** Several batches when numbers of series or texts are used up between them. */
-function decode(readings: LakeReadings, entries: readonly ReadEntry[]): SinkBatch[] {
-  const batches: SinkBatch[] = []
-  for (let rest = entries; rest.length > 0;) {
-    const decoded = readings.decode(rest)
-    batches.push(toSinkBatch(decoded.batch))
-    rest = decoded.rest
-  }
-  return batches
-}
-
-/** The lake's batch is good until the next one. */
-function toSinkBatch(batch: LakeBatch): SinkBatch {
-  const { names, count, texts } = batch
-  const series = new Uint32Array(batch.series)
-  const value = new Float64Array(batch.value)
-  const isText = (one: number): boolean => names[one]!.kind === 'text'
-  return {
-    ...{ names, count, series, timeUs: new Float64Array(batch.timeUs), value },
-    texts: takeTexts({ series, value, texts }, isText),
   }
 }
