@@ -93,10 +93,9 @@ test(
       const process = await startRoles(`${folder}/all`, 'all', of)
       sent.push(...(await send(process, device, 30)))
       await until('the readings are in the lake', isThere, 60_000)
-      // Without a checkpoint the next one processes all of it again.
+      // Without a checkpoint the next one processes all of it again, and sees what is in its topic.
       if (device !== 'pump-3') await process.kill()
       else {
-        assert.ok((await process.metric('weir_lake_repeated_entries_total')) > 0)
         assert.equal((await process.stop()).code, 0)
       }
     }
