@@ -1,13 +1,20 @@
 /**
- * Writes one topic behind the stream into PostgreSQL: each partition's entries in transactions that
- * hold their offsets too, so that whatever ends this process, the next one goes on exactly there.
+ * Writes one topic behind the stream into one PostgreSQL: each partition's entries in transactions
+ * that hold their offsets too, so that whatever ends this process, the next one goes on exactly
+ * there.
+ *
+ * **Of several stores each has a TopicWriter of its own**, which reads the whole topic and keeps
+ * the devices of its range: with its own offsets and its own lease, so each store's transactions are
+ * exact for themselves, and a store that is away or slow holds up no other. The price: the topic is
+ * read and decoded once per store. One reader that split its batches would save that, but would
+ * have to go on from the lowest offset of all, at the pace of the slowest.
  *
  * One process at a time: a lease of the topic says which, and its epoch is checked in each of those
  * transactions. Others stand by.
  */
 import { WeirError } from '../errors/errors.ts'
 import type { Kafka, ReadEntry, Reader } from '../kafka/kafka.ts'
-import type { Lease, PostgresWriter } from '../postgres/postgres.ts'
+import type { HashRange, Lease, PostgresWriter } from '../postgres/postgres.ts'
 import type { Clock } from '../world/world.ts'
 import { Repeating } from './repeating.ts'
 import { createDecoder, type BatchDecoder, type BatchKind } from './writer-batches.ts'
@@ -15,6 +22,8 @@ import { createDecoder, type BatchDecoder, type BatchKind } from './writer-batch
 export interface TopicWriterParts {
   kafka: Kafka
   writer: PostgresWriter
+  /** The devices that are kept. */
+  range: HashRange
   clock: Clock
   kind: BatchKind
   topic: string
@@ -38,7 +47,7 @@ interface Place {
 export class TopicWriter {
   readonly #parts: TopicWriterParts
   readonly #work: Repeating
-  /** Totals since start. */
+  /** Totals since start; entries of other stores' devices count, since they are read too. */
   entries = 0
   duplicates = 0
 
@@ -79,14 +88,14 @@ export class TopicWriter {
   }
 
   async #places(): Promise<Map<number, Place>> {
-    const { writer, kafka, topic, partitions, kind, options, malformed } = this.#parts
+    const { writer, kafka, topic, partitions, kind, range, options, malformed } = this.#parts
     const offsets = await writer.offsets(topic)
     const places = new Map<number, Place>()
     for (let partition = 0; partition < partitions; partition++) {
       const { firstOffset } = await kafka.bounds(topic, partition)
       const writtenOffset = offsets.get(partition) ?? 0
       const decoder = createDecoder(kind, {
-        partition,
+        ...{ partition, range },
         limits: options,
         malformed: (offset, error) => malformed(topic, offset, error),
       })

@@ -1,9 +1,12 @@
-/** The writer: all topics behind the stream, into PostgreSQL; and the end of what is too old. */
+/**
+ * The writer: all topics behind the stream, into each PostgreSQL that keeps hot storage; and the
+ * end of what is too old.
+ */
 import type { MetricSample } from '../observe/observe.ts'
 import type { PostgresWriter } from '../postgres/postgres.ts'
 import { openPostgresWriter } from '../postgres/writer.ts'
 import { nodeWorld } from '../world/node-world.ts'
-import { postgresAccess } from './accesses.ts'
+import { storeAccesses, type StoreAccess } from './accesses.ts'
 import type { Shared } from './cluster.ts'
 import { metric } from './metrics.ts'
 import { TopicWriter } from './topic-writer.ts'
@@ -12,74 +15,119 @@ import type { BatchKind } from './writer-batches.ts'
 const KINDS: readonly BatchKind[] = ['readings', 'windows', 'events', 'dead-letters']
 const RETENTION_INTERVAL_MS = 3_600_000
 
+/** What one PostgreSQL is written by. */
+interface StoreWriter {
+  /** For people; undefined when it is the only one. */
+  name: string | undefined
+  writer: PostgresWriter
+  topics: ReadonlyMap<BatchKind, TopicWriter>
+}
+
 export class WriterRole {
-  readonly #writer: PostgresWriter
-  readonly #topics: ReadonlyMap<BatchKind, TopicWriter>
+  readonly #stores: readonly StoreWriter[]
   readonly #shared: Shared
   #stopRetention: (() => void) | undefined
 
-  /** Makes or updates the tables. Errors: STORAGE_UNAVAILABLE, DATA_FORMAT_NEWER. */
+  /** Makes or updates the tables of all stores. Errors: STORAGE_UNAVAILABLE, DATA_FORMAT_NEWER. */
   static async open(shared: Shared): Promise<WriterRole> {
     const { config } = shared
-    const writer = await openPostgresWriter({
-      place: postgresAccess(config),
-      clock: nodeWorld.clock,
-      partitionsPerMonth: config.postgres.devicePartitions,
-    })
-    return new WriterRole(shared, writer)
+    const opened = new AsyncDisposableStack()
+    const stores: StoreWriter[] = []
+    try {
+      for (const store of storeAccesses(config)) {
+        const writer = await openPostgresWriter({
+          place: store.place,
+          clock: nodeWorld.clock,
+          partitionsPerMonth: config.postgres.devicePartitions,
+        })
+        opened.defer(() => writer.close())
+        // What cannot be read is told by one of them, or it would be told by each.
+        const tells = stores.length === 0
+        stores.push({ name: store.name, writer, topics: openTopics(shared, store, writer, tells) })
+      }
+    } catch (error) {
+      await opened.disposeAsync()
+      throw error
+    }
+    return new WriterRole(shared, stores)
   }
 
-  private constructor(shared: Shared, writer: PostgresWriter) {
+  private constructor(shared: Shared, stores: readonly StoreWriter[]) {
     this.#shared = shared
-    this.#writer = writer
-    const { topics, events, config } = shared
-    const { batchBytesMax: bytesMax, intervalUs } = config.writer
-    const { seriesMax, textsMax } = config.gateway
-    const options = { bytesMax, waitMs: intervalUs / 1000, seriesMax, textsMax }
-    this.#topics = new Map(
-      KINDS.map((kind) => [
-        kind,
-        new TopicWriter({
-          ...{ kafka: topics.kafka, writer, clock: nodeWorld.clock, kind, options },
-          topic: topics.name(kind),
-          partitions: topics.partitions,
-          malformed: (topic, offset, { code, message: detail }) =>
-            events?.entryMalformed({ topic, offset, code, detail }),
-          lost: (fields) => events?.entriesLost(fields),
-          failed: (error) => events?.roleFailed({ role: `writer ${kind}`, problem: String(error) }),
-        }),
-      ]),
-    )
+    this.#stores = stores
   }
 
   start(): void {
-    for (const topic of this.#topics.values()) topic.start()
-    void this.#retain()
-    this.#stopRetention = nodeWorld.clock.every(RETENTION_INTERVAL_MS, () => void this.#retain())
+    for (const { topics } of this.#stores) {
+      for (const topic of topics.values()) topic.start()
+    }
+    this.#retainAll()
+    this.#stopRetention = nodeWorld.clock.every(RETENTION_INTERVAL_MS, () => this.#retainAll())
   }
 
   metrics(): MetricSample[] {
-    return [...this.#topics].flatMap(([kind, { entries, duplicates }]) => [
-      metric('weir_writer_entries_total', 'Kafka entries written.', entries, { topic: kind }),
-      metric('weir_writer_duplicates_total', 'Readings that were there.', duplicates, {
-        topic: kind,
+    return this.#stores.flatMap(({ name, topics }) =>
+      [...topics].flatMap(([kind, { entries, duplicates }]) => {
+        const labels = { topic: kind, ...(name !== undefined && { store: name }) }
+        return [
+          metric('weir_writer_entries_total', 'Kafka entries written.', entries, labels),
+          metric('weir_writer_duplicates_total', 'Readings that were there.', duplicates, labels),
+        ]
       }),
-    ])
+    )
   }
 
   async stop(): Promise<void> {
     this.#stopRetention?.()
-    await Promise.all([...this.#topics.values()].map((topic) => topic.stop()))
-    await this.#writer.close()
+    await Promise.all(
+      this.#stores.map(async ({ topics, writer }) => {
+        await Promise.all([...topics.values()].map((topic) => topic.stop()))
+        await writer.close()
+      }),
+    )
   }
 
-  async #retain(): Promise<void> {
+  #retainAll(): void {
+    for (const store of this.#stores) void this.#retain(store)
+  }
+
+  async #retain({ name, writer }: StoreWriter): Promise<void> {
     const { config, events } = this.#shared
     const beforeUs = nodeWorld.clock.nowUs() - config.postgres.retentionUs
     try {
-      await this.#writer.dropBefore(beforeUs / 1000)
+      await writer.dropBefore(beforeUs / 1000)
     } catch (error) {
-      events?.roleFailed({ role: 'writer retention', problem: String(error) })
+      events?.roleFailed({ role: roleName('retention', name), problem: String(error) })
     }
   }
+}
+
+const roleName = (work: string, store: string | undefined): string =>
+  `writer ${work}${store === undefined ? '' : ` of ${store}`}`
+
+function openTopics(
+  { topics, events, config }: Shared,
+  { name, range }: StoreAccess,
+  writer: PostgresWriter,
+  tells: boolean,
+): Map<BatchKind, TopicWriter> {
+  const { batchBytesMax: bytesMax, intervalUs } = config.writer
+  const { seriesMax, textsMax } = config.gateway
+  const options = { bytesMax, waitMs: intervalUs / 1000, seriesMax, textsMax }
+  return new Map(
+    KINDS.map((kind) => [
+      kind,
+      new TopicWriter({
+        ...{ kafka: topics.kafka, writer, range, clock: nodeWorld.clock, kind, options },
+        topic: topics.name(kind),
+        partitions: topics.partitions,
+        malformed: (topic, offset, { code, message: detail }) => {
+          if (tells) events?.entryMalformed({ topic, offset, code, detail })
+        },
+        lost: (fields) => events?.entriesLost(fields),
+        failed: (error) =>
+          events?.roleFailed({ role: roleName(kind, name), problem: String(error) }),
+      }),
+    ]),
+  )
 }
