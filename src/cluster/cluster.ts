@@ -114,11 +114,12 @@ async function open(options: ClusterOptions, opened: AsyncDisposableStack): Prom
   const httpPort = await api.listen(config.http.host, config.http.port)
   writer?.start()
   stream?.start()
+  // Who sees the ports finds the key, too.
+  const admin = await ensureAdminKey(control, folder, options.credentialsFile)
   const portsFile = join(folder, 'ports.json')
   opened.defer(() => rm(portsFile, { force: true }))
   const ports = { pid: process.pid, http: httpPort, mqtt: mqttPort }
   await writeFile(portsFile, `${JSON.stringify(ports)}\n`)
-  const admin = await ensureAdminKey(control, folder, options.credentialsFile)
   state.isReady = true
   opened.defer(async () => {
     state.isReady = false
