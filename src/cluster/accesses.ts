@@ -32,7 +32,10 @@ export function kafkaAccess({ kafka }: Config): KafkaAccess {
   }
 }
 
-/** Registry, the stream's state and, without other stores, hot storage. Errors: CONFIG_VALUE_INVALID. */
+/**
+ * Registry, the stream's state and, without other stores, hot storage. Errors:
+ * CONFIG_VALUE_INVALID.
+ */
 export function postgresAccess({ postgres }: Config): PostgresAccess {
   if (postgres.url === '') {
     throw wrong('postgres.url: a cluster needs it (or the variable WEIR_POSTGRES_URL)')

@@ -4,10 +4,10 @@
  * there.
  *
  * **Of several stores each has a TopicWriter of its own**, which reads the whole topic and keeps
- * the devices of its range: with its own offsets and its own lease, so each store's transactions are
- * exact for themselves, and a store that is away or slow holds up no other. The price: the topic is
- * read and decoded once per store. One reader that split its batches would save that, but would
- * have to go on from the lowest offset of all, at the pace of the slowest.
+ * the devices of its range: with its own offsets and its own lease, so each store's transactions
+ * are exact for themselves, and a store that is away or slow holds up no other. The price: the
+ * topic is read and decoded once per store. One reader that split its batches would save that, but
+ * would have to go on from the lowest offset of all, at the pace of the slowest.
  *
  * One process at a time: a lease of the topic says which, and its epoch is checked in each of those
  * transactions. Others stand by.

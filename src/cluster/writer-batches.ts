@@ -1,8 +1,8 @@
 /**
  * What lies in the topics behind the stream, as batches for the writer. One object decodes one
  * partition of one topic, in order, and keeps what is of devices in the range of its store;
- * watermarks are of a partition, and for all stores. Errors of a single entry: ENTRY_MALFORMED, SERIES_LIMIT,
- * TEXT_LIMIT; it is left out and told.
+ * watermarks are of a partition, and for all stores. Errors of a single entry: ENTRY_MALFORMED,
+ * SERIES_LIMIT, TEXT_LIMIT; it is left out and told.
  */
 import type { DeadLetter, SeriesDefinition } from '../batch/batch.ts'
 import { decodeWindow, deviceKey, hashKey, MessageDecoder } from '../entries/entries.ts'

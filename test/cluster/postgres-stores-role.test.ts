@@ -1,4 +1,4 @@
-/** A whole cluster whose hot storage is on two PostgreSQL; its process and one of them are killed. */
+/** A cluster with hot storage on two PostgreSQL; its process and one of them are killed. */
 import assert from 'node:assert/strict'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
