@@ -32,7 +32,7 @@ export function addStart(program: Command): void {
     .command('start')
     .description('start the pipeline')
     .option('--write-credentials <file>', 'write {"adminKey":…} to a file of mode 600')
-    .option('--role <roles>', 'on a cluster: all, or of gateway,stream,writer,control')
+    .option('--role <roles>', 'on a cluster: all, or of gateway,stream,writer,lake,control')
   addSettingsFlags(command).addHelpText('after', EXAMPLES).action(start)
 }
 
@@ -74,5 +74,5 @@ async function startEngine(role: string | undefined, options: EmbeddedOptions): 
     return startEmbedded(options)
   }
   const { startCluster } = await import('../cluster/cluster.ts')
-  return startCluster({ ...options, roles: parseRoles(role) })
+  return startCluster({ ...options, roles: parseRoles(role, options.config) })
 }

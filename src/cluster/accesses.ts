@@ -4,6 +4,8 @@ import { formatRange, HASH_MAX, parseStores } from '../config/stores.ts'
 import type { PostgresAccess } from '../control/postgres-database.ts'
 import { WeirError } from '../errors/errors.ts'
 import type { KafkaAccess, KafkaSasl } from '../kafka/kafka.ts'
+import type { S3Access } from '../objects/s3-objects.ts'
+import type { Random } from '../world/world.ts'
 import type { HashRange, PostgresPlace } from '../postgres/postgres.ts'
 
 const MECHANISMS: readonly KafkaSasl['mechanism'][] = ['PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512']
@@ -65,4 +67,38 @@ export function storeAccesses(config: Config): StoreAccess[] {
     range: { from, to },
     place: { url, schema },
   }))
+}
+
+/** Errors: CONFIG_VALUE_INVALID. */
+export function s3Access({ lake }: Config, random: Random): S3Access {
+  const { bucket, endpoint, region, pathStyle: usesPathStyle, accessKey, secretKey } = lake
+  if (bucket === '') throw wrong('lake.bucket: the role lake needs it')
+  if ((accessKey === '') !== (secretKey === '')) {
+    throw wrong('lake.accessKey and lake.secretKey: both or neither')
+  }
+  return {
+    ...{ bucket, region, usesPathStyle, random },
+    ...(endpoint !== '' && { endpoint: httpAddress(endpoint) }),
+    ...(accessKey !== '' && { credentials: { accessKey, secretKey } }),
+  }
+}
+
+function httpAddress(endpoint: string): string {
+  if (/^https?:$/.test(URL.parse(endpoint)?.protocol ?? '')) return endpoint
+  throw wrong(`lake.endpoint: ${endpoint} is no address as http://host:9000`)
+}
+
+/** Of the topic's; all of them when the text is empty. Errors: CONFIG_VALUE_INVALID. */
+export function lakePartitions(
+  { lake }: Config,
+  count: number,
+): { set: string; partitions: number[] } {
+  const all = Array.from({ length: count }, (_, partition) => partition)
+  if (lake.partitions === '') return { set: 'all', partitions: all }
+  const [, first = '', last = first] = /^(\d{1,5})(?:-(\d{1,5}))?$/.exec(lake.partitions) ?? []
+  const partitions = all.slice(Number(first), Number(last) + 1)
+  if (first !== '' && partitions.length === Number(last) - Number(first) + 1) {
+    return { set: `${Number(first)}_${Number(last)}`, partitions }
+  }
+  throw wrong(`lake.partitions: ${lake.partitions} is none of 0 to ${count - 1}, as 3 or 0-3`)
 }

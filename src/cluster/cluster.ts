@@ -3,7 +3,8 @@
  * there is one. All state is in those services; the data folder holds `ports.json` and the like.
  *
  *   devices ─▶ gateway ─▶ telemetry ─▶ stream ─▶ readings, windows, events ─▶ writer ─▶ PostgreSQL
- *                                                                              control ◀─┘
+ *                                                   │                          control ◀─┘
+ *                                                   └─▶ lake ─▶ Parquet in S3
  */
 import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
@@ -23,6 +24,7 @@ import { ControlRole } from './control-role.ts'
 import { GatewayRole } from './gateway-role.ts'
 import { openLive } from './live.ts'
 import type { Role } from './roles.ts'
+import { openLakeRole } from './open-lake-role.ts'
 import { openStreamRole } from './open-stream-role.ts'
 import { openTopics, type Topics } from './topics.ts'
 import { WriterRole } from './writer-role.ts'
@@ -89,12 +91,14 @@ async function open(options: ClusterOptions, opened: AsyncDisposableStack): Prom
   if (writer !== undefined) opened.defer(() => writer.stop())
   const stream = roles.has('stream') ? await openStreamRole(shared, TENANT, live) : undefined
   if (stream !== undefined) opened.defer(() => stream.stop())
+  const lake = roles.has('lake') ? await openLakeRole(shared) : undefined
+  if (lake !== undefined) opened.defer(() => lake.close())
   const gateway = roles.has('gateway')
     ? new GatewayRole(shared, { control, tenant: TENANT, live })
     : undefined
   if (gateway !== undefined) opened.defer(() => gateway.stop())
   const state = { isReady: false }
-  const working = [asking, writer, stream, gateway].filter((role) => role !== undefined)
+  const working = [asking, writer, stream, lake?.role, gateway].filter((role) => role !== undefined)
   const api = await createApi(
     {
       ...{ control, plan, clock: nodeWorld.clock, random: nodeWorld.random },
@@ -114,7 +118,8 @@ async function open(options: ClusterOptions, opened: AsyncDisposableStack): Prom
   const httpPort = await api.listen(config.http.host, config.http.port)
   writer?.start()
   stream?.start()
-  // Who sees the ports finds the key, too.
+  lake?.role.start()
+  // Before the ports: whoever finds those may want it.
   const admin = await ensureAdminKey(control, folder, options.credentialsFile)
   const portsFile = join(folder, 'ports.json')
   opened.defer(() => rm(portsFile, { force: true }))

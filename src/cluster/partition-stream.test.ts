@@ -3,11 +3,12 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { decodeFrame } from '../batch/batch.ts'
-import { decodeWindow, MessageDecoder, MessageEncoder } from '../entries/entries.ts'
+import { decodeTick, decodeWindow, MessageEncoder } from '../entries/entries.ts'
 import type { NewEntry, ReadEntry } from '../kafka/kafka.ts'
 import type { StreamCheckpoint } from '../postgres/stream-state.ts'
 import { anyScript, frameOf, LIMITS, PLAN, type ScriptFrame } from '../stream/script.ts'
 import { PARTIAL_COUNT } from '../stream/stream.ts'
+import type { Emitted } from './emitted.ts'
 import type { EventEntry } from './output-entries.ts'
 import { PartitionStream, type StreamEntries } from './partition-stream.ts'
 
@@ -57,17 +58,37 @@ interface Cut {
   isSaved: boolean
   /** A crash after it: what came since the last checkpoint is processed again. */
   isCrash: boolean
+  /** Of the readings of this read, how many came into the topic before the crash; all without. */
+  landed: number
 }
+
+/** As `findEmitted` finds it in the topic. */
+function emittedIn(topic: readonly NewEntry[]): Emitted {
+  const found = { markOffset: 0, entries: 0 }
+  for (const { value } of topic) {
+    const markOffset = decodeTick(value)
+    if (markOffset === undefined) found.entries++
+    else Object.assign(found, { markOffset, entries: 0 })
+  }
+  return found
+}
+
+const WHOLE: Cut = { count: Infinity, isSaved: false, isCrash: false, landed: Infinity }
 
 function run(entries: readonly ReadEntry[], cuts: readonly Cut[]): StreamEntries[] {
   const saved = new Saved()
   let stream = saved.restore()
   const given: StreamEntries[] = []
   for (let at = 0; stream.nextOffset < entries.length; at++) {
-    const cut = cuts[at] ?? { count: entries.length, isSaved: false, isCrash: false }
-    given.push(stream.process(entries.slice(stream.nextOffset, stream.nextOffset + cut.count)))
-    if (cut.isSaved) saved.add(stream.checkpoint())
-    if (cut.isCrash) stream = saved.restore()
+    const { count, isSaved, isCrash, landed } = cuts[at] ?? WHOLE
+    const step = stream.process(entries.slice(stream.nextOffset, stream.nextOffset + count))
+    given.push(step)
+    // A checkpoint is saved only when everything before it is in the topics.
+    if (isSaved) saved.add(stream.checkpoint())
+    else if (isCrash) step.readings.length = Math.min(step.readings.length, landed)
+    if (!isCrash) continue
+    stream = saved.restore()
+    stream.skip(emittedIn(given.flatMap(({ readings }) => readings)))
   }
   return given
 }
@@ -75,20 +96,9 @@ function run(entries: readonly ReadEntry[], cuts: readonly Cut[]): StreamEntries
 const text = new TextDecoder()
 const key = (value: unknown): string => JSON.stringify(value)
 
-/** What a store holds in the end: the first of a reading, the fullest of a window, each event. */
+/** What is there in the end: the topic of readings, the fullest of a window, each event. */
 function stored(given: readonly StreamEntries[]): Record<string, string[]> {
   const all = (kind: keyof StreamEntries): NewEntry[] => given.flatMap((one) => one[kind])
-  const readings = new Map<string, string>()
-  const decoder = new MessageDecoder({ seriesMax: 100, textsMax: 100 })
-  for (const { value } of all('readings')) {
-    decoder.begin(0)
-    decoder.add(value)
-    const { eventTimeUs, readingCount, series, value: values } = decoder.take()
-    for (let at = 0; at < readingCount; at++) {
-      const identity = key([series[at], eventTimeUs[0]])
-      if (!readings.has(identity)) readings.set(identity, key([identity, values[at]]))
-    }
-  }
   const windows = new Map<string, { count: number; all: string }>()
   for (const { value } of all('windows')) {
     const entry = decodeWindow(value)
@@ -102,7 +112,9 @@ function stored(given: readonly StreamEntries[]): Record<string, string[]> {
   }
   const events = all('events').map(({ value }) => JSON.parse(text.decode(value)) as EventEntry)
   return {
-    readings: [...readings.values()].toSorted(),
+    readings: all('readings')
+      .filter(({ value }) => decodeTick(value) === undefined)
+      .map(({ value }) => Buffer.from(value).toString('base64')),
     windows: [...windows.values()].map((one) => one.all).toSorted(),
     events: [...new Set(events.flatMap(spread))].toSorted(),
   }
@@ -121,6 +133,7 @@ const anyCut = fc.record({
   count: fc.integer({ min: 1, max: 12 }),
   isSaved: fc.boolean(),
   isCrash: fc.constant(false),
+  landed: fc.integer({ min: 0, max: 12 }),
 })
 
 test('S1 on Kafka: reads of any size, checkpoints and crashes change nothing in the outcome', () => {
@@ -137,7 +150,10 @@ test('S1 on Kafka: reads of any size, checkpoints and crashes change nothing in 
         events += whole['events']!.length
         windows += whole['windows']!.length
         const lives = cuts.map((cut, at) => ({ ...cut, isCrash: crashes.includes(at) }))
-        assert.deepEqual(stored(run(entries, lives)), whole)
+        const cut = stored(run(entries, lives))
+        // Not deepEqual: the difference of long lists takes minutes and gigabytes to print.
+        for (const kind of ['readings', 'windows', 'events'])
+          assert.ok(key(cut[kind]) === key(whole[kind]), kind)
       },
     ),
     { numRuns: 100 },
@@ -165,8 +181,8 @@ test('an entry that nobody can read becomes a dead letter, and its neighbours co
   const { readings, deadLetters } = stream.process([tick, broken, second])
   assert.deepEqual(malformedAt.splice(0), [1])
   assert.deepEqual(
-    readings.map(({ value }) => value),
-    [second.value],
+    readings.map(({ value }) => decodeTick(value) ?? value),
+    [second.value, 3],
   )
   const letter = JSON.parse(text.decode(deadLetters[0]!.value)) as Record<string, unknown>
   assert.equal(letter['code'], 'ENTRY_MALFORMED')

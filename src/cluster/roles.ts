@@ -5,18 +5,21 @@
  *   gateway   MQTT and HTTP doors → Kafka
  *   stream    Kafka → windows, rules, anomalies → Kafka
  *   writer    Kafka → PostgreSQL
+ *   lake      Kafka → Parquet in an object store, where there is a bucket
  *   control   registry, queries, live events, the page
  */
+import type { Config } from '../config/config.ts'
 import { WeirError } from '../errors/errors.ts'
 
-export const ROLES = ['gateway', 'stream', 'writer', 'control'] as const
+export const ROLES = ['gateway', 'stream', 'writer', 'lake', 'control'] as const
 export type Role = (typeof ROLES)[number]
 
 const isRole = (name: string): name is Role => (ROLES as readonly string[]).includes(name)
 
-/** `all`, or names with commas between. Errors: CLI_USAGE_INVALID. */
-export function parseRoles(text: string): ReadonlySet<Role> {
-  if (text === 'all') return new Set(ROLES)
+/** `all` that can be, or names with commas between. Errors: CLI_USAGE_INVALID. */
+export function parseRoles(text: string, { lake }: Config): ReadonlySet<Role> {
+  const hasLake = lake.bucket !== ''
+  if (text === 'all') return new Set(ROLES.filter((role) => role !== 'lake' || hasLake))
   const names = text.split(',').map((name) => name.trim())
   const roles = names.filter(isRole)
   if (roles.length === names.length) return new Set(roles)

@@ -5,13 +5,14 @@
  * SERIES_LIMIT, TEXT_LIMIT; it is left out and told.
  */
 import type { DeadLetter, SeriesDefinition } from '../batch/batch.ts'
-import { decodeWindow, deviceKey, hashKey, MessageDecoder } from '../entries/entries.ts'
+import { decodeWindow, deviceKey, hashKey } from '../entries/entries.ts'
 import type { DecoderLimits, WindowSeries } from '../entries/entries.ts'
 import { WeirError } from '../errors/errors.ts'
 import type { ReadEntry } from '../kafka/kafka.ts'
 import { isInRange, SeriesIds, type HashRange, type WriterBatch } from '../postgres/postgres.ts'
 import { PARTIAL_SERIES, PARTIAL_STRIDE } from '../stream/stream.ts'
 import type { EventEntry } from './output-entries.ts'
+import { ReadingDecoder } from './reading-columns.ts'
 
 /** What a batch holds beside its place in the topic. */
 export type Rows = Omit<WriterBatch, 'topic' | 'partition' | 'fromOffset' | 'nextOffset'>
@@ -65,40 +66,35 @@ function tryEach(
 }
 
 class ReadingBatches implements BatchDecoder {
-  readonly #decoder: MessageDecoder
+  readonly #decoder: ReadingDecoder
   readonly #options: DecoderOptions
   readonly #series = new SeriesIds()
   /** By the decoder's number of a series: ours, or FOREIGN. */
   readonly #indices: number[] = []
+  /** By our index. */
   readonly #isText: boolean[] = []
-  readonly #texts: string[] = []
 
   constructor(options: DecoderOptions) {
-    this.#decoder = new MessageDecoder(options.limits)
+    this.#decoder = new ReadingDecoder(options.limits, (one) => this.#define(one))
     this.#options = options
   }
 
   decode(entries: readonly ReadEntry[]): Rows {
     const decoder = this.#decoder
-    decoder.begin(0)
-    tryEach(entries, this.#options.malformed, ({ value }) => void decoder.add(value))
-    const batch = decoder.take()
-    for (const one of batch.definitions?.series ?? []) this.#define(one)
-    for (const [id, text] of batch.definitions?.texts ?? []) this.#texts[id] = text
-    const { readingCount, messageCount, readingsInMessage, eventTimeUs } = batch
-    const series = new Uint32Array(readingCount)
-    const timeUs = new Float64Array(readingCount)
-    const value = new Float64Array(readingCount)
+    decoder.begin()
+    tryEach(entries, this.#options.malformed, ({ value }) => decoder.add(value))
+    const columns = decoder.take()
+    // The next entries are decoded while these are written, so they are copied.
+    const series = new Uint32Array(columns.count)
+    const timeUs = new Float64Array(columns.count)
+    const value = new Float64Array(columns.count)
     let count = 0
-    let at = 0
-    for (let message = 0; message < messageCount; message++) {
-      for (const end = at + readingsInMessage[message]!; at < end; at++) {
-        const index = this.#indices[batch.series[at]!]!
-        if (index === FOREIGN) continue
-        series[count] = index
-        timeUs[count] = eventTimeUs[message]!
-        value[count++] = batch.value[at]!
-      }
+    for (let at = 0; at < columns.count; at++) {
+      const index = this.#indices[columns.series[at]!]!
+      if (index === FOREIGN) continue
+      series[count] = index
+      timeUs[count] = columns.timeUs[at]!
+      value[count++] = columns.value[at]!
     }
     const kept = { series: series.subarray(0, count), value: value.subarray(0, count) }
     const texts = this.#takeTexts(kept.series, kept.value)
@@ -120,7 +116,7 @@ class ReadingBatches implements BatchDecoder {
     for (const [at, one] of series.entries()) {
       if (this.#isText[one] !== true) continue
       texts ??= Array.from({ length: series.length })
-      texts[at] = this.#texts[value[at]!]
+      texts[at] = this.#decoder.texts[value[at]!]
       value[at] = 0
     }
     return texts

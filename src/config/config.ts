@@ -200,7 +200,10 @@ function invalid(layers: { source: Source; problems: Problem[] }[]): WeirError {
   })
 }
 
-/** The whole configuration as YAML that `loadConfig` reads again; secrets print as `***`. */
+/**
+ * The whole configuration as YAML that `loadConfig` reads again; secrets print as `***`, of which
+ * `postgres.stores` then says that they are no stores.
+ */
 export function printConfig(config: Config): string {
   const written: Record<string, unknown> = {}
   for (const { keys, schema } of SETTINGS) {

@@ -272,6 +272,37 @@ const WRITER = Type.Object(
   { ...closed, description: 'Readers of Kafka on a cluster: the stream stage and the writer.' },
 )
 
+const LAKE = Type.Object(
+  {
+    bucket: optionalText('Where all readings are kept as Parquet; empty: there is no lake.'),
+    endpoint: optionalText('Another service than AWS that speaks S3, as http://host:9000.'),
+    region: text('us-east-1', 'Region of the bucket.'),
+    pathStyle: boolean(
+      true,
+      'The bucket stands in the path of an address, not in the host’s name. AWS takes both.',
+    ),
+    accessKey: optionalText(
+      'Who writes; empty: from the environment, the user’s files or the machine’s role, as AWS does.',
+    ),
+    secretKey: secret('Its secret.'),
+    partitions: optionalText(
+      'Partitions of Kafka that this process writes, as 0-3; empty: all. Every one belongs to one process.',
+    ),
+    commitReadings: integer(4_000_000, [1_000, 100_000_000], 'Readings after which it is written.'),
+    commitInterval: duration(
+      '5m',
+      ['1s', '1d'],
+      'The same, after the first of them. A commit is at least one file for each type of device.',
+    ),
+    readingsHeldMax: integer(
+      12_000_000,
+      [1_000, COUNT_MAX],
+      'Readings in memory (20 bytes each, and as much again in a commit) before Kafka keeps the rest; at least twice `lake.commitReadings` counts.',
+    ),
+  },
+  { ...closed, description: 'The lake: all readings of a cluster in an object store.' },
+)
+
 export const SECTIONS = {
   http: HTTP,
   mqtt: MQTT,
@@ -285,6 +316,7 @@ export const SECTIONS = {
   postgres: POSTGRES,
   redis: REDIS,
   writer: WRITER,
+  lake: LAKE,
 } as const
 
 /** The keys that belong to no stage. */

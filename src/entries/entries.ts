@@ -24,7 +24,8 @@ const micros = { type: 'long', logicalType: 'timestamp-micros' } as const
 /**
  * Of the topics telemetry and readings. Booleans and texts have maps of their own, since consumers
  * like one type a map. A tick, one a second and partition from each gateway, has no device, no
- * metric and no key: it tells the time.
+ * metric and no key: it tells the time. In readings such an entry is a mark, and tells up to which
+ * offset of telemetry readings are there.
  */
 export const MESSAGE_SCHEMA = {
   type: 'record',
@@ -80,6 +81,7 @@ export const WINDOW_SCHEMA = {
 export { deviceKey, hashKey, partitionOf } from './device-key.ts'
 export { MessageDecoder, type DecoderLimits } from './message-decoder.ts'
 export { MessageEncoder } from './message-encoder.ts'
+export { decodeTick, encodeTick } from './tick-entry.ts'
 export { withoutReadings } from './without-readings.ts'
 export { decodeWindow, encodeWatermark, encodeWindow } from './window-entry.ts'
 export type { WindowSeries } from './window-entry.ts'

@@ -4,6 +4,7 @@
  */
 import type { Definitions, ReadingBatch, SeriesDefinition } from '../batch/batch.ts'
 import { AvroWriter } from './avro-writer.ts'
+import { encodeTick } from './tick-entry.ts'
 import { deviceKey, partitionOf } from './device-key.ts'
 
 export interface Entry {
@@ -147,13 +148,7 @@ export class MessageEncoder {
   }
 
   #tick(timeUs: number): Entry[] {
-    const writer = new AvroWriter(64)
-    for (let name = 0; name < 3; name++) writer.string('')
-    writer.long(timeUs)
-    writer.long(timeUs)
-    // Flags, identity, and four empty maps.
-    for (let field = 0; field < 6; field++) writer.long(0)
-    const value = writer.take()
+    const value = encodeTick(timeUs)
     return Array.from({ length: this.#partitions }, (_, partition) => ({ partition, value }))
   }
 

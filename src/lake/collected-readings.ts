@@ -15,9 +15,10 @@ export class CollectedReadings {
   count = 0
   readonly offsets = new Map<string, TopicOffset>()
   readonly #names: { series: LakeSeries; name: string }[] = []
+  readonly #isText: boolean[] = []
   readonly #numbers = new Map<string, number>()
-  /** The same objects come again and again. */
-  readonly #known = new Map<LakeSeries, number>()
+  /** Numbers from 1 by place, 0 is not known yet: mostly the same names come again, or more. */
+  readonly #known = new Map<readonly LakeSeries[], Uint32Array>()
   readonly #texts: string[] = []
   readonly #textNumbers = new Map<string, number>()
   #series = new Uint32Array(ROWS_AT_FIRST)
@@ -26,30 +27,38 @@ export class CollectedReadings {
 
   add(batch: LakeBatch): void {
     this.#reserve(batch.count)
-    const numbers = batch.names.map((series) => this.#numberOf(series))
-    const isText = batch.names.map(({ kind }) => kind === 'text')
+    const { names } = batch
+    const numbers = this.#numbersOf(names)
     let at = this.count
     for (let row = 0; row < batch.count; row++, at++) {
-      const name = batch.series[row]!
-      this.#series[at] = numbers[name]!
+      const place = batch.series[row]!
+      const number = (numbers[place] ||= this.#numberOf(names[place]!) + 1) - 1
+      this.#series[at] = number
       this.#timeUs[at] = batch.timeUs[row]!
       const value = batch.value[row]!
-      this.#value[at] = isText[name]! ? this.#textNumberOf(batch.texts[value]!) : value
+      this.#value[at] = this.#isText[number]! ? this.#textNumberOf(batch.texts[value]!) : value
     }
     this.count = at
     for (const offset of batch.offsets) this.offsets.set(partitionOf(offset), offset)
   }
 
+  #numbersOf(names: readonly LakeSeries[]): Uint32Array {
+    const known = this.#known.get(names)
+    if (known !== undefined && known.length >= names.length) return known
+    const numbers = new Uint32Array(known === undefined ? names.length : 2 * names.length)
+    if (known !== undefined) numbers.set(known)
+    this.#known.set(names, numbers)
+    return numbers
+  }
+
   #numberOf(series: LakeSeries): number {
-    let number = this.#known.get(series)
-    if (number !== undefined) return number
     const name = nameOf(series)
-    number = this.#numbers.get(name)
+    let number = this.#numbers.get(name)
     if (number === undefined) {
       number = this.#names.push({ series, name }) - 1
+      this.#isText.push(series.kind === 'text')
       this.#numbers.set(name, number)
     }
-    this.#known.set(series, number)
     return number
   }
 

@@ -62,12 +62,12 @@ class SetWriter implements LakeWriter {
     return this.#newest.offsets
   }
 
-  get #held(): number {
+  get held(): number {
     return this.#collected.count + (this.#round?.rows ?? 0)
   }
 
   get hasRoom(): boolean {
-    return this.#held < this.#access.limits.readingsHeldMax
+    return this.held < this.#access.limits.readingsHeldMax
   }
 
   get isDue(): boolean {
@@ -82,7 +82,7 @@ class SetWriter implements LakeWriter {
 
   append(batch: LakeBatch): void {
     this.#checkFence()
-    if (!this.hasRoom) throw new WeirError('LAKE_BACKLOG_FULL', `${this.#held} readings are held`)
+    if (!this.hasRoom) throw new WeirError('LAKE_BACKLOG_FULL', `${this.held} readings are held`)
     if (this.#collected.count === 0) this.#sinceMs = this.#access.clock.monotonicMs()
     this.#collected.add(batch)
   }

@@ -40,7 +40,7 @@ export interface TopicOffset {
 
 /** Readings without duplicates, as columns. Read until append() returns, and not kept. */
 export interface LakeBatch {
-  /** What `series` stands for: places in here. The same objects again are recognised fast. */
+  /** What `series` stands for: places in here. It may come again, and with more, which is fast. */
   names: readonly LakeSeries[]
   count: number
   series: ArrayLike<number>
@@ -76,6 +76,8 @@ export interface LakeAccess {
 export interface LakeWriter {
   /** Where to read on: what the last commit covers. A partition without one has no rows yet. */
   readonly offsets: readonly TopicOffset[]
+  /** Readings that wait for a commit. */
+  readonly held: number
   readonly hasRoom: boolean
   readonly isDue: boolean
   /** Errors: LAKE_BACKLOG_FULL, LAKE_FENCED. */

@@ -82,6 +82,17 @@ export function createEvents(options: EventsOptions) {
     }) => emit('error', 'entries_lost', 'Kafka forgot entries before they were stored', fields),
     partitionHot: (fields: { partition: number; messages: number; share: number }) =>
       emit('warn', 'partition_hot', 'One partition takes far more than its share', fields),
+    lakeCommitFailed: (fields: { problem: string }) =>
+      emit('warn', 'lake_commit_failed', 'The lake could not be written; trying again', fields),
+    lakeCommitRecovered: (fields: { outageMs: number }) =>
+      emit('info', 'lake_commit_recovered', 'The lake is written again', fields),
+    lakeFull: (fields: { readings: number }) =>
+      emit(
+        'warn',
+        'lake_full',
+        'All that may wait for the lake waits; Kafka keeps the rest',
+        fields,
+      ),
     roleFailed: (fields: { role: string; problem: string }) =>
       emit('error', 'role_failed', 'A role failed; it begins again', fields),
     deviceCreated: (fields: { deviceId: string; type: string }) =>

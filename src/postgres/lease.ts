@@ -11,6 +11,7 @@ import pg from 'pg'
 import { WeirError } from '../errors/errors.ts'
 import { connectionConfig, unavailable } from './connections.ts'
 import type { Lease, PostgresPlace } from './postgres.ts'
+import { migrate } from './schema.ts'
 
 /** The server notices a dead holder within 25 s. */
 const PARAMETERS = {
@@ -26,6 +27,21 @@ const LOCK = 'hashtextextended(current_schema || $1, 0)'
 interface Holder {
   client: pg.Client
   held: Map<string, { lease: Lease; lose: () => void }>
+}
+
+/** Makes or updates the tables first. Errors: STORAGE_UNAVAILABLE, DATA_FORMAT_NEWER. */
+export async function openLeases(place: PostgresPlace): Promise<Leases> {
+  const client = new pg.Client({ ...connectionConfig(place, PARAMETERS) })
+  client.on('error', () => undefined)
+  try {
+    await client.connect()
+    await migrate(client, place.schema)
+  } catch (cause) {
+    throw unavailable(cause)
+  } finally {
+    await client.end()
+  }
+  return new Leases(place)
 }
 
 export class Leases {

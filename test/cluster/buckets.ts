@@ -9,7 +9,8 @@ const access = accessOf('minio')
 export const skip =
   access === undefined ? 'MinIO does not run: npm run -s cluster:up -- minio' : undefined
 const { endpoint = '', accessKey = '', secretKey = '' } = access ?? {}
-const REGION = 'us-east-1'
+export const minio = { endpoint, accessKey, secretKey }
+export const REGION = 'us-east-1'
 
 let buckets = 0
 export async function createBucket(): Promise<string> {

@@ -1,0 +1,175 @@
+/** One life of the lake's writer: from its opening to what ends it. */
+import { WeirError } from '../errors/errors.ts'
+import type { ReadEntry, Reader } from '../kafka/kafka.ts'
+import type { LakeWriter } from '../lake/lake.ts'
+import { LakeReadings } from './lake-readings.ts'
+import type { LakeFigures, LakeRoleParts } from './lake-role.ts'
+
+/** While nothing can be read. */
+const REST_MS = 50
+
+interface Place {
+  readings: LakeReadings
+  /** Where to read on. */
+  offset: number
+}
+
+export class LakeLife {
+  readonly #parts: LakeRoleParts
+  readonly #writer: LakeWriter
+  readonly #figures: LakeFigures
+  readonly #reader: Reader
+  readonly #places = new Map<number, Place>()
+  /** Is under way while what came before is decoded. */
+  #reading: Promise<Map<number, ReadEntry[]>> | undefined
+  /** Read and not appended yet. */
+  #waiting: { partition: number; entries: readonly ReadEntry[] }[] = []
+  #committing: Promise<void> | undefined
+  /** Why it must end, found by a commit. */
+  #fence: unknown
+  /** And not known to be committed. */
+  #appended = 0
+  #failedSinceMs: number | undefined
+  #isFullTold = false
+
+  constructor(parts: LakeRoleParts, writer: LakeWriter, figures: LakeFigures) {
+    this.#parts = parts
+    this.#writer = writer
+    this.#figures = figures
+    this.#reader = parts.kafka.createReader(parts.topic)
+  }
+
+  async begin(): Promise<void> {
+    const { partitions, topic, options, tell } = this.#parts
+    const offsets = this.#writer.offsets.filter((one) => one.topic === topic)
+    for (const partition of partitions) {
+      const offset = offsets.find((one) => one.partition === partition)?.nextOffset ?? 0
+      const { malformed } = tell
+      const readings = new LakeReadings({ topic, partition, limits: options, malformed })
+      this.#places.set(partition, { readings, offset })
+    }
+    await this.#skipForgotten()
+  }
+
+  /** Errors: LAKE_FENCED, and those of Kafka. What the store fails at is tried again. */
+  async step(): Promise<void> {
+    if (this.#fence !== undefined) throw this.#fence
+    const isFull = !this.#writer.hasRoom
+    this.#noteFull(isFull)
+    if (isFull) await this.#rest()
+    else {
+      if (this.#waiting.length === 0) await this.#read()
+      this.#appendNext()
+    }
+    if (this.#committing === undefined && this.#writer.isDue) this.#commit()
+  }
+
+  /** Commits what there is. */
+  async finish(): Promise<void> {
+    await this.#committing
+    if (this.#failedSinceMs !== undefined || this.#writer.held === 0) return
+    this.#commit()
+    await this.#committing
+  }
+
+  async close(): Promise<void> {
+    await this.#committing
+    this.#figures.readingsHeld = 0
+    this.#figures.isFull = false
+    await this.#reader.close()
+    await this.#reading?.catch(() => undefined)
+  }
+
+  #rest(): Promise<void> {
+    return new Promise((resolve) => void this.#parts.clock.after(REST_MS, resolve))
+  }
+
+  /** Told once an outage. A commit that is slower than Kafka fills it, too, and is no outage. */
+  #noteFull(isFull: boolean): void {
+    this.#figures.isFull = isFull
+    if (!isFull || this.#isFullTold || this.#failedSinceMs === undefined) return
+    this.#isFullTold = true
+    this.#parts.tell.full(this.#figures.readingsHeld)
+  }
+
+  async #read(): Promise<void> {
+    const read = await (this.#reading ?? this.#fetch())
+    this.#reading = undefined
+    for (const [partition, entries] of read) {
+      const last = entries.at(-1)
+      if (last === undefined) continue
+      this.#places.get(partition)!.offset = last.offset + 1
+      this.#waiting.push({ partition, entries })
+    }
+    this.#reading = this.#fetch()
+    // Whoever throws before the next step awaits it must not leave it unheard.
+    this.#reading.catch(() => undefined)
+  }
+
+  async #fetch(): Promise<Map<number, ReadEntry[]>> {
+    const { bytesMax, waitMs } = this.#parts.options
+    const positions = new Map([...this.#places].map(([at, { offset }]) => [at, offset]))
+    try {
+      return await this.#reader.readMany({ positions, bytesMax, waitMs })
+    } catch (error) {
+      const isGone = error instanceof WeirError && error.code === 'LOG_OFFSET_GONE'
+      if (isGone && (await this.#skipForgotten())) return new Map()
+      throw error
+    }
+  }
+
+  /** Whether there was something to skip. */
+  async #skipForgotten(): Promise<boolean> {
+    const { kafka, topic, tell } = this.#parts
+    let skipped = 0
+    for (const [partition, place] of this.#places) {
+      const { offset: fromOffset } = place
+      const { firstOffset: toOffset } = await kafka.bounds(topic, partition)
+      if (toOffset <= fromOffset) continue
+      skipped += toOffset - fromOffset
+      place.offset = toOffset
+      tell.lost({ topic, partition, fromOffset, toOffset })
+    }
+    this.#figures.entriesLost += skipped
+    return skipped > 0
+  }
+
+  /** A read is several partitions, and the writer may be full after the first of them. */
+  #appendNext(): void {
+    const next = this.#waiting.shift()
+    if (next === undefined) return
+    const { partition, entries } = next
+    const { batch, rest } = this.#places.get(partition)!.readings.decode(entries)
+    this.#writer.append(batch)
+    this.#appended += batch.count
+    this.#figures.readingsHeld = this.#writer.held
+    if (rest.length > 0) this.#waiting.unshift({ partition, entries: rest })
+  }
+
+  #commit(): void {
+    this.#committing = this.#tryCommit().finally(() => (this.#committing = undefined))
+  }
+
+  /** Never throws. */
+  async #tryCommit(): Promise<void> {
+    const { clock, tell } = this.#parts
+    const figures = this.#figures
+    try {
+      await this.#writer.commit()
+    } catch (error) {
+      figures.failedCommits++
+      if (error instanceof WeirError && error.code === 'LAKE_FENCED') this.#fence = error
+      else if (this.#failedSinceMs === undefined) tell.commitFailed(error)
+      this.#failedSinceMs ??= clock.monotonicMs()
+      return
+    }
+    figures.readingsHeld = this.#writer.held
+    figures.readings += this.#appended - this.#writer.held
+    this.#appended = this.#writer.held
+    figures.commits++
+    if (this.#failedSinceMs === undefined) return
+    tell.commitRecovered(clock.monotonicMs() - this.#failedSinceMs)
+    this.#failedSinceMs = undefined
+    this.#isFullTold = false
+  }
+}

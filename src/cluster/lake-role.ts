@@ -1,0 +1,114 @@
+/**
+ * The lake's writer: the readings topic into an object store. Offsets are part of each commit, so
+ * whatever ends this process, the next one goes on exactly there.
+ *
+ *   read ──▶ decode ──▶ collect ──▶ (by size or by time) sort, encode, put, commit
+ *
+ * While the store is away it goes on collecting, then stops reading: Kafka keeps the rest.
+ *
+ * One process at a time has a set of partitions: a lease says which, and others stand by. Should
+ * two believe it, the commits of the lake refuse the older one.
+ */
+import type { WeirError } from '../errors/errors.ts'
+import type { Kafka } from '../kafka/kafka.ts'
+import type { LakeWriter } from '../lake/lake.ts'
+import type { MetricSample } from '../observe/observe.ts'
+import type { Lease } from '../postgres/postgres.ts'
+import type { Clock } from '../world/world.ts'
+import { LakeLife } from './lake-life.ts'
+import { metric } from './metrics.ts'
+import { Repeating } from './repeating.ts'
+
+export interface LakeRoleParts {
+  kafka: Kafka
+  topic: string
+  /** Of this process. */
+  partitions: readonly number[]
+  clock: Clock
+  options: { bytesMax: number; waitMs: number; seriesMax: number; textsMax: number }
+  /** Undefined while another process writes these partitions. */
+  claim: () => Promise<Lease | undefined>
+  openWriter: () => Promise<LakeWriter>
+  tell: LakeNews
+}
+
+/** What somebody should hear of. */
+export interface LakeNews {
+  malformed: (offset: number, error: WeirError) => void
+  /** Kafka has forgotten entries that were never in the lake. */
+  lost: (fields: { topic: string; partition: number; fromOffset: number; toOffset: number }) => void
+  commitFailed: (error: unknown) => void
+  commitRecovered: (outageMs: number) => void
+  /** So many readings wait, and nothing is read until the store is back. */
+  full: (readings: number) => void
+  /** It is tried again. */
+  failed: (error: unknown) => void
+}
+
+/** Totals since start, and what is true now. */
+export interface LakeFigures {
+  readings: number
+  commits: number
+  failedCommits: number
+  entriesLost: number
+  /** Of the life under way; 0 and false while there is none. */
+  readingsHeld: number
+  isFull: boolean
+}
+
+export class LakeRole {
+  readonly #parts: LakeRoleParts
+  readonly #work: Repeating
+  readonly #figures: LakeFigures = {
+    ...{ readings: 0, commits: 0, failedCommits: 0, entriesLost: 0 },
+    ...{ readingsHeld: 0, isFull: false },
+  }
+  #isActive = false
+
+  constructor(parts: LakeRoleParts) {
+    this.#parts = parts
+    const { clock, tell } = parts
+    const { failed } = tell
+    this.#work = new Repeating({ clock, failed, run: (isStopping) => this.#run(isStopping) })
+  }
+
+  start(): void {
+    this.#work.start()
+  }
+
+  /** Commits what was collected, unless the store is away. */
+  stop(): Promise<void> {
+    return this.#work.stop()
+  }
+
+  async #run(isStopping: () => boolean): Promise<void> {
+    const lease = await this.#parts.claim()
+    if (lease === undefined) return
+    let life: LakeLife | undefined
+    try {
+      const writer = await this.#parts.openWriter()
+      this.#isActive = true
+      life = new LakeLife(this.#parts, writer, this.#figures)
+      await life.begin()
+      while (!isStopping() && !lease.lost.aborted) await life.step()
+      if (isStopping()) await life.finish()
+    } finally {
+      this.#isActive = false
+      await life?.close()
+      await lease.release()
+    }
+  }
+
+  metrics(): MetricSample[] {
+    const { readings, commits, failedCommits, entriesLost, readingsHeld, isFull } = this.#figures
+    return [
+      metric('weir_lake_is_active', '1 in the process that writes it.', Number(this.#isActive)),
+      metric('weir_lake_readings_total', 'Readings committed to the lake.', readings),
+      metric('weir_lake_commits_total', 'Commits of the lake.', commits),
+      metric('weir_lake_failed_commits_total', 'Commits that failed.', failedCommits),
+      metric('weir_lake_lost_entries_total', 'Entries Kafka forgot before.', entriesLost),
+      metric('weir_lake_held_readings', 'Readings that wait for a commit.', readingsHeld),
+      metric('weir_lake_is_full', '1 while Kafka is not read.', Number(isFull)),
+    ]
+  }
+}

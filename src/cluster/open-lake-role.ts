@@ -1,0 +1,55 @@
+/** The lake's writer with everything that it needs from this process. */
+import { openLakeWriter, type LakeWriter } from '../lake/lake.ts'
+import { createS3Objects } from '../objects/s3-objects.ts'
+import { openLeases } from '../postgres/lease.ts'
+import { nodeWorld } from '../world/node-world.ts'
+import { lakePartitions, postgresAccess, s3Access } from './accesses.ts'
+import type { Shared } from './cluster.ts'
+import { LakeRole } from './lake-role.ts'
+
+/** The store need not be there. Errors: CONFIG_VALUE_INVALID, STORAGE_UNAVAILABLE. */
+export async function openLakeRole({ config, topics, events }: Shared): Promise<{
+  role: LakeRole
+  close: () => Promise<void>
+}> {
+  const { clock, random } = nodeWorld
+  const { commitReadings, commitIntervalUs, readingsHeldMax } = config.lake
+  const access = s3Access(config, random)
+  const topic = topics.name('readings')
+  const { set, partitions } = lakePartitions(config, topics.partitions)
+  const leases = await openLeases(postgresAccess(config))
+  const objects = createS3Objects(access)
+  const openWriter = (): Promise<LakeWriter> =>
+    openLakeWriter({
+      ...{ objects, clock, random, set },
+      partitions: partitions.map((partition) => ({ topic, partition })),
+      limits: {
+        ...{ commitReadings, commitIntervalMs: commitIntervalUs / 1000 },
+        // One commit is under way while the next is collected.
+        readingsHeldMax: Math.max(readingsHeldMax, 2 * commitReadings),
+      },
+    })
+  const { seriesMax, textsMax } = config.gateway
+  const { batchBytesMax: bytesMax, intervalUs } = config.writer
+  const role = new LakeRole({
+    ...{ kafka: topics.kafka, topic, partitions, clock, openWriter },
+    options: { bytesMax, waitMs: intervalUs / 1000, seriesMax, textsMax },
+    claim: () => leases.claim(`lake-${set}`),
+    tell: {
+      malformed: (offset, { code, message: detail }) =>
+        events?.entryMalformed({ topic, offset, code, detail }),
+      lost: (fields) => events?.entriesLost(fields),
+      commitFailed: (error) => events?.lakeCommitFailed({ problem: String(error) }),
+      commitRecovered: (outageMs) =>
+        events?.lakeCommitRecovered({ outageMs: Math.round(outageMs) }),
+      full: (readings) => events?.lakeFull({ readings }),
+      failed: (error) => events?.roleFailed({ role: 'lake', problem: String(error) }),
+    },
+  })
+  const close = async (): Promise<void> => {
+    await role.stop()
+    await leases.close()
+    objects.close()
+  }
+  return { role, close }
+}

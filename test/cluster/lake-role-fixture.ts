@@ -1,0 +1,160 @@
+/** Messages computed from their numbers, a process with roles, and what is in its lake. */
+import assert from 'node:assert/strict'
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { ReadingBatch, SeriesDefinition } from '../../src/batch/batch.ts'
+import { MessageEncoder, topicName } from '../../src/entries/entries.ts'
+import type { Kafka } from '../../src/kafka/kafka.ts'
+import { askLake } from '../../src/lake/lake-fixture.ts'
+import { listSets, newestManifest } from '../../src/lake/manifest.ts'
+import type { Objects } from '../../src/objects/objects.ts'
+import { until, weir, WeirProcess, type Running } from '../system/weir-process.ts'
+import { minio, REGION } from './buckets.ts'
+import { brokers } from './kafka-fixture.ts'
+import { url as postgresUrl } from './postgres-fixture.ts'
+
+export const PARTITIONS = 2
+const DEVICES = 7
+/** 2026-07-31T23:50:00Z, so that readings are of two months. */
+const START_US = 1_785_541_800_000_000
+const INTERVAL_US = 1_000_003
+const METRICS = [
+  { metric: 'running', kind: 'boolean' },
+  { metric: 'state', kind: 'text' },
+  { metric: 'temperature', kind: 'number' },
+] as const
+const TEXTS = ['ok', 'déjà vu', 'worn']
+
+const SERIES: SeriesDefinition[] = Array.from({ length: DEVICES }, (_, device) =>
+  METRICS.map((one, at) => ({
+    ...{ series: device * METRICS.length + at, device, ...one, dimensions: [] },
+    ...{ tenant: 'default', deviceId: `d${device}`, deviceType: 'generic' },
+  })),
+).flat()
+
+/** Of message `number`, metric `at`: texts as their place in TEXTS. */
+const valueAt = (number: number, at: number): number =>
+  at === 0 ? number % 2 : at === 1 ? number % TEXTS.length : number / 8
+
+function batchOf(from: number, to: number): ReadingBatch {
+  const messageCount = to - from
+  const numbers = Array.from({ length: messageCount }, (_, at) => from + at)
+  const each = <T>(give: (number: number, at: number) => T): T[] =>
+    numbers.flatMap((number) => METRICS.map((_, at) => give(number, at)))
+  return {
+    ...{ messageCount, readingCount: messageCount * METRICS.length, baseIngestTimeUs: START_US },
+    eventTimeUs: Float64Array.from(numbers, (number) => START_US + number * INTERVAL_US),
+    ingestDeltaUs: new Uint32Array(messageCount),
+    device: Uint32Array.from(numbers, (number) => number % DEVICES),
+    ...{ identityHigh: undefined, identityLow: undefined, deadLetters: undefined },
+    readingsInMessage: new Uint16Array(messageCount).fill(METRICS.length),
+    flags: new Uint8Array(messageCount),
+    value: Float64Array.from(each(valueAt)),
+    series: Uint32Array.from(each((number, at) => (number % DEVICES) * METRICS.length + at)),
+    definitions: { series: SERIES, texts: TEXTS.map((text, id) => [id, text]) },
+  }
+}
+
+/** Rows of messages [0, end), as the lake must have them. */
+export function rowsUpTo(end: number): string[] {
+  const rows: string[] = []
+  for (let number = 0; number < end; number++) {
+    const timeUs = START_US + number * INTERVAL_US
+    for (const [at, { metric, kind }] of METRICS.entries()) {
+      const value = valueAt(number, at)
+      const isText = kind === 'text'
+      const shown = isText ? [null, TEXTS[value]] : [value, null]
+      rows.push(JSON.stringify([`d${number % DEVICES}`, metric, timeUs, ...shown]))
+    }
+  }
+  return rows.toSorted()
+}
+
+/** Of all files that there are, counted by a manifest or not. */
+export async function rowsOf(objects: Objects): Promise<string[]> {
+  const question = `SELECT device_id, metric, epoch_us("time"), value, text_value FROM lake`
+  const rows = await askLake(objects, question)
+  return rows
+    .map(([device, metric, timeUs, ...values]) =>
+      JSON.stringify([device, metric, Number(timeUs), ...values]),
+    )
+    .toSorted()
+}
+
+/** One installation: topics, schema and bucket of its own. */
+export interface Installation {
+  prefix: string
+  bucket: string
+  objects: Objects
+}
+
+const readingsTopic = ({ prefix }: Installation): string => topicName(prefix, 'readings')
+
+/** Messages [from, to) into the topic, as the stream writes them. */
+export async function appendMessages(
+  kafka: Kafka,
+  of: Installation,
+  [from, to]: [number, number],
+): Promise<void> {
+  const appender = kafka.createAppender(readingsTopic(of))
+  await appender.append(new MessageEncoder({ partitions: PARTITIONS }).encode(batchOf(from, to)))
+  await appender.close()
+}
+
+export async function createReadingsTopic(kafka: Kafka, of: Installation): Promise<void> {
+  const spec = { partitions: PARTITIONS, replication: brokers.length, retentionMs: 3_600_000 }
+  await kafka.ensureTopics([{ topic: readingsTopic(of), ...spec }])
+}
+
+/** Until all that is in the topic is in the lake. */
+export async function untilCommitted(kafka: Kafka, of: Installation): Promise<void> {
+  const ends: number[] = []
+  for (let partition = 0; partition < PARTITIONS; partition++) {
+    ends.push((await kafka.bounds(readingsTopic(of), partition)).nextOffset)
+  }
+  await until('all is in the lake', async () => isCommitted(of, ends), 60_000)
+}
+
+async function isCommitted({ objects }: Installation, ends: readonly number[]): Promise<boolean> {
+  if ((await listSets(objects)).length === 0) return false
+  const { offsets } = await newestManifest(objects, 'all')
+  return ends.every(
+    (end, at) =>
+      end === 0 ||
+      offsets.some(({ partition, nextOffset }) => partition === at && nextOffset === end),
+  )
+}
+
+/** `weir start --role ROLES`; does not wait for it. */
+export async function spawnRoles(
+  folder: string,
+  roles: string,
+  of: Installation,
+): Promise<Running> {
+  await mkdir(folder, { recursive: true })
+  const config = join(folder, 'config.yaml')
+  const { endpoint, accessKey, secretKey } = minio
+  const store = { bucket: of.bucket, endpoint, region: REGION, accessKey, secretKey }
+  const text = JSON.stringify({
+    kafka: { brokers, topicPrefix: of.prefix, partitions: PARTITIONS, replication: brokers.length },
+    postgres: { url: postgresUrl, schema: of.prefix.replaceAll('-', '_') },
+    http: { port: 0 },
+    mqtt: { port: 0 },
+    lake: { ...store, commitReadings: 3000, commitInterval: '1s', readingsHeldMax: 6000 },
+  })
+  await writeFile(config, text, { mode: 0o600 })
+  const places = ['--data', join(folder, 'data'), '--write-credentials', join(folder, 'key.json')]
+  return weir(['start', '--role', roles, '--config', config, ...places])
+}
+
+export async function startRoles(
+  folder: string,
+  roles: string,
+  of: Installation,
+): Promise<WeirProcess> {
+  return WeirProcess.ready(await spawnRoles(folder, roles, of), folder)
+}
+
+export async function assertRows(of: Installation, messages: number): Promise<void> {
+  assert.deepEqual(await rowsOf(of.objects), rowsUpTo(messages))
+}

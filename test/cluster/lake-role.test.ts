@@ -1,0 +1,164 @@
+import assert from 'node:assert/strict'
+import { after, test } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Kafka } from '../../src/kafka/kafka.ts'
+import { topicName } from '../../src/entries/entries.ts'
+import { makeFolder, until, type WeirProcess } from '../system/weir-process.ts'
+import { createBucket, openBucket, skip as skipMinio } from './buckets.ts'
+import { killService, restartService } from './cluster.ts'
+import { open, newTopic, skip as skipKafka } from './kafka-fixture.ts'
+import {
+  appendMessages,
+  assertRows,
+  createReadingsTopic,
+  PARTITIONS,
+  rowsOf,
+  spawnRoles,
+  startRoles,
+  untilCommitted,
+  type Installation,
+} from './lake-role-fixture.ts'
+import { ask, skip as skipPostgres } from './postgres-fixture.ts'
+
+const skip = skipKafka ?? skipMinio ?? skipPostgres
+/** A minute by command: `WEIR_OUTAGE_S=60`. */
+const OUTAGE_MS = Number(process.env['WEIR_OUTAGE_S'] ?? 5) * 1000
+const MESSAGES_AT_ONCE = 500
+
+const folder = await makeFolder({ after })
+const kafka: Kafka | undefined = skip === undefined ? await open() : undefined
+const installations: Installation[] = []
+after(async () => {
+  await kafka?.close()
+  for (const { objects, prefix } of installations) {
+    objects.close()
+    await ask(`DROP SCHEMA IF EXISTS ${prefix.replaceAll('-', '_')} CASCADE`)
+  }
+})
+
+async function install(): Promise<Installation> {
+  const bucket = await createBucket()
+  const of = { prefix: newTopic(), bucket, objects: openBucket(bucket) }
+  installations.push(of)
+  await createReadingsTopic(kafka!, of)
+  return of
+}
+
+/** Appends messages until told to stop; gives how many there are. */
+function keepAppending(of: Installation): { stop: () => Promise<number> } {
+  let isOver = false
+  let count = 0
+  const work = (async () => {
+    while (!isOver) {
+      await appendMessages(kafka!, of, [count, count + MESSAGES_AT_ONCE])
+      count += MESSAGES_AT_ONCE
+      await delay(50)
+    }
+    return count
+  })()
+  return {
+    stop: () => {
+      isOver = true
+      return work
+    },
+  }
+}
+
+test('what a device sends is in the lake, once', { skip }, async () => {
+  const of = await install()
+  const process = await startRoles(`${folder}/all`, 'all', of)
+  const token = await process.register({ id: 'pump-1' })
+  const sent: string[] = []
+  const startMs = Date.now() - 60_000
+  for (let at = 0; at < 50; at++) {
+    const ms = startMs + at * 1000
+    const message = { ts: new Date(ms).toISOString(), metrics: { temperature: at / 2 } }
+    // Every message twice: the stream takes the repeat out.
+    for (let again = 0; again < 2; again++) {
+      const { status, text } = await process.api('/v1/telemetry', { token, body: message })
+      assert.equal(status, 200, text)
+    }
+    sent.push(JSON.stringify(['pump-1', 'temperature', ms * 1000, at / 2, null]))
+  }
+  const isThere = async (): Promise<boolean> => (await rowsOf(of.objects)).length >= sent.length
+  await until('the readings are in the lake', isThere, 60_000)
+  assert.equal((await process.stop()).code, 0)
+  assert.deepEqual(await rowsOf(of.objects), sent.toSorted())
+})
+
+test('MinIO is away under load: it collects, stops reading, and catches up', { skip }, async () => {
+  const of = await install()
+  const process = await startRoles(`${folder}/outage`, 'lake', of)
+  const appending = keepAppending(of)
+  await until('it commits', async () => (await process.metric('weir_lake_commits_total')) > 1)
+  await killService('minio')
+  await delay(OUTAGE_MS)
+  const isFull = async (): Promise<boolean> => (await process.metric('weir_lake_is_full')) === 1
+  await until('it is full', isFull, 60_000)
+  const held = await process.metric('weir_lake_held_readings')
+  assert.ok(held < 6000 + PARTITIONS * 30_000, `${held} readings are held`)
+  await restartService('minio')
+  const count = await appending.stop()
+  await untilCommitted(kafka!, of)
+  assert.equal(await process.metric('weir_lake_is_full'), 0)
+  assert.equal((await process.stop()).code, 0)
+  const told = (name: string): number => process.running.stderr.split(name).length - 1
+  assert.deepEqual([told('lake_commit_failed'), told('lake_full')], [1, 1], process.running.stderr)
+  assert.equal(told('lake_commit_recovered'), 1)
+  await assertRows(of, count)
+})
+
+test('kill -9 again and again: every reading is in the lake once', { skip }, async () => {
+  const of = await install()
+  const appending = keepAppending(of)
+  for (let kill = 0; kill < 4; kill++) {
+    const process = await startRoles(`${folder}/kill`, 'lake', of)
+    await until('it commits', async () => (await process.metric('weir_lake_commits_total')) > 0)
+    await delay(kill * 130)
+    await process.kill()
+  }
+  const count = await appending.stop()
+  const process = await startRoles(`${folder}/kill`, 'lake', of)
+  await untilCommitted(kafka!, of)
+  await process.stop()
+  await assertRows(of, count)
+})
+
+test('of two processes one writes; the other stands by and goes on', { skip }, async () => {
+  const of = await install()
+  const isActive = async (process: WeirProcess): Promise<boolean> =>
+    (await process.metric('weir_lake_is_active')) === 1
+  const first = await startRoles(`${folder}/first`, 'lake', of)
+  await until('the first writes', () => isActive(first))
+  const second = await startRoles(`${folder}/second`, 'lake', of)
+  await appendMessages(kafka!, of, [0, 1000])
+  await untilCommitted(kafka!, of)
+  assert.equal(await isActive(second), false)
+  await appendMessages(kafka!, of, [1000, 2000])
+  await first.kill()
+  await until('the second writes', () => isActive(second), 60_000)
+  await untilCommitted(kafka!, of)
+  await second.stop()
+  await assertRows(of, 2000)
+})
+
+test('entries that Kafka forgot before they were in the lake are told', { skip }, async () => {
+  const of = await install()
+  await appendMessages(kafka!, of, [0, 100])
+  const { nextOffset } = await kafka!.bounds(topicName(of.prefix, 'readings'), 0)
+  await kafka!.deleteBefore(topicName(of.prefix, 'readings'), 0, nextOffset - 1)
+  const process = await startRoles(`${folder}/lost`, 'lake', of)
+  await untilCommitted(kafka!, of)
+  assert.equal(await process.metric('weir_lake_lost_entries_total'), nextOffset - 1)
+  assert.match(process.running.stderr, /entries_lost/)
+  await process.stop()
+})
+
+test('a role lake without a bucket says what it wants', { skip }, async () => {
+  const running = await spawnRoles(`${folder}/none`, 'lake', {
+    ...(await install()),
+    bucket: '',
+  })
+  assert.equal(await running.end(), 2, running.output)
+  assert.match(running.stderr, /lake\.bucket/)
+})
