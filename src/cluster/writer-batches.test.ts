@@ -108,5 +108,6 @@ test('events and dead letters', () => {
     )
   }
   const found = HALVES.flatMap((range) => decode('dead-letters', range, letters).deadLetters!)
-  assert.deepEqual(found.map(({ offset }) => offset).toSorted(), [0, 1, 2, 3, 4])
+  assert.deepEqual(new Set(found.map(({ offset }) => offset)), new Set([0, 1, 2, 3, 4]))
+  assert.equal(found.length, 5)
 })

@@ -124,7 +124,8 @@ test('killed with -9, and a store away: each store has its own once', { skip }, 
   const offsets = `SELECT partition FROM writer_offset WHERE topic LIKE '%.readings.%'`
   for (const server of [url, second!.url]) {
     assert.equal((await ask(server, offsets)).length, 3)
-    assert.equal((await ask(server, 'SELECT partition FROM coverage')).length, 3)
+    const covered = async () => (await ask(server, 'SELECT partition FROM coverage')).length === 3
+    await until('watermarks are in the store', covered, 60_000)
   }
   assert.equal((await cluster.stop()).code, 0)
 })
