@@ -50,8 +50,8 @@ const LAYERS: Record<string, readonly string[]> = {
   ],
   cluster: [
     ...['api', 'batch', 'cache', 'config', 'control', 'embedded', 'entries', 'errors', 'fanout'],
-    ...['gateway', 'kafka', 'lake', 'log', 'objects', 'observe', 'pipeline', 'postgres', 'query'],
-    ...['stream', 'world'],
+    ...['gateway', 'kafka', 'lake', 'line-sink', 'log', 'objects', 'observe', 'pipeline'],
+    ...['postgres', 'query', 'stream', 'world'],
   ],
   cli: [
     ...['cluster', 'config', 'embedded', 'errors', 'fleet', 'lake'],
@@ -112,7 +112,6 @@ const PROGRAMS = [
 const COMING: Record<string, string> = {
   'src/log/kafka-log.ts':
     'it holds Kafka to the suite of logs; roles have many partitions at once, and use src/kafka',
-  'src/line-sink/http-line-sink.ts': 'the roles of a cluster, which come next, open it',
   'src/objects/folder-objects.ts': 'cold segments of the embedded engine, which come next, use it',
 }
 

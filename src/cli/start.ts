@@ -32,7 +32,7 @@ export function addStart(program: Command): void {
     .command('start')
     .description('start the pipeline')
     .option('--write-credentials <file>', 'write {"adminKey":…} to a file of mode 600')
-    .option('--role <roles>', 'on a cluster: all, or of gateway,stream,writer,lake,control')
+    .option('--role <roles>', 'on a cluster: all, or of gateway,stream,writer,lake,sink,control')
   addSettingsFlags(command).addHelpText('after', EXAMPLES).action(start)
 }
 

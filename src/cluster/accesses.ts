@@ -97,7 +97,8 @@ export function lakePartitions(
   if (lake.partitions === '') return { set: 'all', partitions: all }
   const [, first = '', last = first] = /^(\d{1,5})(?:-(\d{1,5}))?$/.exec(lake.partitions) ?? []
   const partitions = all.slice(Number(first), Number(last) + 1)
-  if (first !== '' && partitions.length === Number(last) - Number(first) + 1) {
+  const isWhole = partitions.length === Number(last) - Number(first) + 1
+  if (first !== '' && partitions.length > 0 && isWhole) {
     return { set: `${Number(first)}_${Number(last)}`, partitions }
   }
   throw wrong(`lake.partitions: ${lake.partitions} is none of 0 to ${count - 1}, as 3 or 0-3`)

@@ -4,7 +4,8 @@
  *
  *   devices ─▶ gateway ─▶ telemetry ─▶ stream ─▶ readings, windows, events ─▶ writer ─▶ PostgreSQL
  *                                                   │                          control ◀─┘
- *                                                   └─▶ lake ─▶ Parquet in S3
+ *                                                   ├─▶ lake ─▶ Parquet in S3
+ *                                                   └─▶ sink ─▶ another time series database
  */
 import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
@@ -26,6 +27,7 @@ import { openLive } from './live.ts'
 import type { Role } from './roles.ts'
 import { openLakeRole } from './open-lake-role.ts'
 import { openStreamRole } from './open-stream-role.ts'
+import { SinkRole } from './sink-role.ts'
 import { openTopics, type Topics } from './topics.ts'
 import { WriterRole } from './writer-role.ts'
 
@@ -93,12 +95,15 @@ async function open(options: ClusterOptions, opened: AsyncDisposableStack): Prom
   if (stream !== undefined) opened.defer(() => stream.stop())
   const lake = roles.has('lake') ? await openLakeRole(shared) : undefined
   if (lake !== undefined) opened.defer(() => lake.close())
+  const sink = roles.has('sink') ? await SinkRole.open(shared) : undefined
+  if (sink !== undefined) opened.defer(() => sink.stop())
   const gateway = roles.has('gateway')
     ? new GatewayRole(shared, { control, tenant: TENANT, live })
     : undefined
   if (gateway !== undefined) opened.defer(() => gateway.stop())
   const state = { isReady: false }
-  const working = [asking, writer, stream, lake?.role, gateway].filter((role) => role !== undefined)
+  const reading = [writer, stream, lake?.role, sink].filter((role) => role !== undefined)
+  const working = [asking, ...reading, gateway].filter((role) => role !== undefined)
   const api = await createApi(
     {
       ...{ control, plan, clock: nodeWorld.clock, random: nodeWorld.random },
@@ -116,9 +121,7 @@ async function open(options: ClusterOptions, opened: AsyncDisposableStack): Prom
   opened.defer(() => api.close())
   const mqttPort = await gateway?.listen(config.mqtt.host, config.mqtt.port)
   const httpPort = await api.listen(config.http.host, config.http.port)
-  writer?.start()
-  stream?.start()
-  lake?.role.start()
+  for (const role of reading) role.start()
   // Before the ports: whoever finds those may want it.
   const admin = await ensureAdminKey(control, folder, options.credentialsFile)
   const portsFile = join(folder, 'ports.json')

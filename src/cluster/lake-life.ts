@@ -26,7 +26,7 @@ export class LakeLife {
   #waiting: { partition: number; entries: readonly ReadEntry[] }[] = []
   #committing: Promise<void> | undefined
   /** Why it must end, found by a commit. */
-  #fence: unknown
+  #fence: WeirError | undefined
   /** And not known to be committed. */
   #appended = 0
   #failedSinceMs: number | undefined
@@ -40,15 +40,22 @@ export class LakeLife {
   }
 
   async begin(): Promise<void> {
-    const { partitions, topic, options, tell } = this.#parts
-    const offsets = this.#writer.offsets.filter((one) => one.topic === topic)
+    const { partitions, topic, sourceTopic, options, tell } = this.#parts
+    const { malformed } = tell
     for (const partition of partitions) {
-      const offset = offsets.find((one) => one.partition === partition)?.nextOffset ?? 0
-      const { malformed } = tell
-      const readings = new LakeReadings({ topic, partition, limits: options, malformed })
-      this.#places.set(partition, { readings, offset })
+      const nextSource = this.#offsetOf(sourceTopic, partition)
+      const of = { topic, sourceTopic, partition, nextSource }
+      const readings = new LakeReadings({ ...of, limits: options, malformed })
+      this.#places.set(partition, { readings, offset: this.#offsetOf(topic, partition) })
     }
     await this.#skipForgotten()
+  }
+
+  /** As the last commit says. */
+  #offsetOf(topic: string, partition: number): number {
+    const { offsets } = this.#writer
+    const found = offsets.find((one) => one.topic === topic && one.partition === partition)
+    return found?.nextOffset ?? 0
   }
 
   /** Errors: LAKE_FENCED, and those of Kafka. What the store fails at is tried again. */
@@ -139,9 +146,10 @@ export class LakeLife {
     const next = this.#waiting.shift()
     if (next === undefined) return
     const { partition, entries } = next
-    const { batch, rest } = this.#places.get(partition)!.readings.decode(entries)
+    const { batch, rest, repeats } = this.#places.get(partition)!.readings.decode(entries)
     this.#writer.append(batch)
     this.#appended += batch.count
+    this.#figures.repeats += repeats
     this.#figures.readingsHeld = this.#writer.held
     if (rest.length > 0) this.#waiting.unshift({ partition, entries: rest })
   }

@@ -22,6 +22,8 @@ import { Repeating } from './repeating.ts'
 export interface LakeRoleParts {
   kafka: Kafka
   topic: string
+  /** From which the stream makes it. */
+  sourceTopic: string
   /** Of this process. */
   partitions: readonly number[]
   clock: Clock
@@ -51,6 +53,8 @@ export interface LakeFigures {
   commits: number
   failedCommits: number
   entriesLost: number
+  /** Entries that the stream wrote again, and the lake left out. */
+  repeats: number
   /** Of the life under way; 0 and false while there is none. */
   readingsHeld: number
   isFull: boolean
@@ -60,7 +64,7 @@ export class LakeRole {
   readonly #parts: LakeRoleParts
   readonly #work: Repeating
   readonly #figures: LakeFigures = {
-    ...{ readings: 0, commits: 0, failedCommits: 0, entriesLost: 0 },
+    ...{ readings: 0, commits: 0, failedCommits: 0, entriesLost: 0, repeats: 0 },
     ...{ readingsHeld: 0, isFull: false },
   }
   #isActive = false
@@ -100,13 +104,15 @@ export class LakeRole {
   }
 
   metrics(): MetricSample[] {
-    const { readings, commits, failedCommits, entriesLost, readingsHeld, isFull } = this.#figures
+    const { readings, commits, failedCommits, entriesLost, repeats } = this.#figures
+    const { readingsHeld, isFull } = this.#figures
     return [
       metric('weir_lake_is_active', '1 in the process that writes it.', Number(this.#isActive)),
       metric('weir_lake_readings_total', 'Readings committed to the lake.', readings),
       metric('weir_lake_commits_total', 'Commits of the lake.', commits),
       metric('weir_lake_failed_commits_total', 'Commits that failed.', failedCommits),
       metric('weir_lake_lost_entries_total', 'Entries Kafka forgot before.', entriesLost),
+      metric('weir_lake_repeated_entries_total', 'Entries written again.', repeats),
       metric('weir_lake_held_readings', 'Readings that wait for a commit.', readingsHeld),
       metric('weir_lake_is_full', '1 while Kafka is not read.', Number(isFull)),
     ]

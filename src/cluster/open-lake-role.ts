@@ -16,13 +16,17 @@ export async function openLakeRole({ config, topics, events }: Shared): Promise<
   const { commitReadings, commitIntervalUs, readingsHeldMax } = config.lake
   const access = s3Access(config, random)
   const topic = topics.name('readings')
+  const sourceTopic = topics.name('telemetry')
   const { set, partitions } = lakePartitions(config, topics.partitions)
   const leases = await openLeases(postgresAccess(config))
   const objects = createS3Objects(access)
   const openWriter = (): Promise<LakeWriter> =>
     openLakeWriter({
       ...{ objects, clock, random, set },
-      partitions: partitions.map((partition) => ({ topic, partition })),
+      partitions: partitions.flatMap((partition) => [
+        { topic, partition },
+        { topic: sourceTopic, partition },
+      ]),
       limits: {
         ...{ commitReadings, commitIntervalMs: commitIntervalUs / 1000 },
         // One commit is under way while the next is collected.
@@ -32,7 +36,7 @@ export async function openLakeRole({ config, topics, events }: Shared): Promise<
   const { seriesMax, textsMax } = config.gateway
   const { batchBytesMax: bytesMax, intervalUs } = config.writer
   const role = new LakeRole({
-    ...{ kafka: topics.kafka, topic, partitions, clock, openWriter },
+    ...{ kafka: topics.kafka, topic, sourceTopic, partitions, clock, openWriter },
     options: { bytesMax, waitMs: intervalUs / 1000, seriesMax, textsMax },
     claim: () => leases.claim(`lake-${set}`),
     tell: {

@@ -3,7 +3,7 @@
  * its partition gave to series.
  */
 import type { DeadLetter, Definitions, SeriesDefinition } from '../batch/batch.ts'
-import { deviceKey, encodeTick, encodeWatermark, encodeWindow } from '../entries/entries.ts'
+import { deviceKey, encodeWatermark, encodeWindow } from '../entries/entries.ts'
 import type { WeirError } from '../errors/errors.ts'
 import type { NewEntry, ReadEntry } from '../kafka/kafka.ts'
 import {
@@ -46,11 +46,6 @@ export class OutputEntries {
       const series = this.#series[row[PARTIAL_SERIES]!]!
       into.push(this.#entry(series.tenant, series.deviceId, encodeWindow(series, row)))
     }
-  }
-
-  /** Readings of telemetry before this offset stand before it. */
-  mark(nextOffset: number): NewEntry {
-    return { partition: this.#partition, value: encodeTick(nextOffset) }
   }
 
   /** Everything that the windows below it hold stands before it. */

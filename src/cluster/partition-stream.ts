@@ -15,13 +15,10 @@ import type { StreamCheckpoint } from '../postgres/stream-state.ts'
 import type { StreamLimits } from '../stream/limits.ts'
 import { StreamProcessor } from '../stream/processor.ts'
 import { FATE_DUPLICATE, type StreamOutput } from '../stream/stream.ts'
-import type { Emitted } from './emitted.ts'
 import { OutputEntries } from './output-entries.ts'
 
 /** Ticks of two gateways may cross by so much; a step back beyond it is a clock that was set. */
 const CROSSING_US_MAX = 1_000_000
-/** Offsets without readings, as ticks are, after which there is a mark all the same. */
-const UNMARKED_MAX = 10_000
 
 /** What the entries of one read gave, for the topics of readings, windows and events. */
 export interface StreamEntries {
@@ -52,9 +49,7 @@ export class PartitionStream {
   readonly #output: OutputEntries
   #nextOffset = 0
   #clockUs = NaN
-  /** What a stream before this one has emitted of readings (`emitted.ts`). */
-  #emitted: Emitted = { markOffset: 0, entries: 0 }
-  #markedOffset = 0
+  #emittedOffset = -1
   /** Messages of the frame that is being filled. */
   #entries: ReadEntry[] = []
   #definitions: Definitions = { series: [], texts: [] }
@@ -72,10 +67,9 @@ export class PartitionStream {
     return this.#nextOffset
   }
 
-  /** What lies before `firstOffset` is gone from the topic. Call it first. */
+  /** Without a checkpoint the partition begins at `firstOffset`. Call it first. */
   restore(checkpoint: StreamCheckpoint | undefined, firstOffset: number): void {
     this.#nextOffset = Math.max(checkpoint?.nextOffset ?? 0, firstOffset)
-    this.#markedOffset = this.#nextOffset
     if (checkpoint === undefined) return
     const { definitions, clockUs, parts } = checkpoint
     this.#clockUs = clockUs
@@ -86,9 +80,9 @@ export class PartitionStream {
     this.processor.restore(owned, definitions)
   }
 
-  /** Readings that are in the topic already are not given again. Call it behind restore(). */
-  skip(emitted: Emitted): void {
-    this.#emitted = { ...emitted }
+  /** Readings of messages up to this offset are in their topic already, and are not given again. */
+  skipThrough(offset: number): void {
+    this.#emittedOffset = offset
   }
 
   process(entries: readonly ReadEntry[]): StreamEntries {
@@ -102,11 +96,6 @@ export class PartitionStream {
       if (tickUs !== undefined) this.#tick(tickUs, into)
     }
     this.#flush(into)
-    // Also when all of it was there: so that what is there is not counted again for long.
-    if (into.readings.length > 0 || this.#nextOffset - this.#markedOffset > UNMARKED_MAX) {
-      this.#markedOffset = this.#nextOffset
-      into.readings.push(this.#output.mark(this.#nextOffset))
-    }
     return into
   }
 
@@ -169,14 +158,10 @@ export class PartitionStream {
     this.#output.addEvents(output, into.events)
   }
 
-  #wasEmitted(offset: number): boolean {
-    if (offset < this.#emitted.markOffset) return true
-    if (this.#emitted.entries === 0) return false
-    this.#emitted.entries--
-    return true
-  }
-
-  /** What is fresh goes on byte for byte. */
+  /**
+   * What is fresh goes on byte for byte. By its source, the offset of the message, readers know a
+   * repeat: sources of a partition ascend, except where the stream began again from a checkpoint.
+   */
   #passReadings(
     { readingsInMessage }: ReadingBatch,
     fates: Uint8Array | undefined,
@@ -185,18 +170,18 @@ export class PartitionStream {
   ): void {
     const { partition } = this.#parts
     let from = 0
-    for (const [message, { offset, key, value }] of entries.entries()) {
+    for (const [message, { key, value, offset: source }] of entries.entries()) {
       const to = from + readingsInMessage[message]!
       const own = fates?.subarray(from, to)
       const repeats = own?.filter((fate) => fate === FATE_DUPLICATE).length ?? 0
       from = to
       if (own !== undefined && repeats === own.length) continue
-      if (this.#wasEmitted(offset)) continue
+      if (source <= this.#emittedOffset) continue
       const kept =
         own === undefined || repeats === 0
           ? value
           : withoutReadings(value, (reading) => own[reading] !== FATE_DUPLICATE)
-      into.push({ partition, ...(key !== undefined && { key }), value: kept })
+      into.push({ partition, ...(key !== undefined && { key }), value: kept, source })
     }
   }
 }

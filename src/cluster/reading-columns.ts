@@ -50,3 +50,18 @@ export class ReadingDecoder {
     return { count, series, timeUs, value: batch.value.subarray(0, count) }
   }
 }
+
+/** Texts by row, in place of their numbers, which become 0; undefined when there are none. */
+export function takeTexts(
+  { series, value, texts }: { series: Uint32Array; value: Float64Array; texts: readonly string[] },
+  isText: (series: number) => boolean,
+): (string | undefined)[] | undefined {
+  let taken: (string | undefined)[] | undefined
+  for (const [at, one] of series.entries()) {
+    if (!isText(one)) continue
+    taken ??= Array.from({ length: series.length })
+    taken[at] = texts[value[at]!]
+    value[at] = 0
+  }
+  return taken
+}

@@ -6,20 +6,26 @@
  *   stream    Kafka → windows, rules, anomalies → Kafka
  *   writer    Kafka → PostgreSQL
  *   lake      Kafka → Parquet in an object store, where there is a bucket
+ *   sink      Kafka → another time series database, where one is named
  *   control   registry, queries, live events, the page
  */
 import type { Config } from '../config/config.ts'
 import { WeirError } from '../errors/errors.ts'
 
-export const ROLES = ['gateway', 'stream', 'writer', 'lake', 'control'] as const
+export const ROLES = ['gateway', 'stream', 'writer', 'lake', 'sink', 'control'] as const
 export type Role = (typeof ROLES)[number]
 
 const isRole = (name: string): name is Role => (ROLES as readonly string[]).includes(name)
 
 /** `all` that can be, or names with commas between. Errors: CLI_USAGE_INVALID. */
-export function parseRoles(text: string, { lake }: Config): ReadonlySet<Role> {
-  const hasLake = lake.bucket !== ''
-  if (text === 'all') return new Set(ROLES.filter((role) => role !== 'lake' || hasLake))
+export function parseRoles(text: string, { lake, sink }: Config): ReadonlySet<Role> {
+  if (text === 'all') {
+    const isOff: Partial<Record<Role, boolean>> = {
+      lake: lake.bucket === '',
+      sink: sink.kind === 'off',
+    }
+    return new Set(ROLES.filter((role) => isOff[role] !== true))
+  }
   const names = text.split(',').map((name) => name.trim())
   const roles = names.filter(isRole)
   if (roles.length === names.length) return new Set(roles)

@@ -21,7 +21,7 @@ import {
   type PartitionStreamParts,
   type StreamEntries,
 } from './partition-stream.ts'
-import { findEmitted } from './emitted.ts'
+import { lastSource } from './last-source.ts'
 import { metric } from './metrics.ts'
 import { Repeating } from './repeating.ts'
 
@@ -138,12 +138,10 @@ class StreamLife {
       const { firstOffset } = await kafka.bounds(topics.telemetry, partition)
       const checkpoint = await state.load(partition)
       const fromOffset = checkpoint?.nextOffset ?? 0
-      const isLost = fromOffset < firstOffset
-      if (isLost) lost({ topic: topics.telemetry, partition, fromOffset, toOffset: firstOffset })
+      if (fromOffset < firstOffset)
+        lost({ topic: topics.telemetry, partition, fromOffset, toOffset: firstOffset })
       stream.restore(checkpoint, firstOffset)
-      const found = await findEmitted(kafka, emitted, { topic: topics.readings, partition })
-      // What would have to be counted is gone: rather twice than not at all.
-      stream.skip(isLost ? { ...found, entries: 0 } : found)
+      stream.skipThrough(await lastSource(kafka, emitted, { topic: topics.readings, partition }))
       this.streams.set(partition, stream)
     }
     await emitted.close()

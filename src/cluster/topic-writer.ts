@@ -1,57 +1,78 @@
 /**
- * Writes one topic behind the stream into one PostgreSQL: each partition's entries in transactions
- * that hold their offsets too, so that whatever ends this process, the next one goes on exactly
+ * Writes one topic behind the stream to where its entries shall be. The target keeps, for each
+ * partition, the offset of what it has, so that whatever ends this process, the next one goes on
  * there.
  *
- * **Of several stores each has a TopicWriter of its own**, which reads the whole topic and keeps
- * the devices of its range: with its own offsets and its own lease, so each store's transactions
- * are exact for themselves, and a store that is away or slow holds up no other. The price: the
- * topic is read and decoded once per store. One reader that split its batches would save that, but
- * would have to go on from the lowest offset of all, at the pace of the slowest.
- *
- * One process at a time: a lease of the topic says which, and its epoch is checked in each of those
- * transactions. Others stand by.
+ * One process at a time: a lease says which, and its epoch is checked when an offset moves. Others
+ * stand by.
  */
 import { WeirError } from '../errors/errors.ts'
 import type { Kafka, ReadEntry, Reader } from '../kafka/kafka.ts'
-import type { HashRange, Lease, PostgresWriter } from '../postgres/postgres.ts'
+import type { Lease } from '../postgres/postgres.ts'
 import type { Clock } from '../world/world.ts'
 import { Repeating } from './repeating.ts'
-import { createDecoder, type BatchDecoder, type BatchKind } from './writer-batches.ts'
 
-export interface TopicWriterParts {
+/** Where the entries of a topic go. */
+export interface TopicTarget<Rows> {
+  /** It is a copy: what Kafka forgot before its first entry is not lost. */
+  isCopy: boolean
+  /** Undefined while somebody else writes. Errors: STORAGE_UNAVAILABLE. */
+  claim: () => Promise<Lease | undefined>
+  /** Where to go on, by partition; those never written are absent. Errors: STORAGE_UNAVAILABLE. */
+  offsets: () => Promise<Map<number, number>>
+  createDecoder: (partition: number) => EntryDecoder<Rows>
+  /** Resolves when it is there, and the offset with it. Any error: it is written again. */
+  write: (lease: Lease, span: TopicSpan, rows: Rows) => Promise<Written>
+}
+
+/** Of one partition, in order. */
+export interface EntryDecoder<Rows> {
+  decode: (entries: readonly ReadEntry[]) => Rows
+}
+
+/** [fromOffset, nextOffset) of one partition. */
+export interface TopicSpan {
+  partition: number
+  /** Where the last one ended. */
+  fromOffset: number
+  nextOffset: number
+}
+
+export interface Written {
+  /** False when the span does not begin at the stored offset. */
+  isWritten: boolean
+  /** Where the next one must begin. */
+  nextOffset: number
+}
+
+export interface TopicWriterParts<Rows> {
   kafka: Kafka
-  writer: PostgresWriter
-  /** The devices that are kept. */
-  range: HashRange
   clock: Clock
-  kind: BatchKind
+  target: TopicTarget<Rows>
   topic: string
   partitions: number
-  options: { bytesMax: number; waitMs: number; seriesMax: number; textsMax: number }
-  malformed: (topic: string, offset: number, error: WeirError) => void
+  options: { bytesMax: number; waitMs: number }
   /** Kafka has forgotten entries that were never written. */
   lost: (fields: { topic: string; partition: number; fromOffset: number; toOffset: number }) => void
   /** It is tried again. */
   failed: (error: unknown) => void
 }
 
-interface Place {
-  decoder: BatchDecoder
+interface Place<Rows> {
+  decoder: EntryDecoder<Rows>
   /** Where the last batch ended. */
   writtenOffset: number
   /** Where to read on: further, when Kafka has nothing there any more. */
   readOffset: number
 }
 
-export class TopicWriter {
-  readonly #parts: TopicWriterParts
+export class TopicWriter<Rows> {
+  readonly #parts: TopicWriterParts<Rows>
   readonly #work: Repeating
-  /** Totals since start; entries of other stores' devices count, since they are read too. */
+  /** Total since start. */
   entries = 0
-  duplicates = 0
 
-  constructor(parts: TopicWriterParts) {
+  constructor(parts: TopicWriterParts<Rows>) {
     this.#parts = parts
     const { clock, failed } = parts
     this.#work = new Repeating({ clock, failed, run: (isStopping) => this.#run(isStopping) })
@@ -66,8 +87,8 @@ export class TopicWriter {
   }
 
   async #run(isStopping: () => boolean): Promise<void> {
-    const { writer, kafka, topic, kind } = this.#parts
-    const lease = await writer.claim(`writer-${kind}`)
+    const { target, kafka, topic } = this.#parts
+    const lease = await target.claim()
     if (lease === undefined) return
     const reader = kafka.createReader(topic)
     try {
@@ -87,33 +108,26 @@ export class TopicWriter {
     }
   }
 
-  async #places(): Promise<Map<number, Place>> {
-    const { writer, kafka, topic, partitions, kind, range, options, malformed } = this.#parts
-    const offsets = await writer.offsets(topic)
-    const places = new Map<number, Place>()
+  async #places(): Promise<Map<number, Place<Rows>>> {
+    const { target, kafka, topic, partitions } = this.#parts
+    const offsets = await target.offsets()
+    const places = new Map<number, Place<Rows>>()
     for (let partition = 0; partition < partitions; partition++) {
       const { firstOffset } = await kafka.bounds(topic, partition)
       const writtenOffset = offsets.get(partition) ?? 0
-      const decoder = createDecoder(kind, {
-        ...{ partition, range },
-        limits: options,
-        malformed: (offset, error) => malformed(topic, offset, error),
-      })
-      const place = { decoder, writtenOffset, readOffset: writtenOffset }
-      if (firstOffset > writtenOffset) this.#skip(place, partition, firstOffset)
-      places.set(partition, place)
+      const readOffset = Math.max(firstOffset, writtenOffset)
+      const isNew = target.isCopy && !offsets.has(partition)
+      if (readOffset > writtenOffset && !isNew) {
+        const { lost } = this.#parts
+        lost({ topic, partition, fromOffset: writtenOffset, toOffset: readOffset })
+      }
+      const decoder = target.createDecoder(partition)
+      places.set(partition, { decoder, writtenOffset, readOffset })
     }
     return places
   }
 
-  #skip(place: Place, partition: number, toOffset: number): void {
-    const { lost, topic } = this.#parts
-    const { readOffset: fromOffset } = place
-    place.readOffset = toOffset
-    lost({ topic, partition, fromOffset, toOffset })
-  }
-
-  async #read(reader: Reader, places: Map<number, Place>): Promise<Map<number, ReadEntry[]>> {
+  async #read(reader: Reader, places: Map<number, Place<Rows>>): Promise<Map<number, ReadEntry[]>> {
     const { bytesMax, waitMs } = this.#parts.options
     const positions = new Map([...places].map(([at, { readOffset }]) => [at, readOffset]))
     const read = await reader.readMany({ positions, bytesMax, waitMs })
@@ -126,7 +140,7 @@ export class TopicWriter {
 
   async #write(
     lease: Lease,
-    places: Map<number, Place>,
+    places: Map<number, Place<Rows>>,
     read: Map<number, ReadEntry[]>,
   ): Promise<void> {
     const full = [...read].filter(([, entries]) => entries.length > 0)
@@ -139,13 +153,13 @@ export class TopicWriter {
 
   async #writeOne(
     lease: Lease,
-    { partition, entries, place }: { partition: number; entries: ReadEntry[]; place: Place },
+    { partition, entries, place }: { partition: number; entries: ReadEntry[]; place: Place<Rows> },
   ): Promise<void> {
-    const { writer, topic } = this.#parts
+    const { target, topic } = this.#parts
     const nextOffset = entries.at(-1)!.offset + 1
     const rows = place.decoder.decode(entries)
     const { writtenOffset: fromOffset } = place
-    const result = await writer.write(lease, { topic, partition, fromOffset, nextOffset, ...rows })
+    const result = await target.write(lease, { partition, fromOffset, nextOffset }, rows)
     // Somebody was here, or a crash took the last transactions: begin anew where they say.
     if (!result.isWritten) {
       const detail = `${topic}/${partition} is written up to ${result.nextOffset}, not ${fromOffset}`
@@ -153,6 +167,5 @@ export class TopicWriter {
     }
     place.writtenOffset = result.nextOffset
     this.entries += entries.length
-    this.duplicates += result.duplicates
   }
 }

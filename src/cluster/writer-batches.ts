@@ -12,14 +12,13 @@ import type { ReadEntry } from '../kafka/kafka.ts'
 import { isInRange, SeriesIds, type HashRange, type WriterBatch } from '../postgres/postgres.ts'
 import { PARTIAL_SERIES, PARTIAL_STRIDE } from '../stream/stream.ts'
 import type { EventEntry } from './output-entries.ts'
-import { ReadingDecoder } from './reading-columns.ts'
+import { ReadingDecoder, takeTexts } from './reading-columns.ts'
+import type { EntryDecoder } from './topic-writer.ts'
 
 /** What a batch holds beside its place in the topic. */
 export type Rows = Omit<WriterBatch, 'topic' | 'partition' | 'fromOffset' | 'nextOffset'>
 
-export interface BatchDecoder {
-  decode(entries: readonly ReadEntry[]): Rows
-}
+type BatchDecoder = EntryDecoder<Rows>
 
 export type Malformed = (offset: number, error: WeirError) => void
 
@@ -97,7 +96,8 @@ class ReadingBatches implements BatchDecoder {
       value[count++] = columns.value[at]!
     }
     const kept = { series: series.subarray(0, count), value: value.subarray(0, count) }
-    const texts = this.#takeTexts(kept.series, kept.value)
+    const isText = (one: number): boolean => this.#isText[one] === true
+    const texts = takeTexts({ ...kept, texts: decoder.texts }, isText)
     const readings = { count, ...kept, timeUs: timeUs.subarray(0, count), texts }
     return { series: this.#series, readings }
   }
@@ -108,18 +108,6 @@ class ReadingBatches implements BatchDecoder {
     const index = isOurs ? this.#series.add({ ...one, deviceHash }) : FOREIGN
     this.#indices[one.series] = index
     if (isOurs) this.#isText[index] = one.kind === 'text'
-  }
-
-  /** Texts in place of their numbers. */
-  #takeTexts(series: Uint32Array, value: Float64Array): (string | undefined)[] | undefined {
-    let texts: (string | undefined)[] | undefined
-    for (const [at, one] of series.entries()) {
-      if (this.#isText[one] !== true) continue
-      texts ??= Array.from({ length: series.length })
-      texts[at] = this.#decoder.texts[value[at]!]
-      value[at] = 0
-    }
-    return texts
   }
 }
 

@@ -9,18 +9,25 @@ import { nodeWorld } from '../world/node-world.ts'
 import { storeAccesses, type StoreAccess } from './accesses.ts'
 import type { Shared } from './cluster.ts'
 import { metric } from './metrics.ts'
+import { PostgresTarget } from './postgres-target.ts'
 import { TopicWriter } from './topic-writer.ts'
-import type { BatchKind } from './writer-batches.ts'
+import type { BatchKind, Rows } from './writer-batches.ts'
 
 const KINDS: readonly BatchKind[] = ['readings', 'windows', 'events', 'dead-letters']
 const RETENTION_INTERVAL_MS = 3_600_000
+
+interface WrittenTopic {
+  kind: BatchKind
+  target: PostgresTarget
+  work: TopicWriter<Rows>
+}
 
 /** What one PostgreSQL is written by. */
 interface StoreWriter {
   /** For people; undefined when it is the only one. */
   name: string | undefined
   writer: PostgresWriter
-  topics: ReadonlyMap<BatchKind, TopicWriter>
+  topics: readonly WrittenTopic[]
 }
 
 export class WriterRole {
@@ -43,7 +50,8 @@ export class WriterRole {
         opened.defer(() => writer.close())
         // What cannot be read is told by one of them, or it would be told by each.
         const tells = stores.length === 0
-        stores.push({ name: store.name, writer, topics: openTopics(shared, store, writer, tells) })
+        const topics = KINDS.map((kind) => openTopic(shared, { kind, store, writer, tells }))
+        stores.push({ name: store.name, writer, topics })
       }
     } catch (error) {
       await opened.disposeAsync()
@@ -59,7 +67,7 @@ export class WriterRole {
 
   start(): void {
     for (const { topics } of this.#stores) {
-      for (const topic of topics.values()) topic.start()
+      for (const { work } of topics) work.start()
     }
     this.#retainAll()
     this.#stopRetention = nodeWorld.clock.every(RETENTION_INTERVAL_MS, () => this.#retainAll())
@@ -67,7 +75,7 @@ export class WriterRole {
 
   metrics(): MetricSample[] {
     return this.#stores.flatMap(({ name, topics }) =>
-      [...topics].flatMap(([kind, { entries, duplicates }]) => {
+      topics.flatMap(({ kind, target: { duplicates }, work: { entries } }) => {
         const labels = { topic: kind, ...(name !== undefined && { store: name }) }
         return [
           metric('weir_writer_entries_total', 'Kafka entries written.', entries, labels),
@@ -81,7 +89,7 @@ export class WriterRole {
     this.#stopRetention?.()
     await Promise.all(
       this.#stores.map(async ({ topics, writer }) => {
-        await Promise.all([...topics.values()].map((topic) => topic.stop()))
+        await Promise.all(topics.map(({ work }) => work.stop()))
         await writer.close()
       }),
     )
@@ -105,29 +113,31 @@ export class WriterRole {
 const roleName = (work: string, store: string | undefined): string =>
   `writer ${work}${store === undefined ? '' : ` of ${store}`}`
 
-function openTopics(
-  { topics, events, config }: Shared,
-  { name, range }: StoreAccess,
-  writer: PostgresWriter,
-  tells: boolean,
-): Map<BatchKind, TopicWriter> {
+interface TopicParts {
+  kind: BatchKind
+  store: StoreAccess
+  writer: PostgresWriter
+  /** Whether it tells of entries that are malformed or lost. */
+  tells: boolean
+}
+
+function openTopic(shared: Shared, { kind, store, writer, tells }: TopicParts): WrittenTopic {
+  const { topics, config, events } = shared
+  const { kafka, partitions } = topics
   const { batchBytesMax: bytesMax, intervalUs } = config.writer
-  const { seriesMax, textsMax } = config.gateway
-  const options = { bytesMax, waitMs: intervalUs / 1000, seriesMax, textsMax }
-  return new Map(
-    KINDS.map((kind) => [
-      kind,
-      new TopicWriter({
-        ...{ kafka: topics.kafka, writer, range, clock: nodeWorld.clock, kind, options },
-        topic: topics.name(kind),
-        partitions: topics.partitions,
-        malformed: (topic, offset, { code, message: detail }) => {
-          if (tells) events?.entryMalformed({ topic, offset, code, detail })
-        },
-        lost: (fields) => events?.entriesLost(fields),
-        failed: (error) =>
-          events?.roleFailed({ role: roleName(kind, name), problem: String(error) }),
-      }),
-    ]),
-  )
+  const told = tells ? events : undefined
+  const topic = topics.name(kind)
+  const target = new PostgresTarget({
+    ...{ writer, kind, topic, range: store.range, limits: config.gateway },
+    malformed: (offset, { code, message: detail }) =>
+      told?.entryMalformed({ topic, offset, code, detail }),
+  })
+  const work = new TopicWriter({
+    ...{ kafka, clock: nodeWorld.clock, target, topic, partitions },
+    options: { bytesMax, waitMs: intervalUs / 1000 },
+    lost: (fields) => told?.entriesLost(fields),
+    failed: (error) =>
+      events?.roleFailed({ role: roleName(kind, store.name), problem: String(error) }),
+  })
+  return { kind, target, work }
 }

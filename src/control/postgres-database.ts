@@ -50,8 +50,9 @@ export function createPool(access: PostgresAccess, limits: pg.PoolConfig): pg.Po
     options: `-c search_path=${pg.escapeIdentifier(access.schema)}`,
     types: { getTypeParser: parserOf },
   })
-  // A connection that ends while nobody uses it is replaced at the next use.
+  // A connection that ends is replaced. An error that nobody hears would end the process.
   pool.on('error', () => undefined)
+  pool.on('connect', (client) => client.on('error', () => undefined))
   return pool
 }
 

@@ -5,9 +5,12 @@
  * E1 Names, not numbers: an entry is understood without anything before it.
  * E2 The key of an entry is `tenant/device`, its partition the one that Kafka's own partitioner
  *    gives to that key. So what other programs write for a device comes into the same partition.
+ *    An entry of the readings topic has a header, `source`: the offset of its message in the
+ *    telemetry topic, as INT64. Within a partition they ascend; where the stream began again from a
+ *    checkpoint it repeats entries, and a reader that has seen their sources leaves them out.
  * E3 What was encoded is decoded to the same readings, numbers first, then booleans, then texts.
  * E4 Bytes that are no entry are refused by ENTRY_MALFORMED, whatever they are, and nothing of
- *    them stays: no reading, no number of a device, a series or a text.
+ *    them stays.
  */
 /** What each topic holds; a version is part of its name. */
 export const TOPICS = ['telemetry', 'readings', 'windows', 'events', 'dead-letters'] as const
@@ -24,8 +27,7 @@ const micros = { type: 'long', logicalType: 'timestamp-micros' } as const
 /**
  * Of the topics telemetry and readings. Booleans and texts have maps of their own, since consumers
  * like one type a map. A tick, one a second and partition from each gateway, has no device, no
- * metric and no key: it tells the time. In readings such an entry is a mark, and tells up to which
- * offset of telemetry readings are there.
+ * metric and no key: it tells the time.
  */
 export const MESSAGE_SCHEMA = {
   type: 'record',
@@ -81,7 +83,6 @@ export const WINDOW_SCHEMA = {
 export { deviceKey, hashKey, partitionOf } from './device-key.ts'
 export { MessageDecoder, type DecoderLimits } from './message-decoder.ts'
 export { MessageEncoder } from './message-encoder.ts'
-export { decodeTick, encodeTick } from './tick-entry.ts'
 export { withoutReadings } from './without-readings.ts'
 export { decodeWindow, encodeWatermark, encodeWindow } from './window-entry.ts'
 export type { WindowSeries } from './window-entry.ts'

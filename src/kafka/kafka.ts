@@ -79,6 +79,8 @@ export interface NewEntry {
   partition: number
   key?: Uint8Array
   value: Uint8Array
+  /** The offset of what it was made from, in another topic: the header `source`. */
+  source?: number
 }
 
 export interface Appender {
@@ -97,6 +99,7 @@ export interface ReadEntry {
   key: Uint8Array | undefined
   value: Uint8Array
   timestampMs: number
+  source?: number | undefined
 }
 
 /** One call at a time: a second one would wait for the first. */

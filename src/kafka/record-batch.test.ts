@@ -11,13 +11,18 @@ const TIME_MS = 1_700_000_000_000
 interface Payload {
   key?: Uint8Array | undefined
   value: Uint8Array
+  source?: number
 }
 
-const payloads = fc.array(
-  fc.record({
-    key: fc.option(fc.uint8Array({ maxLength: 80 }), { nil: undefined }),
-    value: fc.uint8Array({ maxLength: 300 }),
-  }),
+const payloads: fc.Arbitrary<Payload[]> = fc.array(
+  fc.record(
+    {
+      key: fc.option(fc.uint8Array({ maxLength: 80 }), { nil: undefined }),
+      value: fc.uint8Array({ maxLength: 300 }),
+      source: fc.nat(2 ** 45),
+    },
+    { requiredKeys: ['key', 'value'] },
+  ),
   { minLength: 1, maxLength: 200 },
 )
 
@@ -42,10 +47,12 @@ test('what is written is read, in order, with its offsets', () => {
       const read: ReadEntry[] = []
       assert.equal(decodeBatches(placed(batchOf(entries), base), 0, read), undefined)
       assert.deepEqual(
-        read.map(({ offset, key, value, timestampMs }) => [
-          ...[offset, plain(key), plain(value), timestampMs],
+        read.map(({ offset, key, value, timestampMs, source }) => [
+          ...[offset, plain(key), plain(value), timestampMs, source],
         ]),
-        entries.map(({ key, value }, at) => [base + at, plain(key), plain(value), TIME_MS]),
+        entries.map(({ key, value, source }, at) => [
+          ...[base + at, plain(key), plain(value), TIME_MS, source],
+        ]),
       )
     }),
   )

@@ -10,6 +10,8 @@
  *     Record      => length VARINT, attributes INT8, timestampDelta VARLONG, offsetDelta VARINT,
  *                    keyLength VARINT, key, valueLength VARINT, value, headerCount VARINT, [Header]
  *
+ * Of headers there is one, `source`: the offset of what an entry was made from, as INT64.
+ *
  * The CRC-32C covers everything behind it. https://kafka.apache.org/documentation/#recordbatch
  */
 import { compressionsAlgorithmsByBitmask, crc32c, Writer } from '@platformatic/kafka'
@@ -34,10 +36,15 @@ const COMPRESSION_MASK = 0b111
 const HAS_APPEND_TIME = 1 << 3
 const IS_CONTROL = 1 << 5
 const NOTHING = new Uint8Array(0)
+const SOURCE = new TextEncoder().encode('source')
+const OFFSET_BYTES = 8
+/** Both lengths, name and offset. */
+const SOURCE_BYTES = 2 + SOURCE.length + OFFSET_BYTES
 
 interface Payload {
   key?: Uint8Array | undefined
   value: Uint8Array
+  source?: number
 }
 
 /** Who wrote a batch, and which of its batches it is: by this a repeat is known. */
@@ -56,10 +63,11 @@ function varintBytes(value: number): number {
   return zigzag < 0x1000_0000 ? 4 : 5
 }
 
-function bodyBytes({ key, value }: Payload, offsetDelta: number): number {
+function bodyBytes({ key, value, source }: Payload, offsetDelta: number): number {
   const keyBytes = key === undefined ? 1 : varintBytes(key.length) + key.length
   // Three bytes: attributes, time delta, count of headers.
-  return 3 + varintBytes(offsetDelta) + keyBytes + varintBytes(value.length) + value.length
+  const fixedBytes = source === undefined ? 3 : 3 + SOURCE_BYTES
+  return fixedBytes + varintBytes(offsetDelta) + keyBytes + varintBytes(value.length) + value.length
 }
 
 /** What an entry takes in a batch when it is the one at `offsetDelta`. */
@@ -87,14 +95,20 @@ export function encodeBatch(
   let at = BATCH_HEADER_BYTES
   for (let delta = 0; delta < entries.length; delta++) {
     const entry = entries[delta]!
-    const { key, value } = entry
+    const { key, value, source } = entry
     at = putVarint(batch, at, bodyBytes(entry, delta))
     // Attributes and time delta are zero.
     at = putVarint(batch, at + 2, delta)
     if (key === undefined) batch[at++] = 1
     else at = putBytes(batch, at, key)
-    // No headers.
-    at = putBytes(batch, at, value) + 1
+    at = putBytes(batch, at, value)
+    if (source === undefined) at++
+    else {
+      at = putBytes(batch, putVarint(batch, at, 1), SOURCE)
+      at = putVarint(batch, at, OFFSET_BYTES)
+      view.setBigInt64(at, BigInt(source))
+      at += OFFSET_BYTES
+    }
   }
   return batch
 }
@@ -186,10 +200,24 @@ function decodeRecords(batch: Uint8Array, fromOffset: number, entries: ReadEntry
       const key = cursor.bytes()
       const value = cursor.bytes() ?? NOTHING
       const timestampMs = hasAppendTime ? baseTimestamp : baseTimestamp + timestampDelta
-      entries.push({ offset, key, value, timestampMs })
+      entries.push({ offset, key, value, timestampMs, source: sourceAt(cursor) })
     }
     cursor.at = end
   }
+}
+
+/** Behind the value. Others may have written other headers. */
+function sourceAt(cursor: Cursor): number | undefined {
+  let source: number | undefined
+  for (let count = cursor.varint(); count > 0; count--) {
+    const name = cursor.bytes() ?? NOTHING
+    const value = cursor.bytes()
+    const isSource = value?.length === OFFSET_BYTES && name.length === SOURCE.length
+    if (isSource && SOURCE.every((byte, at) => byte === name[at])) {
+      source = int64At(new DataView(value.buffer, value.byteOffset), 0)
+    }
+  }
+  return source
 }
 
 /** Topics may be set to compress, and other people's programs do. */

@@ -93,6 +93,8 @@ export function createEvents(options: EventsOptions) {
         'All that may wait for the lake waits; Kafka keeps the rest',
         fields,
       ),
+    sinkRefused: (fields: { readings: number; reason: string; line: string }) =>
+      emit('warn', 'sink_refused', 'The sink’s database does not take some readings', fields),
     roleFailed: (fields: { role: string; problem: string }) =>
       emit('error', 'role_failed', 'A role failed; it begins again', fields),
     deviceCreated: (fields: { deviceId: string; type: string }) =>

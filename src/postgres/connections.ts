@@ -42,3 +42,14 @@ function messageOf(cause: unknown): string {
   const { message, code } = cause as { message?: string; code?: string }
   return message === undefined || message === '' ? String(code) : message
 }
+
+/**
+ * A connection that ends is replaced at the next use. It says so by an error event, of the pool
+ * while nobody uses it and of its own while somebody does; one that nobody hears ends the process.
+ */
+export function openPool(config: pg.PoolConfig): pg.Pool {
+  const pool = new pg.Pool(config)
+  pool.on('error', () => undefined)
+  pool.on('connect', (client) => client.on('error', () => undefined))
+  return pool
+}

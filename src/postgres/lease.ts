@@ -9,7 +9,7 @@
  */
 import pg from 'pg'
 import { WeirError } from '../errors/errors.ts'
-import { connectionConfig, unavailable } from './connections.ts'
+import { connectionConfig, stateOf, unavailable } from './connections.ts'
 import type { Lease, PostgresPlace } from './postgres.ts'
 import { migrate } from './schema.ts'
 
@@ -21,6 +21,8 @@ const PARAMETERS = {
   tcp_keepalives_interval: 5,
   tcp_keepalives_count: 3,
 }
+/** A server that is cut off answers nothing, and the kernel tries for a quarter of an hour. */
+const ANSWER_MS_MAX = 70_000
 const LOCK = 'hashtextextended(current_schema || $1, 0)'
 
 /** A connection, and what it holds: both end together. */
@@ -46,12 +48,14 @@ export async function openLeases(place: PostgresPlace): Promise<Leases> {
 
 export class Leases {
   readonly #place: PostgresPlace
+  readonly #answerMsMax: number
   #holder: Promise<Holder> | undefined
   /** Claims go one after the other: two of one name would take its lock twice. */
   #turn: Promise<unknown> = Promise.resolve()
 
-  constructor(place: PostgresPlace) {
+  constructor(place: PostgresPlace, answerMsMax = ANSWER_MS_MAX) {
     this.#place = place
+    this.#answerMsMax = answerMsMax
   }
 
   /** Undefined while somebody else holds the name. Errors: STORAGE_UNAVAILABLE. */
@@ -75,7 +79,9 @@ export class Leases {
       mine?.lose()
       return hold(holder, name, epoch)
     } catch (cause) {
-      await connecting.catch(() => (this.#holder = undefined))
+      const holder = await connecting.catch(() => (this.#holder = undefined))
+      // What hangs goes on hanging: all that it holds is lost, and the next claim connects anew.
+      if (stateOf(cause) === undefined) await holder?.client.end()
       throw unavailable(cause)
     }
   }
@@ -83,6 +89,7 @@ export class Leases {
   async #connect(): Promise<Holder> {
     const client = new pg.Client({
       ...connectionConfig(this.#place, PARAMETERS),
+      query_timeout: this.#answerMsMax,
       application_name: 'weir-lease',
     })
     const holder: Holder = { client, held: new Map() }

@@ -1,7 +1,7 @@
 /** Connections for questions, and one consistent look at the tables for each. */
-import pg from 'pg'
+import type pg from 'pg'
 import { WeirError } from '../errors/errors.ts'
-import { connectionConfig, stateOf, unavailable } from './connections.ts'
+import { connectionConfig, openPool, stateOf, unavailable } from './connections.ts'
 import type { PostgresPlace } from './postgres.ts'
 
 export type Row = Record<string, unknown>
@@ -26,17 +26,13 @@ export class QueryDatabase {
   readonly #pool: pg.Pool
 
   constructor(place: PostgresPlace) {
-    this.#pool = new pg.Pool({
+    this.#pool = openPool({
       ...connectionConfig(place, BY_INDEX),
       max: CONNECTIONS_MAX,
       statement_timeout: STATEMENT_TIMEOUT_MS,
       idle_in_transaction_session_timeout: IDLE_TIMEOUT_MS,
       application_name: 'weir-query',
     })
-    // A connection that ends while nobody uses it is replaced at the next use.
-    this.#pool.on('error', () => undefined)
-    // One that ends between two statements of a question fails the next.
-    this.#pool.on('connect', (client) => client.on('error', () => undefined))
   }
 
   /**

@@ -6,15 +6,17 @@
  * Everything here is flushed before save() resolves, whatever the server's default: numbers of
  * series that a crash took back would be given to others.
  */
-import pg from 'pg'
+import type pg from 'pg'
 import type { Definitions, SeriesDefinition } from '../batch/batch.ts'
-import { connectionConfig, unavailable } from './connections.ts'
+import { connectionConfig, openPool, unavailable } from './connections.ts'
 import { checkLease, Leases } from './lease.ts'
 import type { Lease, PostgresPlace } from './postgres.ts'
 import { migrate } from './schema.ts'
 
 const CONNECTIONS_MAX = 4
 const PARAMETERS = { synchronous_commit: 'on', statement_timeout: 60_000 }
+/** The server's own limit speaks first; this is for one that says nothing any more. */
+const ANSWER_MS_MAX = 70_000
 /** Rows in one statement. */
 const ROWS_MAX = 5000
 const SERIES = 's'
@@ -43,12 +45,12 @@ export class StreamState {
 
   /** Makes or updates the tables. Errors: STORAGE_UNAVAILABLE, DATA_FORMAT_NEWER. */
   static async open(place: PostgresPlace): Promise<StreamState> {
-    const pool = new pg.Pool({
+    const pool = openPool({
       ...connectionConfig(place, PARAMETERS),
       max: CONNECTIONS_MAX,
+      query_timeout: ANSWER_MS_MAX,
       application_name: 'weir-stream',
     })
-    pool.on('error', () => undefined)
     try {
       const client = await pool.connect()
       try {

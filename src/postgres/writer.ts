@@ -17,9 +17,9 @@
  * **A connection on which anything failed is closed**, whatever failed. The transaction that it may
  * have left behind holds the row of its offset, for which the next try waits.
  */
-import pg from 'pg'
+import type pg from 'pg'
 import type { Clock } from '../world/world.ts'
-import { connectionConfig, stateOf, unavailable } from './connections.ts'
+import { connectionConfig, openPool, stateOf, unavailable } from './connections.ts'
 import { copyRows } from './copy.ts'
 import { checkLease, Leases } from './lease.ts'
 import { dropMonths, makeMonths, type Month, type MonthlyTable } from './month-partitions.ts'
@@ -73,17 +73,13 @@ export interface WriterOptions {
 
 /** Makes or migrates the tables first. Errors: STORAGE_UNAVAILABLE, DATA_FORMAT_NEWER. */
 export async function openPostgresWriter(options: WriterOptions): Promise<PostgresWriter> {
-  const pool = new pg.Pool({
+  const pool = openPool({
     ...connectionConfig(options.place, PARAMETERS),
     max: options.connections ?? CONNECTIONS,
     // The server's own limit speaks first; this is for one that says nothing any more.
     query_timeout: STATEMENT_TIMEOUT_MS + 10_000,
     application_name: 'weir-writer',
   })
-  // A connection that ends while nobody uses it is replaced at the next use.
-  pool.on('error', () => undefined)
-  // Nor does one that ends between two statements end the process: the next statement fails.
-  pool.on('connect', (client) => client.on('error', () => undefined))
   const writer = new Writer(pool, options)
   try {
     await writer.migrate()

@@ -81,19 +81,23 @@ export async function rowsOf(objects: Objects): Promise<string[]> {
     .toSorted()
 }
 
-/** One installation: topics, schema and bucket of its own. */
-export interface Installation {
+/** One installation: topics and schema of its own, */
+export interface Installed {
   prefix: string
+}
+
+/** and a bucket. */
+export interface Installation extends Installed {
   bucket: string
   objects: Objects
 }
 
-const readingsTopic = ({ prefix }: Installation): string => topicName(prefix, 'readings')
+const readingsTopic = ({ prefix }: Installed): string => topicName(prefix, 'readings')
 
 /** Messages [from, to) into the topic, as the stream writes them. */
 export async function appendMessages(
   kafka: Kafka,
-  of: Installation,
+  of: Installed,
   [from, to]: [number, number],
 ): Promise<void> {
   const appender = kafka.createAppender(readingsTopic(of))
@@ -101,7 +105,7 @@ export async function appendMessages(
   await appender.close()
 }
 
-export async function createReadingsTopic(kafka: Kafka, of: Installation): Promise<void> {
+export async function createReadingsTopic(kafka: Kafka, of: Installed): Promise<void> {
   const spec = { partitions: PARTITIONS, replication: brokers.length, retentionMs: 3_600_000 }
   await kafka.ensureTopics([{ topic: readingsTopic(of), ...spec }])
 }
@@ -126,21 +130,26 @@ async function isCommitted({ objects }: Installation, ends: readonly number[]): 
 }
 
 /** `weir start --role ROLES`; does not wait for it. */
-export async function spawnRoles(
+export function spawnRoles(folder: string, roles: string, of: Installation): Promise<Running> {
+  const { endpoint, accessKey, secretKey } = minio
+  const store = { bucket: of.bucket, endpoint, region: REGION, accessKey, secretKey }
+  const lake = { ...store, commitReadings: 3000, commitInterval: '1s', readingsHeldMax: 6000 }
+  return spawnCluster(folder, { ...of, roles, settings: { lake } })
+}
+
+/** The same, with settings for what stands behind. */
+export async function spawnCluster(
   folder: string,
-  roles: string,
-  of: Installation,
+  { prefix, roles, settings }: Installed & { roles: string; settings: Record<string, unknown> },
 ): Promise<Running> {
   await mkdir(folder, { recursive: true })
   const config = join(folder, 'config.yaml')
-  const { endpoint, accessKey, secretKey } = minio
-  const store = { bucket: of.bucket, endpoint, region: REGION, accessKey, secretKey }
   const text = JSON.stringify({
-    kafka: { brokers, topicPrefix: of.prefix, partitions: PARTITIONS, replication: brokers.length },
-    postgres: { url: postgresUrl, schema: of.prefix.replaceAll('-', '_') },
+    kafka: { brokers, topicPrefix: prefix, partitions: PARTITIONS, replication: brokers.length },
+    postgres: { url: postgresUrl, schema: prefix.replaceAll('-', '_') },
     http: { port: 0 },
     mqtt: { port: 0 },
-    lake: { ...store, commitReadings: 3000, commitInterval: '1s', readingsHeldMax: 6000 },
+    ...settings,
   })
   await writeFile(config, text, { mode: 0o600 })
   const places = ['--data', join(folder, 'data'), '--write-credentials', join(folder, 'key.json')]

@@ -58,12 +58,35 @@ export async function stop(started: Started): Promise<void> {
   await until('it ends', () => !isRunning(started), STOP_DEADLINE_MS).catch(() => kill(started))
 }
 
-/** `kill -9` of the program and all it started: each is the first of a group of its own. */
+/**
+ * `kill -9` of the program and all it started. Each program is the first of a group of its own, but
+ * PostgreSQL's processes make groups themselves, and would hold its memory until they notice.
+ */
 export async function kill(started: Started): Promise<void> {
   if (!isRunning(started)) return
-  process.kill(-started.pid, 'SIGKILL')
+  const { pid } = started
+  // So that it starts no more of them meanwhile.
+  process.kill(pid, 'SIGSTOP')
+  const children = childrenOf(pid)
+  process.kill(-pid, 'SIGKILL')
+  for (const child of children) killIfThere(child)
   // Until its parent has heard of it, its pid is in use: PostgreSQL would take it for itself.
-  await until('its pid is free', () => !existsSync(`/proc/${started.pid}`), STOP_DEADLINE_MS)
+  const isGone = (one: number): boolean => !existsSync(`/proc/${one}`)
+  await until('its pid is free', () => [pid, ...children].every(isGone), STOP_DEADLINE_MS)
+}
+
+function childrenOf(pid: number): number[] {
+  const list = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')
+  return list.split(' ').filter(Boolean).map(Number)
+}
+
+/** It may have been in the group, and be gone by now. */
+function killIfThere(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
+  }
 }
 
 /** Waits until the service answers. Throws with the end of a log when it does not. */

@@ -139,6 +139,8 @@ export interface StartOptions {
   config?: string
   /** Another Weir than the sources: program and first parameters. */
   command?: readonly string[]
+  /** On a cluster: what this process does. */
+  role?: string
   /** For the child. */
   options?: SpawnOptions
   environment?: NodeJS.ProcessEnv
@@ -146,10 +148,11 @@ export interface StartOptions {
 
 /** Starts the process and does not wait for it. */
 export async function spawnWeir(how: StartOptions): Promise<Running> {
-  const { folder, pipeline, config, command = FROM_SOURCE, options, environment } = how
+  const { folder, pipeline, config, role, command = FROM_SOURCE, options, environment } = how
   const ports = ['--http-port', '0', '--mqtt-port', '0', '--coap-port', '0']
   const parameters = ['start', '--data', join(folder, 'data'), ...ports]
   parameters.push('--write-credentials', join(folder, 'key.json'))
+  if (role !== undefined) parameters.push('--role', role)
   if (pipeline !== undefined) {
     await writeFile(join(folder, 'pipeline.yaml'), pipeline)
     parameters.push('--pipeline', join(folder, 'pipeline.yaml'))

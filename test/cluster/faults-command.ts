@@ -1,0 +1,53 @@
+/**
+ * `npm run cluster:faults -- --kills 50 [--seconds 45]`: processes of a cluster are killed so
+ * often, and Kafka is away so long, with progress; services run already (`cluster:up`). What was
+ * found is written to test/cluster/results/faults.json; a failure is written too, and ends the
+ * command with code 1.
+ */
+import { numberFlag, Reporter } from '../../bench/report.ts'
+import { skip } from './cluster-process.ts'
+import { killAgainAndAgain, VICTIMS } from './killing.ts'
+import { kafkaAway } from './kafka-away.ts'
+
+const kills = numberFlag('kills', 50)
+const seconds = numberFlag('seconds', 45)
+const LOAD = { devices: 8, everyMs: 50 }
+
+if (skip !== undefined) {
+  console.error(skip)
+  process.exit(2)
+}
+const reporter = new Reporter(
+  'faults',
+  'kill -9 in a cluster under load: acknowledged readings that are lost, doubled or miscounted',
+  new URL('./results/', import.meta.url),
+)
+const cleanups: (() => Promise<void>)[] = []
+const owner = { after: (clean: () => Promise<void>) => void cleanups.push(clean) }
+const clean = async (): Promise<void> => {
+  for (const one of cleanups.splice(0)) await one()
+}
+const say = (line: string): void => console.log(line)
+try {
+  for (const victim of VICTIMS) {
+    const totals = await killAgainAndAgain(owner, { victim, kills, load: LOAD, say })
+    await clean()
+    reporter.add(`${victim}: kill -9`, totals.kills, 'kills')
+    reporter.add(`${victim}: acknowledged`, totals.acknowledged, 'readings')
+    reporter.add(`${victim}: longest time without a PUBACK`, totals.longestPauseMs, 'ms')
+    reporter.add(`${victim}: windows compared`, totals.windows, 'windows')
+  }
+  const totals = await kafkaAway(owner, { outageMs: seconds * 1000, load: LOAD })
+  reporter.add('Kafka away', totals.awayMs / 1000, 's')
+  reporter.add('Kafka away: acknowledged', totals.acknowledged, 'readings')
+  reporter.add('Kafka away: from its answer to the first PUBACK', totals.resumedMs, 'ms')
+  reporter.add('lost, doubled or miscounted', 0, 'readings')
+} catch (error) {
+  reporter.note(`FAILED: ${String(error).slice(0, 2000)}`)
+  console.error(error)
+  process.exitCode = 1
+}
+await clean().catch(console.error)
+reporter.finish()
+// A device that was given up may still be dialling.
+process.exit()

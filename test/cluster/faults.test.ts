@@ -1,0 +1,146 @@
+/**
+ * Acknowledged = stored once, on a cluster of real processes, while parts of it are killed. Each
+ * test says in its diagnostic line what it saw. WEIR_FAULT_KILLS and WEIR_FAULT_OUTAGE_MS make
+ * them as long as you like.
+ */
+import assert from 'node:assert/strict'
+import { test, type TestContext } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
+import { until, type WeirProcess } from '../system/weir-process.ts'
+import { Installation, skip, skipWithoutRedis } from './cluster-process.ts'
+import { accessOf, restartService } from './cluster.ts'
+import { kafkaAway } from './kafka-away.ts'
+import { killAgainAndAgain, VICTIMS } from './killing.ts'
+import { METRIC } from './numbered-device.ts'
+import { NumberedLoad, PIPELINE } from './numbered-load.ts'
+
+const KILLS = Number(process.env['WEIR_FAULT_KILLS'] ?? 5)
+/** How long Kafka is away at least. Beyond 30 s its clients have given up, and begin anew. */
+const OUTAGE_MS = Number(process.env['WEIR_FAULT_OUTAGE_MS'] ?? 3000)
+const TIMEOUT_MS = 180_000 + KILLS * 15_000 + OUTAGE_MS
+/** On two gateways. */
+const CONNECTIONS = 2000
+const LOAD = { devices: 8, everyMs: 50 }
+const brokers = (accessOf('kafka')?.['brokers'] ?? '').split(',').length
+const needsThree =
+  skip ?? (brokers < 3 ? 'needs npm run -s cluster:up -- kafka --brokers 3' : undefined)
+
+async function begin(t: TestContext) {
+  const at = await Installation.open(t, { pipeline: PIPELINE })
+  const weir = await at.start('all')
+  const sending = await NumberedLoad.begin(t, at, weir, { ...LOAD, ports: () => [weir.mqtt] })
+  return { at, weir, sending }
+}
+
+async function finish(t: TestContext, sending: NumberedLoad): Promise<void> {
+  t.diagnostic(JSON.stringify(await sending.finish()))
+}
+
+const valueOf = async (weir: WeirProcess, device: string): Promise<number> =>
+  (await weir.points(device, METRIC, { agg: 'count', step: '1d' })).reduce(
+    (sum, [, count]) => sum + Number(count),
+    0,
+  )
+
+test('without faults all is there', { skip, timeout: TIMEOUT_MS }, async (t) => {
+  const { sending, weir } = await begin(t)
+  await sending.goOn(200)
+  await finish(t, sending)
+  const [device] = sending.devices
+  assert.equal(await valueOf(weir, device!.id), device!.acknowledged)
+})
+
+test('PostgreSQL dies and comes back', { skip, timeout: TIMEOUT_MS }, async (t) => {
+  const { at, sending } = await begin(t)
+  await sending.goOn(200)
+  await at.killService('postgres')
+  // Devices that are known go on: Kafka takes what they say.
+  await sending.goOn(500, 10_000)
+  await restartService('postgres')
+  await sending.goOn(200)
+  await finish(t, sending)
+})
+
+test(
+  'Kafka dies and comes back: nothing is acknowledged meanwhile, and nothing lost',
+  { skip, timeout: TIMEOUT_MS },
+  async (t) => {
+    const totals = await kafkaAway(t, { outageMs: OUTAGE_MS, load: LOAD })
+    t.diagnostic(JSON.stringify(totals))
+  },
+)
+
+test(
+  'one broker of three dies and comes back',
+  { skip: needsThree, timeout: TIMEOUT_MS },
+  async (t) => {
+    const { at, sending } = await begin(t)
+    await sending.goOn(200)
+    for (const place of [1, 2, 0]) {
+      await at.killService('kafka', place)
+      await sending.goOn(200)
+      await restartService('kafka')
+      await sending.goOn(100)
+    }
+    await finish(t, sending)
+  },
+)
+
+test(
+  'Redis dies: queries go on and are right; it comes back',
+  { skip: skipWithoutRedis, timeout: TIMEOUT_MS },
+  async (t) => {
+    const { at, weir, sending } = await begin(t)
+    const [device] = sending.devices
+    await until('a first answer', async () => (await valueOf(weir, device!.id)) > 0)
+    await at.killService('redis')
+    await sending.goOn(200, 10_000)
+    const before = device!.acknowledged
+    await delay(1500)
+    const startMs = performance.now()
+    assert.ok((await valueOf(weir, device!.id)) >= before)
+    t.diagnostic(`a query without Redis took ${Math.round(performance.now() - startMs)} ms`)
+    await restartService('redis')
+    await sending.goOn(100)
+    await finish(t, sending)
+    await delay(1500)
+    assert.equal(await valueOf(weir, device!.id), device!.acknowledged)
+  },
+)
+
+for (const victim of VICTIMS) {
+  test(
+    `${victim} killed ${KILLS} times at random moments`,
+    { skip, timeout: TIMEOUT_MS },
+    async (t) => {
+      const totals = await killAgainAndAgain(t, { victim, kills: KILLS, load: LOAD })
+      t.diagnostic(JSON.stringify(totals))
+    },
+  )
+}
+
+test(
+  'a gateway with 1,000 connections dies; the other serves all within 10 s',
+  { skip, timeout: TIMEOUT_MS },
+  async (t) => {
+    const at = await Installation.open(t, { pipeline: PIPELINE })
+    const control = await at.start('stream,writer,control', 'rest')
+    const gateways = [
+      await at.start('gateway', 'gateway-0'),
+      await at.start('gateway', 'gateway-1'),
+    ]
+    const ports = (): number[] => gateways.map(({ mqtt }) => mqtt)
+    const of = { devices: CONNECTIONS, everyMs: 4000, stepMs: 10_000, ports }
+    const sending = await NumberedLoad.begin(t, at, control, of)
+    const hit = sending.devices.filter(({ port }) => port === gateways[0]!.mqtt)
+    const killedMs = performance.now()
+    await at.kill('gateway-0')
+    const isServed = ({ acknowledgedAtMs, port }: (typeof hit)[number]): boolean =>
+      port !== gateways[0]!.mqtt && acknowledgedAtMs > killedMs
+    await sending.progress('all are served again', () => hit.every(isServed))
+    const servedMs = performance.now() - killedMs
+    t.diagnostic(`${hit.length} connections are served after ${Math.round(servedMs)} ms`)
+    await finish(t, sending)
+    assert.ok(servedMs < 10_000, `${servedMs} ms`)
+  },
+)
