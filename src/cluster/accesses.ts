@@ -1,10 +1,12 @@
 /** From the configuration to how the services of a cluster are reached. */
 import type { Config } from '../config/config.ts'
+import { formatRange, HASH_MAX, parseStores } from '../config/stores.ts'
 import type { PostgresAccess } from '../control/postgres-database.ts'
 import { WeirError } from '../errors/errors.ts'
 import type { KafkaAccess, KafkaSasl } from '../kafka/kafka.ts'
 import type { S3Access } from '../objects/s3-objects.ts'
 import type { Random } from '../world/world.ts'
+import type { HashRange, PostgresPlace } from '../postgres/postgres.ts'
 
 const MECHANISMS: readonly KafkaSasl['mechanism'][] = ['PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512']
 
@@ -32,12 +34,39 @@ export function kafkaAccess({ kafka }: Config): KafkaAccess {
   }
 }
 
-/** Registry and hot storage are in one schema. Errors: CONFIG_VALUE_INVALID. */
+/**
+ * Registry, the stream's state and, without other stores, hot storage. Errors:
+ * CONFIG_VALUE_INVALID.
+ */
 export function postgresAccess({ postgres }: Config): PostgresAccess {
   if (postgres.url === '') {
     throw wrong('postgres.url: a cluster needs it (or the variable WEIR_POSTGRES_URL)')
   }
   return { url: postgres.url, schema: postgres.schema }
+}
+
+/** A PostgreSQL that keeps hot storage. */
+export interface StoreAccess {
+  /** For people; undefined when there is one store. */
+  name: string | undefined
+  range: HashRange
+  place: PostgresPlace
+}
+
+/** One at least. Errors: CONFIG_VALUE_INVALID. */
+export function storeAccesses(config: Config): StoreAccess[] {
+  const stores = parseStores(config.postgres.stores)
+  if ('problem' in stores) throw wrong(`postgres.stores: ${stores.problem}`)
+  const { schema } = config.postgres
+  if (stores.length === 0) {
+    const range = { from: 0, to: HASH_MAX }
+    return [{ name: undefined, range, place: postgresAccess(config) }]
+  }
+  return stores.map(({ from, to, url }) => ({
+    name: stores.length === 1 ? undefined : formatRange({ from, to }),
+    range: { from, to },
+    place: { url, schema },
+  }))
 }
 
 /** Errors: CONFIG_VALUE_INVALID. */

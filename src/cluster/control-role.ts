@@ -6,9 +6,10 @@ import type { Config } from '../config/config.ts'
 import { deviceKey, hashKey } from '../entries/entries.ts'
 import type { MetricSample } from '../observe/observe.ts'
 import { openPostgresQuery, type PostgresQuery } from '../postgres/query.ts'
+import { openStoresQuery } from '../postgres/stores-query.ts'
 import type { Query } from '../query/query.ts'
 import { nodeWorld } from '../world/node-world.ts'
-import { postgresAccess } from './accesses.ts'
+import { storeAccesses } from './accesses.ts'
 import type { Shared } from './cluster.ts'
 import { metric } from './metrics.ts'
 
@@ -23,13 +24,19 @@ export class ControlRole {
   readonly #cache: Cache
 
   constructor({ config, plan, topics }: Shared) {
-    this.#tables = openPostgresQuery({
-      access: postgresAccess(config),
-      limits: { rowsMax: config.query.rowsMax, windowsMax: WINDOWS_MAX },
-      partitions: topics.partitions,
-      hashDevice: (tenant, deviceId) => hashKey(deviceKey(tenant, deviceId)),
-      windowsMs: plan.windowsMs,
-    })
+    const hashDevice = (tenant: string, deviceId: string): number =>
+      hashKey(deviceKey(tenant, deviceId))
+    const stores = storeAccesses(config).map(({ range, place }) => ({
+      range,
+      query: openPostgresQuery({
+        access: place,
+        limits: { rowsMax: config.query.rowsMax, windowsMax: WINDOWS_MAX },
+        partitions: topics.partitions,
+        hashDevice,
+        windowsMs: plan.windowsMs,
+      }),
+    }))
+    this.#tables = stores.length === 1 ? stores[0]!.query : openStoresQuery({ stores, hashDevice })
     this.#cache = openCache(config)
     const { clock } = nodeWorld
     const { allowedLatenessUs } = plan.time

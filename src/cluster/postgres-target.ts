@@ -1,7 +1,15 @@
-/** A topic behind the stream into PostgreSQL: rows and their offset are one transaction. */
+/**
+ * A topic behind the stream into one PostgreSQL: rows and their offset are one transaction.
+ *
+ * **Of several stores each has a TopicWriter of its own**, which reads the whole topic and keeps
+ * the devices of its range: with its own offsets and its own lease, so each store's transactions
+ * are exact for themselves, and a store that is away or slow holds up no other. The price: the
+ * topic is read and decoded once per store. One reader that split its batches would save that, but
+ * would have to go on from the lowest offset of all, at the pace of the slowest.
+ */
 import type { DecoderLimits } from '../entries/entries.ts'
 import type { WeirError } from '../errors/errors.ts'
-import type { Lease, PostgresWriter } from '../postgres/postgres.ts'
+import type { HashRange, Lease, PostgresWriter } from '../postgres/postgres.ts'
 import type { EntryDecoder, TopicSpan, TopicTarget, Written } from './topic-writer.ts'
 import { createDecoder, type BatchKind, type Rows } from './writer-batches.ts'
 
@@ -9,6 +17,8 @@ export interface PostgresTargetParts {
   writer: PostgresWriter
   kind: BatchKind
   topic: string
+  /** The devices that are kept. */
+  range: HashRange
   limits: DecoderLimits
   malformed: (offset: number, error: WeirError) => void
 }
@@ -32,8 +42,8 @@ export class PostgresTarget implements TopicTarget<Rows> {
   }
 
   createDecoder(partition: number): EntryDecoder<Rows> {
-    const { kind, limits, malformed } = this.#parts
-    return createDecoder(kind, { partition, limits, malformed })
+    const { kind, range, limits, malformed } = this.#parts
+    return createDecoder(kind, { partition, range, limits, malformed })
   }
 
   async write(lease: Lease, span: TopicSpan, rows: Rows): Promise<Written> {

@@ -1,14 +1,15 @@
 /**
  * What lies in the topics behind the stream, as batches for the writer. One object decodes one
- * partition of one topic, in order. Errors of a single entry: ENTRY_MALFORMED, SERIES_LIMIT,
- * TEXT_LIMIT; it is left out and told.
+ * partition of one topic, in order, and keeps what is of devices in the range of its store;
+ * watermarks are of a partition, and for all stores. Errors of a single entry: ENTRY_MALFORMED,
+ * SERIES_LIMIT, TEXT_LIMIT; it is left out and told.
  */
-import type { DeadLetter } from '../batch/batch.ts'
+import type { DeadLetter, SeriesDefinition } from '../batch/batch.ts'
 import { decodeWindow, deviceKey, hashKey } from '../entries/entries.ts'
 import type { DecoderLimits, WindowSeries } from '../entries/entries.ts'
 import { WeirError } from '../errors/errors.ts'
 import type { ReadEntry } from '../kafka/kafka.ts'
-import { SeriesIds, type SeriesName, type WriterBatch } from '../postgres/postgres.ts'
+import { isInRange, SeriesIds, type HashRange, type WriterBatch } from '../postgres/postgres.ts'
 import { PARTIAL_SERIES, PARTIAL_STRIDE } from '../stream/stream.ts'
 import type { EventEntry } from './output-entries.ts'
 import { ReadingDecoder, takeTexts } from './reading-columns.ts'
@@ -23,20 +24,29 @@ export type Malformed = (offset: number, error: WeirError) => void
 
 export type BatchKind = 'readings' | 'windows' | 'events' | 'dead-letters'
 
-export function createDecoder(
-  kind: BatchKind,
-  options: { partition: number; limits: DecoderLimits; malformed: Malformed },
-): BatchDecoder {
-  const { partition, limits, malformed } = options
-  if (kind === 'readings') return new ReadingBatches(limits, malformed)
-  if (kind === 'windows') return new WindowBatches(partition, malformed)
-  return kind === 'events' ? new EventBatches(malformed) : new DeadLetters(partition, malformed)
+export function createDecoder(kind: BatchKind, options: DecoderOptions): BatchDecoder {
+  if (kind === 'readings') return new ReadingBatches(options)
+  if (kind === 'windows') return new WindowBatches(options)
+  return kind === 'events' ? new EventBatches(options) : new DeadLetters(options)
 }
 
-const withHash = (name: Omit<SeriesName, 'deviceHash'>): SeriesName => ({
-  ...name,
-  deviceHash: hashKey(deviceKey(name.tenant, name.deviceId)),
-})
+export interface DecoderOptions {
+  partition: number
+  /** The devices that are kept. */
+  range: HashRange
+  limits: DecoderLimits
+  malformed: Malformed
+}
+
+interface DeviceName {
+  tenant: string
+  deviceId: string
+}
+
+const hashOf = ({ tenant, deviceId }: DeviceName): number => hashKey(deviceKey(tenant, deviceId))
+
+/** Of a series whose device is in another store. */
+const FOREIGN = -1
 
 /** What an entry's own bytes are to blame for is told; anything else is a fault of ours. */
 function tryEach(
@@ -56,44 +66,69 @@ function tryEach(
 
 class ReadingBatches implements BatchDecoder {
   readonly #decoder: ReadingDecoder
-  readonly #malformed: Malformed
-  /** The decoder numbers series as they appear, and so do these. */
+  readonly #options: DecoderOptions
   readonly #series = new SeriesIds()
+  /** By the decoder's number of a series: ours, or FOREIGN. */
+  readonly #indices: number[] = []
+  /** By our index. */
   readonly #isText: boolean[] = []
 
-  constructor(limits: DecoderLimits, malformed: Malformed) {
-    this.#decoder = new ReadingDecoder(limits, (one) => {
-      this.#series.add(withHash(one))
-      this.#isText.push(one.kind === 'text')
-    })
-    this.#malformed = malformed
+  constructor(options: DecoderOptions) {
+    this.#decoder = new ReadingDecoder(options.limits, (one) => this.#define(one))
+    this.#options = options
   }
 
   decode(entries: readonly ReadEntry[]): Rows {
     const decoder = this.#decoder
     decoder.begin()
-    tryEach(entries, this.#malformed, ({ value }) => decoder.add(value))
-    const { count, timeUs, ...columns } = decoder.take()
-    // The next entries are decoded while these are written.
-    const series = columns.series.slice()
-    const value = columns.value.slice()
+    tryEach(entries, this.#options.malformed, ({ value }) => decoder.add(value))
+    const columns = decoder.take()
+    // The next entries are decoded while these are written, so they are copied.
+    const series = new Uint32Array(columns.count)
+    const timeUs = new Float64Array(columns.count)
+    const value = new Float64Array(columns.count)
+    let count = 0
+    for (let at = 0; at < columns.count; at++) {
+      const index = this.#indices[columns.series[at]!]!
+      if (index === FOREIGN) continue
+      series[count] = index
+      timeUs[count] = columns.timeUs[at]!
+      value[count++] = columns.value[at]!
+    }
+    const kept = { series: series.subarray(0, count), value: value.subarray(0, count) }
     const isText = (one: number): boolean => this.#isText[one] === true
-    const texts = takeTexts({ series, value, texts: decoder.texts }, isText)
-    return { series: this.#series, readings: { count, series, timeUs, value, texts } }
+    const texts = takeTexts({ ...kept, texts: decoder.texts }, isText)
+    const readings = { count, ...kept, timeUs: timeUs.subarray(0, count), texts }
+    return { series: this.#series, readings }
+  }
+
+  #define(one: SeriesDefinition): void {
+    const deviceHash = hashOf(one)
+    const isOurs = isInRange(this.#options.range, deviceHash)
+    const index = isOurs ? this.#series.add({ ...one, deviceHash }) : FOREIGN
+    this.#indices[one.series] = index
+    if (isOurs) this.#isText[index] = one.kind === 'text'
   }
 }
 
 /** Series of windows and events, which are few beside the readings. */
 class NamedSeriesIds {
   readonly ids = new SeriesIds()
+  readonly #range: HashRange
   readonly #known = new Map<string, number>()
 
+  constructor(range: HashRange) {
+    this.#range = range
+  }
+
+  /** Or FOREIGN. */
   indexOf({ tenant, deviceId, deviceType, metric, dimensions, kind }: WindowSeries): number {
     const key = JSON.stringify([tenant, deviceId, metric, dimensions, kind])
     let index = this.#known.get(key)
     if (index === undefined) {
-      const name = { tenant, deviceId, deviceType, metric, dimensions, kind }
-      index = this.ids.add(withHash(name))
+      const deviceHash = hashOf({ tenant, deviceId })
+      const name = { tenant, deviceId, deviceType, metric, dimensions, kind, deviceHash }
+      index = isInRange(this.#range, deviceHash) ? this.ids.add(name) : FOREIGN
       this.#known.set(key, index)
     }
     return index
@@ -101,29 +136,31 @@ class NamedSeriesIds {
 }
 
 class WindowBatches implements BatchDecoder {
-  readonly #partition: number
-  readonly #malformed: Malformed
-  readonly #series = new NamedSeriesIds()
+  readonly #options: DecoderOptions
+  readonly #series: NamedSeriesIds
 
-  constructor(partition: number, malformed: Malformed) {
-    this.#partition = partition
-    this.#malformed = malformed
+  constructor(options: DecoderOptions) {
+    this.#options = options
+    this.#series = new NamedSeriesIds(options.range)
   }
 
   decode(entries: readonly ReadEntry[]): Rows {
+    const { malformed, partition } = this.#options
     const rows: Float64Array[] = []
     let watermarkMs = -Infinity
-    tryEach(entries, this.#malformed, ({ value }) => {
+    tryEach(entries, malformed, ({ value }) => {
       const window = decodeWindow(value)
-      if ('watermarkMs' in window) watermarkMs = Math.max(watermarkMs, window.watermarkMs)
-      else {
-        window.row[PARTIAL_SERIES] = this.#series.indexOf(window.series)
-        rows.push(window.row)
+      if ('watermarkMs' in window) {
+        watermarkMs = Math.max(watermarkMs, window.watermarkMs)
+        return
       }
+      const series = this.#series.indexOf(window.series)
+      if (series === FOREIGN) return
+      window.row[PARTIAL_SERIES] = series
+      rows.push(window.row)
     })
     const partials = new Float64Array(rows.length * PARTIAL_STRIDE)
     for (const [at, row] of rows.entries()) partials.set(row, at * PARTIAL_STRIDE)
-    const partition = this.#partition
     const coverage =
       watermarkMs === -Infinity ? [] : [{ partition, fromMs: undefined, watermarkMs }]
     return { series: this.#series.ids, partials, coverage }
@@ -141,24 +178,30 @@ function parseJson(value: Uint8Array): unknown {
 }
 
 class EventBatches implements BatchDecoder {
-  readonly #malformed: Malformed
-  readonly #series = new NamedSeriesIds()
+  readonly #options: DecoderOptions
+  readonly #series: NamedSeriesIds
 
-  constructor(malformed: Malformed) {
-    this.#malformed = malformed
+  constructor(options: DecoderOptions) {
+    this.#options = options
+    this.#series = new NamedSeriesIds(options.range)
   }
 
   decode(entries: readonly ReadEntry[]): Rows {
+    const { malformed, range } = this.#options
     const alerts: NonNullable<WriterBatch['alerts']>[number][] = []
     const anomalies: NonNullable<WriterBatch['anomalies']>[number][] = []
     const dirty: NonNullable<WriterBatch['dirty']>[number][] = []
-    tryEach(entries, this.#malformed, ({ value }) => {
+    const isOurs = (name: DeviceName): boolean => isInRange(range, hashOf(name))
+    tryEach(entries, malformed, ({ value }) => {
       const entry = parseJson(value) as EventEntry
-      if (entry.type === 'alert') alerts.push(entry.event)
-      else if (entry.type === 'anomaly') anomalies.push(entry.event)
-      else if (entry.type === 'dirty') {
+      if (entry.type === 'alert') {
+        if (isOurs(entry.event)) alerts.push(entry.event)
+      } else if (entry.type === 'anomaly') {
+        if (isOurs(entry.event)) anomalies.push(entry.event)
+      } else if (entry.type === 'dirty') {
         const { fromMs, toMs } = entry
-        dirty.push({ series: this.#series.indexOf(entry.series), fromMs, toMs })
+        const series = this.#series.indexOf(entry.series)
+        if (series !== FOREIGN) dirty.push({ series, fromMs, toMs })
       } else throw new WeirError('ENTRY_MALFORMED', 'an event of an unknown type')
     })
     return { series: this.#series.ids, alerts, anomalies, dirty }
@@ -166,20 +209,19 @@ class EventBatches implements BatchDecoder {
 }
 
 class DeadLetters implements BatchDecoder {
-  readonly #partition: number
-  readonly #malformed: Malformed
+  readonly #options: DecoderOptions
   readonly #series = new SeriesIds()
 
-  constructor(partition: number, malformed: Malformed) {
-    this.#partition = partition
-    this.#malformed = malformed
+  constructor(options: DecoderOptions) {
+    this.#options = options
   }
 
   decode(entries: readonly ReadEntry[]): Rows {
+    const { partition, range, malformed } = this.#options
     const deadLetters: NonNullable<WriterBatch['deadLetters']>[number][] = []
-    tryEach(entries, this.#malformed, ({ offset, value }) => {
+    tryEach(entries, malformed, ({ offset, value }) => {
       const one = parseJson(value) as DeadLetter
-      deadLetters.push({ ...one, partition: this.#partition, offset })
+      if (isInRange(range, hashOf(one))) deadLetters.push({ ...one, partition, offset })
     })
     return { series: this.#series, deadLetters }
   }

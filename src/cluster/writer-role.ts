@@ -1,9 +1,12 @@
-/** The writer: all topics behind the stream, into PostgreSQL; and the end of what is too old. */
+/**
+ * The writer: all topics behind the stream, into each PostgreSQL that keeps hot storage; and the
+ * end of what is too old.
+ */
 import type { MetricSample } from '../observe/observe.ts'
 import type { PostgresWriter } from '../postgres/postgres.ts'
 import { openPostgresWriter } from '../postgres/writer.ts'
 import { nodeWorld } from '../world/node-world.ts'
-import { postgresAccess } from './accesses.ts'
+import { storeAccesses, type StoreAccess } from './accesses.ts'
 import type { Shared } from './cluster.ts'
 import { metric } from './metrics.ts'
 import { PostgresTarget } from './postgres-target.ts'
@@ -19,74 +22,122 @@ interface WrittenTopic {
   work: TopicWriter<Rows>
 }
 
+/** What one PostgreSQL is written by. */
+interface StoreWriter {
+  /** For people; undefined when it is the only one. */
+  name: string | undefined
+  writer: PostgresWriter
+  topics: readonly WrittenTopic[]
+}
+
 export class WriterRole {
-  readonly #writer: PostgresWriter
-  readonly #topics: readonly WrittenTopic[]
+  readonly #stores: readonly StoreWriter[]
   readonly #shared: Shared
   #stopRetention: (() => void) | undefined
 
-  /** Makes or updates the tables. Errors: STORAGE_UNAVAILABLE, DATA_FORMAT_NEWER. */
+  /** Makes or updates the tables of all stores. Errors: STORAGE_UNAVAILABLE, DATA_FORMAT_NEWER. */
   static async open(shared: Shared): Promise<WriterRole> {
     const { config } = shared
-    const writer = await openPostgresWriter({
-      place: postgresAccess(config),
-      clock: nodeWorld.clock,
-      partitionsPerMonth: config.postgres.devicePartitions,
-    })
-    return new WriterRole(shared, writer)
+    const opened = new AsyncDisposableStack()
+    const stores: StoreWriter[] = []
+    try {
+      for (const store of storeAccesses(config)) {
+        const writer = await openPostgresWriter({
+          place: store.place,
+          clock: nodeWorld.clock,
+          partitionsPerMonth: config.postgres.devicePartitions,
+        })
+        opened.defer(() => writer.close())
+        // What cannot be read is told by one of them, or it would be told by each.
+        const tells = stores.length === 0
+        const topics = KINDS.map((kind) => openTopic(shared, { kind, store, writer, tells }))
+        stores.push({ name: store.name, writer, topics })
+      }
+    } catch (error) {
+      await opened.disposeAsync()
+      throw error
+    }
+    return new WriterRole(shared, stores)
   }
 
-  private constructor(shared: Shared, writer: PostgresWriter) {
+  private constructor(shared: Shared, stores: readonly StoreWriter[]) {
     this.#shared = shared
-    this.#writer = writer
-    this.#topics = KINDS.map((kind) => this.#open(kind))
-  }
-
-  #open(kind: BatchKind): WrittenTopic {
-    const { topics, events, config } = this.#shared
-    const { kafka, partitions } = topics
-    const { batchBytesMax: bytesMax, intervalUs } = config.writer
-    const topic = topics.name(kind)
-    const target = new PostgresTarget({
-      ...{ writer: this.#writer, kind, topic, limits: config.gateway },
-      malformed: (offset, { code, message: detail }) =>
-        events?.entryMalformed({ topic, offset, code, detail }),
-    })
-    const work = new TopicWriter({
-      ...{ kafka, clock: nodeWorld.clock, target, topic, partitions },
-      options: { bytesMax, waitMs: intervalUs / 1000 },
-      lost: (fields) => events?.entriesLost(fields),
-      failed: (error) => events?.roleFailed({ role: `writer ${kind}`, problem: String(error) }),
-    })
-    return { kind, target, work }
+    this.#stores = stores
   }
 
   start(): void {
-    for (const { work } of this.#topics) work.start()
-    void this.#retain()
-    this.#stopRetention = nodeWorld.clock.every(RETENTION_INTERVAL_MS, () => void this.#retain())
+    for (const { topics } of this.#stores) {
+      for (const { work } of topics) work.start()
+    }
+    this.#retainAll()
+    this.#stopRetention = nodeWorld.clock.every(RETENTION_INTERVAL_MS, () => this.#retainAll())
   }
 
   metrics(): MetricSample[] {
-    return this.#topics.flatMap(({ kind: topic, target: { duplicates }, work: { entries } }) => [
-      metric('weir_writer_entries_total', 'Kafka entries written.', entries, { topic }),
-      metric('weir_writer_duplicates_total', 'Readings that were there.', duplicates, { topic }),
-    ])
+    return this.#stores.flatMap(({ name, topics }) =>
+      topics.flatMap(({ kind, target: { duplicates }, work: { entries } }) => {
+        const labels = { topic: kind, ...(name !== undefined && { store: name }) }
+        return [
+          metric('weir_writer_entries_total', 'Kafka entries written.', entries, labels),
+          metric('weir_writer_duplicates_total', 'Readings that were there.', duplicates, labels),
+        ]
+      }),
+    )
   }
 
   async stop(): Promise<void> {
     this.#stopRetention?.()
-    await Promise.all(this.#topics.map(({ work }) => work.stop()))
-    await this.#writer.close()
+    await Promise.all(
+      this.#stores.map(async ({ topics, writer }) => {
+        await Promise.all(topics.map(({ work }) => work.stop()))
+        await writer.close()
+      }),
+    )
   }
 
-  async #retain(): Promise<void> {
+  #retainAll(): void {
+    for (const store of this.#stores) void this.#retain(store)
+  }
+
+  async #retain({ name, writer }: StoreWriter): Promise<void> {
     const { config, events } = this.#shared
     const beforeUs = nodeWorld.clock.nowUs() - config.postgres.retentionUs
     try {
-      await this.#writer.dropBefore(beforeUs / 1000)
+      await writer.dropBefore(beforeUs / 1000)
     } catch (error) {
-      events?.roleFailed({ role: 'writer retention', problem: String(error) })
+      events?.roleFailed({ role: roleName('retention', name), problem: String(error) })
     }
   }
+}
+
+const roleName = (work: string, store: string | undefined): string =>
+  `writer ${work}${store === undefined ? '' : ` of ${store}`}`
+
+interface TopicParts {
+  kind: BatchKind
+  store: StoreAccess
+  writer: PostgresWriter
+  /** Whether it tells of entries that are malformed or lost. */
+  tells: boolean
+}
+
+function openTopic(shared: Shared, { kind, store, writer, tells }: TopicParts): WrittenTopic {
+  const { topics, config, events } = shared
+  const { kafka, partitions } = topics
+  const { batchBytesMax: bytesMax, intervalUs } = config.writer
+  const told = tells ? events : undefined
+  const topic = topics.name(kind)
+  const target = new PostgresTarget({
+    ...{ writer, kind, topic, range: store.range, limits: config.gateway },
+    malformed: (offset, { code, message: detail }) =>
+      told?.entryMalformed({ topic, offset, code, detail }),
+  })
+  const work = new TopicWriter({
+    ...{ kafka, clock: nodeWorld.clock, target, topic, partitions },
+    options: { bytesMax, waitMs: intervalUs / 1000 },
+    lost: (fields) => told?.entriesLost(fields),
+    failed: (error) =>
+      events?.roleFailed({ role: roleName(kind, store.name), problem: String(error) }),
+  })
+  return { kind, target, work }
 }

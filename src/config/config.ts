@@ -14,6 +14,7 @@ import { formatRefused, fromText, setting, toValue, toWritten, valueKey } from '
 import type { SectionValues } from './settings.ts'
 import { checkShape, expectation } from './shape.ts'
 import { SECTIONS, TOP } from './stages.ts'
+import { parseStores } from './stores.ts'
 
 export { readDocument, sourceWithoutText } from './document.ts'
 export { formatProblems, suggest, type Path, type Problem, type Source } from './problems.ts'
@@ -176,13 +177,17 @@ const isMap = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 
 /** What no single setting can say. */
-function checkAcross({ mqtt }: Config): Problem[] {
+function checkAcross({ mqtt, postgres }: Config): Problem[] {
   const problems: Problem[] = []
   if (mqtt.connectPacketBytesMax > mqtt.packetBytesMax)
     problems.push({
       path: ['mqtt', 'connectPacketBytesMax'],
       message: 'found more than mqtt.packetBytesMax, expected at most that',
     })
+  const stores = parseStores(postgres.stores)
+  if ('problem' in stores) {
+    problems.push({ path: ['postgres', 'stores'], message: stores.problem })
+  }
   return problems
 }
 
@@ -195,7 +200,10 @@ function invalid(layers: { source: Source; problems: Problem[] }[]): WeirError {
   })
 }
 
-/** The whole configuration as YAML that `loadConfig` reads again; secrets print as `***`. */
+/**
+ * The whole configuration as YAML that `loadConfig` reads again; secrets print as `***`, of which
+ * `postgres.stores` then says that they are no stores.
+ */
 export function printConfig(config: Config): string {
   const written: Record<string, unknown> = {}
   for (const { keys, schema } of SETTINGS) {

@@ -24,7 +24,8 @@ function formatDefault(value: unknown): string {
 export function renderConfigDocs(): string {
   const row = ({ keys, schema, variable }: SettingPlace): string[] => {
     const words = setting(schema)
-    const value = words.isSecret === true ? 'a secret' : expectation(schema)
+    const secret = words.kind === 'texts' ? 'a list of secrets' : 'a secret'
+    const value = words.isSecret === true ? secret : expectation(schema)
     return [
       `\`${keys.at(-1)}\``,
       formatDefault(words.default),

@@ -101,6 +101,15 @@ export function texts(value: string[], description: string) {
   return Type.Array(item, { kind: 'texts', default: value, description, maxItems: 100 })
 }
 
+/** Each of them is printed as `***`. */
+export function secrets(description: string) {
+  const item = Type.String({ pattern: '^.{1,1024}$', expected: 'a text' })
+  return Type.Array(item, {
+    ...{ kind: 'texts', default: [] as string[], description, maxItems: 100 },
+    isSecret: true,
+  })
+}
+
 /** The name of a key in `Config`. */
 export function valueKey(key: string, schema: TSchema): string {
   return setting(schema).kind === 'duration' ? `${key}Us` : key
@@ -126,6 +135,7 @@ function within(schema: TSchema, value: number | undefined): number | undefined 
 /** The inverse of `toValue`, for people; secrets stay secret. */
 export function toWritten(schema: TSchema, value: unknown): unknown {
   const { kind, isSecret } = setting(schema)
+  if (isSecret === true && Array.isArray(value)) return value.map(() => '***')
   if (isSecret === true) return value === '' ? '' : '***'
   if (kind === 'bytes') return formatBytes(value as number)
   return kind === 'duration' ? formatDurationUs(value as number) : value

@@ -11,6 +11,7 @@ import {
   optionalText,
   port,
   secret,
+  secrets,
   text,
   texts,
 } from './settings.ts'
@@ -229,6 +230,10 @@ const KAFKA = Type.Object(
 const POSTGRES = Type.Object(
   {
     url: secret('postgresql://user:password@host:port/database. A cluster needs it.'),
+    stores: secrets(
+      'Several PostgreSQL for hot storage, each FROM-TO=postgresql://… with hashes of devices from ' +
+        '0 to 0xffffffff, both included; together they have all. Empty: hot storage is at url.',
+    ),
     schema: text('weir', 'Where the tables are; made when it is not there.'),
     devicePartitions: integer(
       4,

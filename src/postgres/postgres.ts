@@ -41,6 +41,21 @@ export interface SeriesName {
   deviceHash: number
 }
 
+/**
+ * Of several hot storages (stores), the devices of one: unsigned device hashes, both included. The
+ * ranges of all have every hash once.
+ */
+export interface HashRange {
+  from: number
+  to: number
+}
+
+/** `deviceHash` is signed, as in SeriesName. */
+export function isInRange({ from, to }: HashRange, deviceHash: number): boolean {
+  const hash = deviceHash >>> 0
+  return hash >= from && hash <= to
+}
+
 /** The right to write under a name, until somebody else claims it. */
 export interface Lease {
   readonly name: string

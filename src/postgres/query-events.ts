@@ -3,6 +3,8 @@ import type { AlertRow, AnomalyRow, DeadLetterRow, EventsFilter } from '../query
 import type { Ask, Row } from './query-database.ts'
 
 const ROWS_MAX = 1000
+/** Between the partition and the offset that the id of a dead letter is made of. */
+export const LETTER_ID_SEPARATOR = '-'
 
 function newest<T extends Row>(
   ask: Ask,
@@ -80,7 +82,7 @@ export async function readDeadLetters(ask: Ask, filter: EventsFilter): Promise<D
   const order = 'received_at_us DESC, topic_partition DESC, topic_offset DESC'
   const rows = await newest<Letter>(ask, { table: 'dead_letter', order }, filter)
   return rows.map((row) => ({
-    id: `${row.topic_partition}-${row.topic_offset}`,
+    id: [row.topic_partition, row.topic_offset].join(LETTER_ID_SEPARATOR),
     device_id: row.device_id,
     received_at: row.received_at_us / 1000,
     code: row.code,

@@ -1,8 +1,14 @@
 /** PostgreSQL's tables as the suite of questions wants them, filled by the writer. */
 import pg from 'pg'
 import type { SeriesDefinition } from '../../src/batch/batch.ts'
-import { SeriesIds, type PostgresPlace, type WriterBatch } from '../../src/postgres/postgres.ts'
-import { openPostgresQuery } from '../../src/postgres/query.ts'
+import {
+  isInRange,
+  SeriesIds,
+  type HashRange,
+  type PostgresPlace,
+  type WriterBatch,
+} from '../../src/postgres/postgres.ts'
+import { openPostgresQuery, type PostgresQuery } from '../../src/postgres/query.ts'
 import { openPostgresWriter } from '../../src/postgres/writer.ts'
 import type { Given, QueryBench } from '../../src/query/query-fixture.ts'
 import type { QueryLimits } from '../../src/query/query.ts'
@@ -10,17 +16,26 @@ import { PARTIAL_SERIES, PARTIAL_STRIDE } from '../../src/stream/stream.ts'
 import { nodeWorld } from '../../src/world/node-world.ts'
 
 const PARTITIONS = 4
+const ALL: HashRange = { from: 0, to: 0xffff_ffff }
 
 /** Any hash will do: the same for those who write and those who ask. */
-const hashDevice = (tenant: string, deviceId: string): number =>
+export const hashDevice = (tenant: string, deviceId: string): number =>
   Buffer.from(`${tenant}/${deviceId}`).reduce((hash, byte) => (Math.imul(hash, 31) + byte) | 0, 7)
 
 export interface TablesBench extends QueryBench {
+  query: PostgresQuery
   /** Takes back every reading, and what followed from them. */
   empty: () => Promise<void>
+  /** Also what is not in its range. */
+  giveAll: (given: Given) => Promise<void>
 }
 
-export async function openTables(place: PostgresPlace, limits: QueryLimits): Promise<TablesBench> {
+/** With a range it keeps only what is of its devices, as one of several stores. */
+export async function openTables(
+  place: PostgresPlace,
+  limits: QueryLimits,
+  range: HashRange = ALL,
+): Promise<TablesBench> {
   const writer = await openPostgresWriter({ place, clock: nodeWorld.clock })
   const query = openPostgresQuery({
     ...{ access: place, limits, partitions: PARTITIONS, hashDevice },
@@ -30,14 +45,18 @@ export async function openTables(place: PostgresPlace, limits: QueryLimits): Pro
   let series = new SeriesIds()
   let indices = new Map<number, number>()
   let offset = 0
+  const write = async (given: Given, kept: HashRange): Promise<void> => {
+    for (const one of given.series ?? []) {
+      if (isInRange(kept, hashOf(one))) indices.set(one.series, series.add(nameOf(one)))
+    }
+    const rows = rowsOf(given, { indices, range: kept, offset })
+    const place = { topic: 'given', partition: 0, fromOffset: offset, nextOffset: ++offset }
+    await writer.write(lease, { ...place, series, ...rows })
+  }
   return {
     query,
-    async give(given) {
-      for (const one of given.series ?? []) indices.set(one.series, series.add(nameOf(one)))
-      const rows = rowsOf(given, { indexOf: (id) => indices.get(id)!, offset })
-      const place = { topic: 'given', partition: 0, fromOffset: offset, nextOffset: ++offset }
-      await writer.write(lease, { ...place, series, ...rows })
-    },
+    give: (given) => write(given, range),
+    giveAll: (given) => write(given, ALL),
     async empty() {
       series = new SeriesIds()
       indices = new Map()
@@ -58,27 +77,38 @@ async function statement({ url, schema }: PostgresPlace, text: string): Promise<
   await client.query(text).finally(() => client.end())
 }
 
+const hashOf = ({ tenant, deviceId }: { tenant: string; deviceId: string }): number =>
+  hashDevice(tenant, deviceId)
+
 const nameOf = (one: SeriesDefinition) => ({
   ...{ tenant: one.tenant, deviceId: one.deviceId, deviceType: one.deviceType },
   ...{ metric: one.metric, dimensions: one.dimensions, kind: one.kind },
-  deviceHash: hashDevice(one.tenant, one.deviceId),
+  deviceHash: hashOf(one),
 })
 
 function rowsOf(
   given: Given,
-  { indexOf, offset }: { indexOf: (series: number) => number; offset: number },
+  {
+    indices,
+    range,
+    offset,
+  }: { indices: ReadonlyMap<number, number>; range: HashRange; offset: number },
 ): Partial<WriterBatch> {
-  const { readings = [], partials = [], dirty = [], coverage, deadLetters = [] } = given
+  const { readings: all = [], partials = [], dirty = [], coverage, deadLetters = [] } = given
+  const isOurs = (one: { tenant: string; deviceId: string }) => isInRange(range, hashOf(one))
+  const readings = all.filter(({ series }) => indices.has(series))
   const partialRows = Float64Array.from(
-    partials.flatMap((row) => row.concat(Array(PARTIAL_STRIDE - row.length).fill(0))),
+    partials
+      .filter((row) => indices.has(row[PARTIAL_SERIES]!))
+      .flatMap((row) => row.concat(Array(PARTIAL_STRIDE - row.length).fill(0))),
   )
   for (let at = PARTIAL_SERIES; at < partialRows.length; at += PARTIAL_STRIDE) {
-    partialRows[at] = indexOf(partialRows[at]!)
+    partialRows[at] = indices.get(partialRows[at]!)!
   }
   return {
     readings: {
       count: readings.length,
-      series: Uint32Array.from(readings, ({ series }) => indexOf(series)),
+      series: Uint32Array.from(readings, ({ series }) => indices.get(series)!),
       timeUs: Float64Array.from(readings, ({ timeUs }) => timeUs),
       value: Float64Array.from(readings, ({ value }) =>
         typeof value === 'string' ? 0 : Number(value),
@@ -86,16 +116,20 @@ function rowsOf(
       texts: readings.map(({ value }) => (typeof value === 'string' ? value : undefined)),
     },
     partials: partialRows,
-    dirty: dirty.map((range) => ({ ...range, series: indexOf(range.series) })),
+    dirty: dirty
+      .filter(({ series }) => indices.has(series))
+      .map((one) => ({ ...one, series: indices.get(one.series)! })),
     coverage:
       coverage === undefined
         ? []
         : Array.from({ length: PARTITIONS }, (_, partition) => ({ partition, ...coverage })),
-    alerts: given.alerts ?? [],
-    anomalies: given.anomalies ?? [],
-    deadLetters: deadLetters.map((letter, at) => ({
-      ...letter,
-      ...{ partition: offset % PARTITIONS, offset: offset * 1000 + at },
-    })),
+    alerts: (given.alerts ?? []).filter(isOurs),
+    anomalies: (given.anomalies ?? []).filter(isOurs),
+    deadLetters: deadLetters
+      .map((letter, at) => ({
+        ...letter,
+        ...{ partition: offset % PARTITIONS, offset: offset * 1000 + at },
+      }))
+      .filter(isOurs),
   }
 }

@@ -171,11 +171,14 @@ function withoutSecrets(config: Config): Config {
   const masked = structuredClone(config) as unknown as Record<string, Record<string, unknown>>
   for (const { keys, schema } of SETTINGS) {
     const [section = '', key = ''] = keys
-    if (setting(schema).isSecret === true && masked[section]![key] !== '') {
-      masked[section]![key] = '***'
-    }
+    if (setting(schema).isSecret === true) masked[section]![key] = hide(masked[section]![key])
   }
   return masked as unknown as Config
+}
+
+function hide(secret: unknown): unknown {
+  if (Array.isArray(secret)) return secret.map(hide)
+  return secret === '' ? '' : '***'
 }
 
 const CONFIG = printConfig(loadConfig())

@@ -1,0 +1,137 @@
+/**
+ * Questions of several PostgreSQL, each of which has the devices of a range wholly.
+ *
+ * A question of one device goes to its store alone, and fails by name when that is away; those of
+ * the other stores' devices go on. A list over devices is asked of all stores at once and merged in
+ * their own order. It fails by name when one of them is away: the rows of a list do not say what is
+ * missing, and half of the alerts would look like all of them.
+ *
+ * While devices change their store, a row may be in two: the one of its device's store counts.
+ */
+import { WeirError } from '../errors/errors.ts'
+import type { AlertRow, AnomalyRow, DeadLetterRow, EventsFilter, Query } from '../query/query.ts'
+import { isInRange, type HashRange } from './postgres.ts'
+import { LETTER_ID_SEPARATOR } from './query-events.ts'
+import type { PostgresQuery } from './query.ts'
+
+export interface StoreQuery {
+  range: HashRange
+  query: PostgresQuery
+}
+
+export interface StoresQueryOptions {
+  stores: readonly StoreQuery[]
+  /** As for PostgresQueryOptions. */
+  hashDevice: (tenant: string, deviceId: string) => number
+}
+
+/** Closes the stores' queries with itself. Errors of questions: those of PostgresQuery. */
+export const openStoresQuery = (options: StoresQueryOptions): PostgresQuery =>
+  new StoresQuery(options)
+
+interface ListRow {
+  id: string
+  device_id: string
+}
+
+type Order<T> = (one: T, other: T) => number
+
+class StoresQuery implements PostgresQuery {
+  readonly #options: StoresQueryOptions
+
+  constructor(options: StoresQueryOptions) {
+    this.#options = options
+  }
+
+  readings(question: Parameters<Query['readings']>[0]): ReturnType<Query['readings']> {
+    const store = this.#storeOf(question.tenant, question.deviceId)
+    return named(store, store.query.readings(question))
+  }
+
+  windows(question: Parameters<Query['windows']>[0]): ReturnType<Query['windows']> {
+    const store = this.#storeOf(question.tenant, question.deviceId)
+    return named(store, store.query.windows(question))
+  }
+
+  latest(tenant: string, deviceId: string): ReturnType<Query['latest']> {
+    const store = this.#storeOf(tenant, deviceId)
+    return named(store, store.query.latest(tenant, deviceId))
+  }
+
+  alerts(filter: EventsFilter): Promise<AlertRow[]> {
+    return this.#list(filter, (query) => query.alerts(filter), compareAlerts)
+  }
+
+  anomalies(filter: EventsFilter): Promise<AnomalyRow[]> {
+    return this.#list(filter, (query) => query.anomalies(filter), compareAnomalies)
+  }
+
+  deadLetters(filter: EventsFilter): Promise<DeadLetterRow[]> {
+    return this.#list(filter, (query) => query.deadLetters(filter), compareLetters)
+  }
+
+  /** The least that any store promises. */
+  async completeness(): Promise<number> {
+    const { stores } = this.#options
+    return Math.min(
+      ...(await Promise.all(stores.map((store) => named(store, store.query.completeness())))),
+    )
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#options.stores.map(({ query }) => query.close()))
+  }
+
+  #storeOf(tenant: string, deviceId: string): StoreQuery {
+    const hash = this.#options.hashDevice(tenant, deviceId)
+    const store = this.#options.stores.find(({ range }) => isInRange(range, hash))
+    if (store === undefined) throw new RangeError(`no store has the device hash ${hash >>> 0}`)
+    return store
+  }
+
+  /** A row that is among the newest of all is among the newest of its store, so limits hold. */
+  async #list<T extends ListRow>(
+    { tenant, deviceId, limit }: EventsFilter,
+    ask: (query: PostgresQuery) => Promise<T[]>,
+    order: Order<T>,
+  ): Promise<T[]> {
+    if (deviceId !== undefined) {
+      const store = this.#storeOf(tenant, deviceId)
+      return named(store, ask(store.query))
+    }
+    const { stores, hashDevice } = this.#options
+    const lists = await Promise.all(stores.map((store) => named(store, ask(store.query))))
+    const rows = new Map<string, T>()
+    for (const [at, list] of lists.entries()) {
+      for (const row of list) {
+        const isOwn = isInRange(stores[at]!.range, hashDevice(tenant, row.device_id))
+        if (isOwn || !rows.has(row.id)) rows.set(row.id, row)
+      }
+    }
+    return [...rows.values()].toSorted(order).slice(0, Math.max(0, limit))
+  }
+}
+
+/** Says which store failed. */
+async function named<T>({ range: { from, to } }: StoreQuery, answer: Promise<T>): Promise<T> {
+  try {
+    return await answer
+  } catch (cause) {
+    if (!(cause instanceof WeirError) || cause.code !== 'STORAGE_UNAVAILABLE') throw cause
+    const store = `The store of devices 0x${from.toString(16)}-0x${to.toString(16)}`
+    throw new WeirError('STORAGE_UNAVAILABLE', `${store}: ${cause.message}`, { cause })
+  }
+}
+
+const byId = (one: ListRow, other: ListRow): number => (one.id < other.id ? -1 : 1)
+
+const compareAlerts: Order<AlertRow> = (one, other) =>
+  other.triggered_at - one.triggered_at || byId(one, other)
+
+const compareAnomalies: Order<AnomalyRow> = (one, other) => other.ts - one.ts || byId(one, other)
+
+const compareLetters: Order<DeadLetterRow> = (one, other) => {
+  const [partition = 0, offset = 0] = one.id.split(LETTER_ID_SEPARATOR).map(Number)
+  const [otherPartition = 0, otherOffset = 0] = other.id.split(LETTER_ID_SEPARATOR).map(Number)
+  return other.received_at - one.received_at || otherPartition - partition || otherOffset - offset
+}
