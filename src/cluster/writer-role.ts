@@ -117,7 +117,7 @@ interface TopicParts {
   kind: BatchKind
   store: StoreAccess
   writer: PostgresWriter
-  /** Whether it tells of entries that are malformed or lost. */
+  /** Whether it tells of entries that are malformed, which all read alike. */
   tells: boolean
 }
 
@@ -125,17 +125,17 @@ function openTopic(shared: Shared, { kind, store, writer, tells }: TopicParts): 
   const { topics, config, events } = shared
   const { kafka, partitions } = topics
   const { batchBytesMax: bytesMax, intervalUs } = config.writer
-  const told = tells ? events : undefined
   const topic = topics.name(kind)
   const target = new PostgresTarget({
     ...{ writer, kind, topic, range: store.range, limits: config.gateway },
-    malformed: (offset, { code, message: detail }) =>
-      told?.entryMalformed({ topic, offset, code, detail }),
+    malformed(offset, { code, message: detail }) {
+      if (tells) events?.entryMalformed({ topic, offset, code, detail })
+    },
   })
   const work = new TopicWriter({
     ...{ kafka, clock: nodeWorld.clock, target, topic, partitions },
     options: { bytesMax, waitMs: intervalUs / 1000 },
-    lost: (fields) => told?.entriesLost(fields),
+    lost: (fields) => events?.entriesLost(fields),
     failed: (error) =>
       events?.roleFailed({ role: roleName(kind, store.name), problem: String(error) }),
   })
