@@ -120,15 +120,13 @@ test(
     await restartService('minio')
     const count = await appending.stop()
     await untilCommitted(kafka!, of)
-    assert.equal(await process.metric('weir_lake_is_full'), 0)
+    await until('it is full no more', async () => !(await isFull()))
     assert.equal((await process.stop()).code, 0)
     const told = (name: string): number => process.running.stderr.split(name).length - 1
-    assert.deepEqual(
-      [told('lake_commit_failed'), told('lake_full')],
-      [1, 1],
-      process.running.stderr,
-    )
+    assert.equal(told('lake_commit_failed'), 1, process.running.stderr)
     assert.equal(told('lake_commit_recovered'), 1)
+    // Once more, perhaps, when it catches up faster than it can commit.
+    assert.ok(told('lake_full') >= 1)
     await assertRows(of, count)
   },
 )
