@@ -15,6 +15,8 @@ test('rows of a series lie together, in the order of the batch', () => {
     const device = { tenant: 'default', deviceId: 'd', deviceType: 'generic', deviceHash: 7 }
     series.add({ ...device, metric, dimensions: [], kind: 'number' })
   }
+  // As PostgreSQL would give them.
+  series.ids.set([1, 2, 3])
   const readings = {
     count: 6,
     series: Uint32Array.of(2, 0, 2, 1, 0, 2),
