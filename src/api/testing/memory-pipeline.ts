@@ -85,6 +85,7 @@ export class MemoryPipeline implements TelemetryDoor, Query, LiveFeed {
       throw new WeirError('TELEMETRY_JSON_INVALID')
     }
     const list = (Array.isArray(parsed) ? parsed : [parsed]) as Record<string, unknown>[]
+    if (list.includes(null as never)) throw new WeirError('TELEMETRY_JSON_INVALID')
     return list.map((message) => ({
       deviceId: message['device'] as string | undefined,
       timeUs: typeof message['ts'] === 'number' ? message['ts'] * 1000 : this.#clock.nowUs(),
