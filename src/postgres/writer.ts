@@ -52,6 +52,8 @@ const PARAMETERS = {
 /** Batches that go over the staging table after one that conflicted. */
 const STAGED_AFTER_CONFLICT = 32
 const CONNECTIONS = 4
+/** Retention may be at the very month that is written, and does not wait for us. */
+const MONTHS_MADE_AGAIN_MAX = 10
 const PARTITIONS_PER_MONTH = 4
 /** Gateways believe a device's clock some minutes ahead; this only keeps partitions few. */
 const AHEAD_MS_MAX = 31 * 86_400_000
@@ -149,13 +151,14 @@ class Writer implements PostgresWriter {
         this.#prepared.add(client)
         return this.#transact(client, { lease, batch, encoded })
       })
-    try {
-      return await attempt()
-    } catch (error) {
-      if (stateOf(error) !== CHECK_VIOLATION) throw error
-      // Retention dropped a month, or a crash took it back, since we made it.
-      for (const known of Object.values(this.#months)) known.clear()
-      return attempt()
+    for (let again = 0; ; again++) {
+      try {
+        return await attempt()
+      } catch (error) {
+        if (stateOf(error) !== CHECK_VIOLATION || again === MONTHS_MADE_AGAIN_MAX) throw error
+        // Retention dropped a month, or a crash took it back, since we made it.
+        for (const known of Object.values(this.#months)) known.clear()
+      }
     }
   }
 
