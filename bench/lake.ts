@@ -3,11 +3,12 @@
  * of the simulated fleet in the order of their times, as they come from the log: collected, sorted,
  * encoded; the object store is left out. In CPU time, of which another program takes nothing.
  */
+import type { SeriesName } from '../src/batch/batch.ts'
 import { planDevice } from '../src/fleet/fleet.ts'
 import { keyOf, uniform } from '../src/fleet/signals.ts'
 import { CollectedReadings } from '../src/lake/collected-readings.ts'
 import { encodeLakeFile } from '../src/lake/lake-file.ts'
-import type { LakeBatch, LakeSeries } from '../src/lake/lake.ts'
+import type { LakeBatch } from '../src/lake/lake.ts'
 import { cutFolders } from '../src/lake/sorted-readings.ts'
 import { isQuick, numberFlag, Reporter } from './report.ts'
 
@@ -24,7 +25,7 @@ const reporter = new Reporter('lake', 'the lake’s encoder: readings/s a core, 
 
 /** One turn of all devices is one batch. */
 function planBatches(): LakeBatch[] {
-  const names: LakeSeries[] = []
+  const names: SeriesName[] = []
   const numbers = new Map<string, number>()
   const texts: string[] = []
   const devices = Array.from({ length: DEVICES }, (_, index) => planDevice(index))

@@ -23,7 +23,8 @@ const LAYERS: Record<string, readonly string[]> = {
   pipeline: ['batch', 'config', 'errors'],
   sqlite: ['errors'],
   redis: ['errors', 'world'],
-  control: ['errors', 'sqlite', 'world'],
+  'postgres-client': ['errors'],
+  control: ['errors', 'postgres-client', 'sqlite', 'world'],
   kafka: ['errors', 'world'],
   log: ['errors', 'kafka', 'world'],
   'line-sink': ['batch', 'errors', 'world'],
@@ -34,7 +35,7 @@ const LAYERS: Record<string, readonly string[]> = {
   query: ['batch', 'errors', 'stream'],
   entries: ['batch', 'errors', 'stream'],
   cache: ['query', 'redis', 'world'],
-  postgres: ['batch', 'errors', 'query', 'stream', 'world'],
+  postgres: ['batch', 'errors', 'postgres-client', 'query', 'stream', 'world'],
   storage: ['batch', 'errors', 'parquet', 'query', 'sqlite', 'stream', 'world'],
   gateway: [
     ...['batch', 'control', 'errors', 'line-protocol', 'log'],
@@ -51,7 +52,7 @@ const LAYERS: Record<string, readonly string[]> = {
   cluster: [
     ...['api', 'batch', 'cache', 'config', 'control', 'embedded', 'entries', 'errors', 'fanout'],
     ...['gateway', 'kafka', 'lake', 'line-sink', 'log', 'objects', 'observe', 'pipeline'],
-    ...['postgres', 'query', 'stream', 'world'],
+    ...['postgres', 'postgres-client', 'query', 'stream', 'world'],
   ],
   cli: [
     ...['cluster', 'config', 'embedded', 'errors', 'fleet', 'lake'],

@@ -47,6 +47,17 @@ export interface SeriesDefinition {
   kind: ValueKind
 }
 
+/** What a series is called where no number is known. */
+export interface SeriesName {
+  tenant: string
+  deviceId: string
+  deviceType: string
+  metric: string
+  /** `[name, value]`, sorted by name. */
+  dimensions: readonly (readonly [string, string])[]
+  kind: ValueKind
+}
+
 export interface Definitions {
   series: SeriesDefinition[]
   /** Text dictionary: `[id, text]`. */

@@ -1,12 +1,12 @@
 /** From the configuration to how the services of a cluster are reached. */
 import type { Config } from '../config/config.ts'
 import { formatRange, HASH_MAX, parseStores } from '../config/stores.ts'
-import type { PostgresAccess } from '../control/postgres-database.ts'
 import { WeirError } from '../errors/errors.ts'
 import type { KafkaAccess, KafkaSasl } from '../kafka/kafka.ts'
 import type { S3Access } from '../objects/s3-objects.ts'
 import type { Random } from '../world/world.ts'
-import type { HashRange, PostgresPlace } from '../postgres/postgres.ts'
+import type { HashRange } from '../postgres/postgres.ts'
+import type { PostgresPlace } from '../postgres-client/postgres-client.ts'
 
 const MECHANISMS: readonly KafkaSasl['mechanism'][] = ['PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512']
 
@@ -38,7 +38,7 @@ export function kafkaAccess({ kafka }: Config): KafkaAccess {
  * Registry, the stream's state and, without other stores, hot storage. Errors:
  * CONFIG_VALUE_INVALID.
  */
-export function postgresAccess({ postgres }: Config): PostgresAccess {
+export function postgresAccess({ postgres }: Config): PostgresPlace {
   if (postgres.url === '') {
     throw wrong('postgres.url: a cluster needs it (or the variable WEIR_POSTGRES_URL)')
   }

@@ -14,6 +14,7 @@ import type { Config } from '../config/config.ts'
 import { openPostgresControl } from '../control/postgres-control.ts'
 import { ensureAdminKey, type AdminKey } from '../embedded/admin-key.ts'
 import { lockFolder } from '../embedded/folder-lock.ts'
+import { openWhole } from '../embedded/open-whole.ts'
 import { processSamples } from '../embedded/stage-metrics.ts'
 import { apiOptions } from '../embedded/stage-options.ts'
 import { openKafka } from '../kafka/open-kafka.ts'
@@ -62,15 +63,8 @@ export interface Shared extends ClusterOptions {
  * Errors: CONFIG_VALUE_INVALID, LOG_UNAVAILABLE, CONTROL_UNAVAILABLE, STORAGE_UNAVAILABLE,
  * PORT_IN_USE, DATA_FOLDER_LOCKED, DATA_FORMAT_NEWER. After one, all that was opened is closed.
  */
-export async function startCluster(options: ClusterOptions): Promise<Cluster> {
-  const opened = new AsyncDisposableStack()
-  try {
-    return await open(options, opened)
-  } catch (error) {
-    // A closing that fails, too, follows from this error and says less.
-    await opened.disposeAsync().catch(() => undefined)
-    throw error
-  }
+export function startCluster(options: ClusterOptions): Promise<Cluster> {
+  return openWhole((opened) => open(options, opened))
 }
 
 /** What is opened puts its closing on the stack, which stop() runs from the top. */

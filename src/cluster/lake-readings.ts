@@ -7,10 +7,11 @@
  * telemetry topic, were there before, so each is taken once; how far they came is an offset of the
  * lake as well.
  */
+import type { SeriesName } from '../batch/batch.ts'
 import type { DecoderLimits } from '../entries/entries.ts'
 import { WeirError } from '../errors/errors.ts'
 import type { ReadEntry } from '../kafka/kafka.ts'
-import type { LakeBatch, LakeSeries } from '../lake/lake.ts'
+import type { LakeBatch } from '../lake/lake.ts'
 import { ReadingDecoder } from './reading-columns.ts'
 
 export interface LakeReadingsParts {
@@ -34,7 +35,7 @@ export interface DecodedEntries {
 
 export class LakeReadings {
   readonly #parts: LakeReadingsParts
-  #names: LakeSeries[] = []
+  #names: SeriesName[] = []
   #decoder: ReadingDecoder
   #nextSource: number
   #repeats = 0
@@ -64,7 +65,7 @@ export class LakeReadings {
   }
 
   #begin(): ReadingDecoder {
-    const names: LakeSeries[] = []
+    const names: SeriesName[] = []
     this.#names = names
     const decoder = new ReadingDecoder(this.#parts.limits, (series) => names.push(series))
     decoder.begin()

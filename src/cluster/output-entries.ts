@@ -2,7 +2,7 @@
  * What the stream stage says, as entries for Kafka: there names stand in place of the numbers that
  * its partition gave to series.
  */
-import type { DeadLetter, Definitions, SeriesDefinition } from '../batch/batch.ts'
+import type { DeadLetter, Definitions, SeriesDefinition, SeriesName } from '../batch/batch.ts'
 import { deviceKey, encodeWatermark, encodeWindow } from '../entries/entries.ts'
 import type { WeirError } from '../errors/errors.ts'
 import type { NewEntry, ReadEntry } from '../kafka/kafka.ts'
@@ -19,9 +19,7 @@ import {
 export type EventEntry =
   | { type: 'alert'; event: RuleEvent }
   | { type: 'anomaly'; event: Omit<AnomalyEvent, 'series'> }
-  | { type: 'dirty'; series: NamedSeries; fromMs: number; toMs: number }
-
-export type NamedSeries = Omit<SeriesDefinition, 'series' | 'device'>
+  | { type: 'dirty'; series: SeriesName; fromMs: number; toMs: number }
 
 const text = new TextEncoder()
 /** Of an entry that is kept as a dead letter, bytes; in base64 a third more. */

@@ -3,10 +3,11 @@
  * so when numbers of series or texts are used up they begin anew, in a batch of its own: no reading
  * of an entry that can be read is left out.
  */
+import type { SeriesName } from '../batch/batch.ts'
 import type { DecoderLimits } from '../entries/entries.ts'
 import { WeirError } from '../errors/errors.ts'
 import type { ReadEntry } from '../kafka/kafka.ts'
-import type { SeriesName, SinkBatch } from '../line-sink/line-sink.ts'
+import type { SinkBatch } from '../line-sink/line-sink.ts'
 import { ReadingDecoder, takeTexts } from './reading-columns.ts'
 import type { EntryDecoder } from './topic-writer.ts'
 

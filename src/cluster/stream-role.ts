@@ -5,7 +5,8 @@
  *   read ──▶ process ──▶ append to Kafka ──▶ (now and then) checkpoint to PostgreSQL
  *
  * A checkpoint is saved only when everything that was output before it is acknowledged. After a
- * crash the last one is restored and what followed is output again with the same keys.
+ * crash the last one is restored and what followed is processed again: windows and events are
+ * output with the same keys, readings only from where their topic ends.
  *
  * One process at a time: a lease says which, and its epoch stands in each checkpoint's transaction.
  */
@@ -88,9 +89,9 @@ export class StreamRole {
   /** Of the partitions, which each have a processor. */
   metrics(): MetricSample[] {
     const each = [...(this.#life?.streams ?? [])]
-    const isActive = metric('weir_stream_is_active', '1 in the process that is the stream.', 1)
+    const isActive = this.#life === undefined ? 0 : 1
     return [
-      { ...isActive, value: this.#life === undefined ? 0 : 1 },
+      metric('weir_stream_is_active', '1 in the process that is the stream.', isActive),
       ...each.flatMap(([partition, { processor }]) =>
         streamSamples(processor).map((sample) => ({
           ...sample,

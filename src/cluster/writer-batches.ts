@@ -4,9 +4,9 @@
  * watermarks are of a partition, and for all stores. Errors of a single entry: ENTRY_MALFORMED,
  * SERIES_LIMIT, TEXT_LIMIT; it is left out and told.
  */
-import type { DeadLetter, SeriesDefinition } from '../batch/batch.ts'
+import type { DeadLetter, SeriesDefinition, SeriesName } from '../batch/batch.ts'
 import { decodeWindow, deviceKey, hashKey } from '../entries/entries.ts'
-import type { DecoderLimits, WindowSeries } from '../entries/entries.ts'
+import type { DecoderLimits } from '../entries/entries.ts'
 import { WeirError } from '../errors/errors.ts'
 import type { ReadEntry } from '../kafka/kafka.ts'
 import { isInRange, SeriesIds, type HashRange, type WriterBatch } from '../postgres/postgres.ts'
@@ -122,7 +122,7 @@ class NamedSeriesIds {
   }
 
   /** Or FOREIGN. */
-  indexOf({ tenant, deviceId, deviceType, metric, dimensions, kind }: WindowSeries): number {
+  indexOf({ tenant, deviceId, deviceType, metric, dimensions, kind }: SeriesName): number {
     const key = JSON.stringify([tenant, deviceId, metric, dimensions, kind])
     let index = this.#known.get(key)
     if (index === undefined) {

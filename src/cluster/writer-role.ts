@@ -2,6 +2,7 @@
  * The writer: all topics behind the stream, into each PostgreSQL that keeps hot storage; and the
  * end of what is too old.
  */
+import { openWhole } from '../embedded/open-whole.ts'
 import type { MetricSample } from '../observe/observe.ts'
 import type { PostgresWriter } from '../postgres/postgres.ts'
 import { openPostgresWriter } from '../postgres/writer.ts'
@@ -36,11 +37,10 @@ export class WriterRole {
   #stopRetention: (() => void) | undefined
 
   /** Makes or updates the tables of all stores. Errors: STORAGE_UNAVAILABLE, DATA_FORMAT_NEWER. */
-  static async open(shared: Shared): Promise<WriterRole> {
+  static open(shared: Shared): Promise<WriterRole> {
     const { config } = shared
-    const opened = new AsyncDisposableStack()
-    const stores: StoreWriter[] = []
-    try {
+    return openWhole(async (opened) => {
+      const stores: StoreWriter[] = []
       for (const store of storeAccesses(config)) {
         const writer = await openPostgresWriter({
           place: store.place,
@@ -53,11 +53,8 @@ export class WriterRole {
         const topics = KINDS.map((kind) => openTopic(shared, { kind, store, writer, tells }))
         stores.push({ name: store.name, writer, topics })
       }
-    } catch (error) {
-      await opened.disposeAsync()
-      throw error
-    }
-    return new WriterRole(shared, stores)
+      return new WriterRole(shared, stores)
+    })
   }
 
   private constructor(shared: Shared, stores: readonly StoreWriter[]) {

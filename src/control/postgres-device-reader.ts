@@ -1,8 +1,9 @@
 /** The gateway's reader of a registry in PostgreSQL. */
 import type pg from 'pg'
+import type { PostgresPlace } from '../postgres-client/postgres-client.ts'
 import type { Clock } from '../world/world.ts'
 import type { DeviceRow } from './device-row.ts'
-import { createPool, unavailable, type PostgresAccess } from './postgres-database.ts'
+import { createPool, unavailable } from './postgres-database.ts'
 import {
   REMOTE_READER_DEFAULTS,
   RemoteDeviceReader,
@@ -24,7 +25,7 @@ export function openPostgresDeviceReader({
   world,
   options = {},
 }: {
-  access: PostgresAccess
+  access: PostgresPlace
   world: { clock: Clock }
   options?: Partial<RemoteReaderOptions>
 }): RemoteDeviceReader {

@@ -15,6 +15,7 @@ import { ensureAdminKey, type AdminKey } from './admin-key.ts'
 import { DiskReserve } from './disk-reserve.ts'
 import { lockFolder } from './folder-lock.ts'
 import { LiveHub } from './live-hub.ts'
+import { openWhole } from './open-whole.ts'
 import { registerMissing } from './register-missing.ts'
 import { startThreads, type Threads } from './start-threads.ts'
 import { apiOptions } from './stage-options.ts'
@@ -46,15 +47,8 @@ export interface Embedded extends AdminKey {
  * Errors: DATA_FOLDER_LOCKED, PORT_IN_USE, DATA_FORMAT_NEWER, DATA_FILE_DAMAGED, and why a thread
  * ended. After one, all that was opened is closed again.
  */
-export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded> {
-  const opened = new AsyncDisposableStack()
-  try {
-    return await open(options, opened)
-  } catch (error) {
-    // A closing that fails, too, follows from this error and says less.
-    await opened.disposeAsync().catch(() => undefined)
-    throw error
-  }
+export function startEmbedded(options: EmbeddedOptions): Promise<Embedded> {
+  return openWhole((opened) => open(options, opened))
 }
 
 /** What is opened puts its closing on the stack, which stop() runs from the top. */

@@ -2,13 +2,14 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { WeirError } from '../errors/errors.ts'
+import type { SeriesName } from '../batch/batch.ts'
 import * as words from '../stream/stream.ts'
-import { decodeWindow, encodeWatermark, encodeWindow, type WindowSeries } from './entries.ts'
+import { decodeWindow, encodeWatermark, encodeWindow } from './entries.ts'
 import { WINDOW_TYPE } from './message-fixture.ts'
 
 const text = fc.string({ unit: 'grapheme', maxLength: 12 })
 const name = text.filter((one) => !/^\d+$/.test(one) && one !== '__proto__')
-const anySeries: fc.Arbitrary<WindowSeries> = fc.record(
+const anySeries: fc.Arbitrary<SeriesName> = fc.record(
   {
     tenant: text,
     deviceId: fc.string({ unit: 'grapheme', minLength: 1, maxLength: 12 }),

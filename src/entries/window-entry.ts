@@ -1,23 +1,21 @@
 /** Window partials and watermarks as entries. */
-import type { SeriesDefinition } from '../batch/batch.ts'
+import type { SeriesName } from '../batch/batch.ts'
 import * as words from '../stream/stream.ts'
 import { AvroReader, malformed } from './avro-reader.ts'
 import { AvroWriter } from './avro-writer.ts'
 
 const BOOLEAN = 1
 
-export type WindowSeries = Omit<SeriesDefinition, 'series' | 'device'>
-
 export type WindowEntry =
   | { watermarkMs: number }
   | {
-      series: WindowSeries
+      series: SeriesName
       /** PARTIAL_STRIDE numbers; PARTIAL_SERIES is 0. */
       row: Float64Array
     }
 
 /** `row` has PARTIAL_STRIDE numbers; what it says of its series is not looked at. */
-export function encodeWindow(series: WindowSeries, row: Float64Array): Uint8Array {
+export function encodeWindow(series: SeriesName, row: Float64Array): Uint8Array {
   const writer = new AvroWriter(192)
   const { tenant, deviceId, deviceType, metric, kind, dimensions } = series
   for (const name of [tenant, deviceId, deviceType, metric]) writer.string(name)

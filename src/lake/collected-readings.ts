@@ -1,11 +1,12 @@
 /** Readings in memory, in the order they came; sorted by series and time for the files. */
-import type { LakeBatch, LakeSeries, TopicOffset } from './lake.ts'
+import type { SeriesName } from '../batch/batch.ts'
+import type { LakeBatch, TopicOffset } from './lake.ts'
 import { sortByTime, type SortedReadings } from './sorted-readings.ts'
 
 const ROWS_AT_FIRST = 1 << 16
 
 /** What tells one series from others, in the order of the rows. */
-const nameOf = ({ tenant, deviceType, deviceId, metric, dimensions, kind }: LakeSeries): string =>
+const nameOf = ({ tenant, deviceType, deviceId, metric, dimensions, kind }: SeriesName): string =>
   JSON.stringify([tenant, deviceType, deviceId, metric, dimensions, kind])
 
 export const partitionOf = ({ topic, partition }: { topic: string; partition: number }): string =>
@@ -14,11 +15,11 @@ export const partitionOf = ({ topic, partition }: { topic: string; partition: nu
 export class CollectedReadings {
   count = 0
   readonly offsets = new Map<string, TopicOffset>()
-  readonly #names: { series: LakeSeries; name: string }[] = []
+  readonly #names: { series: SeriesName; name: string }[] = []
   readonly #isText: boolean[] = []
   readonly #numbers = new Map<string, number>()
   /** Numbers from 1 by place, 0 is not known yet: mostly the same names come again, or more. */
-  readonly #known = new Map<readonly LakeSeries[], Uint32Array>()
+  readonly #known = new Map<readonly SeriesName[], Uint32Array>()
   readonly #texts: string[] = []
   readonly #textNumbers = new Map<string, number>()
   #series = new Uint32Array(ROWS_AT_FIRST)
@@ -42,7 +43,7 @@ export class CollectedReadings {
     for (const offset of batch.offsets) this.offsets.set(partitionOf(offset), offset)
   }
 
-  #numbersOf(names: readonly LakeSeries[]): Uint32Array {
+  #numbersOf(names: readonly SeriesName[]): Uint32Array {
     const known = this.#known.get(names)
     if (known !== undefined && known.length >= names.length) return known
     const numbers = new Uint32Array(known === undefined ? names.length : 2 * names.length)
@@ -51,7 +52,7 @@ export class CollectedReadings {
     return numbers
   }
 
-  #numberOf(series: LakeSeries): number {
+  #numberOf(series: SeriesName): number {
     const name = nameOf(series)
     let number = this.#numbers.get(name)
     if (number === undefined) {

@@ -1,4 +1,5 @@
 /** Encodes the rows of one file. */
+import type { SeriesName } from '../batch/batch.ts'
 import {
   ByteWriter,
   DELTA_BINARY_PACKED,
@@ -20,7 +21,6 @@ import {
   TIME,
   VALUE,
 } from './lake-columns.ts'
-import type { LakeSeries } from './lake.ts'
 import { countRows, cutRows, type Run, type SortedReadings } from './sorted-readings.ts'
 
 /** Of a few MB: what a tool reads for one device at least, if it knows no pages. */
@@ -36,10 +36,10 @@ const ABSENT: PageValues = { encoding: PLAIN, values: NOTHING }
 const encoder = new TextEncoder()
 
 /** JSON with the names in order; what other tools take apart with their own functions. */
-const dimensionsOf = ({ dimensions }: LakeSeries): string =>
+const dimensionsOf = ({ dimensions }: SeriesName): string =>
   JSON.stringify(Object.fromEntries(dimensions))
 
-const NAMES: readonly [column: number, of: (series: LakeSeries) => string][] = [
+const NAMES: readonly [column: number, of: (series: SeriesName) => string][] = [
   [TENANT, ({ tenant }) => tenant],
   [DEVICE_ID, ({ deviceId }) => deviceId],
   [METRIC, ({ metric }) => metric],

@@ -1,4 +1,5 @@
 /** For tests: a log whose entries are computed from their offsets, and DuckDB over a whole lake. */
+import type { SeriesName } from '../batch/batch.ts'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -8,7 +9,7 @@ import { createSeededRandom } from '../world/memory-disk.ts'
 import { nodeWorld } from '../world/node-world.ts'
 import { lakeTable } from './ddl.ts'
 import { openLakeWriter } from './lake.ts'
-import type { LakeBatch, LakeLimits, LakeSeries, LakeWriter, TopicOffset } from './lake.ts'
+import type { LakeBatch, LakeLimits, LakeWriter, TopicOffset } from './lake.ts'
 
 const TOPIC = 'weir.readings.v1'
 /** 2026-07-31T23:59:00Z, so that entries come from two months. */
@@ -21,14 +22,14 @@ const METRICS = [
   { metric: 'vibration', kind: 'number', dimensions: [['axis', 'ü "']] },
   { metric: 'running', kind: 'boolean', dimensions: [] },
   { metric: 'state', kind: 'text', dimensions: [] },
-] as const satisfies Partial<LakeSeries>[]
+] as const satisfies Partial<SeriesName>[]
 
 const TEXTS = ['ok', 'déjà vu', 'a "quoted" one, \n with more']
 
 /** The entry at an offset of a partition: some messages, in no order of time. */
 export function entryAt(partition: number, offset: number): LakeBatch {
   const random = createSeededRandom(partition * 1_000_003 + offset)
-  const names: LakeSeries[] = []
+  const names: SeriesName[] = []
   const columns = { series: [] as number[], timeUs: [] as number[], value: [] as number[] }
   for (let message = 0; message < MESSAGES; message++) {
     const device = Math.floor(random.unit() * 5)

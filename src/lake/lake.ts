@@ -23,13 +23,11 @@
  * A tool that lists the folder itself sees files of a commit before they count, for the seconds
  * until it ends, or until the next open() when the process ended within them.
  */
-import type { SeriesDefinition } from '../batch/batch.ts'
+import type { SeriesName } from '../batch/batch.ts'
 import type { Objects } from '../objects/objects.ts'
 import type { Clock, Random } from '../world/world.ts'
 
 export { openLakeWriter } from './lake-writer.ts'
-
-export type LakeSeries = Omit<SeriesDefinition, 'series' | 'device'>
 
 export interface TopicOffset {
   topic: string
@@ -41,7 +39,7 @@ export interface TopicOffset {
 /** Readings without duplicates, as columns. Read until append() returns, and not kept. */
 export interface LakeBatch {
   /** What `series` stands for: places in here. It may come again, and with more, which is fast. */
-  names: readonly LakeSeries[]
+  names: readonly SeriesName[]
   count: number
   series: ArrayLike<number>
   /** Event time, µs since 1970. */

@@ -1,10 +1,10 @@
 /** Sorted readings, and how they are cut into files, row groups and pages. */
+import type { SeriesName } from '../batch/batch.ts'
 import { folderOf, READINGS_FOLDER } from './lake-columns.ts'
-import type { LakeSeries } from './lake.ts'
 
 /** Rows [from, to) of one series. */
 export interface Run {
-  series: LakeSeries
+  series: SeriesName
   from: number
   to: number
 }

@@ -8,7 +8,8 @@ import { gunzipSync } from 'node:zlib'
 import { nodeWorld } from '../world/node-world.ts'
 import type { Clock } from '../world/world.ts'
 import { openLineSink } from './http-line-sink.ts'
-import type { LineSinkOptions, SeriesName, SinkBatch } from './line-sink.ts'
+import type { SeriesName } from '../batch/batch.ts'
+import type { LineSinkOptions, SinkBatch } from './line-sink.ts'
 
 const SECRET = 's3cr3t-token'
 const TIMEOUT_MS = 5000

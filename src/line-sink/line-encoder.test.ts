@@ -4,7 +4,8 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { parseLines } from '../line-protocol/line-protocol.ts'
 import { LineEncoder } from './line-encoder.ts'
-import type { SeriesName, SinkBatch } from './line-sink.ts'
+import type { SeriesName } from '../batch/batch.ts'
+import type { SinkBatch } from './line-sink.ts'
 import { freeName, toIdentifier, type Dialect } from './line-text.ts'
 
 const INFLUX: Dialect = {

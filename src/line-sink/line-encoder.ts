@@ -1,5 +1,6 @@
 /** Columns of readings into lines. */
-import type { SeriesName, SinkBatch } from './line-sink.ts'
+import type { SeriesName } from '../batch/batch.ts'
+import type { SinkBatch } from './line-sink.ts'
 import {
   escapeMeasurement,
   escapeName,

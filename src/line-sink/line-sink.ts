@@ -25,20 +25,10 @@
  * Names of tags and fields that mean something to a target (`tenant`, `time`, …) get a "_" behind.
  * A dimension without a value is no tag. docs/sinks.md has all of it.
  */
-import type { ValueKind } from '../batch/batch.ts'
+import type { SeriesName } from '../batch/batch.ts'
 import type { Clock, Random } from '../world/world.ts'
 
 export type SinkKind = 'influxdb1' | 'influxdb2' | 'influxdb3' | 'questdb' | 'victoriametrics'
-
-export interface SeriesName {
-  tenant: string
-  deviceId: string
-  deviceType: string
-  metric: string
-  /** `[name, value]`, sorted by name. */
-  dimensions: readonly (readonly [string, string])[]
-  kind: ValueKind
-}
 
 /** Columns of readings, as a writer gets them; only the first `count` rows count. */
 export interface SinkBatch {

@@ -10,7 +10,8 @@
 import pg from 'pg'
 import { WeirError } from '../errors/errors.ts'
 import { connectionConfig, stateOf, unavailable } from './connections.ts'
-import type { Lease, PostgresPlace } from './postgres.ts'
+import type { PostgresPlace } from '../postgres-client/postgres-client.ts'
+import type { Lease } from './postgres.ts'
 import { migrate } from './schema.ts'
 
 /** The server notices a dead holder within 25 s. */

@@ -9,19 +9,11 @@
  *    where to go on.
  * P5 What is written again, from any offset on, leads to the same rows.
  */
-import type { DeadLetter, ValueKind } from '../batch/batch.ts'
+import type { DeadLetter, ValueKind, SeriesName } from '../batch/batch.ts'
 import type { AnomalyEvent, RuleEvent } from '../stream/stream.ts'
 import type { SeriesIds } from './series-ids.ts'
 
 export { SeriesIds } from './series-ids.ts'
-
-/** Where the tables are. */
-export interface PostgresPlace {
-  /** `postgresql://user:password@host:port/database`. */
-  url: string
-  /** Made when it is not there. Shared with the control store, if that is on PostgreSQL too. */
-  schema: string
-}
 
 /** `series.kind` by name. */
 export const KIND_CODES = { number: 0, boolean: 1, text: 2 } as const satisfies Record<
@@ -29,14 +21,8 @@ export const KIND_CODES = { number: 0, boolean: 1, text: 2 } as const satisfies 
   number
 >
 
-export interface SeriesName {
-  tenant: string
-  deviceId: string
-  deviceType: string
-  metric: string
-  /** `[name, value]`, sorted by name. */
-  dimensions: readonly (readonly [string, string])[]
-  kind: ValueKind
+/** A series, and where its device belongs. */
+export interface PlacedSeries extends SeriesName {
   /** murmur2 of `tenant/device`, signed 32 bit: the same for all series of a device. */
   deviceHash: number
 }
@@ -50,7 +36,7 @@ export interface HashRange {
   to: number
 }
 
-/** `deviceHash` is signed, as in SeriesName. */
+/** `deviceHash` is signed, as in PlacedSeries. */
 export function isInRange({ from, to }: HashRange, deviceHash: number): boolean {
   const hash = deviceHash >>> 0
   return hash >= from && hash <= to

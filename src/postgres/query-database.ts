@@ -1,8 +1,8 @@
 /** Connections for questions, and one consistent look at the tables for each. */
 import type pg from 'pg'
 import { WeirError } from '../errors/errors.ts'
-import { connectionConfig, openPool, stateOf, unavailable } from './connections.ts'
-import type { PostgresPlace } from './postgres.ts'
+import { openPool, type PostgresPlace } from '../postgres-client/postgres-client.ts'
+import { connectionConfig, stateOf, unavailable } from './connections.ts'
 
 export type Row = Record<string, unknown>
 

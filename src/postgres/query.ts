@@ -12,7 +12,7 @@ import {
   type ReadingSource,
   type WindowsQuestion,
 } from '../query/query.ts'
-import type { PostgresPlace } from './postgres.ts'
+import type { PostgresPlace } from '../postgres-client/postgres-client.ts'
 import { QueryDatabase, type Ask } from './query-database.ts'
 import { readAlerts, readAnomalies, readDeadLetters } from './query-events.ts'
 import { readLatest } from './query-latest.ts'

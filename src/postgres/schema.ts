@@ -6,14 +6,8 @@
  * UTC month, so that a month goes by dropping a table; a month of readings is cut again by the
  * hash of its device, so that its indices stay small and queries and vacuum look at parts.
  */
-import pg from 'pg'
-import { WeirError } from '../errors/errors.ts'
-
-/**
- * Whoever migrates first holds it; the others wait. It is the control store's lock as well: both
- * may be making the same schema.
- */
-const MIGRATION_LOCK = 0x77656972
+import type pg from 'pg'
+import { migrate as migrateTables } from '../postgres-client/postgres-client.ts'
 
 const FIRST_TABLES = `
   CREATE TABLE series (
@@ -140,32 +134,6 @@ const STREAM_TABLES = `
 /** `MIGRATIONS[n]` leads from version n to n + 1. Published steps never change. */
 const MIGRATIONS: readonly string[] = [FIRST_TABLES, STREAM_TABLES]
 
-/**
- * Brings the tables up to date: any number of processes may do so at once. `client` is connected
- * with `schema` as its search_path. Errors: DATA_FORMAT_NEWER, and PostgreSQL's own.
- */
-export async function migrate(client: pg.ClientBase, schema: string): Promise<void> {
-  await client.query('BEGIN')
-  try {
-    await client.query('SELECT pg_advisory_xact_lock($1)', [MIGRATION_LOCK])
-    await client.query(`CREATE SCHEMA IF NOT EXISTS ${pg.escapeIdentifier(schema)}`)
-    await client.query('CREATE TABLE IF NOT EXISTS storage_version (version INTEGER NOT NULL)')
-    const { rows } = await client.query<{ version: number }>('SELECT version FROM storage_version')
-    const version = rows[0]?.version ?? 0
-    if (version > MIGRATIONS.length) {
-      throw new WeirError(
-        'DATA_FORMAT_NEWER',
-        `PostgreSQL’s schema ${schema} has format ${version}; this version knows up to ${MIGRATIONS.length}`,
-      )
-    }
-    for (const step of MIGRATIONS.slice(version)) await client.query(step)
-    if (version < MIGRATIONS.length) {
-      await client.query('DELETE FROM storage_version')
-      await client.query('INSERT INTO storage_version VALUES ($1)', [MIGRATIONS.length])
-    }
-    await client.query('COMMIT')
-  } catch (error) {
-    await client.query('ROLLBACK').catch(() => undefined)
-    throw error
-  }
-}
+/** Errors: DATA_FORMAT_NEWER, and PostgreSQL's own. */
+export const migrate = (client: pg.ClientBase, schema: string): Promise<void> =>
+  migrateTables(client, { schema, versionTable: 'storage_version', steps: MIGRATIONS })

@@ -8,7 +8,7 @@
  */
 import type pg from 'pg'
 import { withoutNul } from './copy.ts'
-import { KIND_CODES, type SeriesName } from './postgres.ts'
+import { KIND_CODES, type PlacedSeries } from './postgres.ts'
 
 /** Series that one statement looks for. */
 const LOOKUP_MAX = 20_000
@@ -19,14 +19,14 @@ export class SeriesIds {
   #hashes = new Int32Array(256)
   #count = 0
   #found = 0
-  #wanted: SeriesName[] = []
+  #wanted: PlacedSeries[] = []
 
   get count(): number {
     return this.#count
   }
 
   /** The index of a series that is not here yet. */
-  add(name: SeriesName): number {
+  add(name: PlacedSeries): number {
     if (this.#count === this.#ids.length) {
       this.#ids = grown(this.#ids)
       this.#hashes = grown(this.#hashes)
@@ -85,7 +85,7 @@ const grown = (numbers: Int32Array<ArrayBuffer>): Int32Array<ArrayBuffer> => {
   return more
 }
 
-const columnsOf = (names: readonly SeriesName[]): unknown[] => [
+const columnsOf = (names: readonly PlacedSeries[]): unknown[] => [
   names.map(({ tenant }) => withoutNul(tenant)),
   names.map(({ deviceId }) => withoutNul(deviceId)),
   names.map(({ deviceType }) => withoutNul(deviceType)),

@@ -8,9 +8,10 @@
  */
 import type pg from 'pg'
 import type { Definitions, SeriesDefinition } from '../batch/batch.ts'
-import { connectionConfig, openPool, unavailable } from './connections.ts'
+import { openPool, type PostgresPlace } from '../postgres-client/postgres-client.ts'
+import { connectionConfig, unavailable } from './connections.ts'
 import { checkLease, Leases } from './lease.ts'
-import type { Lease, PostgresPlace } from './postgres.ts'
+import type { Lease } from './postgres.ts'
 import { migrate } from './schema.ts'
 
 const CONNECTIONS_MAX = 4

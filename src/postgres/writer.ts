@@ -19,11 +19,12 @@
  */
 import type pg from 'pg'
 import type { Clock } from '../world/world.ts'
-import { connectionConfig, openPool, stateOf, unavailable } from './connections.ts'
+import { openPool, type PostgresPlace } from '../postgres-client/postgres-client.ts'
+import { connectionConfig, stateOf, unavailable } from './connections.ts'
 import { copyRows } from './copy.ts'
 import { checkLease, Leases } from './lease.ts'
 import { dropMonths, makeMonths, type Month, type MonthlyTable } from './month-partitions.ts'
-import type { Lease, PostgresPlace, PostgresWriter, WriteResult, WriterBatch } from './postgres.ts'
+import type { Lease, PostgresWriter, WriteResult, WriterBatch } from './postgres.ts'
 import { migrate } from './schema.ts'
 import {
   DeadLetterShelf,

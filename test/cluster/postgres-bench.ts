@@ -5,9 +5,9 @@ import {
   isInRange,
   SeriesIds,
   type HashRange,
-  type PostgresPlace,
   type WriterBatch,
 } from '../../src/postgres/postgres.ts'
+import type { PostgresPlace } from '../../src/postgres-client/postgres-client.ts'
 import { openPostgresQuery, type PostgresQuery } from '../../src/postgres/query.ts'
 import { openPostgresWriter } from '../../src/postgres/writer.ts'
 import type { Given, QueryBench } from '../../src/query/query-fixture.ts'

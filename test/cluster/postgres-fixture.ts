@@ -1,7 +1,7 @@
 /** Writers on schemas of their own, and batches as short as a test wants them. */
 import pg from 'pg'
 import { SeriesIds, type WriterBatch } from '../../src/postgres/postgres.ts'
-import type { PostgresWriter, SeriesName } from '../../src/postgres/postgres.ts'
+import type { PostgresWriter, PlacedSeries } from '../../src/postgres/postgres.ts'
 import { openPostgresWriter } from '../../src/postgres/writer.ts'
 import { PARTIAL_STRIDE } from '../../src/stream/stream.ts'
 import { nodeWorld } from '../../src/world/node-world.ts'
@@ -46,7 +46,7 @@ export async function clean(): Promise<void> {
   }
 }
 
-export const seriesName = (deviceId: string, change: Partial<SeriesName> = {}): SeriesName => ({
+export const seriesName = (deviceId: string, change: Partial<PlacedSeries> = {}): PlacedSeries => ({
   tenant: 'default',
   deviceId,
   deviceType: 'generic',
