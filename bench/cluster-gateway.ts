@@ -17,7 +17,7 @@ export async function measureGateway(
   const place = await openPlace('gateway')
   try {
     await place.makeTopic('telemetry')
-    const clients = await register(place, devices)
+    const clients = await registerFleet(place, devices)
     const server = await WeirServer.start({ config: place.config, role: 'gateway' })
     try {
       const job: LoadJob = {
@@ -44,7 +44,10 @@ export async function measureGateway(
 }
 
 /** By a process that is gone when it matters. */
-async function register({ config }: ClusterPlace, devices: number): Promise<LoadClient[]> {
+export async function registerFleet(
+  { config }: ClusterPlace,
+  devices: number,
+): Promise<LoadClient[]> {
   const server = await WeirServer.start({ config, role: 'control' })
   try {
     return (await server.registerFleet(CONNECTIONS, devices)).clients

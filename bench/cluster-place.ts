@@ -30,7 +30,11 @@ export interface ClusterPlace {
 export const missingServices = (names: readonly string[]): string[] =>
   names.filter((name) => accessOf(name) === undefined)
 
-export async function openPlace(name: string): Promise<ClusterPlace> {
+/** `more`: further sections of the configuration. */
+export async function openPlace(
+  name: string,
+  more: Record<string, unknown> = {},
+): Promise<ClusterPlace> {
   const brokers = accessOf('kafka')!['brokers']!.split(',')
   const url = accessOf('postgres')!['url']!
   const own = `weir_bench_${name}_${process.pid}`
@@ -46,7 +50,7 @@ export async function openPlace(name: string): Promise<ClusterPlace> {
   }
   return {
     ...{ kafka, database, topic, ends },
-    config: configOf({ brokers, url, own }),
+    config: configOf({ brokers, url, own, more }),
     async makeTopic(kind) {
       const spec = { topic: topic(kind), partitions: PARTITIONS, replication: 1 }
       await kafka.ensureTopics([{ ...spec, retentionMs: RETENTION_MS }])
@@ -65,8 +69,14 @@ export async function openPlace(name: string): Promise<ClusterPlace> {
   }
 }
 
-function configOf({ brokers, url, own }: { brokers: string[]; url: string; own: string }): string {
+function configOf(of: {
+  brokers: string[]
+  url: string
+  own: string
+  more: Record<string, unknown>
+}): string {
+  const { brokers, url, own, more } = of
   const kafka = { brokers, topicPrefix: own, partitions: PARTITIONS, replication: 1 }
   // A file of settings is YAML, of which JSON is a part.
-  return JSON.stringify({ kafka, postgres: { url, schema: own } })
+  return JSON.stringify({ kafka, postgres: { url, schema: own }, ...more })
 }
