@@ -7,11 +7,10 @@
  * topic is read and decoded once per store. One reader that split its batches would save that, but
  * would have to go on from the lowest offset of all, at the pace of the slowest.
  */
-import type { DecoderLimits } from '../entries/entries.ts'
 import type { WeirError } from '../errors/errors.ts'
 import type { HashRange, Lease, PostgresWriter } from '../postgres/postgres.ts'
 import type { EntryDecoder, TopicSpan, TopicTarget, Written } from './topic-writer.ts'
-import { createDecoder, type BatchKind, type Rows } from './writer-batches.ts'
+import { createDecoder, type BatchKind, type KnownMax, type Rows } from './writer-batches.ts'
 
 export interface PostgresTargetParts {
   writer: PostgresWriter
@@ -19,7 +18,7 @@ export interface PostgresTargetParts {
   topic: string
   /** The devices that are kept. */
   range: HashRange
-  limits: DecoderLimits
+  known: KnownMax
   malformed: (offset: number, error: WeirError) => void
 }
 
@@ -42,8 +41,8 @@ export class PostgresTarget implements TopicTarget<Rows> {
   }
 
   createDecoder(partition: number): EntryDecoder<Rows> {
-    const { kind, range, limits, malformed } = this.#parts
-    return createDecoder(kind, { partition, range, limits, malformed })
+    const { kind, range, known, malformed } = this.#parts
+    return createDecoder(kind, { partition, range, known, malformed })
   }
 
   async write(lease: Lease, span: TopicSpan, rows: Rows): Promise<Written> {

@@ -6,7 +6,7 @@ import { deviceKey, encodeWatermark, encodeWindow, hashKey } from '../entries/en
 import { MessageEncoder } from '../entries/entries.ts'
 import type { ReadEntry } from '../kafka/kafka.ts'
 import type { HashRange } from '../postgres/postgres.ts'
-import { frameOf, LIMITS, messageAt, METRICS, SERIES } from '../stream/script.ts'
+import { frameOf, messageAt, METRICS, SERIES } from '../stream/script.ts'
 import { PARTIAL_COUNT, PARTIAL_SERIES, PARTIAL_STRIDE } from '../stream/stream.ts'
 import { createDecoder, type BatchKind, type Rows } from './writer-batches.ts'
 
@@ -22,7 +22,7 @@ const HALVES: HashRange[] = [
 
 function decode(kind: BatchKind, range: HashRange, values: readonly Uint8Array[]): Rows {
   const decoder = createDecoder(kind, {
-    ...{ partition: 2, range, limits: { ...LIMITS, textsMax: 100 } },
+    ...{ partition: 2, range, known: { series: 1000, texts: 100 } },
     malformed: (offset, error) => assert.fail(`${offset}: ${error.message}`),
   })
   const toEntry = (value: Uint8Array, offset: number): ReadEntry => ({
@@ -110,4 +110,30 @@ test('events and dead letters', () => {
   const found = HALVES.flatMap((range) => decode('dead-letters', range, letters).deadLetters!)
   assert.deepEqual(new Set(found.map(({ offset }) => offset)), new Set([0, 1, 2, 3, 4]))
   assert.equal(found.length, 5)
+})
+
+test('beyond what is remembered it begins anew, and leaves nothing out', () => {
+  const encoder = new MessageEncoder({ partitions: 1 })
+  const decoder = createDecoder('readings', {
+    ...{ partition: 0, range: ALL, known: { series: 2, texts: 1 } },
+    malformed: (offset, error) => assert.fail(`${offset}: ${error.message}`),
+  })
+  const seen = new Set<Rows['series']>()
+  const turns = 6
+  for (let turn = 0; turn < turns; turn++) {
+    const device = turn % DEVICES.length
+    const readings = METRICS.map((_metric, metric) => [metric, 0] as [number, number])
+    const messages = [messageAt(turn, { device, readings })]
+    const frame = frameOf({ baseUs: 1_700_000_000_000_000, messages }, turn === 0)
+    const rows = decoder.decode(
+      encoder
+        .encode(decodeFrame(frame))
+        .map(({ value }, offset) => ({ offset, value, key: undefined, timestampMs: 1 })),
+    )
+    seen.add(rows.series)
+    assert.equal(rows.readings!.count, METRICS.length)
+    const hash = hashKey(deviceKey('default', DEVICES[device]!)) >>> 0
+    assert.ok(readingsOf(rows).every((row) => row.startsWith(`${hash} `)))
+  }
+  assert.equal(seen.size, turns)
 })

@@ -1,12 +1,14 @@
 /**
  * What lies in the topics behind the stream, as batches for the writer. One object decodes one
  * partition of one topic, in order, and keeps what is of devices in the range of its store;
- * watermarks are of a partition, and for all stores. Errors of a single entry: ENTRY_MALFORMED,
- * SERIES_LIMIT, TEXT_LIMIT; it is left out and told.
+ * watermarks are of a partition, and for all stores. An entry that cannot be read is left out and
+ * told.
+ *
+ * Names that were seen are remembered, up to a bound. Beyond it the next entries begin anew, with
+ * numbers and ids of their own: that costs a question to the database and loses nothing.
  */
 import type { DeadLetter, SeriesDefinition, SeriesName } from '../batch/batch.ts'
 import { decodeWindow, deviceKey, hashKey } from '../entries/entries.ts'
-import type { DecoderLimits } from '../entries/entries.ts'
 import { WeirError } from '../errors/errors.ts'
 import type { ReadEntry } from '../kafka/kafka.ts'
 import { isInRange, SeriesIds, type HashRange, type WriterBatch } from '../postgres/postgres.ts'
@@ -34,9 +36,18 @@ export interface DecoderOptions {
   partition: number
   /** The devices that are kept. */
   range: HashRange
-  limits: DecoderLimits
+  known: KnownMax
   malformed: Malformed
 }
+
+/** What is remembered of a partition before it begins anew. */
+export interface KnownMax {
+  series: number
+  texts: number
+}
+
+/** The entries that are decoded at once are few enough. */
+const UNLIMITED = { seriesMax: Infinity, textsMax: Infinity }
 
 interface DeviceName {
   tenant: string
@@ -65,23 +76,43 @@ function tryEach(
 }
 
 class ReadingBatches implements BatchDecoder {
-  readonly #decoder: ReadingDecoder
   readonly #options: DecoderOptions
+  #known: KnownReadings
+
+  constructor(options: DecoderOptions) {
+    this.#options = options
+    this.#known = new KnownReadings(options.range)
+  }
+
+  decode(entries: readonly ReadEntry[]): Rows {
+    const { range, known, malformed } = this.#options
+    if (this.#known.isBeyond(known)) this.#known = new KnownReadings(range)
+    return this.#known.decode(entries, malformed)
+  }
+}
+
+class KnownReadings {
+  readonly #decoder: ReadingDecoder
+  readonly #range: HashRange
   readonly #series = new SeriesIds()
   /** By the decoder's number of a series: ours, or FOREIGN. */
   readonly #indices: number[] = []
   /** By our index. */
   readonly #isText: boolean[] = []
 
-  constructor(options: DecoderOptions) {
-    this.#decoder = new ReadingDecoder(options.limits, (one) => this.#define(one))
-    this.#options = options
+  constructor(range: HashRange) {
+    this.#range = range
+    this.#decoder = new ReadingDecoder(UNLIMITED, (one) => this.#define(one))
   }
 
-  decode(entries: readonly ReadEntry[]): Rows {
+  isBeyond({ series, texts }: KnownMax): boolean {
+    return this.#indices.length > series || this.#decoder.texts.length > texts
+  }
+
+  decode(entries: readonly ReadEntry[], malformed: Malformed): Rows {
     const decoder = this.#decoder
     decoder.begin()
-    tryEach(entries, this.#options.malformed, ({ value }) => decoder.add(value))
+    tryEach(entries, malformed, ({ value }) => decoder.add(value))
     const columns = decoder.take()
     // The next entries are decoded while these are written, so they are copied.
     const series = new Uint32Array(columns.count)
@@ -104,7 +135,7 @@ class ReadingBatches implements BatchDecoder {
 
   #define(one: SeriesDefinition): void {
     const deviceHash = hashOf(one)
-    const isOurs = isInRange(this.#options.range, deviceHash)
+    const isOurs = isInRange(this.#range, deviceHash)
     const index = isOurs ? this.#series.add({ ...one, deviceHash }) : FOREIGN
     this.#indices[one.series] = index
     if (isOurs) this.#isText[index] = one.kind === 'text'
@@ -113,12 +144,19 @@ class ReadingBatches implements BatchDecoder {
 
 /** Series of windows and events, which are few beside the readings. */
 class NamedSeriesIds {
-  readonly ids = new SeriesIds()
-  readonly #range: HashRange
+  ids = new SeriesIds()
+  readonly #options: DecoderOptions
   readonly #known = new Map<string, number>()
 
-  constructor(range: HashRange) {
-    this.#range = range
+  constructor(options: DecoderOptions) {
+    this.#options = options
+  }
+
+  /** Before the next entries. */
+  begin(): void {
+    if (this.#known.size <= this.#options.known.series) return
+    this.#known.clear()
+    this.ids = new SeriesIds()
   }
 
   /** Or FOREIGN. */
@@ -128,7 +166,8 @@ class NamedSeriesIds {
     if (index === undefined) {
       const deviceHash = hashOf({ tenant, deviceId })
       const name = { tenant, deviceId, deviceType, metric, dimensions, kind, deviceHash }
-      index = isInRange(this.#range, deviceHash) ? this.ids.add(name) : FOREIGN
+      const isOurs = isInRange(this.#options.range, deviceHash)
+      index = isOurs ? this.ids.add(name) : FOREIGN
       this.#known.set(key, index)
     }
     return index
@@ -141,13 +180,14 @@ class WindowBatches implements BatchDecoder {
 
   constructor(options: DecoderOptions) {
     this.#options = options
-    this.#series = new NamedSeriesIds(options.range)
+    this.#series = new NamedSeriesIds(options)
   }
 
   decode(entries: readonly ReadEntry[]): Rows {
     const { malformed, partition } = this.#options
     const rows: Float64Array[] = []
     let watermarkMs = -Infinity
+    this.#series.begin()
     tryEach(entries, malformed, ({ value }) => {
       const window = decodeWindow(value)
       if ('watermarkMs' in window) {
@@ -183,7 +223,7 @@ class EventBatches implements BatchDecoder {
 
   constructor(options: DecoderOptions) {
     this.#options = options
-    this.#series = new NamedSeriesIds(options.range)
+    this.#series = new NamedSeriesIds(options)
   }
 
   decode(entries: readonly ReadEntry[]): Rows {
@@ -192,6 +232,7 @@ class EventBatches implements BatchDecoder {
     const anomalies: NonNullable<WriterBatch['anomalies']>[number][] = []
     const dirty: NonNullable<WriterBatch['dirty']>[number][] = []
     const isOurs = (name: DeviceName): boolean => isInRange(range, hashOf(name))
+    this.#series.begin()
     tryEach(entries, malformed, ({ value }) => {
       const entry = parseJson(value) as EventEntry
       if (entry.type === 'alert') {

@@ -2,6 +2,7 @@
  * The writer: all topics behind the stream, into each PostgreSQL that keeps hot storage; and the
  * end of what is too old.
  */
+import type { Config } from '../config/config.ts'
 import { openWhole } from '../embedded/open-whole.ts'
 import type { MetricSample } from '../observe/observe.ts'
 import type { PostgresWriter } from '../postgres/postgres.ts'
@@ -12,7 +13,7 @@ import type { Shared } from './cluster.ts'
 import { metric } from './metrics.ts'
 import { PostgresTarget } from './postgres-target.ts'
 import { TopicWriter } from './topic-writer.ts'
-import type { BatchKind, Rows } from './writer-batches.ts'
+import type { BatchKind, KnownMax, Rows } from './writer-batches.ts'
 
 const KINDS: readonly BatchKind[] = ['readings', 'windows', 'events', 'dead-letters']
 const RETENTION_INTERVAL_MS = 3_600_000
@@ -118,13 +119,21 @@ interface TopicParts {
   tells: boolean
 }
 
+/**
+ * All series that an installation may have, in shares of the partitions: twice its share each, as
+ * hashes spread devices only about evenly. A series takes 740 bytes.
+ */
+function knownMax({ gateway }: Config, partitions: number): KnownMax {
+  return { series: Math.ceil((2 * gateway.seriesMax) / partitions), texts: gateway.textsMax }
+}
+
 function openTopic(shared: Shared, { kind, store, writer, tells }: TopicParts): WrittenTopic {
   const { topics, config, events } = shared
   const { kafka, partitions } = topics
   const { batchBytesMax: bytesMax, intervalUs } = config.writer
   const topic = topics.name(kind)
   const target = new PostgresTarget({
-    ...{ writer, kind, topic, range: store.range, limits: config.gateway },
+    ...{ writer, kind, topic, range: store.range, known: knownMax(config, partitions) },
     malformed(offset, { code, message: detail }) {
       if (tells) events?.entryMalformed({ topic, offset, code, detail })
     },

@@ -209,8 +209,8 @@ export class MessageDecoder {
     const [tenant, deviceId, deviceType] = [reader.string(), reader.string(), reader.string()]
     const device = this.#device(tenant, deviceId)
     const header = { device, deviceType }
-    // A device has a series, so more headers than that are types that come and go.
-    if (this.#headers.size >= 2 * this.#limits.seriesMax) this.#headers.clear()
+    // More than two for each device are types that come and go.
+    if (this.#headers.size >= 2 * this.#devices.size) this.#headers.clear()
     this.#headers.set(key, header)
     this.#undo.push(() => this.#headers.delete(key))
     return header
