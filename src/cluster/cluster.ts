@@ -50,7 +50,7 @@ export interface Cluster extends AdminKey {
   readonly httpPort: number
   readonly mqttPort: number | undefined
   /** The page's address with a one-time code. */
-  readonly signInUrl: (() => string) | undefined
+  readonly signInUrl: (() => Promise<string>) | undefined
   stop(): Promise<void>
 }
 
@@ -100,7 +100,7 @@ async function open(options: ClusterOptions, opened: AsyncDisposableStack): Prom
   const working = [asking, ...reading, gateway].filter((role) => role !== undefined)
   const api = await createApi(
     {
-      ...{ control, plan, clock: nodeWorld.clock, random: nodeWorld.random },
+      ...{ control, signIns: control.signIns, plan, clock: nodeWorld.clock },
       telemetry: gateway?.gateway,
       query: asking?.query,
       live: asking && live.source,
@@ -151,7 +151,7 @@ function describe(
     ...admin,
     ...{ httpUrl, httpPort, mqttPort },
     mqttUrl: mqttPort === undefined ? undefined : `mqtt://${shown}:${mqttPort}`,
-    signInUrl: api && (() => `${httpUrl}/?code=${api.createSignInCode()}`),
+    signInUrl: api && (async () => `${httpUrl}/?code=${await api.createSignInCode()}`),
     stop: () => opened.disposeAsync(),
   }
 }
