@@ -28,6 +28,7 @@ import { openLive } from './live.ts'
 import type { Role } from './roles.ts'
 import { openLakeRole } from './open-lake-role.ts'
 import { openStreamRole } from './open-stream-role.ts'
+import { guardStores } from './store-guard.ts'
 import { SinkRole } from './sink-role.ts'
 import { openTopics, type Topics } from './topics.ts'
 import { WriterRole } from './writer-role.ts'
@@ -40,6 +41,8 @@ export interface ClusterOptions {
   roles: ReadonlySet<Role>
   /** Where to write `{"adminKey"}` (mode 600). */
   credentialsFile?: string | undefined
+  /** Called once, after the start, when this process must not go on. */
+  onCrash?: (error: Error) => void
   events?: Events
 }
 
@@ -60,7 +63,7 @@ export interface Shared extends ClusterOptions {
 }
 
 /**
- * Errors: CONFIG_VALUE_INVALID, LOG_UNAVAILABLE, CONTROL_UNAVAILABLE, STORAGE_UNAVAILABLE,
+ * Errors: CONFIG_VALUE_INVALID, CONFIG_STORES_DIFFER, LOG_UNAVAILABLE, CONTROL_UNAVAILABLE, STORAGE_UNAVAILABLE,
  * PORT_IN_USE, DATA_FOLDER_LOCKED, DATA_FORMAT_NEWER. After one, all that was opened is closed.
  */
 export function startCluster(options: ClusterOptions): Promise<Cluster> {
@@ -75,6 +78,7 @@ async function open(options: ClusterOptions, opened: AsyncDisposableStack): Prom
   opened.defer(lockFolder(folder))
   const control = await openPostgresControl({ access: postgresAccess(config), world: nodeWorld })
   opened.defer(() => control.close())
+  if (roles.has('writer') || roles.has('control')) opened.defer(await guardStores(options))
   const kafka = await openKafka(kafkaAccess(config), nodeWorld)
   opened.defer(() => kafka.close())
   const topics = await openTopics(kafka, config)
