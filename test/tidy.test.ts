@@ -81,6 +81,7 @@ const TEST_DOORS = [
   'src/cache/memory-cache.ts',
   'src/fanout/memory-fanout.ts',
   'src/control/sqlite-control.ts',
+  'src/control/memory-sign-ins.ts',
   'src/control/remote-device-reader.ts',
   'src/pipeline/compile.ts',
 ]

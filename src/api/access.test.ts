@@ -66,7 +66,7 @@ before(async () => {
   headersOf.device = { authorization: `Bearer ${await bench.createDevice('d', { parent: 'g' })}` }
   await bench.createDevice('other')
   headersOf.admin = { authorization: `Bearer ${bench.admin}` }
-  const code = bench.api.createSignInCode()
+  const code = await bench.api.createSignInCode()
   const { headers } = await bench.call('POST /v1/session', { body: { code } })
   const cookie = String(headers['set-cookie']).split(';')[0] ?? ''
   headersOf.session = { cookie, origin: `http://127.0.0.1:${bench.port}` }

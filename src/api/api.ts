@@ -1,10 +1,10 @@
 /** What the API needs from the rest; the composition root brings it. */
-import type { Control } from '../control/control.ts'
+import type { Control, SignIns } from '../control/control.ts'
 import type { TelemetryDoor } from '../gateway/gateway.ts'
 import type { MetricSample } from '../observe/observe.ts'
 import type { Plan } from '../pipeline/pipeline.ts'
 import type { Query } from '../query/query.ts'
-import type { Clock, Random } from '../world/world.ts'
+import type { Clock } from '../world/world.ts'
 
 export type { MetricSample }
 
@@ -56,6 +56,7 @@ export interface LiveFeed {
 
 export interface ApiPorts {
   control: Control
+  signIns: SignIns
   /** Without it there are no routes that take telemetry. */
   telemetry?: TelemetryDoor | undefined
   /** Without them there are no registry, no queries, no live events and no page. */
@@ -63,7 +64,6 @@ export interface ApiPorts {
   live?: LiveFeed | undefined
   plan: Plan
   clock: Clock
-  random: Random
   /** Samples of every stage. */
   metrics(): Promise<MetricSample[]>
   /** Empty when ready; else what is missing, for people. */

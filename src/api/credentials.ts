@@ -3,9 +3,9 @@
  * the line-protocol doors also what InfluxDB's clients send: `Token`, Basic (the password counts),
  * and `u`/`p` in the query.
  */
-import type { Control, Principal } from '../control/control.ts'
+import type { Control, Principal, SignIns } from '../control/control.ts'
 import { WeirError } from '../errors/errors.ts'
-import { readSessionCookie, type Sessions } from './sessions.ts'
+import { readSessionCookie } from './sessions.ts'
 
 /** The one tenant that sessions belong to, until people have accounts. */
 const SESSION_TENANT = 'default'
@@ -28,7 +28,7 @@ export interface Identity {
 /** Throws API_UNAUTHORIZED for a credential that is wrong or of a kind not taken here. */
 export async function identify(
   source: CredentialSource,
-  ports: { control: Pick<Control, 'identify'>; sessions: Sessions },
+  ports: { control: Pick<Control, 'identify'>; signIns: Pick<SignIns, 'has'> },
 ): Promise<Identity> {
   const secret = readSecret(source)
   if (secret !== undefined) {
@@ -40,7 +40,7 @@ export async function identify(
   }
   const session = readSessionCookie(source.cookie)
   // A stale cookie is no credential rather than a wrong one: the browser sends it on its own.
-  if (session === undefined || !ports.sessions.isOpen(session)) {
+  if (session === undefined || !(await ports.signIns.has('session', session))) {
     return { principal: undefined, session: undefined }
   }
   return { principal: { kind: 'admin', tenant: SESSION_TENANT }, session }

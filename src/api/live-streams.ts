@@ -7,7 +7,7 @@
  * L2 A comment goes out every heartbeat, so that proxies and clients see a living line.
  * L3 What waits for one client is bounded; one that reads too slowly is closed, never waited for:
  *    it reconnects and catches up, and the others never notice.
- * L4 A stream ends at the first heartbeat after its credential did.
+ * L4 A stream ends at the first heartbeat after its credential did, or that cannot ask about it.
  */
 import type { ServerResponse } from 'node:http'
 import { WeirError } from '../errors/errors.ts'
@@ -18,7 +18,7 @@ import type { LiveEvent, LiveFeed } from './api.ts'
 interface LiveClient {
   response: ServerResponse
   unsubscribe: () => void
-  isAllowed: () => boolean
+  isAllowed: () => Promise<boolean>
   /** Bytes were waiting at the last heartbeat. */
   wasWaiting: boolean
 }
@@ -75,7 +75,7 @@ export class LiveStreams {
   open(
     response: ServerResponse,
     filter: { tenant: string; deviceIds: string[] },
-    isAllowed: () => boolean,
+    isAllowed: () => Promise<boolean>,
   ): void {
     response.writeHead(200, HEADERS)
     response.write(`retry: ${RECONNECT_MS}\n\n`)
@@ -103,18 +103,21 @@ export class LiveStreams {
   }
 
   #beat(): void {
-    for (const client of this.#clients) {
-      const isWaiting = client.response.writableLength > 0
-      // Not one byte taken for a whole heartbeat: the peer is gone or stuck.
-      if (isWaiting && client.wasWaiting) {
-        this.#closeSlow(client)
-      } else if (client.isAllowed()) {
-        client.wasWaiting = isWaiting
-        client.response.write(': heartbeat\n\n')
-      } else {
-        this.#forget(client)
-        client.response.end()
-      }
+    for (const client of this.#clients) void this.#beatFor(client)
+  }
+
+  async #beatFor(client: LiveClient): Promise<void> {
+    const { response, isAllowed, wasWaiting } = client
+    client.wasWaiting = response.writableLength > 0
+    // Not one byte taken for a whole heartbeat: the peer is gone or stuck.
+    if (client.wasWaiting && wasWaiting) return this.#closeSlow(client)
+    const isStillAllowed = await isAllowed().catch(() => false)
+    if (!this.#clients.has(client)) return
+    if (isStillAllowed) {
+      response.write(': heartbeat\n\n')
+    } else {
+      this.#forget(client)
+      response.end()
     }
   }
 

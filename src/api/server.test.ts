@@ -2,7 +2,9 @@ import assert from 'node:assert/strict'
 import { connect } from 'node:net'
 import { after, before, test } from 'node:test'
 import { gzipSync } from 'node:zlib'
+import { createMemorySignIns } from '../control/memory-sign-ins.ts'
 import { WeirError } from '../errors/errors.ts'
+import { nodeWorld } from '../world/node-world.ts'
 import type { ApiPorts } from './api.ts'
 import { call, startBench } from './testing/api-bench.ts'
 
@@ -198,7 +200,7 @@ test('a port in use is said so', async () => {
     query: pipeline,
     live: pipeline,
     plan: (await import('./testing/api-bench.ts')).TEST_PLAN,
-    random: { bytes: (count) => new Uint8Array(count), unit: () => 0 },
+    signIns: createMemorySignIns({ ...nodeWorld, clock }),
     metrics: async () => [],
     unready: () => [],
   })
@@ -211,7 +213,7 @@ test('a process has routes for what it does, and no others', async () => {
   const { control, pipeline, clock } = bench
   const ports = {
     ...{ control, clock, plan: (await import('./testing/api-bench.ts')).TEST_PLAN },
-    random: { bytes: (count: number) => new Uint8Array(count), unit: () => 0 },
+    signIns: createMemorySignIns({ ...nodeWorld, clock }),
     ...{ metrics: async () => [], unready: () => [] },
   }
   const statuses = async (more: Partial<ApiPorts>): Promise<number[]> => {

@@ -31,7 +31,6 @@ import { sessionRoutes } from './routes/sessions.ts'
 import { documentRoute, systemRoutes } from './routes/system.ts'
 import { telemetryRoutes } from './routes/telemetry.ts'
 import { API_LIMITS, type ApiLimits, type Services } from './services.ts'
-import { Sessions } from './sessions.ts'
 import { readWebFiles } from './web-files.ts'
 
 export interface ApiOptions {
@@ -48,7 +47,7 @@ export interface Api {
   listen(host: string, port: number): Promise<number>
   close(): Promise<void>
   /** For the printed address: `http://…/?code=…`, valid once, for 10 minutes. */
-  createSignInCode(): string
+  createSignInCode(): Promise<string>
 }
 
 declare module 'fastify' {
@@ -76,7 +75,7 @@ export async function createApi(ports: ApiPorts, options: ApiOptions = {}): Prom
   addErrors(app, routes, services)
   return {
     listen: (host, port) => listen(app, host, port),
-    createSignInCode: () => services.sessions.createCode(),
+    createSignInCode: () => ports.signIns.create('code'),
     async close() {
       state.isClosing = true
       liveStreams?.close()
@@ -95,7 +94,7 @@ function createServices(ports: ApiPorts, limits: ApiLimits, events: Events | und
     'Bodies of requests under way beyond their first 64 KiB.',
     () => bodies.bytes,
   )
-  return { ports, limits, sessions: new Sessions(ports), bodies, registry, events }
+  return { ports, limits, bodies, registry, events }
 }
 
 function createLiveStreams({ ports, limits, registry, events }: Services, feed: LiveFeed) {
@@ -205,18 +204,17 @@ async function authoriseRequest(
   const access: Access = ACCESS[route.key]
   const { headers, socket, method } = request
   const query = request.query as Record<string, unknown>
+  const isReading = method === 'GET' || method === 'HEAD'
+  const isAnyone = access === 'anyone'
   const source = {
     // Where anyone may ask, a wrong key does not matter.
-    authorization: access === 'anyone' ? undefined : headers.authorization,
-    cookie: headers.cookie,
+    authorization: isAnyone ? undefined : headers.authorization,
+    // Nor does a session: a browser that asks whether we are healthy must not ask the registry.
+    cookie: isAnyone && isReading ? undefined : headers.cookie,
     password: typeof query['p'] === 'string' ? query['p'] : undefined,
     isLineDoor: route.isLineDoor === true,
   }
-  const identity = await identify(source, {
-    control: services.ports.control,
-    sessions: services.sessions,
-  })
-  const isReading = method === 'GET' || method === 'HEAD'
+  const identity = await identify(source, services.ports)
   if (identity.session !== undefined && !isReading && !isSameOrigin(headers)) {
     throw new WeirError('API_FORBIDDEN', 'a session changes things only from the page itself')
   }

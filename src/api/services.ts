@@ -2,7 +2,6 @@
 import type { Events, Registry } from '../observe/observe.ts'
 import type { ApiPorts } from './api.ts'
 import type { BodyBudget } from './body-budget.ts'
-import type { Sessions } from './sessions.ts'
 
 /** All bytes are bytes, all times milliseconds. */
 export interface ApiLimits {
@@ -46,7 +45,6 @@ export const API_LIMITS: Readonly<ApiLimits> = {
 export interface Services<Ports extends ApiPorts = ApiPorts> {
   ports: Ports
   limits: ApiLimits
-  sessions: Sessions
   bodies: BodyBudget
   registry: Registry
   events: Events | undefined

@@ -68,7 +68,7 @@ async function demo(flags: DemoFlags): Promise<void> {
     const { adminKey } = embedded
     const ownToken = await registerOwnDevice(embedded, adminKey, secrets)
     const fleet = startFleet(embedded, { secrets, adminKey }, flags)
-    printWelcome(embedded, ownToken, flags)
+    await printWelcome(embedded, ownToken, flags)
     const ended = once(fleet, 'exit').then(([code]) => `the fleet ended with ${String(code)}`)
     const reason = await Promise.race([stopped, ended])
     if (fleet.exitCode === null) await stopFleet(fleet)
@@ -153,13 +153,13 @@ function isFree(port: number, host: string): Promise<boolean> {
   })
 }
 
-function printWelcome(embedded: Embedded, token: string, flags: DemoFlags): void {
+async function printWelcome(embedded: Embedded, token: string, flags: DemoFlags): Promise<void> {
   const { httpUrl, mqttPort } = embedded
   console.log(`
 Weir runs with ${flags.devices} simulated devices.
 
   The page (this address opens it once):
-    ${embedded.signInUrl()}
+    ${await embedded.signInUrl()}
 
   Send a reading of a device of your own, "${OWN_DEVICE}":
     curl -H 'Authorization: Bearer ${token}' -H 'Content-Type: application/json' \\

@@ -12,6 +12,7 @@ import { addSend } from './send.ts'
 import { addSignIn } from './sign-in.ts'
 import { addSimulate } from './simulate.ts'
 import { addStart } from './start.ts'
+import { addStores } from './stores.ts'
 
 const OVERVIEW = `
 First steps:
@@ -41,6 +42,7 @@ function buildProgram(): Command {
     addConfig,
     addPipeline,
     addLake,
+    addStores,
     addSignIn,
     addCompletion,
   ])

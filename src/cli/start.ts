@@ -56,7 +56,7 @@ async function start(flags: StartFlags): Promise<void> {
     console.log(`HTTP ${running.httpUrl}`)
     if (running.mqttUrl !== undefined) console.log(`MQTT ${running.mqttUrl}`)
     if (running.isAdminKeyNew) console.log(`Admin key, shown once: ${running.adminKey}`)
-    if (running.signInUrl !== undefined) console.log(`Sign in: ${running.signInUrl()}`)
+    if (running.signInUrl !== undefined) console.log(`Sign in: ${await running.signInUrl()}`)
   }
   const end = await Promise.race([stopped, crashed.promise])
   // A thread that is gone answers no call, so there is no orderly stop without it. Everything

@@ -28,6 +28,7 @@ import { openLive } from './live.ts'
 import type { Role } from './roles.ts'
 import { openLakeRole } from './open-lake-role.ts'
 import { openStreamRole } from './open-stream-role.ts'
+import { guardStores } from './store-guard.ts'
 import { SinkRole } from './sink-role.ts'
 import { openTopics, type Topics } from './topics.ts'
 import { WriterRole } from './writer-role.ts'
@@ -40,6 +41,8 @@ export interface ClusterOptions {
   roles: ReadonlySet<Role>
   /** Where to write `{"adminKey"}` (mode 600). */
   credentialsFile?: string | undefined
+  /** Called once, after the start, when this process must not go on. */
+  onCrash?: (error: Error) => void
   events?: Events
 }
 
@@ -50,7 +53,7 @@ export interface Cluster extends AdminKey {
   readonly httpPort: number
   readonly mqttPort: number | undefined
   /** The page's address with a one-time code. */
-  readonly signInUrl: (() => string) | undefined
+  readonly signInUrl: (() => Promise<string>) | undefined
   stop(): Promise<void>
 }
 
@@ -60,7 +63,7 @@ export interface Shared extends ClusterOptions {
 }
 
 /**
- * Errors: CONFIG_VALUE_INVALID, LOG_UNAVAILABLE, CONTROL_UNAVAILABLE, STORAGE_UNAVAILABLE,
+ * Errors: CONFIG_VALUE_INVALID, CONFIG_STORES_DIFFER, LOG_UNAVAILABLE, CONTROL_UNAVAILABLE, STORAGE_UNAVAILABLE,
  * PORT_IN_USE, DATA_FOLDER_LOCKED, DATA_FORMAT_NEWER. After one, all that was opened is closed.
  */
 export function startCluster(options: ClusterOptions): Promise<Cluster> {
@@ -75,6 +78,7 @@ async function open(options: ClusterOptions, opened: AsyncDisposableStack): Prom
   opened.defer(lockFolder(folder))
   const control = await openPostgresControl({ access: postgresAccess(config), world: nodeWorld })
   opened.defer(() => control.close())
+  if (roles.has('writer') || roles.has('control')) opened.defer(await guardStores(options))
   const kafka = await openKafka(kafkaAccess(config), nodeWorld)
   opened.defer(() => kafka.close())
   const topics = await openTopics(kafka, config)
@@ -100,7 +104,7 @@ async function open(options: ClusterOptions, opened: AsyncDisposableStack): Prom
   const working = [asking, ...reading, gateway].filter((role) => role !== undefined)
   const api = await createApi(
     {
-      ...{ control, plan, clock: nodeWorld.clock, random: nodeWorld.random },
+      ...{ control, signIns: control.signIns, plan, clock: nodeWorld.clock },
       telemetry: gateway?.gateway,
       query: asking?.query,
       live: asking && live.source,
@@ -151,7 +155,7 @@ function describe(
     ...admin,
     ...{ httpUrl, httpPort, mqttPort },
     mqttUrl: mqttPort === undefined ? undefined : `mqtt://${shown}:${mqttPort}`,
-    signInUrl: api && (() => `${httpUrl}/?code=${api.createSignInCode()}`),
+    signInUrl: api && (async () => `${httpUrl}/?code=${await api.createSignInCode()}`),
     stop: () => opened.disposeAsync(),
   }
 }

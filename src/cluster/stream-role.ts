@@ -127,8 +127,17 @@ class StreamLife {
   }
 
   async restore(): Promise<void> {
+    const emitted = this.#parts.kafka.createReader(this.#parts.topics.readings)
+    try {
+      await this.#restoreAll(emitted)
+    } finally {
+      await emitted.close()
+    }
+  }
+
+  /** `emitted` reads what was said before. */
+  async #restoreAll(emitted: Reader): Promise<void> {
     const { state, kafka, topics, partitions, options, malformed, lost } = this.#parts
-    const emitted = kafka.createReader(topics.readings)
     for (let partition = 0; partition < partitions; partition++) {
       const tap = this.#parts.createTap()
       this.#taps.push(tap)
@@ -145,7 +154,6 @@ class StreamLife {
       stream.skipThrough(await lastSource(kafka, emitted, { topic: topics.readings, partition }))
       this.streams.set(partition, stream)
     }
-    await emitted.close()
   }
 
   /** While Kafka takes what one step gave, the next is read and processed. */

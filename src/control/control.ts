@@ -101,3 +101,29 @@ export interface Control {
   /** May be called again. */
   close(): Promise<void>
 }
+
+/** What signs a person in at the page: a one-time code, and the session that it buys. */
+export type SignInKind = 'code' | 'session'
+
+export const SIGN_IN_LIMITS: Record<SignInKind, { lifetimeMs: number; countMax: number }> = {
+  code: { lifetimeMs: 10 * 60_000, countMax: 16 },
+  session: { lifetimeMs: 12 * 3_600_000, countMax: 1000 },
+}
+
+/**
+ * Sign-ins, so that the admin key comes into no browser. Only hashes are kept. Errors of all calls:
+ * CONTROL_UNAVAILABLE, as for Control.
+ *
+ * I1 A secret is known, as what it is, to every process of the store once create() resolved.
+ * I2 take() is true once for each secret, however many processes ask at once; from then on nobody
+ *    knows it.
+ * I3 A secret is not known any more when its life is over.
+ * I4 There are `countMax` of a kind: the oldest give way.
+ */
+export interface SignIns {
+  /** A new secret; shown once and not kept. */
+  create(kind: SignInKind): Promise<string>
+  has(kind: SignInKind, secret: string): Promise<boolean>
+  /** Ends it; true when it was known. */
+  take(kind: SignInKind, secret: string): Promise<boolean>
+}

@@ -1,9 +1,14 @@
 /** The control store on PostgreSQL: any number of processes share it. */
 import type { PostgresPlace } from '../postgres-client/postgres-client.ts'
 import type { World } from '../world/world.ts'
-import type { Control } from './control.ts'
+import type { Control, SignIns } from './control.ts'
 import { ControlStore } from './control-store.ts'
 import { openPostgresDatabase } from './postgres-database.ts'
+import { PostgresSignIns } from './postgres-sign-ins.ts'
+
+export interface PostgresControl extends Control {
+  readonly signIns: SignIns
+}
 
 /**
  * Connects, and makes or updates the tables. Errors: CONTROL_UNAVAILABLE, DATA_FORMAT_NEWER.
@@ -14,6 +19,8 @@ export async function openPostgresControl({
 }: {
   access: PostgresPlace
   world: Pick<World, 'clock' | 'random'>
-}): Promise<Control> {
-  return new ControlStore(await openPostgresDatabase(access), world)
+}): Promise<PostgresControl> {
+  const database = await openPostgresDatabase(access)
+  const signIns = new PostgresSignIns(database.pool, world.random)
+  return Object.assign(new ControlStore(database, world), { signIns })
 }

@@ -9,7 +9,7 @@ import {
   type PostgresPlace,
 } from '../postgres-client/postgres-client.ts'
 import type { ControlDatabase, SqlRow, SqlValue, TableName } from './database.ts'
-import { firstTables, POSTGRES_DIALECT } from './tables.ts'
+import { firstTables, POSTGRES_DIALECT, SIGN_IN_TABLE } from './tables.ts'
 
 const CONNECTIONS_MAX = 10
 const CONNECT_TIMEOUT_MS = 5000
@@ -17,13 +17,13 @@ const CONNECT_TIMEOUT_MS = 5000
 const STATEMENT_TIMEOUT_MS = 30_000
 
 /** `MIGRATIONS[n]` leads from version n to n + 1. Published steps never change. */
-const MIGRATIONS: readonly string[] = [firstTables(POSTGRES_DIALECT)]
+const MIGRATIONS: readonly string[] = [firstTables(POSTGRES_DIALECT), SIGN_IN_TABLE]
 
 /**
  * Connects, and brings the tables up to date: any number of processes may do so at once.
  * Errors: CONTROL_UNAVAILABLE, DATA_FORMAT_NEWER.
  */
-export async function openPostgresDatabase(access: PostgresPlace): Promise<ControlDatabase> {
+export async function openPostgresDatabase(access: PostgresPlace): Promise<PostgresDatabase> {
   const pool = createPool(access, {
     max: CONNECTIONS_MAX,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
@@ -56,10 +56,10 @@ async function migrate(pool: pg.Pool, schema: string): Promise<void> {
 }
 
 class PostgresDatabase implements ControlDatabase {
-  readonly #pool: pg.Pool
+  readonly pool: pg.Pool
 
   constructor(pool: pg.Pool) {
-    this.#pool = pool
+    this.pool = pool
   }
 
   select(table: TableName, clauses: string, parameters: readonly SqlValue[]): Promise<SqlRow[]> {
@@ -73,7 +73,7 @@ class PostgresDatabase implements ControlDatabase {
 
   async #ask(text: string, parameters: readonly SqlValue[]): Promise<SqlRow[]> {
     try {
-      const { rows } = await this.#pool.query<SqlRow>(text, [...parameters])
+      const { rows } = await this.pool.query<SqlRow>(text, [...parameters])
       return rows
     } catch (cause) {
       throw unavailable(cause)
@@ -86,7 +86,7 @@ class PostgresDatabase implements ControlDatabase {
     const text = `INSERT INTO ${table} (${names.join(', ')}) VALUES (${places.join(', ')})
       ON CONFLICT DO NOTHING RETURNING *`
     try {
-      const { rows } = await this.#pool.query<SqlRow>(text, Object.values(values))
+      const { rows } = await this.pool.query<SqlRow>(text, Object.values(values))
       return rows[0]
     } catch (cause) {
       // The connection may have broken behind the commit: then the row is there.
@@ -95,6 +95,6 @@ class PostgresDatabase implements ControlDatabase {
   }
 
   async close(): Promise<void> {
-    if (!this.#pool.ending) await this.#pool.end()
+    if (!this.pool.ending) await this.pool.end()
   }
 }

@@ -27,6 +27,15 @@ export const POSTGRES_DIALECT: Dialect = {
   end: '',
 }
 
+/** Only where several processes share them: `postgres-sign-ins.ts`. */
+export const SIGN_IN_TABLE = `
+  CREATE TABLE sign_in (
+    hash BYTEA PRIMARY KEY, -- SHA-256.
+    kind TEXT NOT NULL, -- 'code' or 'session'.
+    expires_at TIMESTAMPTZ NOT NULL -- By this server's clock.
+  );
+`
+
 export const firstTables = ({ serial, bytes, integer, key, end }: Dialect): string => `
   CREATE TABLE device (
     number ${serial}, -- Never reused: it stands in log entries.

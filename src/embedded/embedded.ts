@@ -7,6 +7,7 @@ import { join, resolve } from 'node:path'
 import { createApi, type Api } from '../api/server.ts'
 import type { Config } from '../config/config.ts'
 import type { Control } from '../control/control.ts'
+import { createMemorySignIns } from '../control/memory-sign-ins.ts'
 import { openControl } from '../control/sqlite-control.ts'
 import { tellEvent, type Events, type MetricSample } from '../observe/observe.ts'
 import type { Plan } from '../pipeline/pipeline.ts'
@@ -39,7 +40,7 @@ export interface Embedded extends AdminKey {
   readonly httpPort: number
   readonly mqttPort: number
   /** The page's address with a one-time code. */
-  signInUrl(): string
+  signInUrl(): Promise<string>
   stop(): Promise<void>
 }
 
@@ -106,7 +107,7 @@ async function open(options: EmbeddedOptions, opened: AsyncDisposableStack): Pro
     httpPort,
     mqttPort,
     ...admin,
-    signInUrl: () => `${httpUrl}/?code=${api.createSignInCode()}`,
+    signInUrl: async () => `${httpUrl}/?code=${await api.createSignInCode()}`,
     stop: () => opened.disposeAsync(),
   }
 }
@@ -126,8 +127,8 @@ function openApi(
       ...{ control, plan, unready, live: hub },
       telemetry: threads.gateway,
       query: threads.storage,
+      signIns: createMemorySignIns(nodeWorld),
       clock: nodeWorld.clock,
-      random: nodeWorld.random,
       metrics: () => allSamples(threads),
     },
     {

@@ -19,6 +19,12 @@ export const ERRORS = {
     { exit: 2 },
     'Correct the value; docs/config.md gives type and range.',
   ),
+  CONFIG_STORES_DIFFER: row(
+    'This process has another list of stores than the installation',
+    { exit: 2 },
+    'Give it the installation’s postgres.stores. To change that for all: stop writer and control, ' +
+      'run `weir stores accept --config FILE` with the new list, start them.',
+  ),
   CLI_USAGE_INVALID: row('The command line is wrong', { exit: 2 }, 'See `weir --help`.'),
   DATA_FOLDER_LOCKED: row(
     'Another process uses this data folder',

@@ -26,6 +26,8 @@ export interface ClientSettings {
   /** Certificates, when TLS is wanted. */
   tls: ConnectionOptions | undefined
   clock: Clock
+  /** Called when it begins to close. */
+  onClose?: () => void
 }
 
 interface Broker {
@@ -41,11 +43,13 @@ export class KafkaClient {
   readonly #brokers = new Map<number, Broker>()
   /** By topic, then partition: the node that leads it. */
   readonly #leaders = new Map<string, Map<number, number>>()
+  readonly #onClose: (() => void) | undefined
   #isClosed = false
 
-  constructor({ access, tls, clock }: ClientSettings) {
+  constructor({ access, tls, clock, onClose }: ClientSettings) {
     this.access = access
     this.clock = clock
+    this.#onClose = onClose
     this.#bootstrap = access.brokers.map(brokerOf)
     this.#pool = new ConnectionPool(access.clientId, {
       connectTimeout: CONNECT_MS_MAX,
@@ -137,6 +141,7 @@ export class KafkaClient {
 
   async close(): Promise<void> {
     this.#isClosed = true
+    this.#onClose?.()
     await this.#pool.close()
   }
 }

@@ -88,21 +88,23 @@ class PlatformaticKafka implements Kafka {
   }
 
   createAppender(topic: string): Appender {
-    return this.#keep(new KafkaAppender(new KafkaClient(this.#settings), topic))
+    return this.#keep((client) => new KafkaAppender(client, topic))
   }
 
   createReader(topic: string): Reader {
-    return this.#keep(new KafkaReader(new KafkaClient(this.#settings), topic))
+    return this.#keep((client) => new KafkaReader(client, topic))
   }
 
-  #keep<User extends Appender | Reader>(user: User): User {
+  /** Until it is closed: a role makes new ones each time that it begins again. */
+  #keep<User extends Appender | Reader>(create: (client: KafkaClient) => User): User {
+    const onClose = (): void => void this.#users.delete(user)
+    const user = create(new KafkaClient({ ...this.#settings, onClose }))
     this.#users.add(user)
     return user
   }
 
   async close(): Promise<void> {
     const all = [...this.#users, this.#client]
-    this.#users.clear()
     await Promise.all(all.map((one) => one.close()))
   }
 }

@@ -129,6 +129,21 @@ export async function askLake(objects: Objects, question: string): Promise<unkno
   }
 }
 
+/** The same store; `onCall` hears of each request before it is made, and may hold or fail it. */
+export const watched = (
+  objects: Objects,
+  onCall: (call: keyof Objects, key: string) => unknown,
+): Objects =>
+  new Proxy(objects, {
+    get: (target, name: keyof Objects) => {
+      const method = target[name].bind(target) as (...parameters: unknown[]) => unknown
+      return async (key: string, ...more: unknown[]) => {
+        await onCall(name, key)
+        return method(key, ...more)
+      }
+    },
+  })
+
 export const LIMITS: LakeLimits = {
   ...{ commitReadings: 1000, commitIntervalMs: 3_600_000, readingsHeldMax: 5000 },
 }

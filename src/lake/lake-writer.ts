@@ -4,8 +4,9 @@ import { CollectedReadings, partitionOf } from './collected-readings.ts'
 import { encodeLakeFile } from './lake-file.ts'
 import type { LakeAccess, LakeBatch, LakeWriter, TopicOffset } from './lake.ts'
 import { claimSet, fileKey, furthest, isSetName, listSets } from './manifest.ts'
-import { newestManifest, putManifest, sweep, type Manifest } from './manifest.ts'
+import { newestManifest, putManifest, type Manifest } from './manifest.ts'
 import { countRows, cutFolders, cutRows, type Run, type SortedReadings } from './sorted-readings.ts'
+import { announce, sweep } from './sweep.ts'
 
 /** A commit that failed is due again after this. */
 const RETRY_MS = 2000
@@ -13,8 +14,8 @@ const RETRY_MS = 2000
 const FILE_ROWS_MAX = 1 << 22
 
 /**
- * Takes the set and removes what does not count: it lists all of the lake, a second for about
- * 20,000 files. Errors: OBJECTS_UNAVAILABLE, OBJECTS_REFUSED, LAKE_FENCED, DATA_FORMAT_NEWER.
+ * Takes the set and removes what does not count, in as many requests however much there is.
+ * Errors: OBJECTS_UNAVAILABLE, OBJECTS_REFUSED, LAKE_FENCED, DATA_FORMAT_NEWER.
  */
 export async function openLakeWriter(access: LakeAccess): Promise<LakeWriter> {
   const { objects, set } = access
@@ -29,9 +30,9 @@ export async function openLakeWriter(access: LakeAccess): Promise<LakeWriter> {
     others.push(await claimSet(objects, other, { mark }))
   }
   const adopted = others.flatMap(({ offsets }) => offsets.filter(isOurs))
-  const manifest = await claimSet(objects, set, { mark, adopted })
-  await sweep(objects, [manifest, ...others])
-  return new SetWriter(access, manifest)
+  const claimed = await claimSet(objects, set, { mark, adopted })
+  const [manifest] = await sweep(objects, [claimed, ...others])
+  return new SetWriter(access, manifest!)
 }
 
 /** What one commit writes, the same at every try. */
@@ -40,6 +41,7 @@ interface Round {
   rows: number
   pending: { key: string; runs: Run[] }[]
   manifest: Manifest
+  isAnnounced: boolean
 }
 
 class SetWriter implements LakeWriter {
@@ -113,8 +115,8 @@ class SetWriter implements LakeWriter {
   #begin(): Round {
     const collected = this.#collected
     this.#collected = new CollectedReadings()
-    const { set, epoch, history, mark, format, ...newest } = this.#newest
-    const version = newest.version + 1
+    const { set, epoch } = this.#newest
+    const version = this.#newest.version + 1
     const readings = collected.sorted()
     const pending: Round['pending'] = []
     for (const [folder, runs] of cutFolders(readings)) {
@@ -123,15 +125,20 @@ class SetWriter implements LakeWriter {
         pending.push({ key: fileKey(folder, { set, epoch, version, number }), runs: part })
       }
     }
-    const offsets = furthest([...newest.offsets, ...collected.offsets.values()])
-    const manifest = { format, set, version, epoch, mark, offsets, files: [], history }
-    this.#round = { readings, rows: collected.count, pending, manifest }
+    const offsets = furthest([...this.#newest.offsets, ...collected.offsets.values()])
+    const manifest = { ...this.#newest, version, offsets, files: [] }
+    this.#round = { readings, rows: collected.count, pending, manifest, isAnnounced: false }
     return this.#round
   }
 
   async #finish(round: Round): Promise<void> {
     const { objects } = this.#access
     const { manifest, pending } = round
+    if (!round.isAnnounced) {
+      const keys = pending.map(({ key }) => key)
+      await announce(objects, manifest, keys)
+      round.isAnnounced = true
+    }
     for (let next = pending[0]; next !== undefined; next = pending[0]) {
       const { key, runs } = next
       const bytes = await encodeLakeFile(round.readings, runs, () => this.#pause())

@@ -1,8 +1,10 @@
 /** What the lake must do on every object store. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { WeirError } from '../errors/errors.ts'
 import type { Objects } from '../objects/objects.ts'
-import { askLake, entryAt, feed, nextOffset, openWriter, rowsOf, rowsUpTo } from './lake-fixture.ts'
+import { askLake, entryAt, feed, nextOffset, openWriter } from './lake-fixture.ts'
+import { rowsOf, rowsUpTo, watched } from './lake-fixture.ts'
 import type { LakeWriter } from './lake.ts'
 
 export function testLake(traits: {
@@ -18,6 +20,7 @@ export function testLake(traits: {
   }
   testCommits(promise)
   testFences(promise)
+  testLooseFiles(promise)
 }
 
 type Promised = (name: string, run: (objects: Objects) => Promise<void>) => void
@@ -134,5 +137,65 @@ function testFences(promise: Promised): void {
     await feed(again, { 0: 15, 1: 9 })
     await again.commit()
     assert.deepEqual(await rowsOf(objects), rowsUpTo({ 0: 15, 1: 9 }))
+  })
+}
+
+/** Whether any request of an opening lists what counts. */
+async function openingLists(objects: Objects): Promise<boolean> {
+  let lists = false
+  await openWriter(
+    watched(objects, (call, key) => (lists ||= call === 'list' && key.startsWith('readings/'))),
+  )
+  return lists
+}
+
+function testLooseFiles(promise: Promised): void {
+  promise(
+    'L1 what a writer puts behind the sweep, before it dies, goes at the next opening',
+    async (objects) => {
+      const first = await openWriter(objects)
+      await feed(first, { 0: 4 })
+      await first.commit()
+      const [puts, swept] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+      const dying = watched(objects, async (call, key) => {
+        if (!key.startsWith('readings/')) return
+        if (call === 'delete') throw new WeirError('OBJECTS_UNAVAILABLE', 'it is dead')
+        puts.resolve()
+        await swept.promise
+      })
+      const old = await openWriter(dying)
+      await feed(old, { 0: 9 }, { commits: false })
+      const committing = old.commit()
+      await puts.promise
+      const young = await openWriter(objects)
+      swept.resolve()
+      await assert.rejects(committing, fenced)
+      assert.notDeepEqual(await rowsOf(objects), rowsUpTo({ 0: 4 }), 'files that do not count')
+      await feed(young, { 0: 6 })
+      await young.commit()
+      for (let openings = 0; openings < 3; openings++) {
+        await openWriter(objects)
+        assert.deepEqual(await rowsOf(objects), rowsUpTo({ 0: 6 }))
+      }
+    },
+  )
+
+  promise('L1 files of a version that announced none are looked for once', async (objects) => {
+    const writer = await openWriter(objects)
+    await feed(writer, { 0: 10 })
+    await writer.commit()
+    assert.equal(await openingLists(objects), false)
+    // As it was written before: the third version, and a file of a fourth.
+    const key = `manifest/first/${'3'.padStart(12, '0')}`
+    const manifest = JSON.parse(Buffer.from(await objects.get(key)).toString()) as object
+    const old = { ...manifest, format: 1, isSwept: undefined }
+    await objects.put(key, Buffer.from(JSON.stringify(old)))
+    const [file] = await objects.list('readings/', { limit: 1 })
+    const loose = file!.key.replace(/first-.*$/, 'first-2-4-0.parquet')
+    await objects.put(loose, await objects.get(file!.key))
+    assert.equal(await openingLists(objects), true)
+    assert.equal(await objects.head(loose), undefined)
+    assert.deepEqual(await rowsOf(objects), rowsUpTo({ 0: 10 }))
+    assert.equal(await openingLists(objects), false)
   })
 }

@@ -4,6 +4,7 @@ import fc from 'fast-check'
 import { openFolderObjects } from '../objects/folder-objects.ts'
 import { createMemoryDisk, createSeededRandom, type MemoryDisk } from '../world/memory-disk.ts'
 import { entryAt, feed, nextOffset, openWriter, rowsOf, rowsUpTo } from './lake-fixture.ts'
+import { watched } from './lake-fixture.ts'
 import { testLake } from './lake.conformance.ts'
 
 const openOn = (disk: MemoryDisk, seed = 7) =>
@@ -77,4 +78,21 @@ test('L3 while the store is full the writer keeps what it has, then says so, the
   writer.append(entryAt(0, offset))
   await writer.commit()
   assert.deepEqual(await rowsOf(objects), rowsUpTo({ 0: offset + 1 }))
+})
+
+test('an opening makes as many requests however many files count', async () => {
+  const objects = await openOn(createMemoryDisk({ seed: 3 }))
+  const writer = await openWriter(objects)
+  await feed(writer, { 0: 3 })
+  await writer.commit()
+  const requestsOfOpening = async (): Promise<number> => {
+    let requests = 0
+    await openWriter(watched(objects, () => requests++))
+    return requests
+  }
+  const before = await requestsOfOpening()
+  for (let file = 0; file < 3000; file++)
+    await objects.put(`readings/tenant=default/first-1-1-${file}.parquet`, new Uint8Array(1))
+  const after = await requestsOfOpening()
+  assert.ok(after <= before + 3, `${before} requests, then ${after}`)
 })

@@ -3,10 +3,11 @@
  *
  *   readings/tenant=…/type=…/year=2026/month=7/<set>-<epoch>-<version>-<number>.parquet
  *   manifest/<set>/<version>     what counts: the files of one commit, and up to which offsets
+ *   pending/<set>/<epoch>        files that a writer puts now, so that its loose ends are found
  *
  * One writer has one *set* of the log's partitions. It collects their readings, and with commit()
- * sorts them by series and time, puts their files, and then the next version of its manifest: that
- * put is the commit. Versions have no gaps and are put only where none is, so of two writers of a
+ * sorts them by series and time, says which files come, puts them, and then the next version of its
+ * manifest: that put is the commit. Versions have no gaps and are put only where none is, so of two writers of a
  * set one loses: opening a set takes the next version, with a higher epoch, and whoever had it
  * before is refused (LAKE_FENCED) at its next commit and takes its files back.
  *

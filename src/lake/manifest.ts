@@ -5,12 +5,12 @@
  * newest manifest alone it is seen whether a file counts.
  */
 import { WeirError } from '../errors/errors.ts'
-import { eachObject, type Objects } from '../objects/objects.ts'
+import type { Objects } from '../objects/objects.ts'
 import { partitionOf } from './collected-readings.ts'
-import { READINGS_FOLDER } from './lake-columns.ts'
 import type { TopicOffset } from './lake.ts'
 
-const FORMAT = 1
+/** Before 2 nobody announced files (`sweep.ts`). */
+const FORMAT = 2
 const MANIFEST_FOLDER = 'manifest'
 const VERSION_DIGITS = 12
 /** Older files have been swept, or count. */
@@ -29,6 +29,8 @@ export interface Manifest {
   files: { key: string; rows: number; bytes: number }[]
   /** From which version on which epoch has the set. */
   history: { epoch: number; from: number }[]
+  /** All files that do not count were announced, so that nobody need look for others. */
+  isSwept: boolean
 }
 
 export const isSetName = (set: string): boolean => /^[a-z0-9_]{1,64}$/.test(set)
@@ -51,7 +53,7 @@ async function readManifest(objects: Objects, set: string, version: number): Pro
   const manifest = JSON.parse(Buffer.from(await objects.get(key)).toString()) as Manifest
   if (manifest.format > FORMAT)
     throw new WeirError('DATA_FORMAT_NEWER', `${key} has format ${manifest.format}`)
-  return manifest
+  return { ...manifest, isSwept: manifest.isSwept ?? false }
 }
 
 /** False when another's is there. After OBJECTS_UNAVAILABLE it can be called again. */
@@ -101,7 +103,8 @@ export async function claimSet(
     const epoch = (before?.epoch ?? 0) + 1
     const history = [...(before?.history ?? []), { epoch, from: version }].slice(-HISTORY_MAX)
     const offsets = furthest([...(before?.offsets ?? []), ...(how.adopted ?? [])])
-    const claim = { ...{ set, version, epoch, offsets, history }, mark: how.mark, files: [] }
+    const isSwept = before?.isSwept ?? true
+    const claim = { set, version, epoch, mark: how.mark, offsets, files: [], history, isSwept }
     const manifest: Manifest = { format: FORMAT, ...claim }
     if (await putManifest(objects, manifest)) return manifest
   }
@@ -136,18 +139,11 @@ export async function newestManifest(objects: Objects, set: string): Promise<Man
   return readManifest(objects, set, await newestVersion(objects, set))
 }
 
-/** Removes the files of these sets that do not count. Nobody commits to them meanwhile. */
-export async function sweep(objects: Objects, newest: readonly Manifest[]): Promise<void> {
-  const manifests = new Map(newest.map((manifest) => [manifest.set, manifest]))
-  for await (const { key } of eachObject(objects, `${READINGS_FOLDER}/`)) {
-    const { set = '', epoch, version } = FILE.exec(key)?.groups ?? {}
-    const manifest = manifests.get(set)
-    if (manifest === undefined || counts(manifest, Number(epoch), Number(version))) continue
-    await objects.delete(key)
-  }
-}
-
-function counts({ history, version: newest }: Manifest, epoch: number, version: number): boolean {
+/** Whether a file that a writer of this set put is one of a commit. */
+export function counts({ set, history, version: newest }: Manifest, key: string): boolean {
+  const { set: of, ...numbers } = FILE.exec(key)?.groups ?? {}
+  if (of !== set) return true
+  const [epoch, version] = [Number(numbers['epoch']), Number(numbers['version'])]
   const owner = history.findLast(({ from }) => from <= version)
   // It is older than what is remembered.
   if (owner === undefined) return epoch < history[0]!.epoch

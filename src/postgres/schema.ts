@@ -131,8 +131,16 @@ const STREAM_TABLES = `
   );
 `
 
+/** Which ranges the installation's stores have (`store-list.ts`); at `postgres.url` alone. */
+const STORE_LIST_TABLE = `
+  CREATE TABLE store_list (
+    only BOOLEAN PRIMARY KEY DEFAULT TRUE CHECK (only), -- One row.
+    ranges TEXT NOT NULL
+  );
+`
+
 /** `MIGRATIONS[n]` leads from version n to n + 1. Published steps never change. */
-const MIGRATIONS: readonly string[] = [FIRST_TABLES, STREAM_TABLES]
+const MIGRATIONS: readonly string[] = [FIRST_TABLES, STREAM_TABLES, STORE_LIST_TABLE]
 
 /** Errors: DATA_FORMAT_NEWER, and PostgreSQL's own. */
 export const migrate = (client: pg.ClientBase, schema: string): Promise<void> =>

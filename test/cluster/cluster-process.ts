@@ -92,8 +92,8 @@ export class Installation {
   }
 
   /** Resolves once the process says that it is ready. */
-  async start(role: string, name = role): Promise<WeirProcess> {
-    const running = await this.spawn(role, name)
+  async start(role: string, name = role, config = this.config()): Promise<WeirProcess> {
+    const running = await this.spawn(role, name, config)
     const weir = await WeirProcess.ready(running, join(this.folder, name))
     this.#processes.set(name, weir)
     return weir

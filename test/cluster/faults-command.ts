@@ -1,11 +1,12 @@
 /**
  * `npm run cluster:faults -- --kills 50 [--seconds 45]`: processes of a cluster are killed so
- * often, and Kafka is away so long, with progress; services run already (`cluster:up`). What was
- * found is written to test/cluster/results/faults.json; a failure is written too, and ends the
- * command with code 1.
+ * often, Kafka is away so long, and a gateway dies with 2,000 connections, with progress; services
+ * run already (`cluster:up`). What was found is written to test/cluster/results/faults.json; a
+ * failure is written too, and ends the command with code 1.
  */
 import { numberFlag, Reporter } from '../../bench/report.ts'
 import { skip } from './cluster-process.ts'
+import { CONNECTIONS, gatewayDies, SERVED_MS_MAX } from './gateway-dies.ts'
 import { killAgainAndAgain, VICTIMS } from './killing.ts'
 import { kafkaAway } from './kafka-away.ts'
 
@@ -41,6 +42,12 @@ try {
   reporter.add('Kafka away', totals.awayMs / 1000, 's')
   reporter.add('Kafka away: acknowledged', totals.acknowledged, 'readings')
   reporter.add('Kafka away: from its answer to the first PUBACK', totals.resumedMs, 'ms')
+  await clean()
+  const death = await gatewayDies(owner, { connections: CONNECTIONS })
+  reporter.add('gateway: connections open when it was killed', death.held, 'connections')
+  reporter.add('gateway: until another had served the last', death.servedMs / 1000, 's')
+  reporter.add('gateway: acknowledged', death.acknowledged, 'readings')
+  if (death.servedMs >= SERVED_MS_MAX) throw new Error(`served after ${death.servedMs} ms`)
   reporter.add('lost, doubled or miscounted', 0, 'readings')
 } catch (error) {
   reporter.note(`FAILED: ${String(error).slice(0, 2000)}`)

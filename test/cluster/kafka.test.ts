@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import type { WeirError } from '../../src/errors/errors.ts'
 import type { Appender, Kafka, Reader } from '../../src/kafka/kafka.ts'
 import { until } from '../system/weir-process.ts'
@@ -357,6 +359,24 @@ test('K2 each of three brokers killed under load', { skip: three }, async (conte
     return inTopic
   })
   assert.deepEqual(read, inTopic)
+})
+
+test('what was closed is forgotten', { skip }, async () => {
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as () => void
+  const kafka = await kafkaOf()
+  const topic = await createTopic(kafka)
+  const used = await (async () => {
+    const [appender, reader] = [kafka.createAppender(topic), kafka.createReader(topic)]
+    await appender.append([{ partition: 0, value: numbered(0) }])
+    await reader.read({ partition: 0, fromOffset: 0, bytesMax: 1, waitMs: 100 })
+    await Promise.all([appender.close(), reader.close()])
+    return [new WeakRef(appender), new WeakRef(reader)]
+  })()
+  await until('they are collected', () => {
+    collect()
+    return used.every((one) => one.deref() === undefined)
+  })
 })
 
 test('it runs again', { skip }, () => assert.ok(accessOf('kafka')))

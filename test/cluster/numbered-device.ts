@@ -29,9 +29,12 @@ export class NumberedDevice {
   /** Event times, ms, of what was sent; the index is the reading's value. */
   readonly timesMs: number[] = []
   readonly #acknowledged = new Set<number>()
-  /** When the last acknowledgement came, and the longest time without one. */
-  acknowledgedAtMs = performance.now()
+  /** When the last acknowledgement came. */
+  #acknowledgedAtMs = performance.now()
+  /** The longest time without one. */
   longestPauseMs = 0
+  /** The port of the gateway that sent the last one. */
+  acknowledgedBy = 0
   connections = 0
   /** A PUBACK of version 5 that said no: nothing here may be refused. */
   refusal: string | undefined
@@ -44,6 +47,7 @@ export class NumberedDevice {
   #isClosed = false
   readonly #timer: NodeJS.Timeout
   #turn: number
+  #port = 0
 
   constructor(options: NumberedDeviceOptions, turn = 0) {
     this.id = options.id
@@ -70,12 +74,6 @@ export class NumberedDevice {
     return this.#isConnected
   }
 
-  /** Where it is connected, or was last. */
-  get port(): number {
-    const ports = this.#options.ports()
-    return ports[this.#turn % ports.length]!
-  }
-
   /** Sends nothing new; what is in flight goes on. */
   stop(): void {
     this.#isStopping = true
@@ -95,8 +93,9 @@ export class NumberedDevice {
 
   #dial(): void {
     if (this.#isClosed) return
-    const { id, token, version } = this.#options
-    const socket = connect({ host: '127.0.0.1', port: this.port, noDelay: true })
+    const { id, token, version, ports } = this.#options
+    this.#port = ports()[this.#turn % ports().length]!
+    const socket = connect({ host: '127.0.0.1', port: this.#port, noDelay: true })
     this.#socket = socket
     const parser = createParser({ protocolVersion: version })
     parser.on('packet', (packet) => this.#receive(packet))
@@ -135,8 +134,9 @@ export class NumberedDevice {
 
   #noteAcknowledgement(): void {
     const nowMs = performance.now()
-    this.longestPauseMs = Math.max(this.longestPauseMs, nowMs - this.acknowledgedAtMs)
-    this.acknowledgedAtMs = nowMs
+    this.longestPauseMs = Math.max(this.longestPauseMs, nowMs - this.#acknowledgedAtMs)
+    this.#acknowledgedAtMs = nowMs
+    this.acknowledgedBy = this.#port
   }
 
   #publishNext(): void {

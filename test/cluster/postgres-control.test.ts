@@ -3,7 +3,8 @@ import { after, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import pg from 'pg'
 import { testControl } from '../../src/control/control.conformance.ts'
-import { openPostgresControl } from '../../src/control/postgres-control.ts'
+import { testSignIns } from '../../src/control/sign-ins.conformance.ts'
+import { openPostgresControl, type PostgresControl } from '../../src/control/postgres-control.ts'
 import { nodeWorld } from '../../src/world/node-world.ts'
 import { until } from '../system/weir-process.ts'
 import { accessOf, killService, restartService } from './cluster.ts'
@@ -51,6 +52,40 @@ testControl({
       },
     }
   },
+})
+
+testSignIns({
+  name: 'PostgreSQL',
+  skip,
+  async createBench() {
+    const schema = newSchema()
+    const opened: PostgresControl[] = []
+    return {
+      async open() {
+        const control = await open(schema)
+        opened.push(control)
+        return control.signIns
+      },
+      async pass(durationMs) {
+        const age = `expires_at = expires_at - ${durationMs} * interval '1 millisecond'`
+        await ask(`UPDATE ${schema}.sign_in SET ${age}`)
+      },
+      async close() {
+        await Promise.all(opened.map((control) => control.close()))
+      },
+    }
+  },
+})
+
+test('of codes and sessions only hashes are stored', { skip }, async () => {
+  const schema = newSchema()
+  const control = await open(schema)
+  const secrets = [await control.signIns.create('code'), await control.signIns.create('session')]
+  const rows = await ask(`SELECT hash, kind, sign_in::text AS text FROM ${schema}.sign_in`)
+  assert.equal(rows.length, secrets.length)
+  const contents = rows.map(({ hash, text }) => (hash as Buffer).toString('latin1') + String(text))
+  for (const secret of secrets) assert.ok(!contents.join('\n').includes(secret))
+  await control.close()
 })
 
 test('a newer format is refused and left as it was', { skip }, async () => {

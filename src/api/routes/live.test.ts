@@ -111,7 +111,7 @@ test('L3 streams beyond the limit are refused with Retry-After', async (t) => {
 
 test('L4 a stream ends at the first heartbeat after its session did', async (t) => {
   const bench = await start(t)
-  const code = bench.api.createSignInCode()
+  const code = await bench.api.createSignInCode()
   const { headers } = await bench.call('POST /v1/session', { body: { code } })
   const cookie = String(headers['set-cookie']).split(';')[0] ?? ''
   const stream = follow(await open(bench.port, 'GET /v1/live', { headers: { cookie } }))

@@ -6,7 +6,7 @@ import type { Services } from '../services.ts'
 import { DeviceId } from '../shapes.ts'
 import { requireDevice } from './devices.ts'
 
-export function liveRoutes({ ports, sessions }: Services, liveStreams: LiveStreams): Route[] {
+export function liveRoutes({ ports }: Services, liveStreams: LiveStreams): Route[] {
   return [
     jsonRoute({
       key: 'GET /v1/live',
@@ -31,7 +31,7 @@ export function liveRoutes({ ports, sessions }: Services, liveStreams: LiveStrea
         for (const id of deviceIds) await requireDevice(ports, tenant, id)
         liveStreams.checkRoom()
         reply.hijack()
-        const isAllowed = () => session === undefined || sessions.isOpen(session)
+        const isAllowed = async () => session === undefined || ports.signIns.has('session', session)
         liveStreams.open(reply.raw, { tenant, deviceIds }, isAllowed)
         return TAKEN_OVER
       },

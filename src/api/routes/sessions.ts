@@ -3,11 +3,12 @@ import { Type } from 'typebox'
 import { WeirError } from '../../errors/errors.ts'
 import { jsonAnswer, jsonRoute, type Route } from '../route.ts'
 import type { Services } from '../services.ts'
-import { CODE_LIFETIME_MS, endedCookie, SESSION_LIFETIME_MS, sessionCookie } from '../sessions.ts'
+import { endedCookie, openSession, secondsOf, sessionCookie } from '../sessions.ts'
 
 const TAG = 'page'
 
-export function sessionRoutes({ sessions, events }: Services): Route[] {
+export function sessionRoutes({ ports, events }: Services): Route[] {
+  const { signIns } = ports
   const open = jsonRoute({
     key: 'POST /v1/session',
     summary: 'Trade a one-time sign-in code for the page’s session cookie',
@@ -20,8 +21,8 @@ export function sessionRoutes({ sessions, events }: Services): Route[] {
       },
     },
     problems: ['API_UNAUTHORIZED'],
-    handle({ body }) {
-      const session = sessions.open(body.code)
+    async handle({ body }) {
+      const session = await openSession(signIns, body.code)
       if (session === undefined) {
         events?.signInRefused({ reason: 'the code is wrong, used or too old' })
         throw new WeirError('API_UNAUTHORIZED', 'the sign-in code is wrong, used or too old')
@@ -29,7 +30,7 @@ export function sessionRoutes({ sessions, events }: Services): Route[] {
       return {
         status: 200,
         headers: { 'set-cookie': sessionCookie(session) },
-        json: { expires_in_seconds: SESSION_LIFETIME_MS / 1000 },
+        json: { expires_in_seconds: secondsOf('session') },
       }
     },
   })
@@ -38,8 +39,8 @@ export function sessionRoutes({ sessions, events }: Services): Route[] {
     summary: 'Sign out',
     tag: TAG,
     answers: { 204: { description: 'Signed out.', headers: { 'Set-Cookie': 'Ends the cookie.' } } },
-    handle({ session }) {
-      if (session !== undefined) sessions.close(session)
+    async handle({ session }) {
+      if (session !== undefined) await signIns.take('session', session)
       return { status: 204, headers: { 'set-cookie': endedCookie } }
     },
   })
@@ -58,9 +59,9 @@ export function sessionRoutes({ sessions, events }: Services): Route[] {
         Type.Object({ code: Type.String(), expires_in_seconds: Type.Integer() }),
       ),
     },
-    handle: () => ({
+    handle: async () => ({
       status: 200,
-      json: { code: sessions.createCode(), expires_in_seconds: CODE_LIFETIME_MS / 1000 },
+      json: { code: await signIns.create('code'), expires_in_seconds: secondsOf('code') },
     }),
   })
   return [open, close, code]

@@ -4,6 +4,7 @@ import { request as httpRequest, type IncomingMessage } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { NewDevice } from '../../control/control.ts'
+import { createMemorySignIns } from '../../control/memory-sign-ins.ts'
 import { openControl } from '../../control/sqlite-control.ts'
 import type { Plan } from '../../pipeline/pipeline.ts'
 import type { Clock } from '../../world/world.ts'
@@ -117,7 +118,7 @@ export async function startBench(options: ApiOptions = {}) {
       live: pipeline,
       plan: TEST_PLAN,
       clock,
-      random: nodeWorld.random,
+      signIns: createMemorySignIns({ ...nodeWorld, clock }),
       metrics: async () => [
         { name: 'weir_log_entries_total', help: 'Entries.', type: 'counter', labels: {}, value: 7 },
       ],
