@@ -1,17 +1,22 @@
 /**
  * `npm run cluster:faults -- --kills 50 [--seconds 45]`: processes of a cluster are killed so
- * often, Kafka is away so long, and a gateway dies with 2,000 connections, with progress; services
- * run already (`cluster:up`). What was found is written to test/cluster/results/faults.json; a
- * failure is written too, and ends the command with code 1.
+ * often, PostgreSQL and each of three brokers once, Kafka is away so long, and a gateway dies with
+ * 2,000 connections, with progress; services run already (`cluster:up -- --brokers 3`). What was
+ * found is written to test/cluster/results/faults.json; a failure is written too, and ends the
+ * command with code 1.
  */
 import { numberFlag, Reporter } from '../../bench/report.ts'
 import { skip } from './cluster-process.ts'
+import { accessOf } from './cluster.ts'
 import { CONNECTIONS, gatewayDies, SERVED_MS_MAX } from './gateway-dies.ts'
 import { killAgainAndAgain, VICTIMS } from './killing.ts'
 import { kafkaAway } from './kafka-away.ts'
+import type { LoadTotals } from './numbered-load.ts'
+import { eachBrokerDies, postgresDies } from './services-die.ts'
 
 const kills = numberFlag('kills', 50)
 const seconds = numberFlag('seconds', 45)
+const brokers = (accessOf('kafka')?.['brokers'] ?? '').split(',').length
 const LOAD = { devices: 8, everyMs: 50 }
 
 if (skip !== undefined) {
@@ -28,15 +33,28 @@ const owner = { after: (clean: () => Promise<void>) => void cleanups.push(clean)
 const clean = async (): Promise<void> => {
   for (const one of cleanups.splice(0)) await one()
 }
+const addTotals = (name: string, { acknowledged, longestPauseMs, windows }: LoadTotals): void => {
+  reporter.add(`${name}: acknowledged`, acknowledged, 'readings')
+  reporter.add(`${name}: longest time without a PUBACK`, longestPauseMs, 'ms')
+  reporter.add(`${name}: windows compared`, windows, 'windows')
+}
 const say = (line: string): void => console.log(line)
 try {
   for (const victim of VICTIMS) {
     const totals = await killAgainAndAgain(owner, { victim, kills, load: LOAD, say })
     await clean()
     reporter.add(`${victim}: kill -9`, totals.kills, 'kills')
-    reporter.add(`${victim}: acknowledged`, totals.acknowledged, 'readings')
-    reporter.add(`${victim}: longest time without a PUBACK`, totals.longestPauseMs, 'ms')
-    reporter.add(`${victim}: windows compared`, totals.windows, 'windows')
+    addTotals(victim, totals)
+  }
+  addTotals('PostgreSQL killed and back', await postgresDies(owner, LOAD))
+  await clean()
+  if (brokers < 3) reporter.note('brokers were not killed one by one: cluster:up -- --brokers 3')
+  else {
+    addTotals(
+      `each of ${brokers} brokers killed and back`,
+      await eachBrokerDies(owner, LOAD, brokers),
+    )
+    await clean()
   }
   const totals = await kafkaAway(owner, { outageMs: seconds * 1000, load: LOAD })
   reporter.add('Kafka away', totals.awayMs / 1000, 's')

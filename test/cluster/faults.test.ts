@@ -14,6 +14,7 @@ import { kafkaAway } from './kafka-away.ts'
 import { killAgainAndAgain, VICTIMS } from './killing.ts'
 import { METRIC } from './numbered-device.ts'
 import { NumberedLoad, PIPELINE } from './numbered-load.ts'
+import { eachBrokerDies, postgresDies } from './services-die.ts'
 
 const KILLS = Number(process.env['WEIR_FAULT_KILLS'] ?? 5)
 /** How long Kafka is away at least. Beyond 30 s its clients have given up, and begin anew. */
@@ -50,14 +51,7 @@ test('without faults all is there', { skip, timeout: TIMEOUT_MS }, async (t) => 
 })
 
 test('PostgreSQL dies and comes back', { skip, timeout: TIMEOUT_MS }, async (t) => {
-  const { at, sending } = await begin(t)
-  await sending.goOn(200)
-  await at.killService('postgres')
-  // Devices that are known go on: Kafka takes what they say.
-  await sending.goOn(500, 10_000)
-  await restartService('postgres')
-  await sending.goOn(200)
-  await finish(t, sending)
+  t.diagnostic(JSON.stringify(await postgresDies(t, LOAD)))
 })
 
 test(
@@ -70,18 +64,10 @@ test(
 )
 
 test(
-  'one broker of three dies and comes back',
+  'each broker of three dies and comes back',
   { skip: needsThree, timeout: TIMEOUT_MS },
   async (t) => {
-    const { at, sending } = await begin(t)
-    await sending.goOn(200)
-    for (const place of [1, 2, 0]) {
-      await at.killService('kafka', place)
-      await sending.goOn(200)
-      await restartService('kafka')
-      await sending.goOn(100)
-    }
-    await finish(t, sending)
+    t.diagnostic(JSON.stringify(await eachBrokerDies(t, LOAD, brokers)))
   },
 )
 
