@@ -134,7 +134,7 @@ const STREAM_TABLES = `
 /** Which ranges the installation's stores have (`store-list.ts`); at `postgres.url` alone. */
 const STORE_LIST_TABLE = `
   CREATE TABLE store_list (
-    only BOOLEAN PRIMARY KEY DEFAULT TRUE CHECK (only), -- One row.
+    is_only BOOLEAN PRIMARY KEY DEFAULT TRUE CHECK (is_only), -- One row.
     ranges TEXT NOT NULL
   );
 `

@@ -17,7 +17,7 @@ const ANSWER_MS_MAX = 15_000
 const RECORD = 'INSERT INTO store_list (ranges) VALUES ($1) ON CONFLICT DO NOTHING'
 const REPLACE = `
   INSERT INTO store_list AS known (ranges) VALUES ($1)
-  ON CONFLICT (only) DO UPDATE SET ranges = excluded.ranges
+  ON CONFLICT (is_only) DO UPDATE SET ranges = excluded.ranges
   RETURNING (SELECT ranges FROM store_list) AS ranges`
 
 /**
