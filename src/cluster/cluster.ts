@@ -63,8 +63,9 @@ export interface Shared extends ClusterOptions {
 }
 
 /**
- * Errors: CONFIG_VALUE_INVALID, CONFIG_STORES_DIFFER, LOG_UNAVAILABLE, CONTROL_UNAVAILABLE, STORAGE_UNAVAILABLE,
- * PORT_IN_USE, DATA_FOLDER_LOCKED, DATA_FORMAT_NEWER. After one, all that was opened is closed.
+ * Errors: CONFIG_VALUE_INVALID, CONFIG_STORES_DIFFER, LOG_UNAVAILABLE, CONTROL_UNAVAILABLE,
+ * STORAGE_UNAVAILABLE, PORT_IN_USE, DATA_FOLDER_LOCKED, DATA_FORMAT_NEWER. After one, all that was
+ * opened is closed.
  */
 export function startCluster(options: ClusterOptions): Promise<Cluster> {
   return openWhole((opened) => open(options, opened))

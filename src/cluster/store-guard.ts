@@ -6,7 +6,7 @@
 import { formatRange } from '../config/stores.ts'
 import type { Config } from '../config/config.ts'
 import { WeirError } from '../errors/errors.ts'
-import { recordedStores, replaceStores } from '../postgres/store-list.ts'
+import { currentStores, recordedStores, replaceStores } from '../postgres/store-list.ts'
 import { nodeWorld } from '../world/node-world.ts'
 import { postgresAccess, storeAccesses } from './accesses.ts'
 
@@ -29,23 +29,21 @@ export async function guardStores(options: {
   onCrash?: (error: Error) => void
 }): Promise<() => void> {
   const { config, onCrash } = options
-  await check(config)
+  const [place, own] = [postgresAccess(config), rangesOf(config)]
+  const compare = (recorded: string | undefined): void => {
+    if (own === recorded) return
+    const detail = `this process has ${own}; the installation has ${recorded ?? 'none'}`
+    throw new WeirError('CONFIG_STORES_DIFFER', `postgres.stores: ${detail}`)
+  }
+  compare(await recordedStores(place, own))
   return nodeWorld.clock.every(CHECK_INTERVAL_MS, () => {
-    check(config).catch((error: WeirError) => {
-      // A PostgreSQL that is away is the business of those who need it.
-      if (error.code === 'CONFIG_STORES_DIFFER') onCrash?.(error)
-    })
+    void currentStores(place)
+      .then(compare)
+      .catch((error: WeirError) => {
+        // A PostgreSQL that is away is the business of those who need it.
+        if (error.code === 'CONFIG_STORES_DIFFER') onCrash?.(error)
+      })
   })
-}
-
-async function check(config: Config): Promise<void> {
-  const own = rangesOf(config)
-  const recorded = await recordedStores(postgresAccess(config), own)
-  if (own === recorded) return
-  throw new WeirError(
-    'CONFIG_STORES_DIFFER',
-    `postgres.stores: this process has ${own}; the installation has ${recorded}`,
-  )
 }
 
 /** Makes this configuration's list the installation's. Errors: as guardStores. */

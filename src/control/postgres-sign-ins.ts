@@ -18,7 +18,7 @@ const MAKE_ROOM = `
 const CREATE = `
   INSERT INTO sign_in VALUES ($1, $2, now() + $3 * interval '1 millisecond')`
 const HAS = 'SELECT FROM sign_in WHERE kind = $1 AND hash = $2 AND expires_at > now()'
-/** Of any number of these at once one finds the row: the others wait for it, and then it is gone. */
+/** Of any number of these at once one finds the row: the others wait until it is gone. */
 const TAKE =
   'DELETE FROM sign_in WHERE kind = $1 AND hash = $2 RETURNING expires_at > now() AS lives'
 

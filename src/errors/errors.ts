@@ -3,6 +3,7 @@
  * decides every outside at once: HTTP status, MQTT 5 reason code, process exit code, whether a
  * retry of the same bytes can help, and what to do. If you add a row, run `npm run docs`.
  */
+import { LAKE_ERRORS } from './lake-errors.ts'
 import { MQTT_ERRORS } from './mqtt-errors.ts'
 import { row, type CatalogueRow } from './row.ts'
 
@@ -301,37 +302,7 @@ export const ERRORS = {
     { http: 503, exit: 4 },
     'Nothing was written. Claim the lease again, or leave the partition to the other writer.',
   ),
-  OBJECTS_UNAVAILABLE: row(
-    'The object store cannot be reached',
-    { http: 503, exit: 4, retryable: true },
-    'Check that it runs and its address, or the disk of its folder; it is tried again.',
-  ),
-  OBJECTS_REFUSED: row(
-    'The object store refuses the request',
-    { http: 500, exit: 3 },
-    'Check bucket, region, credentials and what they may do; the detail has its own words.',
-  ),
-  OBJECT_MISSING: row('There is no such object', { http: 404 }, 'Check its key.'),
-  OBJECT_EXISTS: row(
-    'An object with this key exists already',
-    { http: 409 },
-    'Read it, and choose another key.',
-  ),
-  OBJECT_KEY_INVALID: row(
-    'The key of an object is invalid',
-    { http: 422 },
-    'Printable parts of 1 to 255 bytes with / between them, at most 1,024 bytes, none . or ..',
-  ),
-  LAKE_BACKLOG_FULL: row(
-    'The lake’s writer holds as many readings as it may',
-    { http: 503, retryable: true },
-    'Stop reading the log until a commit succeeds; check the object store.',
-  ),
-  LAKE_FENCED: row(
-    'Another writer has taken over these partitions',
-    { http: 409, exit: 3 },
-    'Start again: what was not committed is read from the log once more.',
-  ),
+  ...LAKE_ERRORS,
   QUERY_LIMIT_EXCEEDED: row(
     'The query exceeds a limit',
     { http: 422 },

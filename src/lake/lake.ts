@@ -7,9 +7,9 @@
  *
  * One writer has one *set* of the log's partitions. It collects their readings, and with commit()
  * sorts them by series and time, says which files come, puts them, and then the next version of its
- * manifest: that put is the commit. Versions have no gaps and are put only where none is, so of two writers of a
- * set one loses: opening a set takes the next version, with a higher epoch, and whoever had it
- * before is refused (LAKE_FENCED) at its next commit and takes its files back.
+ * manifest: that put is the commit. Versions have no gaps and are put only where none is, so of two
+ * writers of a set one loses: opening a set takes the next version, with a higher epoch, and
+ * whoever had it before is refused (LAKE_FENCED) at its next commit and takes its files back.
  *
  * L1 commit() resolves once all that was appended before is durable and counts, with the offsets
  *    that it covers. Whoever goes on from the offsets of open() loses no row and doubles none,

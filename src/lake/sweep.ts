@@ -1,10 +1,10 @@
 /**
  * Files that do not count, and how they are found without looking at all those that do.
  *
- * A writer announces the files of a commit before it puts the first of them: `pending/<set>/<epoch>`
- * has their keys, and the next commit's take their place. A process that dies in between leaves
- * files that no manifest lists, and the announcement that names them. Opening a set reads the
- * announcements of all epochs before and removes what does not count.
+ * A writer announces the files of a commit before it puts the first of them: they are in
+ * `pending/<set>/<epoch>`, where those of the next commit take their place. A process that dies in
+ * between leaves files that no manifest lists, and the announcement that names them. Opening a set
+ * reads the announcements of all epochs before, and removes what does not count.
  *
  * They stay when that is done: a writer that was taken over may put a file behind the sweep, and
  * die before it can take it back, so the next opening looks again. An epoch that the manifest's

@@ -26,15 +26,25 @@ const REPLACE = `
  */
 export function recordedStores(place: PostgresPlace, ranges: string): Promise<string> {
   return connected(place, async (client) => {
+    await migrate(client, place.schema)
     await client.query(RECORD, [ranges])
-    const { rows } = await client.query<{ ranges: string }>('SELECT ranges FROM store_list')
-    return rows[0]!.ranges
+    return (await read(client))!
   })
 }
 
-/** Records `ranges` instead of what was there, which it returns. Errors: as above. */
+/** What is recorded now. Errors: STORAGE_UNAVAILABLE. */
+export const currentStores = (place: PostgresPlace): Promise<string | undefined> =>
+  connected(place, read)
+
+async function read(client: pg.Client): Promise<string | undefined> {
+  const { rows } = await client.query<{ ranges: string }>('SELECT ranges FROM store_list')
+  return rows[0]?.ranges
+}
+
+/** Records `ranges` instead of what was there, which it returns. Errors: as recordedStores. */
 export function replaceStores(place: PostgresPlace, ranges: string): Promise<string | undefined> {
   return connected(place, async (client) => {
+    await migrate(client, place.schema)
     const { rows } = await client.query<{ ranges: string | null }>(REPLACE, [ranges])
     return rows[0]?.ranges ?? undefined
   })
@@ -52,7 +62,6 @@ async function connected<T>(
   client.on('error', () => undefined)
   try {
     await client.connect()
-    await migrate(client, place.schema)
     return await run(client)
   } catch (cause) {
     throw unavailable(cause)

@@ -1,7 +1,7 @@
 /** Several control processes behind one name: codes and sessions of the page belong to all. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { Answer, WeirProcess } from '../system/weir-process.ts'
+import { until, type Answer, type WeirProcess } from '../system/weir-process.ts'
 import { Installation, skip } from './cluster-process.ts'
 
 const TIMEOUT_MS = 120_000
@@ -40,8 +40,12 @@ test(
     await one.stop()
     const again = await at.start('control', 'control-0')
     assert.equal(await visit(again, cookie), 200)
+    const live = await fetch(`${other.url}/v1/live`, { headers: { cookie } })
+    let hasLiveEnded = false
+    void live.text().then(() => (hasLiveEnded = true))
     assert.equal(await visit(again, cookie, 'DELETE'), 204)
     assert.deepEqual([await visit(again, cookie), await visit(other, cookie)], [401, 401])
+    await until('the live stream ends with a heartbeat', () => hasLiveEnded, 30_000)
   },
 )
 
