@@ -243,7 +243,12 @@ const POSTGRES = Type.Object(
     retention: duration(
       '90d',
       ['1d', '36500d'],
-      'Months of readings and windows that ended this long ago are dropped.',
+      'Months (with TimescaleDB, chunks) of readings and windows that ended this long ago are dropped.',
+    ),
+    compressAfter: duration(
+      '7d',
+      ['1d', '36500d'],
+      'With TimescaleDB: chunks that ended this long ago are compressed, where its license allows it.',
     ),
   },
   { ...closed, description: 'PostgreSQL: registry, hot storage and the state of a cluster.' },
