@@ -1,11 +1,13 @@
 /**
- * `node timescaledb-server.ts PORT`: TimescaleDB in WASM for any number of clients on loopback.
+ * `node timescaledb-server.ts PORT`: TimescaleDB in WASM for any number of clients on loopback. A
+ * database is there once it is named, and in memory only; `postgres` has the extension, in others
+ * it can be created.
  *
- * Inside there is one session of PostgreSQL, so clients take turns as behind a pooler: a turn is a
- * statement, or a transaction from BEGIN to its end. Each begins with the settings that its client
- * connected with. What else belongs to a session is shared by all: temporary tables, and advisory
- * locks, which are therefore always free. A client that waits for another within a transaction
- * waits for ever.
+ * Inside of each there is one session of PostgreSQL, so clients take turns as behind a pooler: a
+ * turn is a statement, or a transaction from BEGIN to its end. Each begins with the settings that
+ * its client connected with. What else belongs to a session is shared by all: temporary tables, and
+ * advisory locks, which are therefore always free. A client that waits for another within a
+ * transaction waits for ever.
  *
  * https://www.postgresql.org/docs/17/protocol-message-formats.html
  */
@@ -18,9 +20,6 @@ const GSS_REQUEST = 80_877_104
 const CANCEL_REQUEST = 80_877_102
 const LENGTH_BYTES = 4
 const COPY_IN = /^\s*COPY\s.*\sFROM\s+STDIN\b/is
-
-const database = await PGlite.create({ extensions: { timescaledb } })
-await database.exec('CREATE EXTENSION timescaledb')
 
 const text = (value: string): Buffer => Buffer.from(`${value}\0`)
 
@@ -70,8 +69,14 @@ class Input {
 
 const tagOf = (bytes: Buffer): string => String.fromCharCode(bytes[0]!)
 
-/** The settings that a client connects with, as statements; undefined when it goes again. */
-async function greet(input: Input, socket: Socket): Promise<string | undefined> {
+interface Greeting {
+  database: string
+  /** The settings that the client connects with, as statements. */
+  settings: string
+}
+
+/** Undefined when the client goes again. */
+async function greet(input: Input, socket: Socket): Promise<Greeting | undefined> {
   for (;;) {
     const length = await input.take(LENGTH_BYTES)
     const body = length && (await input.take(length.readUInt32BE() - LENGTH_BYTES))
@@ -80,9 +85,10 @@ async function greet(input: Input, socket: Socket): Promise<string | undefined> 
       socket.write('N')
       continue
     }
-    const fields = body.subarray(LENGTH_BYTES).toString().split('\0')
-    const at = fields.findIndex((name, place) => place % 2 === 0 && name === 'options')
-    return at < 0 ? '' : settingsOf(fields[at + 1]!)
+    const words = body.subarray(LENGTH_BYTES).toString().split('\0')
+    const valueOf = (name: string): string => words[words.indexOf(name) + 1]!
+    const settings = words.includes('options') ? settingsOf(valueOf('options')) : ''
+    return { database: valueOf('database'), settings }
   }
 }
 
@@ -131,38 +137,61 @@ async function nextStatement(input: Input, socket: Socket): Promise<Buffer | und
 /** Format and columns are of no use to clients that know them. */
 const COPY_IN_RESPONSE = message('G', Buffer.from([1, 0, 0]))
 
-const execute = async (bytes: Buffer): Promise<Buffer> =>
-  Buffer.from(await database.execProtocolRaw(bytes))
-
 /** Of the answer to a COPY its client has had the first message. */
 const withoutCopyIn = (answer: Buffer): Buffer =>
   tagOf(answer) === 'G' ? answer.subarray(1 + answer.readUInt32BE(1)) : answer
 
 const isIdle = (answer: Buffer): boolean => answer.at(-1) === 'I'.charCodeAt(0)
 
-let turn: Promise<void> = Promise.resolve()
+class Database {
+  readonly #database: PGlite
+  #turn: Promise<void> = Promise.resolve()
 
-/** Resolves when it is this one's turn, with what ends it. */
-async function takeTurn(settings: string): Promise<() => void> {
-  const before = turn
-  const mine = Promise.withResolvers<void>()
-  turn = mine.promise
-  await before
-  await execute(message('Q', text(`RESET ALL;${settings}`)))
-  return mine.resolve
+  static async create(name: string): Promise<Database> {
+    const database = await PGlite.create({ extensions: { timescaledb } })
+    if (name === 'postgres') await database.exec('CREATE EXTENSION timescaledb')
+    return new Database(database)
+  }
+
+  private constructor(database: PGlite) {
+    this.#database = database
+  }
+
+  async execute(bytes: Buffer): Promise<Buffer> {
+    return Buffer.from(await this.#database.execProtocolRaw(bytes))
+  }
+
+  /** Resolves when it is this one's turn, with what ends it. */
+  async takeTurn(settings: string): Promise<() => void> {
+    const before = this.#turn
+    const mine = Promise.withResolvers<void>()
+    this.#turn = mine.promise
+    await before
+    await this.execute(message('Q', text(`RESET ALL;${settings}`)))
+    return mine.resolve
+  }
+}
+
+const databases = new Map<string, Promise<Database>>()
+
+function databaseOf(name: string): Promise<Database> {
+  const known = databases.get(name) ?? Database.create(name)
+  databases.set(name, known)
+  return known
 }
 
 async function serve(socket: Socket): Promise<void> {
   const input = new Input(socket)
-  const settings = await greet(input, socket)
-  if (settings === undefined || !(await isAdmitted(input, socket))) return
+  const greeting = await greet(input, socket)
+  if (greeting === undefined || !(await isAdmitted(input, socket))) return
+  const database = await databaseOf(greeting.database)
   let endTurn: (() => void) | undefined
   try {
     for (;;) {
       const statement = await nextStatement(input, socket)
       if (statement === undefined) return
-      endTurn ??= await takeTurn(settings)
-      const answer = withoutCopyIn(await execute(statement))
+      endTurn ??= await database.takeTurn(greeting.settings)
+      const answer = withoutCopyIn(await database.execute(statement))
       socket.write(answer)
       if (!isIdle(answer)) continue
       endTurn()
@@ -170,12 +199,14 @@ async function serve(socket: Socket): Promise<void> {
     }
   } finally {
     if (endTurn !== undefined) {
-      await execute(message('Q', text('ROLLBACK')))
+      await database.execute(message('Q', text('ROLLBACK')))
       endTurn()
     }
   }
 }
 
+// So that the harness waits for it.
+await databaseOf('postgres')
 createServer((socket) => {
   socket.on('error', () => undefined)
   serve(socket).then(
