@@ -238,7 +238,7 @@ const POSTGRES = Type.Object(
     devicePartitions: integer(
       4,
       [1, 256],
-      'Parts by device that a month of readings is cut into when it begins.',
+      'Parts by device that a month of readings is cut into when it begins; none with TimescaleDB.',
     ),
     retention: duration(
       '90d',

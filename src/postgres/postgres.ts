@@ -132,9 +132,9 @@ export interface PostgresWriter {
    */
   write(lease: Lease, batch: WriterBatch): Promise<WriteResult>
   /**
-   * Retention: drops the months, or chunks, of readings and partials that end at or before `timeMs`,
-   * beside writers and queries; it waits for those under way. Returns how many tables went. What
-   * failed half way ends with the next call. Errors: STORAGE_UNAVAILABLE.
+   * Retention: drops the months, or chunks, of readings and partials that end at or before
+   * `timeMs`, beside writers and queries; it waits for those under way. Returns how many tables
+   * went. What failed half way ends with the next call. Errors: STORAGE_UNAVAILABLE.
    */
   dropBefore(timeMs: number): Promise<number>
   /**

@@ -14,18 +14,8 @@ import { findTimescale, Hypertables, hypertablesDdl } from './hypertables.ts'
 import { MonthPartitions } from './month-partitions.ts'
 import type { TimeTables } from './time-tables.ts'
 
-/** By whom the two tables are cut that `CUT_TABLES` names: by PostgreSQL alone, or not yet. */
-const firstTables = (isPartitioned: boolean): string => `
-  CREATE TABLE series (
-    id INTEGER GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    tenant TEXT COLLATE "C" NOT NULL,
-    device_id TEXT COLLATE "C" NOT NULL,
-    device_type TEXT NOT NULL,
-    metric TEXT COLLATE "C" NOT NULL,
-    dimensions TEXT COLLATE "C" NOT NULL, -- JSON: sorted [name, value] pairs.
-    kind SMALLINT NOT NULL, -- KIND_CODES.
-    UNIQUE (tenant, device_id, metric, dimensions, kind)
-  );
+/** What `CUT_TABLES` names: by month from the beginning, or not cut yet. */
+const cutTables = (isByMonth: boolean): string => `
   CREATE TABLE reading (
     series INTEGER NOT NULL,
     device_hash INTEGER NOT NULL, -- murmur2 of tenant/device, signed.
@@ -33,7 +23,7 @@ const firstTables = (isPartitioned: boolean): string => `
     value DOUBLE PRECISION NOT NULL, -- Booleans 0 or 1, texts 0.
     text_value TEXT,
     PRIMARY KEY (series, device_hash, time_us)
-  )${isPartitioned ? ' PARTITION BY RANGE (time_us)' : ''};
+  )${isByMonth ? ' PARTITION BY RANGE (time_us)' : ''};
   CREATE TABLE window_partial (
     series INTEGER NOT NULL,
     window_ms INTEGER NOT NULL,
@@ -50,7 +40,20 @@ const firstTables = (isPartitioned: boolean): string => `
     last DOUBLE PRECISION NOT NULL,
     last_us BIGINT NOT NULL,
     PRIMARY KEY (series, window_ms, start_ms, is_late)
-  )${isPartitioned ? ' PARTITION BY RANGE (start_ms)' : ''};
+  )${isByMonth ? ' PARTITION BY RANGE (start_ms)' : ''};
+`
+
+const FIRST_TABLES = `
+  CREATE TABLE series (
+    id INTEGER GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    tenant TEXT COLLATE "C" NOT NULL,
+    device_id TEXT COLLATE "C" NOT NULL,
+    device_type TEXT NOT NULL,
+    metric TEXT COLLATE "C" NOT NULL,
+    dimensions TEXT COLLATE "C" NOT NULL, -- JSON: sorted [name, value] pairs.
+    kind SMALLINT NOT NULL, -- KIND_CODES.
+    UNIQUE (tenant, device_id, metric, dimensions, kind)
+  );
   CREATE TABLE dirty_range (
     series INTEGER NOT NULL,
     from_ms BIGINT NOT NULL,
@@ -142,7 +145,8 @@ const STREAM_TABLES = `
  * extension's functions are.
  */
 const stepsOf = (timescale: string | undefined): readonly string[] => [
-  timescale === undefined ? firstTables(true) : firstTables(false) + hypertablesDdl(timescale),
+  FIRST_TABLES +
+    (timescale === undefined ? cutTables(true) : cutTables(false) + hypertablesDdl(timescale)),
   STREAM_TABLES,
 ]
 

@@ -15,20 +15,19 @@ import { accessOf } from './cluster.ts'
 export const NOON_US = 1_784_548_800_000_000
 export const TOPIC = 'weir.readings.v1'
 
-/** Its functions need no `this`. */
 export interface TestServer {
   name: string
   url: string
   /** Why its tests are skipped, if they are. */
   skip: string | undefined
   /** A schema for each test. */
-  newSchema(): string
-  openWriter(schema: string): Promise<PostgresWriter>
-  ask(text: string): Promise<Record<string, unknown>[]>
+  newSchema: () => string
+  openWriter: (schema: string) => Promise<PostgresWriter>
+  ask: (text: string) => Promise<Record<string, unknown>[]>
   /** All readings as `device time value`, sorted. */
-  readingsIn(schema: string): Promise<string[]>
+  readingsIn: (schema: string) => Promise<string[]>
   /** Closes what was opened, and drops the schemas. */
-  clean(): Promise<void>
+  clean: () => Promise<void>
 }
 
 export function serverOf(service: 'postgres' | 'timescaledb'): TestServer {

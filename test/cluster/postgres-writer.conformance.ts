@@ -75,7 +75,7 @@ function testTransactions(promise: Promised): void {
 function testRows(promise: Promised): void {
   promise(
     'P2 the first write wins: in a batch, between batches, between writers',
-    async ({ ask, newSchema, openWriter, readingsIn, url }) => {
+    async ({ newSchema, openWriter, readingsIn }) => {
       const schema = newSchema()
       const [one, two] = await Promise.all([openWriter(schema), openWriter(schema)])
       const [a, b] = [await claimed(one, 'a'), await claimed(two, 'b')]
@@ -120,7 +120,7 @@ function testRows(promise: Promised): void {
 
   promise(
     'P4 a batch that does not begin where the last one ended is not written',
-    async ({ ask, newSchema, openWriter, readingsIn, url }) => {
+    async ({ newSchema, openWriter, readingsIn }) => {
       const schema = newSchema()
       const writer = await openWriter(schema)
       const lease = await claimed(writer)
@@ -144,7 +144,7 @@ function testRows(promise: Promised): void {
 
   promise(
     'texts and booleans are kept; NaN and impossible times never',
-    async ({ ask, newSchema, openWriter, readingsIn, url }) => {
+    async ({ ask, newSchema, openWriter }) => {
       const schema = newSchema()
       const writer = await openWriter(schema)
       const series = new SeriesIds()
@@ -206,7 +206,7 @@ function testRows(promise: Promised): void {
 function testPartials(promise: Promised): void {
   promise(
     'P5 partials that are replayed from any offset converge',
-    async ({ ask, newSchema, openWriter, readingsIn, url }) => {
+    async ({ ask, newSchema, openWriter }) => {
       const schema = newSchema()
       const writer = await openWriter(schema)
       const series = seriesOf('pump', 'fan')
@@ -254,7 +254,7 @@ function testPartials(promise: Promised): void {
 function testTables(promise: Promised): void {
   promise(
     'any number migrate at once; a newer format is refused and left as it was',
-    async ({ ask, newSchema, openWriter, readingsIn, url }) => {
+    async ({ ask, newSchema, openWriter, url }) => {
       const schema = newSchema()
       await Promise.all(Array.from({ length: 6 }, () => openWriter(schema)))
       await ask(`UPDATE ${schema}.storage_version SET version = 99`)
