@@ -245,8 +245,9 @@ const POSTGRES = Type.Object(
       ['1d', '36500d'],
       'Months (with TimescaleDB, chunks) of readings and windows that ended this long ago are dropped.',
     ),
+    // Gateways take up to 8 days from a device unless a pipeline says otherwise.
     compressAfter: duration(
-      '7d',
+      '8d',
       ['1d', '36500d'],
       'With TimescaleDB: chunks that ended this long ago are compressed, where its license allows it.',
     ),
