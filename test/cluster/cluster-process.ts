@@ -80,7 +80,10 @@ export class Installation {
       `  topicPrefix: ${this.name}`,
       `  partitions: ${this.partitions}`,
       `  replication: ${Math.min(3, this.brokers.length)}`,
-      `postgres: ${JSON.stringify({ url: this.postgresUrl, schema: this.name, stores })}`,
+      'postgres:',
+      `  url: ${JSON.stringify(this.postgresUrl)}`,
+      `  schema: ${this.name}`,
+      `  stores: ${JSON.stringify(stores)}`,
       ...(redis === undefined ? [] : [`redis: { url: ${JSON.stringify(redis)} }`]),
       this.#options.more ?? '',
     ].join('\n')
