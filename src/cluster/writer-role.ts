@@ -1,6 +1,6 @@
 /**
- * The writer: all topics behind the stream, into each PostgreSQL that keeps hot storage; and the
- * end of what is too old.
+ * The writer: all topics behind the stream, into each PostgreSQL that keeps hot storage; and what
+ * becomes of the old: compressed, then dropped.
  */
 import type { Config } from '../config/config.ts'
 import { openWhole } from '../embedded/open-whole.ts'
@@ -49,6 +49,10 @@ export class WriterRole {
           partitionsPerMonth: config.postgres.devicePartitions,
         })
         opened.defer(() => writer.close())
+        shared.events?.storeOpened({
+          tables: writer.tables,
+          ...(store.name !== undefined && { store: store.name }),
+        })
         // What cannot be read is told by one of them, or it would be told by each.
         const tells = stores.length === 0
         const topics = KINDS.map((kind) => openTopic(shared, { kind, store, writer, tells }))
@@ -99,9 +103,11 @@ export class WriterRole {
 
   async #retain({ name, writer }: StoreWriter): Promise<void> {
     const { config, events } = this.#shared
-    const beforeUs = nodeWorld.clock.nowUs() - config.postgres.retentionUs
+    const { retentionUs, compressAfterUs } = config.postgres
+    const nowUs = nodeWorld.clock.nowUs()
     try {
-      await writer.dropBefore(beforeUs / 1000)
+      await writer.dropBefore((nowUs - retentionUs) / 1000)
+      await writer.compressBefore((nowUs - compressAfterUs) / 1000)
     } catch (error) {
       events?.roleFailed({ role: roleName('retention', name), problem: String(error) })
     }

@@ -238,12 +238,18 @@ const POSTGRES = Type.Object(
     devicePartitions: integer(
       4,
       [1, 256],
-      'Parts by device that a month of readings is cut into when it begins.',
+      'Parts by device that a month of readings is cut into when it begins; none with TimescaleDB.',
     ),
     retention: duration(
       '90d',
       ['1d', '36500d'],
-      'Months of readings and windows that ended this long ago are dropped.',
+      'Months (with TimescaleDB, chunks) of readings and windows that ended this long ago are dropped.',
+    ),
+    // Gateways take up to 8 days from a device unless a pipeline says otherwise.
+    compressAfter: duration(
+      '8d',
+      ['1d', '36500d'],
+      'With TimescaleDB: chunks that ended this long ago are compressed, where its license allows it.',
     ),
   },
   { ...closed, description: 'PostgreSQL: registry, hot storage and the state of a cluster.' },

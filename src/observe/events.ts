@@ -80,6 +80,8 @@ export function createEvents(options: EventsOptions) {
       fromOffset: number
       toOffset: number
     }) => emit('error', 'entries_lost', 'Kafka forgot entries before they were stored', fields),
+    storeOpened: (fields: { tables: 'months' | 'hypertables'; store?: string }) =>
+      emit('info', 'store_opened', 'Hot storage is open', fields),
     partitionHot: (fields: { partition: number; messages: number; share: number }) =>
       emit('warn', 'partition_hot', 'One partition takes far more than its share', fields),
     lakeCommitFailed: (fields: { problem: string }) =>

@@ -1,19 +1,23 @@
 /**
  * The partitions of `reading` and `window_partial`, one for each UTC month, made when a writer
- * needs them and dropped when they are too old. All that is TimescaleDB's business elsewhere.
+ * needs them and dropped when they are too old.
  *
  * Both happen beside writers and queries, so nothing here takes a lock on the parent that waits for
  * them: a partition is made as a table by itself and then attached; to go, it is detached
  * CONCURRENTLY, then dropped. One advisory lock keeps makers and droppers apart. Who ends between
  * detaching and dropping leaves a table of the month's name: the next maker or dropper removes it.
  */
-import pg from 'pg'
+import type pg from 'pg'
+import {
+  CUT_TABLES,
+  type CutTable,
+  type Month,
+  type NeededMonths,
+  type TimeTables,
+} from './time-tables.ts'
 
 /** The two-key form: 'weir' and the hash of the schema's name. */
 const MONTHS_LOCK = 0x77656972
-
-/** A UTC month as a number: 12 × year + month of the year from 0. */
-export type Month = number
 
 /** Month of `timeMs`, ms since 1970. */
 export function monthOf(timeMs: number): Month {
@@ -25,23 +29,57 @@ export function monthOf(timeMs: number): Month {
 export const monthStartMs = (month: Month): number =>
   Date.UTC(Math.floor(month / 12), month % 12, 1)
 
-export type MonthlyTable = 'reading' | 'window_partial'
-
-/** How many of a table's own units, in which it is cut, are a millisecond. */
-const UNITS_PER_MS: Record<MonthlyTable, number> = { reading: 1000, window_partial: 1 }
-
-const nameOf = (table: MonthlyTable, month: Month): string =>
+const nameOf = (table: CutTable, month: Month): string =>
   `${table}_${Math.floor(month / 12)}_${String((month % 12) + 1).padStart(2, '0')}`
 
 const NAME = /^(reading|window_partial)_(\d{4})_(\d\d)$/
 
-/**
- * Makes what is not there. `client` is in no transaction. `partitions`: into how many a month of
- * readings is cut by the hash of the device.
- */
-export async function makeMonths(
+export class MonthPartitions implements TimeTables {
+  readonly kind = 'months'
+  readonly #partitions: number
+  readonly #known: Record<CutTable, Set<Month>> = { reading: new Set(), window_partial: new Set() }
+
+  /** `partitions`: into how many a month of readings is cut by the hash of the device. */
+  constructor(partitions: number) {
+    this.#partitions = partitions
+  }
+
+  async prepare(client: pg.ClientBase, needed: NeededMonths): Promise<void> {
+    const missing = [
+      ...this.#missing('reading', needed.reading),
+      ...this.#missing('window_partial', needed.window_partial),
+    ]
+    if (missing.length === 0) return
+    await makeMonths(client, missing, this.#partitions)
+    for (const { table, month } of missing) this.#known[table].add(month)
+  }
+
+  #missing(table: CutTable, needed: ReadonlySet<Month> = new Set()): MonthTable[] {
+    const missing = [...needed].filter((month) => !this.#known[table].has(month))
+    return missing.map((month) => ({ table, month }))
+  }
+
+  forget(): void {
+    for (const known of Object.values(this.#known)) known.clear()
+  }
+
+  dropBefore(client: pg.ClientBase, timeMs: number): Promise<number> {
+    return dropMonths(client, timeMs)
+  }
+
+  /** PostgreSQL alone cannot. */
+  async compressBefore(): Promise<void> {}
+}
+
+interface MonthTable {
+  table: CutTable
+  month: Month
+}
+
+/** Makes what is not there. */
+async function makeMonths(
   client: pg.ClientBase,
-  months: { table: MonthlyTable; month: Month }[],
+  months: readonly MonthTable[],
   partitions: number,
 ): Promise<void> {
   await client.query('BEGIN')
@@ -61,9 +99,9 @@ export async function makeMonths(
   }
 }
 
-function ddlOf(table: MonthlyTable, month: Month, partitions: number): string {
+function ddlOf(table: CutTable, month: Month, partitions: number): string {
   const name = nameOf(table, month)
-  const bounds = [month, month + 1].map((one) => monthStartMs(one) * UNITS_PER_MS[table])
+  const bounds = [month, month + 1].map((one) => monthStartMs(one) * CUT_TABLES[table].unitsPerMs)
   const attach = `ALTER TABLE ${table} ATTACH PARTITION ${name} FOR VALUES FROM (${bounds[0]}) TO (${bounds[1]});`
   if (table === 'window_partial')
     return `CREATE TABLE ${name} (LIKE ${table} INCLUDING ALL); ${attach}`
@@ -92,11 +130,8 @@ async function stateOf(client: pg.ClientBase, name: string): Promise<State> {
   return row.attached === true ? 'attached' : 'detached'
 }
 
-/**
- * Drops the months that end at or before `timeMs`. Returns how many tables went. `client` is in no
- * transaction.
- */
-export async function dropMonths(client: pg.ClientBase, timeMs: number): Promise<number> {
+/** Drops the months that end at or before `timeMs`. Returns how many tables went. */
+async function dropMonths(client: pg.ClientBase, timeMs: number): Promise<number> {
   await client.query('SELECT pg_advisory_lock($1, hashtext(current_schema))', [MONTHS_LOCK])
   try {
     let dropped = 0
@@ -113,7 +148,7 @@ export async function dropMonths(client: pg.ClientBase, timeMs: number): Promise
 
 async function drop(
   client: pg.ClientBase,
-  { name, table, state }: { name: string; table: MonthlyTable; state: State },
+  { name, table, state }: { name: string; table: CutTable; state: State },
 ): Promise<void> {
   const detach = `ALTER TABLE ${table} DETACH PARTITION ${name}`
   if (state === 'attached') await client.query(`${detach} CONCURRENTLY`)
@@ -123,7 +158,7 @@ async function drop(
 
 async function monthsOf(
   client: pg.ClientBase,
-): Promise<{ name: string; table: MonthlyTable; month: Month }[]> {
+): Promise<{ name: string; table: CutTable; month: Month }[]> {
   const { rows } = await client.query<{ name: string }>(
     `SELECT relname AS name FROM pg_class
      WHERE relnamespace = current_schema::regnamespace AND relkind IN ('r', 'p') ORDER BY 1`,
@@ -131,6 +166,6 @@ async function monthsOf(
   return rows.flatMap(({ name }) => {
     const [, table, year, month] = NAME.exec(name) ?? []
     if (table === undefined) return []
-    return [{ name, table: table as MonthlyTable, month: Number(year) * 12 + Number(month) - 1 }]
+    return [{ name, table: table as CutTable, month: Number(year) * 12 + Number(month) - 1 }]
   })
 }

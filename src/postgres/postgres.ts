@@ -119,6 +119,8 @@ export interface WriteResult {
 }
 
 export interface PostgresWriter {
+  /** What readings and partials are kept as, since their tables were made. */
+  readonly tables: 'months' | 'hypertables'
   /** Undefined while somebody else holds the name. Errors: STORAGE_UNAVAILABLE. */
   claim(name: string): Promise<Lease | undefined>
   /** Where to go on, by partition; those never written are absent. Errors: STORAGE_UNAVAILABLE. */
@@ -130,11 +132,16 @@ export interface PostgresWriter {
    */
   write(lease: Lease, batch: WriterBatch): Promise<WriteResult>
   /**
-   * Retention: drops the months of readings and partials that end at or before `timeMs`, beside
-   * writers and queries; it waits for those under way. Returns how many tables went. What failed
-   * half way ends with the next call. Errors: STORAGE_UNAVAILABLE.
+   * Retention: drops the months, or chunks, of readings and partials that end at or before
+   * `timeMs`, beside writers and queries; it waits for those under way. Returns how many tables
+   * went. What failed half way ends with the next call. Errors: STORAGE_UNAVAILABLE.
    */
   dropBefore(timeMs: number): Promise<number>
+  /**
+   * Compresses the chunks that end at or before `timeMs`, one after the other; writers wait for the
+   * one under way. Nothing happens to months. Errors: STORAGE_UNAVAILABLE.
+   */
+  compressBefore(timeMs: number): Promise<void>
   /** What is under way ends first; leases are released. May be called again. */
   close(): Promise<void>
 }

@@ -1,25 +1,21 @@
 /**
- * The tables, and how they come to be. Every statement that would be another one on TimescaleDB is
- * here or in `month-partitions.ts`.
+ * The tables, and how they come to be.
  *
  * Times are integer µs (`_us`) or ms (`_ms`) since 1970. `reading` and `window_partial` are cut by
  * UTC month, so that a month goes by dropping a table; a month of readings is cut again by the
- * hash of its device, so that its indices stay small and queries and vacuum look at parts.
+ * hash of its device, so that its indices stay small and queries and vacuum look at parts. Where
+ * TimescaleDB's extension is in the database when they are made, they are hypertables instead, and
+ * stay what they are if the extension comes later.
  */
 import type pg from 'pg'
+import { WeirError } from '../errors/errors.ts'
 import { migrate as migrateTables } from '../postgres-client/postgres-client.ts'
+import { findTimescale, Hypertables, hypertablesDdl } from './hypertables.ts'
+import { MonthPartitions } from './month-partitions.ts'
+import type { TimeTables } from './time-tables.ts'
 
-const FIRST_TABLES = `
-  CREATE TABLE series (
-    id INTEGER GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    tenant TEXT COLLATE "C" NOT NULL,
-    device_id TEXT COLLATE "C" NOT NULL,
-    device_type TEXT NOT NULL,
-    metric TEXT COLLATE "C" NOT NULL,
-    dimensions TEXT COLLATE "C" NOT NULL, -- JSON: sorted [name, value] pairs.
-    kind SMALLINT NOT NULL, -- KIND_CODES.
-    UNIQUE (tenant, device_id, metric, dimensions, kind)
-  );
+/** What `CUT_TABLES` names: by month from the beginning, or not cut yet. */
+const cutTables = (isByMonth: boolean): string => `
   CREATE TABLE reading (
     series INTEGER NOT NULL,
     device_hash INTEGER NOT NULL, -- murmur2 of tenant/device, signed.
@@ -27,7 +23,7 @@ const FIRST_TABLES = `
     value DOUBLE PRECISION NOT NULL, -- Booleans 0 or 1, texts 0.
     text_value TEXT,
     PRIMARY KEY (series, device_hash, time_us)
-  ) PARTITION BY RANGE (time_us);
+  )${isByMonth ? ' PARTITION BY RANGE (time_us)' : ''};
   CREATE TABLE window_partial (
     series INTEGER NOT NULL,
     window_ms INTEGER NOT NULL,
@@ -44,7 +40,20 @@ const FIRST_TABLES = `
     last DOUBLE PRECISION NOT NULL,
     last_us BIGINT NOT NULL,
     PRIMARY KEY (series, window_ms, start_ms, is_late)
-  ) PARTITION BY RANGE (start_ms);
+  )${isByMonth ? ' PARTITION BY RANGE (start_ms)' : ''};
+`
+
+const FIRST_TABLES = `
+  CREATE TABLE series (
+    id INTEGER GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    tenant TEXT COLLATE "C" NOT NULL,
+    device_id TEXT COLLATE "C" NOT NULL,
+    device_type TEXT NOT NULL,
+    metric TEXT COLLATE "C" NOT NULL,
+    dimensions TEXT COLLATE "C" NOT NULL, -- JSON: sorted [name, value] pairs.
+    kind SMALLINT NOT NULL, -- KIND_CODES.
+    UNIQUE (tenant, device_id, metric, dimensions, kind)
+  );
   CREATE TABLE dirty_range (
     series INTEGER NOT NULL,
     from_ms BIGINT NOT NULL,
@@ -139,9 +148,37 @@ const STORE_LIST_TABLE = `
   );
 `
 
-/** `MIGRATIONS[n]` leads from version n to n + 1. Published steps never change. */
-const MIGRATIONS: readonly string[] = [FIRST_TABLES, STREAM_TABLES, STORE_LIST_TABLE]
+/**
+ * The nth leads from version n to n + 1. Published steps never change. `timescale`: where the
+ * extension's functions are.
+ */
+const stepsOf = (timescale: string | undefined): readonly string[] => [
+  FIRST_TABLES +
+    (timescale === undefined ? cutTables(true) : cutTables(false) + hypertablesDdl(timescale)),
+  STREAM_TABLES,
+  STORE_LIST_TABLE,
+]
 
 /** Errors: DATA_FORMAT_NEWER, and PostgreSQL's own. */
-export const migrate = (client: pg.ClientBase, schema: string): Promise<void> =>
-  migrateTables(client, { schema, versionTable: 'storage_version', steps: MIGRATIONS })
+export async function migrate(client: pg.ClientBase, schema: string): Promise<void> {
+  const steps = stepsOf(await findTimescale(client))
+  await migrateTables(client, { schema, versionTable: 'storage_version', steps })
+}
+
+/**
+ * What the tables were made as, which may be another than they would be made as now. `partitions`:
+ * as for MonthPartitions. Errors: STORAGE_UNAVAILABLE, and PostgreSQL's own.
+ */
+export async function openTimeTables(
+  client: pg.ClientBase,
+  partitions: number,
+): Promise<TimeTables> {
+  const { rows } = await client.query<{ isPartitioned: boolean }>(
+    `SELECT relkind = 'p' AS "isPartitioned" FROM pg_class WHERE oid = 'reading'::regclass`,
+  )
+  if (rows[0]!.isPartitioned) return new MonthPartitions(partitions)
+  const timescale = await findTimescale(client)
+  if (timescale !== undefined) return new Hypertables(timescale)
+  const detail = 'The tables were made with TimescaleDB, whose extension is not there any more'
+  throw new WeirError('STORAGE_UNAVAILABLE', detail)
+}

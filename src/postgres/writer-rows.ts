@@ -17,8 +17,9 @@ import {
   PARTIAL_WINDOW_MS,
 } from '../stream/stream.ts'
 import { CopyRows } from './copy.ts'
-import { monthOf, monthStartMs, type Month } from './month-partitions.ts'
+import { monthOf, monthStartMs } from './month-partitions.ts'
 import type { SeriesIds, WrittenReadings } from './postgres.ts'
+import type { Month } from './time-tables.ts'
 
 /** 2000-01-01T00:00:00Z, the oldest time that gateways believe. */
 const TIME_MIN_MS = 946_684_800_000

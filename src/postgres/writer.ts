@@ -23,9 +23,9 @@ import { openPool, type PostgresPlace } from '../postgres-client/postgres-client
 import { connectionConfig, stateOf, unavailable } from './connections.ts'
 import { copyRows } from './copy.ts'
 import { checkLease, Leases } from './lease.ts'
-import { dropMonths, makeMonths, type Month, type MonthlyTable } from './month-partitions.ts'
 import type { Lease, PostgresWriter, WriteResult, WriterBatch } from './postgres.ts'
-import { migrate } from './schema.ts'
+import { migrate, openTimeTables } from './schema.ts'
+import type { TimeTables } from './time-tables.ts'
 import {
   DeadLetterShelf,
   writeAlerts,
@@ -49,6 +49,9 @@ const PARAMETERS = {
   tcp_keepalives_idle: 10,
   tcp_keepalives_interval: 5,
   tcp_keepalives_count: 3,
+  // Late rows look into what is compressed, and a batch has as many as it has. Where TimescaleDB is
+  // not, PostgreSQL takes the name as it takes any with a dot.
+  'timescaledb.max_tuples_decompressed_per_dml_transaction': 0,
 }
 /** Batches that go over the staging table after one that conflicted. */
 const STAGED_AFTER_CONFLICT = 32
@@ -83,12 +86,14 @@ export async function openPostgresWriter(options: WriterOptions): Promise<Postgr
     query_timeout: STATEMENT_TIMEOUT_MS + 10_000,
     application_name: 'weir-writer',
   })
-  const writer = new Writer(pool, options)
   try {
-    await writer.migrate()
-    return writer
+    const tables = await connected(pool, async (client) => {
+      await migrate(client, options.place.schema)
+      return openTimeTables(client, options.partitionsPerMonth ?? PARTITIONS_PER_MONTH)
+    })
+    return new Writer(pool, tables, options)
   } catch (cause) {
-    await writer.close()
+    await pool.end()
     throw cause
   }
 }
@@ -106,21 +111,19 @@ class Writer implements PostgresWriter {
   readonly #shelf = new DeadLetterShelf()
   /** Connections that have their staging tables. */
   readonly #prepared = new WeakSet<pg.ClientBase>()
-  readonly #months: Record<MonthlyTable, Set<Month>> = {
-    reading: new Set(),
-    window_partial: new Set(),
-  }
+  readonly #tables: TimeTables
   /** By topic and partition: batches that still go over the staging table. */
   readonly #staged = new Map<string, number>()
 
-  constructor(pool: pg.Pool, options: WriterOptions) {
+  constructor(pool: pg.Pool, tables: TimeTables, options: WriterOptions) {
     this.#pool = pool
+    this.#tables = tables
     this.#options = options
     this.#leases = new Leases(options.place)
   }
 
-  migrate(): Promise<void> {
-    return this.#connected((client) => migrate(client, this.#options.place.schema))
+  get tables(): TimeTables['kind'] {
+    return this.#tables.kind
   }
 
   claim(name: string): Promise<Lease | undefined> {
@@ -128,7 +131,7 @@ class Writer implements PostgresWriter {
   }
 
   offsets(topic: string): Promise<Map<number, number>> {
-    return this.#connected(async (client) => {
+    return connected(this.#pool, async (client) => {
       const { rows } = await client.query<{ partition: number; next: number }>(
         'SELECT partition, next_offset AS next FROM writer_offset WHERE topic = $1',
         [topic],
@@ -138,16 +141,22 @@ class Writer implements PostgresWriter {
   }
 
   dropBefore(timeMs: number): Promise<number> {
-    return this.#connected((client) => dropMonths(client, timeMs))
+    return connected(this.#pool, (client) => this.#tables.dropBefore(client, timeMs))
+  }
+
+  compressBefore(timeMs: number): Promise<void> {
+    return connected(this.#pool, (client) => this.#tables.compressBefore(client, timeMs))
   }
 
   async write(lease: Lease, batch: WriterBatch): Promise<WriteResult> {
     let encoded: Encoded | undefined
     const attempt = (): Promise<WriteResult> =>
-      this.#connected(async (client) => {
+      connected(this.#pool, async (client) => {
         await this.#findSeries(client, lease, batch)
         encoded ??= this.#encode(batch)
-        await this.#makeMonths(client, encoded)
+        const { readings, partials } = encoded
+        const needed = { reading: readings?.months, window_partial: partials?.months }
+        await this.#tables.prepare(client, needed)
         if (!this.#prepared.has(client)) await client.query(STAGING)
         this.#prepared.add(client)
         return this.#transact(client, { lease, batch, encoded })
@@ -158,7 +167,7 @@ class Writer implements PostgresWriter {
       } catch (error) {
         if (stateOf(error) !== CHECK_VIOLATION || again === MONTHS_MADE_AGAIN_MAX) throw error
         // Retention dropped a month, or a crash took it back, since we made it.
-        for (const known of Object.values(this.#months)) known.clear()
+        this.#tables.forget()
       }
     }
   }
@@ -181,16 +190,6 @@ class Writer implements PostgresWriter {
       await client.query('COMMIT')
       kept()
     }
-  }
-
-  async #makeMonths(client: pg.ClientBase, { readings, partials }: Encoded): Promise<void> {
-    const needed = [
-      ...missing('reading', readings?.months, this.#months.reading),
-      ...missing('window_partial', partials?.months, this.#months.window_partial),
-    ]
-    if (needed.length === 0) return
-    await makeMonths(client, needed, this.#options.partitionsPerMonth ?? PARTITIONS_PER_MONTH)
-    for (const { table, month } of needed) this.#months[table].add(month)
   }
 
   async #transact(
@@ -267,23 +266,26 @@ class Writer implements PostgresWriter {
     return rows.count - (rowCount ?? 0)
   }
 
-  /** A connection on which something failed is closed. Errors: STORAGE_UNAVAILABLE. */
-  async #connected<Result>(work: (client: pg.PoolClient) => Promise<Result>): Promise<Result> {
-    let client: pg.PoolClient | undefined
-    try {
-      client = await this.#pool.connect()
-      const result = await work(client)
-      client.release()
-      return result
-    } catch (cause) {
-      client?.release(true)
-      throw unavailable(cause)
-    }
-  }
-
   async close(): Promise<void> {
     await this.#leases.close()
     if (!this.#pool.ending) await this.#pool.end()
+  }
+}
+
+/** A connection on which something failed is closed. Errors: STORAGE_UNAVAILABLE. */
+async function connected<Result>(
+  pool: pg.Pool,
+  work: (client: pg.PoolClient) => Promise<Result>,
+): Promise<Result> {
+  let client: pg.PoolClient | undefined
+  try {
+    client = await pool.connect()
+    const result = await work(client)
+    client.release()
+    return result
+  } catch (cause) {
+    client?.release(true)
+    throw unavailable(cause)
   }
 }
 
@@ -292,20 +294,13 @@ const NOTHING = {
   ...{ refusedReadings: 0, refusedPartials: 0, refusedAnomalies: 0 },
 }
 
-const missing = (
-  table: MonthlyTable,
-  needed: ReadonlySet<Month> | undefined,
-  known: ReadonlySet<Month>,
-): { table: MonthlyTable; month: Month }[] =>
-  [...(needed ?? [])].filter((month) => !known.has(month)).map((month) => ({ table, month }))
-
 /** Their rows go with each transaction. */
 const STAGING = `
-  CREATE TEMPORARY TABLE staged_reading (
+  CREATE TEMPORARY TABLE IF NOT EXISTS staged_reading (
     series INTEGER NOT NULL, device_hash INTEGER NOT NULL, time_us BIGINT NOT NULL,
     value DOUBLE PRECISION NOT NULL, text_value TEXT
   ) ON COMMIT DELETE ROWS;
-  CREATE TEMPORARY TABLE staged_partial (LIKE window_partial, place INTEGER NOT NULL)
+  CREATE TEMPORARY TABLE IF NOT EXISTS staged_partial (LIKE window_partial, place INTEGER NOT NULL)
     ON COMMIT DELETE ROWS`
 
 /**

@@ -33,6 +33,8 @@ export interface InstallationOptions {
   /** Text of a pipeline definition; the same for all processes. */
   pipeline?: string
   partitions?: number
+  /** `postgres.stores`; without them hot storage is where the registry is. */
+  stores?: readonly string[]
   /** Further sections of the configuration, as lines of YAML. */
   more?: string
 }
@@ -71,13 +73,17 @@ export class Installation {
   /** What an operator would write. Without Redis where that does not run. */
   config(): string {
     const redis = accessOf('redis')?.['url']
+    const { stores = [] } = this.#options
     return [
       'kafka:',
       `  brokers: [${this.brokers.map((one) => JSON.stringify(one)).join(', ')}]`,
       `  topicPrefix: ${this.name}`,
       `  partitions: ${this.partitions}`,
       `  replication: ${Math.min(3, this.brokers.length)}`,
-      `postgres: { url: ${JSON.stringify(this.postgresUrl)}, schema: ${this.name} }`,
+      'postgres:',
+      `  url: ${JSON.stringify(this.postgresUrl)}`,
+      `  schema: ${this.name}`,
+      `  stores: ${JSON.stringify(stores)}`,
       ...(redis === undefined ? [] : [`redis: { url: ${JSON.stringify(redis)} }`]),
       this.#options.more ?? '',
     ].join('\n')

@@ -23,11 +23,12 @@ import { isRunning, kill, launch, stop, untilReady, type Started } from './proce
 import { QUESTDB } from './questdb.ts'
 import type { Access, Places, Recipe } from './recipe.ts'
 import { REDIS } from './redis.ts'
+import { TIMESCALEDB } from './timescaledb.ts'
 import { TRINO } from './trino.ts'
 import { VICTORIA_METRICS } from './victoriametrics.ts'
 
 export const RECIPES: readonly Recipe[] = [
-  ...[KAFKA, POSTGRES, REDIS, MINIO],
+  ...[KAFKA, POSTGRES, TIMESCALEDB, REDIS, MINIO],
   ...[INFLUXDB, QUESTDB, VICTORIA_METRICS],
   // After MinIO, which it looks into.
   TRINO,

@@ -26,6 +26,8 @@ export interface TablesBench extends QueryBench {
   query: PostgresQuery
   /** Takes back every reading, and what followed from them. */
   empty: () => Promise<void>
+  /** As what is old is, where tables can be. */
+  compress: () => Promise<void>
   /** Also what is not in its range. */
   giveAll: (given: Given) => Promise<void>
 }
@@ -57,6 +59,7 @@ export async function openTables(
     query,
     give: (given) => write(given, range),
     giveAll: (given) => write(given, ALL),
+    compress: () => writer.compressBefore(Date.UTC(2100)),
     async empty() {
       series = new SeriesIds()
       indices = new Map()

@@ -1,34 +1,73 @@
-/** Writers on schemas of their own, and batches as short as a test wants them. */
+/**
+ * Writers on schemas of their own in one of the harness's servers, and batches as short as a test
+ * wants them.
+ */
+import assert from 'node:assert/strict'
 import pg from 'pg'
-import { SeriesIds, type WriterBatch } from '../../src/postgres/postgres.ts'
+import { SeriesIds, type Lease, type WriterBatch } from '../../src/postgres/postgres.ts'
 import type { PostgresWriter, PlacedSeries } from '../../src/postgres/postgres.ts'
 import { openPostgresWriter } from '../../src/postgres/writer.ts'
 import { PARTIAL_STRIDE } from '../../src/stream/stream.ts'
 import { nodeWorld } from '../../src/world/node-world.ts'
 import { accessOf } from './cluster.ts'
 
-export const url = accessOf('postgres')?.['url'] ?? ''
-export const skip =
-  url === '' ? 'PostgreSQL does not run: npm run -s cluster:up -- postgres' : undefined
-
+/** 2026-07-20T12:00:00Z. */
+export const NOON_US = 1_784_548_800_000_000
 export const TOPIC = 'weir.readings.v1'
 
-let schemas = 0
-const open: PostgresWriter[] = []
-/** A schema for each test. */
-export const newSchema = (): string => `weir_writer_test_${process.pid}_${++schemas}`
-
-export async function openWriter(schema: string): Promise<PostgresWriter> {
-  const writer = await openPostgresWriter({
-    place: { url, schema },
-    clock: nodeWorld.clock,
-    partitionsPerMonth: 2,
-  })
-  open.push(writer)
-  return writer
+export interface TestServer {
+  name: string
+  url: string
+  /** Why its tests are skipped, if they are. */
+  skip: string | undefined
+  /** A schema for each test. */
+  newSchema: () => string
+  openWriter: (schema: string) => Promise<PostgresWriter>
+  ask: (text: string) => Promise<Record<string, unknown>[]>
+  /** All readings as `device time value`, sorted. */
+  readingsIn: (schema: string) => Promise<string[]>
+  /** Closes what was opened, and drops the schemas. */
+  clean: () => Promise<void>
 }
 
-export async function ask(text: string): Promise<Record<string, unknown>[]> {
+export function serverOf(service: 'postgres' | 'timescaledb'): TestServer {
+  const url = accessOf(service)?.['url'] ?? ''
+  const skip =
+    url === '' ? `${service} does not run: npm run -s cluster:up -- ${service}` : undefined
+  let schemas = 0
+  const open: PostgresWriter[] = []
+  const nameOf = (schema: number): string => `weir_writer_test_${process.pid}_${schema}`
+  const ask = (text: string) => askOf(url, text)
+  return {
+    ...{ name: service, url, skip, ask },
+    newSchema: () => nameOf(++schemas),
+    async openWriter(schema) {
+      const writer = await openPostgresWriter({
+        place: { url, schema },
+        clock: nodeWorld.clock,
+        partitionsPerMonth: 2,
+      })
+      open.push(writer)
+      return writer
+    },
+    async readingsIn(schema) {
+      const rows = await ask(
+        `SELECT device_id, time_us, value FROM ${schema}.reading
+         JOIN ${schema}.series ON id = series ORDER BY device_id, time_us`,
+      )
+      return rows.map((row) => Object.values(row).join(' '))
+    },
+    async clean() {
+      if (skip !== undefined) return
+      await Promise.all(open.map((writer) => writer.close()))
+      for (let schema = 1; schema <= schemas; schema++) {
+        await ask(`DROP SCHEMA IF EXISTS ${nameOf(schema)} CASCADE`)
+      }
+    },
+  }
+}
+
+export async function askOf(url: string, text: string): Promise<Record<string, unknown>[]> {
   const client = new pg.Client({ connectionString: url })
   await client.connect()
   try {
@@ -38,12 +77,13 @@ export async function ask(text: string): Promise<Record<string, unknown>[]> {
   }
 }
 
-export async function clean(): Promise<void> {
-  if (skip !== undefined) return
-  await Promise.all(open.map((writer) => writer.close()))
-  for (let schema = 1; schema <= schemas; schema++) {
-    await ask(`DROP SCHEMA IF EXISTS weir_writer_test_${process.pid}_${schema} CASCADE`)
-  }
+export const POSTGRES = serverOf('postgres')
+export const { url, skip, newSchema, openWriter, ask, readingsIn, clean } = POSTGRES
+
+export async function claimed(writer: PostgresWriter, name = 'writer-0'): Promise<Lease> {
+  const lease = await writer.claim(name)
+  assert.ok(lease, 'the lease is free')
+  return lease
 }
 
 export const seriesName = (deviceId: string, change: Partial<PlacedSeries> = {}): PlacedSeries => ({
@@ -90,13 +130,4 @@ export function seriesOf(...devices: string[]): SeriesIds {
   const series = new SeriesIds()
   for (const device of devices) series.add(seriesName(device))
   return series
-}
-
-/** All readings as `device time value`, sorted. */
-export async function readingsIn(schema: string): Promise<string[]> {
-  const rows = await ask(
-    `SELECT device_id, time_us, value FROM ${schema}.reading
-     JOIN ${schema}.series ON id = series ORDER BY device_id, time_us`,
-  )
-  return rows.map((row) => Object.values(row).join(' '))
 }

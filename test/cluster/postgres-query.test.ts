@@ -1,18 +1,15 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
-import fc from 'fast-check'
 import type { PostgresPlace } from '../../src/postgres-client/postgres-client.ts'
 import { QueryDatabase } from '../../src/postgres/query-database.ts'
 import { openPostgresQuery } from '../../src/postgres/query.ts'
 import { ask, BASE_MS, defineSeries } from '../../src/query/query-fixture.ts'
 import { testQuery } from '../../src/query/query.conformance.ts'
-import type { Query } from '../../src/query/query.ts'
-import { openEmbeddedBench } from '../../src/storage/query-bench-fixture.ts'
 import { accessOf, killService, restartService } from './cluster.ts'
 import { until } from '../system/weir-process.ts'
 import { openTables } from './postgres-bench.ts'
-import { given, readingsQuestion, windowsQuestion } from './random-readings.ts'
+import { testRandomQuestions } from './random-questions.ts'
 
 const url = accessOf('postgres')?.['url'] ?? ''
 const skip = url === '' ? 'PostgreSQL does not run: npm run -s cluster:up -- postgres' : undefined
@@ -20,6 +17,8 @@ const LIMITS = { rowsMax: 1_000_000, windowsMax: 10_000 }
 
 let schemas = 0
 const newPlace = () => ({ url, schema: `weir_query_${process.pid}_${++schemas}` })
+
+testRandomQuestions({ name: 'PostgreSQL', skip, newPlace, runs: 40 })
 
 testQuery({
   name: 'PostgreSQL',
@@ -141,68 +140,4 @@ test('PostgreSQL killed and back: questions fail by name, then go on', { skip },
   } finally {
     await close()
   }
-})
-
-/** What a question is answered, or refused, with; numbers that were summed may differ a little. */
-async function outcome(answer: Promise<object>): Promise<unknown> {
-  return answer.catch((error: Error & { code?: string }) => ({
-    code: error.code,
-    message: error.message,
-  }))
-}
-
-function assertAlike(actual: unknown, expected: unknown, place: string): void {
-  if (typeof expected === 'number' && typeof actual === 'number') {
-    const tolerance = 1e-9 * Math.max(1, Math.abs(expected))
-    return assert.ok(Math.abs(actual - expected) <= tolerance, `${place}: ${actual}, ${expected}`)
-  }
-  if (typeof expected !== 'object' || expected === null) {
-    return assert.equal(actual, expected, place)
-  }
-  assert.deepEqual(Object.keys(actual as object), Object.keys(expected), place)
-  for (const [name, value] of Object.entries(expected)) {
-    assertAlike((actual as Record<string, unknown>)[name], value, `${place}.${name}`)
-  }
-}
-
-/** Without what only says where the rows were. */
-async function readingsOf(query: Query, question: Parameters<Query['readings']>[0]) {
-  const { points, meta } = await query.readings(question)
-  const { series, resolution_ms, completeness } = meta
-  return { points, series, resolution_ms, completeness }
-}
-
-test('random readings, late and later: PostgreSQL answers as embedded does', { skip }, async () => {
-  const tables = await openTables(newPlace(), LIMITS)
-  const property = fc.asyncProperty(
-    given,
-    fc.array(readingsQuestion, { minLength: 12, maxLength: 12 }),
-    fc.array(windowsQuestion, { minLength: 4, maxLength: 4 }),
-    async (given, readings, windows) => {
-      await tables.empty()
-      const embedded = await openEmbeddedBench(LIMITS, { isCommitted: true })
-      try {
-        await Promise.all([tables.give(given), embedded.give(given)])
-        for (const question of readings) {
-          const [actual, expected] = await Promise.all(
-            [tables, embedded].map(({ query }) => outcome(readingsOf(query, question))),
-          )
-          assertAlike(actual, expected, JSON.stringify(question))
-        }
-        for (const question of windows) {
-          const [actual, expected] = await Promise.all(
-            [tables, embedded].map(({ query }) => outcome(query.windows(question))),
-          )
-          assertAlike(actual, expected, JSON.stringify(question))
-        }
-        const [actual, expected] = await Promise.all(
-          [tables, embedded].map(({ query }) => query.latest('default', 'pump-1')),
-        )
-        assert.deepEqual(actual, expected)
-      } finally {
-        await embedded.close()
-      }
-    },
-  )
-  await fc.assert(property, { numRuns: 40, endOnFailure: true }).finally(() => tables.close())
 })
