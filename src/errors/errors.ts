@@ -4,6 +4,7 @@
  * retry of the same bytes can help, and what to do. If you add a row, run `npm run docs`.
  */
 import { MQTT_ERRORS } from './mqtt-errors.ts'
+import { NOTIFY_ERRORS } from './notify-errors.ts'
 import { row, type CatalogueRow } from './row.ts'
 
 const bad = { http: 422, mqtt: 0x83 }
@@ -346,6 +347,7 @@ export const ERRORS = {
     { http: 502, exit: 4 },
     'Check database, user and token; the detail has its own words.',
   ),
+  ...NOTIFY_ERRORS,
   CLIENT_UNREACHABLE: row(
     'The server cannot be reached',
     { http: 503, exit: 6, retryable: true },
