@@ -22,6 +22,8 @@ export interface PostOptions extends EndpointRules {
   connectTimeoutMs: number
   /** Of name, connection, request and answer together. */
   timeoutMs: number
+  /** Certificates to believe instead of the system's, as PEM. */
+  ca?: string
   /** Never shown, whoever says them. */
   secrets: readonly string[]
   closed: AbortSignal
@@ -86,6 +88,7 @@ async function exchange(url: URL, what: Exchange, options: PostOptions): Promise
   const request = open(url, {
     ...{ method: 'POST', headers, signal, agent: false, lookup: pinnedTo(addresses) },
     ...{ maxHeaderSize: 16 * 1024, insecureHTTPParser: false },
+    ...(options.ca === undefined ? {} : { ca: options.ca }),
   })
   const cancel = limitConnecting(request, options)
   request.on('error', reject)

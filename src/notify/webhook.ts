@@ -16,6 +16,8 @@ export interface WebhookOptions extends EndpointRules {
   clock: Clock
   connectTimeoutMs?: number
   timeoutMs?: number
+  /** Certificates to believe instead of the system's, as PEM. */
+  ca?: string
   resolve?: Resolve
 }
 
