@@ -4,7 +4,7 @@
  * or inside of a page.
  */
 import { timeText } from './body.ts'
-import { plain } from './explanation.ts'
+import { plain, shortNumber } from './explanation.ts'
 import { escapeHtml } from './html.ts'
 import type { ChartReadings } from './notify.ts'
 
@@ -110,7 +110,7 @@ function labels(values: number[], toY: (value: number) => number, unit = ''): st
     const y = toY(value)
     if (shown.some((other) => Math.abs(other - y) < LABEL_DISTANCE)) return []
     shown.push(y)
-    const text = escapeHtml(`${Number(value.toPrecision(4))} ${plain(unit, 8)}`.trim())
+    const text = escapeHtml(`${shortNumber(value, 4)} ${plain(unit, 8)}`.trim())
     return [`<text x="${LEFT - 6}" y="${y + 4}" text-anchor="end">${text}</text>`]
   })
 }

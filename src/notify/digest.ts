@@ -74,10 +74,10 @@ export function toDigest(
   return { ...first, id, createdAtUs, link, digest }
 }
 
-/** The largest counts, without a prototype: a device may be called `__proto__`. */
+/** The largest counts. A device may be called `__proto__`: an entry becomes a property of its own. */
 function countBy(alerts: Alert[], nameOf: (alert: Alert) => string): Record<string, number> {
   const counts = new Map<string, number>()
   for (const alert of alerts) counts.set(nameOf(alert), (counts.get(nameOf(alert)) ?? 0) + 1)
   const largest = [...counts].sort(([, one], [, other]) => other - one).slice(0, DIGEST_NAMES_MAX)
-  return Object.assign(Object.create(null) as Record<string, number>, Object.fromEntries(largest))
+  return Object.fromEntries(largest)
 }

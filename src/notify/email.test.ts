@@ -78,7 +78,9 @@ function partOf(source: string, type: string): string {
   if (!/quoted-printable/.test(head)) return body
   const bytes = body
     .replaceAll(/=\r\n/g, '')
-    .replaceAll(/=([0-9A-F]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)))
+    .replaceAll(/=([0-9A-F]{2})/g, (_, hex: string) =>
+      String.fromCharCode(Number.parseInt(hex, 16)),
+    )
   return Buffer.from(bytes, 'latin1').toString()
 }
 
@@ -125,7 +127,7 @@ test('Both ways of TLS are spoken; a server without is not, unless it is allowed
   assert.equal(secure.mails[0]!.isSecure, true)
   await failsAs(openEmail({ url, from: FROM, to: TO, clock }), 'NOTIFY_UNAVAILABLE')
   await using plain = await openMailServer({ hasNoTls: true })
-  await failsAs(open(plain.port), 'NOTIFY_UNAVAILABLE')
+  await failsAs(open(plain.port), 'NOTIFY_REFUSED')
   assert.equal(plain.mails.length, 0)
   await open(plain.port, { allowPlain: true }).send(notificationOf(), 'key-1')
   assert.equal(plain.mails[0]!.isSecure, false)

@@ -95,7 +95,9 @@ class Email implements Channel {
       text: explainText(notification),
       html: explainHtml(notification, svg === undefined ? undefined : `cid:${CHART_ID}`),
       attachments:
-        svg === undefined ? [] : [{ ...image, content: svg, contentDisposition: 'inline' as const }],
+        svg === undefined
+          ? []
+          : [{ ...image, content: svg, contentDisposition: 'inline' as const }],
     }
   }
 

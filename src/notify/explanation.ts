@@ -19,7 +19,7 @@ const UNSEEN = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]+/gu
 /** One line of what a device or rule said. */
 export function plain(text: string, lengthMax = TEXT_LENGTH_MAX): string {
   const line = text.replaceAll(UNSEEN, ' ').trim()
-  const characters = [...line]
+  const characters = Array.from(line)
   return characters.length > lengthMax ? `${characters.slice(0, lengthMax - 1).join('')}…` : line
 }
 
@@ -54,7 +54,8 @@ function titleOf(alert: Alert): string {
   const who = `[${plain(severity, 32)}] ${plain(deviceId, 64)}`
   if (state === 'resolved') return `${who}: ${plain(ruleId, 64)} is resolved`
   if (alert.value === undefined) return `${who}: ${plain(ruleId, 64)} is firing`
-  const limit = alert.threshold === undefined ? '' : `, threshold ${withUnit(alert.threshold, alert)}`
+  const limit =
+    alert.threshold === undefined ? '' : `, threshold ${withUnit(alert.threshold, alert)}`
   return `${who}: ${plain(metric ?? ruleId, 64)} is ${withUnit(alert.value, alert)}${limit}`
 }
 
@@ -67,7 +68,9 @@ const CHANGES: Record<Change, string> = {
 }
 
 function whatHappened({ occurrences }: Alert, change: Change): string {
-  return occurrences > 1 ? `${CHANGES[change]}, ${count(occurrences)} times so far` : CHANGES[change]
+  return occurrences > 1
+    ? `${CHANGES[change]}, ${count(occurrences)} times so far`
+    : CHANGES[change]
 }
 
 function valueText(alert: Alert): string {
@@ -105,9 +108,15 @@ function withUnit(value: Value, { unit }: Alert): string {
     : `${valueOf(value)} ${plain(unit, 16)}`
 }
 
+/** Rounded, but the largest numbers as they are: to fewer digits they would be infinite. */
+export function shortNumber(value: number, digits: number): string {
+  const rounded = Number(value.toPrecision(digits))
+  return String(Number.isFinite(rounded) ? rounded : value)
+}
+
 /** Six digits: more than anyone reads at night. */
 const valueOf = (value: Value): string =>
-  typeof value === 'number' ? String(Number(value.toPrecision(6))) : plain(String(value), 64)
+  typeof value === 'number' ? shortNumber(value, 6) : plain(String(value), 64)
 
 /** `1,234`. */
 const count = (value: number): string => value.toLocaleString('en-US')

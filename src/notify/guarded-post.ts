@@ -1,9 +1,9 @@
 /**
  * One POST to an address that somebody else chose, so nothing of it is trusted:
  *
- * - its name is resolved here, the addresses are checked, and the connection goes to these and to no
- *   other (`lookup` below); Host and TLS still speak of the name. A resolver that answers otherwise
- *   a moment later is never asked;
+ * - its name is resolved here, the addresses are checked, and the connection goes to these and to
+ *   no other (`lookup` below); Host and TLS still speak of the name. A resolver that answers
+ *   otherwise a moment later is never asked;
  * - each delivery has a connection of its own: none outlives its check;
  * - redirects are not followed. They would need the check again, a client may make a GET of a POST
  *   on its way, and the signature was made for the first receiver only;

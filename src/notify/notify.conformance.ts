@@ -1,4 +1,4 @@
-/** What every channel must do. A channel's test calls `testChannel` with a real receiver of its kind. */
+/** What every channel must do. Its test calls `testChannel` with a real receiver of its kind. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { inspect } from 'node:util'
@@ -93,20 +93,23 @@ function testDelivery(promise: Promised, traits: ChannelTraits): void {
     assert.deepEqual(keys, expected)
   })
 
-  promise('N6 whatever a device and a rule are called, it is one message of that text', async (b) => {
-    await using channel = closing(b.open())
-    for (const [at, name] of HOSTILE.entries()) {
-      const alert = { deviceId: name, ruleId: name, condition: name, metric: name, unit: name }
-      await channel.send(notificationOf({ ...alert, value: name }), `hostile-${at}`)
-    }
-    const received = await b.received()
-    assert.equal(received.length, HOSTILE.length)
-    if (traits.hasNoKey === true) return
-    assert.deepEqual(
-      received.map(({ key }) => key),
-      HOSTILE.map((_, at) => `hostile-${at}`),
-    )
-  })
+  promise(
+    'N6 whatever a device and a rule are called, it is one message of that text',
+    async (b) => {
+      await using channel = closing(b.open())
+      for (const [at, name] of HOSTILE.entries()) {
+        const alert = { deviceId: name, ruleId: name, condition: name, metric: name, unit: name }
+        await channel.send(notificationOf({ ...alert, value: name }), `hostile-${at}`)
+      }
+      const received = await b.received()
+      assert.equal(received.length, HOSTILE.length)
+      if (traits.hasNoKey === true) return
+      assert.deepEqual(
+        received.map(({ key }) => key),
+        HOSTILE.map((_, at) => `hostile-${at}`),
+      )
+    },
+  )
 }
 
 /** Headers, ends of messages, markup, mentions, other directions of writing, length. */
@@ -137,30 +140,44 @@ const TIMEOUT_MS = 300
 const LATE_MS_MAX = 2000
 
 function testLimits(promise: Promised): void {
-  promise('N4 a receiver that says nothing is waited for no longer than the time-out', async (b) => {
-    const silent = await openSilentReceiver()
-    try {
-      await using channel = closing(b.open({ port: silent.port, timeoutMs: TIMEOUT_MS }))
-      const startMs = performance.now()
-      await failsAs(channel, 'NOTIFY_UNAVAILABLE', b.secrets)
-      const tookMs = performance.now() - startMs
-      assert.ok(tookMs >= TIMEOUT_MS - 5 && tookMs < TIMEOUT_MS + LATE_MS_MAX, `${tookMs} ms`)
-    } finally {
-      await silent.close()
-    }
-  })
+  promise(
+    'N4 a receiver that says nothing is waited for no longer than the time-out',
+    async (b) => {
+      const silent = await openSilentReceiver()
+      try {
+        await using channel = closing(b.open({ port: silent.port, timeoutMs: TIMEOUT_MS }))
+        const startMs = performance.now()
+        await failsAs(channel, 'NOTIFY_UNAVAILABLE', b.secrets)
+        const tookMs = performance.now() - startMs
+        assert.ok(tookMs >= TIMEOUT_MS - 5 && tookMs < TIMEOUT_MS + LATE_MS_MAX, `${tookMs} ms`)
+        await until(() => silent.open === 0)
+      } finally {
+        await silent.close()
+      }
+    },
+  )
 
   promise('N4 close() ends what is under way', async (b) => {
     const silent = await openSilentReceiver()
     try {
       const channel = b.open({ port: silent.port, timeoutMs: 60_000 })
       const failing = failsAs(channel, 'NOTIFY_UNAVAILABLE', b.secrets)
+      await until(() => silent.open === 1)
       channel.close()
       await failing
+      await until(() => silent.open === 0)
     } finally {
       await silent.close()
     }
   })
+}
+
+async function until(condition: () => boolean): Promise<void> {
+  const endMs = performance.now() + LATE_MS_MAX
+  while (!condition()) {
+    assert.ok(performance.now() < endMs, String(condition))
+    await new Promise((resolve) => setTimeout(resolve, 5))
+  }
 }
 
 export async function failsAs(

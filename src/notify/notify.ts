@@ -5,8 +5,8 @@
  *
  * What a channel promises:
  *
- * N1 send() resolves once the receiver has taken the notification over, and not before: an answer of
- *    2xx, an SMTP server's 250, a message id of SNS or SQS.
+ * N1 send() resolves once the receiver has taken the notification over, and not before: an answer
+ *    of 2xx, an SMTP server's 250, a message id of SNS or SQS.
  * N2 Errors are NOTIFY_ENDPOINT_INVALID, NOTIFY_ADDRESS_FORBIDDEN, NOTIFY_REFUSED (another try of
  *    the same cannot help) and NOTIFY_UNAVAILABLE (it can: no answer, too late, too busy);
  *    `retryAfterMsOf()` tells how long the receiver asked us to wait.

@@ -15,8 +15,15 @@ const MINUTE_US = 60_000_000
 test('A wait is anything up to a bound that doubles, ends at the cap, and is no less than asked', () => {
   const { baseMs, capMs } = BACKOFF
   for (const [attempt, most] of [
-    ...([[1, baseMs], [2, 2 * baseMs], [5, 16 * baseMs]] as const),
-    ...([[30, capMs], [5000, capMs]] as const),
+    ...([
+      [1, baseMs],
+      [2, 2 * baseMs],
+      [5, 16 * baseMs],
+    ] as const),
+    ...([
+      [30, capMs],
+      [5000, capMs],
+    ] as const),
   ] as const) {
     assert.equal(backoffMs(attempt, { unit: () => 0 }), 0)
     assert.ok(Math.abs(backoffMs(attempt, { unit: () => 0.999999 }) - most) < 1)
@@ -84,7 +91,7 @@ test('Late ends of tries from before it opened do not keep a breaker open for lo
 })
 
 test('Whatever happens, a closed breaker admits and a failing endpoint is tried once a period', () => {
-  const steps = fc.array(fc.constantFrom('try', 'wait') as fc.Arbitrary<'try' | 'wait'>)
+  const steps = fc.array(fc.constantFrom('try', 'wait'))
   fc.assert(
     fc.property(steps, (all) => {
       let nowMs = 0
@@ -129,7 +136,10 @@ test('No period of the limit has more messages than it says, whenever they come'
 test('A bucket comes back from what was kept, and a clock set back holds nobody longer than the period', () => {
   const limit = { messages: 2, perUs: MINUTE_US }
   const bucket = new TokenBucket(limit)
-  assert.deepEqual([1, 2, 3].map(() => bucket.take(NOW_US)), [true, true, false])
+  assert.deepEqual(
+    [1, 2, 3].map(() => bucket.take(NOW_US)),
+    [true, true, false],
+  )
   const again = new TokenBucket(limit, bucket.takenUs)
   assert.equal(again.take(NOW_US + 1), false)
   assert.equal(again.nextUs(NOW_US, 2), NOW_US + MINUTE_US)

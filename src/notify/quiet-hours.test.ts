@@ -49,7 +49,12 @@ const TABLE: [string, QuietHours, string, string | undefined][] = [
     '2026-10-25T01:30',
   ],
   ['an offset of 5:45', night('Asia/Kathmandu'), '2026-01-10T16:15Z', '2026-01-11T01:15'],
-  ['a change of half an hour', night('Australia/Lord_Howe'), '2026-04-04T12:00Z', '2026-04-04T20:30'],
+  [
+    'a change of half an hour',
+    night('Australia/Lord_Howe'),
+    '2026-04-04T12:00Z',
+    '2026-04-04T20:30',
+  ],
   ['west of Greenwich', night('America/New_York'), '2026-11-01T03:00Z', '2026-11-01T12:00'],
   ['by day', { ...berlin, from: '09:00', to: '17:00' }, '2026-01-10T12:00Z', '2026-01-10T16:00'],
   ['until midnight', { ...berlin, to: '00:00' }, '2026-01-10T22:00Z', '2026-01-10T23:00'],

@@ -15,7 +15,7 @@ const BASIC = new Set(
 )
 /** Written with an escape before them: two units. */
 const EXTENDED = new Set('^{}\\[~]|€')
-const OTHERWISE: Record<string, string> = { '°': '', '…': '...', '’': "'", 'µ': 'u', '·': '.' }
+const OTHERWISE: Record<string, string> = { '°': '', '…': '...', '’': "'", µ: 'u', '·': '.' }
 
 /** How much of an SMS a character takes; undefined when GSM does not have it. */
 function unitsOf(character: string): number | undefined {
@@ -24,11 +24,10 @@ function unitsOf(character: string): number | undefined {
 }
 
 export const smsUnits = (text: string): number =>
-  [...text].reduce((sum, character) => sum + (unitsOf(character) ?? 1), 0)
+  Array.from(text).reduce((sum, character) => sum + (unitsOf(character) ?? 1), 0)
 
 const toGsm = (text: string): string =>
-  [...text]
-    .map((one) => (unitsOf(one) === undefined ? (OTHERWISE[one] ?? '?') : one))
+  Array.from(text, (one) => (unitsOf(one) === undefined ? (OTHERWISE[one] ?? '?') : one))
     .join('')
     .replaceAll(/\s+/g, ' ')
 

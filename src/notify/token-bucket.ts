@@ -1,7 +1,7 @@
 /**
- * How many messages a recipient gets: `{"messages":5,"per":"1m"}`. Each token comes back `per` after
- * it was taken, so that *no* minute has more than five. (A bucket that fills evenly would let nine
- * through in the first one: five at once, then one every twelve seconds.)
+ * How many messages a recipient gets: `{"messages":5,"per":"1m"}`. Each token comes back `per`
+ * after it was taken, so that *no* minute has more than five. (A bucket that fills evenly would let
+ * nine through in the first one: five at once, then one every twelve seconds.)
  *
  * Times are of the wall clock, as what was taken must outlive a restart; one that jumps back makes
  * nobody wait longer than `per`.

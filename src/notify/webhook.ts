@@ -3,6 +3,7 @@
  * with receivers that do.
  */
 import { createHmac } from 'node:crypto'
+import { WeirError } from '../errors/errors.ts'
 import type { Clock } from '../world/world.ts'
 import { notificationBody } from './body.ts'
 import { checkEndpoint, systemResolve, type EndpointRules, type Resolve } from './endpoint.ts'
@@ -40,6 +41,7 @@ class Webhook implements Channel {
   constructor(options: WebhookOptions) {
     this.#options = options
     this.#url = checkEndpoint(options.url, options)
+    if (options.secret === '') throw new WeirError('NOTIFY_ENDPOINT_INVALID', 'it has no secret')
   }
 
   async send(notification: Notification, idempotencyKey: string): Promise<void> {
