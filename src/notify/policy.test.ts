@@ -54,7 +54,9 @@ test('A breaker opens after failures in a row, and one try tells whether to clos
   }
   assert.equal(breaker.state, 'closed')
   breaker.succeeded()
-  for (let n = 0; n < BREAKER.failuresMax; n++) breaker.failed()
+  for (let n = 1; n < BREAKER.failuresMax; n++) breaker.failed()
+  assert.equal(breaker.state, 'closed', 'they were not in a row')
+  breaker.failed()
   assert.equal(breaker.state, 'open')
   assert.equal(breaker.admit(), false)
   await clock.run(BREAKER.openMs)
@@ -141,6 +143,9 @@ test('A bucket comes back from what was kept, and a clock set back holds nobody 
     [true, true, false],
   )
   const again = new TokenBucket(limit, bucket.takenUs)
+  const early = new TokenBucket(limit, bucket.takenUs)
+  assert.equal(early.take(NOW_US + MINUTE_US - 1), false)
+  assert.equal(early.take(NOW_US + MINUTE_US), true)
   assert.equal(again.take(NOW_US + 1), false)
   assert.equal(again.nextUs(NOW_US, 2), NOW_US + MINUTE_US)
   const dayBeforeUs = NOW_US - 86_400_000_000

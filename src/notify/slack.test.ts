@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { nodeWorld } from '../world/node-world.ts'
+import { toDigest } from './digest.ts'
 import { openHttpReceiver } from './http-receiver-fixture.ts'
-import { notificationOf } from './notification-fixture.ts'
+import { notificationOf, NOW_US } from './notification-fixture.ts'
 import { testChannel } from './notify.conformance.ts'
 import { openSlack } from './slack.ts'
 
@@ -46,11 +47,18 @@ test('Nothing that a device says mentions people or becomes a link', async () =>
     const url = `http://127.0.0.1:${receiver.port}${PATH}`
     const channel = openSlack({ url, clock, allowPrivate: true })
     const deviceId = '<!channel> <https://evil.example|click> & co'
-    await channel.send(notificationOf({ deviceId, condition: 'x'.repeat(9000) }), 'key-1')
-    const { text, blocks } = JSON.parse(receiver.requests[0]!.body) as SlackMessage
-    assert.ok(text.includes('&lt;!channel&gt; &lt;https://evil.example|click&gt; &amp; co'), text)
+    const long = { ruleId: 'x'.repeat(900), condition: 'x'.repeat(900), unit: 'x'.repeat(900) }
+    const many = ['a', 'b', 'c'].map((name) =>
+      notificationOf({ ...long, deviceId, ruleId: name + long.ruleId }),
+    )
+    const link = `https://weir.example/${'x'.repeat(2500)}`
+    await channel.send(toDigest(many, { id: 'digest-1', createdAtUs: NOW_US, link }), 'key-1')
+    const { blocks } = JSON.parse(receiver.requests[0]!.body) as SlackMessage
     assert.deepEqual(new Set(blocks.map((block) => block.text.type)), new Set(['plain_text']))
     for (const block of blocks) assert.ok(block.text.text.length <= 3000)
+    await channel.send(notificationOf({ deviceId }), 'key-2')
+    const { text } = JSON.parse(receiver.requests[1]!.body) as SlackMessage
+    assert.ok(text.includes('&lt;!channel&gt; &lt;https://evil.example|click&gt; &amp; co'), text)
   } finally {
     await receiver.close()
   }
