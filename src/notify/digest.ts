@@ -74,7 +74,7 @@ export function toDigest(
   return { ...first, id, createdAtUs, link, digest }
 }
 
-/** The largest counts. A device may be called `__proto__`: an entry becomes a property of its own. */
+/** The largest counts. A device may be called `__proto__`: it becomes a property like others. */
 function countBy(alerts: Alert[], nameOf: (alert: Alert) => string): Record<string, number> {
   const counts = new Map<string, number>()
   for (const alert of alerts) counts.set(nameOf(alert), (counts.get(nameOf(alert)) ?? 0) + 1)

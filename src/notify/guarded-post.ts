@@ -166,7 +166,7 @@ function reasonOf(status: number, text: string, secrets: readonly string[]): str
 }
 
 /** Seconds, or a date (RFC 9110, 10.2.3). Undefined when it is neither, or over. */
-export function parseRetryAfter(given: string | undefined, clock: Clock): number | undefined {
+function parseRetryAfter(given: string | undefined, clock: Clock): number | undefined {
   if (given === undefined) return undefined
   const isSeconds = /^\d+$/.test(given)
   const waitMs = isSeconds ? Number(given) * 1000 : Date.parse(given) - clock.nowUs() / 1000

@@ -4,7 +4,7 @@ import type { Alert, Notification } from './notify.ts'
 /** 2026-11-24T03:00:00Z. */
 export const NOW_US = 1_795_489_200_000_000
 
-export const alertOf = (change: Partial<Alert> = {}): Alert => ({
+const alertOf = (change: Partial<Alert> = {}): Alert => ({
   id: 'alert-1',
   deviceId: 'pump-01',
   ruleId: 'hot',

@@ -4,7 +4,7 @@ import { test } from 'node:test'
 import { inspect } from 'node:util'
 import { nodeWorld } from '../world/node-world.ts'
 import { openDnsServer } from './dns-fixture.ts'
-import { openHttpReceiver, type HttpReceiver } from './http-receiver-fixture.ts'
+import { openHttpReceiver, openSilentReceiver, type HttpReceiver } from './http-receiver-fixture.ts'
 import { notificationOf } from './notification-fixture.ts'
 import { failsAs, testChannel } from './notify.conformance.ts'
 import { retryAfterMsOf } from './notify.ts'
@@ -150,6 +150,20 @@ test('N4 an answer that never ends, and one that drips, cost no more than the ti
     assert.ok(message.length < 400)
     assert.ok(performance.now() - startMs < 3000)
   })
+})
+
+test('N4 who takes the connection and says nothing of TLS is left after the time to connect', async () => {
+  const silent = await openSilentReceiver()
+  try {
+    const startMs = performance.now()
+    const url = `https://127.0.0.1:${silent.port}/`
+    const channel = open(silent.port, { url, connectTimeoutMs: 200, timeoutMs: 8000 })
+    const { message } = await failsAs(channel, 'NOTIFY_UNAVAILABLE')
+    assert.match(message, /no connection within 200 ms/)
+    assert.ok(performance.now() - startMs < 4000)
+  } finally {
+    await silent.close()
+  }
 })
 
 test('N4 2xx is delivered even if its body never ends', async () => {

@@ -28,7 +28,7 @@ export function openWebhook(options: WebhookOptions): Channel {
 }
 
 /** `t=<seconds since 1970>,v1=<HMAC-SHA256 of "t.body" in hex>`. */
-export function signatureOf(body: string, secret: string, seconds: number): string {
+function signatureOf(body: string, secret: string, seconds: number): string {
   const hex = createHmac('sha256', secret).update(`${seconds}.${body}`).digest('hex')
   return `t=${seconds},v1=${hex}`
 }

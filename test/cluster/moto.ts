@@ -6,6 +6,8 @@ import { execute, findProgram, launch } from './process.ts'
 import type { Recipe } from './recipe.ts'
 
 const VERSION = '5.2.5'
+/** What its server needs for these two; `moto[server]` would be all of AWS, and 320 MB on disk. */
+const PACKAGES = [`moto==${VERSION}`, 'flask==3.1.2', 'flask-cors==6.0.1']
 const folderOf = (cache: string): string => join(cache, `moto-${VERSION}`)
 
 export const MOTO: Recipe = {
@@ -19,7 +21,7 @@ export const MOTO: Recipe = {
     say(`moto ${VERSION}: 30 MB by pip`)
     execute('python3', ['-m', 'venv', folder])
     const install = ['-m', 'pip', 'install', '-q', '--disable-pip-version-check']
-    execute(join(folder, 'bin', 'python'), [...install, `moto[server]==${VERSION}`])
+    execute(join(folder, 'bin', 'python'), [...install, ...PACKAGES])
     writeFileSync(join(folder, 'complete'), '')
   },
   async start({ cache, data }, { launched }) {
