@@ -8,6 +8,7 @@ import { SendMessageCommand, SQSClient } from '@aws-sdk/client-sqs'
 import { WeirError } from '../errors/errors.ts'
 import type { Clock } from '../world/world.ts'
 import { notificationBody } from './body.ts'
+import { withDeadline } from './deadline.ts'
 import { explain } from './explanation.ts'
 import { checkKey, type Channel, type Notification } from './notify.ts'
 import { explainSms } from './sms.ts'
@@ -97,17 +98,14 @@ class AwsChannel implements Channel {
 
   async send(notification: Notification, idempotencyKey: string): Promise<void> {
     checkKey(idempotencyKey)
-    const { clock, timeoutMs = TIMEOUT_MS } = this.#access
-    const late = new AbortController()
-    const cancel = clock.after(timeoutMs, () => late.abort())
-    const abortSignal = AbortSignal.any([late.signal, this.#closed.signal])
+    const { clock, timeoutMs = TIMEOUT_MS, region, endpoint = region } = this.#access
+    const deadline = { clock, timeoutMs, closed: this.#closed.signal, place: endpoint }
     try {
-      await this.#send(notification, idempotencyKey, { abortSignal })
+      await withDeadline(deadline, (abortSignal) =>
+        this.#send(notification, idempotencyKey, { abortSignal }),
+      )
     } catch (error) {
-      const why = late.signal.aborted ? `no answer within ${timeoutMs} ms` : undefined
-      throw awsError(error, this.#access, why)
-    } finally {
-      cancel()
+      throw awsError(error, this.#access)
     }
   }
 
@@ -154,24 +152,22 @@ interface AwsFailure {
   message?: string
   code?: string
   $metadata?: { httpStatusCode?: number }
-  $retryable?: unknown
 }
 
 /** Refusals with a status of 4xx that pass. */
 const PASSING = /Throttl|TooMany|RequestLimit|SlowDown|RequestTimeout|KMSThrottling/
-/** Wrong settings that the client finds out before it asks. */
-const SETTINGS = /CredentialsProviderError|InvalidCredentials/
 
 /** The SDK's own errors hold the request, so none is passed on as a cause. */
-function awsError(error: unknown, access: AwsAccess, late?: string): WeirError {
+function awsError(error: unknown, { region, endpoint, credentials }: AwsAccess): WeirError {
+  if (error instanceof WeirError) return error
   const { name = '', code = '', message = '', $metadata } = error as AwsFailure
   const status = $metadata?.httpStatusCode ?? 0
   const isRefusal = status >= 400 && status < 500 && status !== 408 && status !== 429
-  const isForGood =
-    late === undefined && (SETTINGS.test(name) || (isRefusal && !PASSING.test(name)))
+  // No credentials, so no status: the machine's service for them may only be away.
+  const isForGood = isRefusal && !PASSING.test(name)
   const words = [name, code, message].filter((word, at, all) => all.indexOf(word) === at)
-  const secret = access.credentials?.secretKey ?? ''
-  const text = late ?? words.filter((word) => word !== '').join(': ')
+  const text = `${endpoint ?? region}: ${words.filter((word) => word !== '').join(': ')}`
+  const secret = credentials?.secretKey ?? ''
   const shown = secret === '' ? text : text.replaceAll(secret, '***')
   return new WeirError(isForGood ? 'NOTIFY_REFUSED' : 'NOTIFY_UNAVAILABLE', shown.slice(0, 300))
 }

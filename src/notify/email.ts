@@ -7,6 +7,7 @@ import { createTransport } from 'nodemailer'
 import { WeirError } from '../errors/errors.ts'
 import type { Clock } from '../world/world.ts'
 import { drawChart } from './chart.ts'
+import { withDeadline } from './deadline.ts'
 import { explain, explainText } from './explanation.ts'
 import { explainHtml } from './html.ts'
 import { checkKey, type Channel, type Notification } from './notify.ts'
@@ -60,16 +61,12 @@ class Email implements Channel {
   async send(notification: Notification, idempotencyKey: string): Promise<void> {
     checkKey(idempotencyKey)
     const { clock, timeoutMs = TIMEOUT_MS } = this.#options
-    const late = new AbortController()
-    const cancel = clock.after(timeoutMs, () => late.abort())
-    const signal = AbortSignal.any([late.signal, this.#closed.signal])
+    const message = this.#message(notification, idempotencyKey)
+    const deadline = { clock, timeoutMs, closed: this.#closed.signal, place: this.#place }
     try {
-      await this.#transport.sendMail({ ...this.#message(notification, idempotencyKey), signal })
+      await withDeadline(deadline, (signal) => this.#transport.sendMail({ ...message, signal }))
     } catch (error) {
-      const why = late.signal.aborted ? `no answer within ${timeoutMs} ms` : undefined
-      throw this.#named(error, why)
-    } finally {
-      cancel()
+      throw this.#named(error)
     }
   }
 
@@ -102,12 +99,13 @@ class Email implements Channel {
   }
 
   /** Its words without the password, whoever repeats it. */
-  #named(error: unknown, late?: string): WeirError {
+  #named(error: unknown): WeirError {
+    if (error instanceof WeirError) return error
     const { code, response, responseCode, message = '' } = error as SmtpFailure
-    const words = late ?? `${code === undefined ? '' : `${code}: `}${response ?? message}`
+    const words = `${code === undefined ? '' : `${code}: `}${response ?? message}`
     const shown = this.#secrets.reduce((text, secret) => text.replaceAll(secret, '***'), words)
     // 5xx is for good (RFC 5321, 4.2.1); a server that does not let us in is not mended by waiting.
-    const isForGood = (responseCode ?? 0) >= 500 && late === undefined
+    const isForGood = (responseCode ?? 0) >= 500
     const what = isForGood ? 'NOTIFY_REFUSED' : 'NOTIFY_UNAVAILABLE'
     return new WeirError(what, `${this.#place}: ${shown.slice(0, 300)}`)
   }

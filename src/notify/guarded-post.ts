@@ -14,19 +14,17 @@ import { request as requestHttps } from 'node:https'
 import type { LookupFunction } from 'node:net'
 import { WeirError } from '../errors/errors.ts'
 import type { Clock } from '../world/world.ts'
+import { withDeadline, type Deadline } from './deadline.ts'
 import { resolveEndpoint, type EndpointRules, type Resolve } from './endpoint.ts'
 
-export interface PostOptions extends EndpointRules {
-  clock: Clock
+export interface PostOptions extends EndpointRules, Omit<Deadline, 'place'> {
   resolve: Resolve
+  /** Of `timeoutMs`, which is for name, connection, request and answer together. */
   connectTimeoutMs: number
-  /** Of name, connection, request and answer together. */
-  timeoutMs: number
   /** Certificates to believe instead of the system's, as PEM. */
   ca?: string
   /** Never shown, whoever says them. */
   secrets: readonly string[]
-  closed: AbortSignal
 }
 
 export const POST_LIMITS = { connectTimeoutMs: 3000, timeoutMs: 10_000 }
@@ -45,27 +43,16 @@ export async function guardedPost(
 ): Promise<void> {
   const body = Buffer.from(content.body)
   if (body.length > BODY_BYTES_MAX) throw new WeirError('NOTIFY_REFUSED', 'it is too large to send')
-  const late = new AbortController()
-  const cancel = options.clock.after(options.timeoutMs, () => late.abort())
-  const signal = AbortSignal.any([late.signal, options.closed])
+  const deadline = { ...options, place: url.origin }
   try {
-    const addresses = await unlessAborted(resolveEndpoint(url, options, options.resolve), signal)
-    const headers = { ...content.headers, 'content-length': String(body.length) }
-    judge(await exchange(url, { body, headers, addresses, signal }, options), url, options)
+    await withDeadline(deadline, async (signal) => {
+      const addresses = await resolveEndpoint(url, options, options.resolve)
+      const headers = { ...content.headers, 'content-length': String(body.length) }
+      judge(await exchange(url, { body, headers, addresses, signal }, options), url, options)
+    })
   } catch (error) {
-    throw named(error, { url, isLate: late.signal.aborted, options })
-  } finally {
-    cancel()
+    throw named(error, url)
   }
-}
-
-/** What is waited for may go on: nobody can take back a question to a resolver. */
-function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  const { promise: aborted, reject } = Promise.withResolvers<never>()
-  const abort = (): void => reject(new Error('aborted'))
-  if (signal.aborted) abort()
-  signal.addEventListener('abort', abort, { once: true })
-  return Promise.race([promise, aborted]).finally(() => signal.removeEventListener('abort', abort))
 }
 
 interface Answer {
@@ -135,7 +122,7 @@ async function readBeginning(answer: IncomingMessage): Promise<Answer> {
       if (bytes >= ANSWER_BYTES_MAX) break
     }
   } catch {
-    // Cut off, or too slow: the status came, and it decides.
+    // Cut off: the status came, and it decides.
   }
   const text = Buffer.concat(parts).subarray(0, ANSWER_BYTES_MAX).toString()
   return { status, headers, text }
@@ -174,15 +161,8 @@ function parseRetryAfter(given: string | undefined, clock: Clock): number | unde
 }
 
 /** Errors of sockets name addresses and ports, and nothing of the path. */
-function named(
-  error: unknown,
-  { url, isLate, options }: { url: URL; isLate: boolean; options: PostOptions },
-): WeirError {
+function named(error: unknown, url: URL): WeirError {
   if (error instanceof WeirError) return error
-  const unavailable = (why: string): WeirError =>
-    new WeirError('NOTIFY_UNAVAILABLE', `${url.origin}: ${why}`)
-  if (isLate) return unavailable(`no answer within ${options.timeoutMs} ms`)
-  if (options.closed.aborted) return unavailable('the channel is closed')
-  const { code, message } = error as { code?: string; message?: string }
-  return unavailable(code ?? message ?? 'no answer')
+  const { code, message = 'no answer' } = error as { code?: string; message?: string }
+  return new WeirError('NOTIFY_UNAVAILABLE', `${url.origin}: ${code ?? message}`)
 }

@@ -194,6 +194,22 @@ test('A topic or queue that is not there is refused for good', { skip }, async (
   }
 })
 
+test('No credentials is what another try can help: their service may be away', async (context) => {
+  const before = { ...process.env }
+  context.after(() => (process.env = before))
+  for (const name of Object.keys(before)) if (name.startsWith('AWS_')) delete process.env[name]
+  process.env['AWS_EC2_METADATA_DISABLED'] = 'true'
+  for (const name of ['AWS_SHARED_CREDENTIALS_FILE', 'AWS_CONFIG_FILE'])
+    process.env[name] = '/dev/null'
+  const queueUrl = 'http://127.0.0.1:1/123456789012/absent'
+  const { clock } = nodeWorld
+  const channel = openSqs({ region, endpoint: 'http://127.0.0.1:1', clock, queueUrl })
+  await assert.rejects(channel.send(notificationOf(), 'key-1'), {
+    ...{ code: 'NOTIFY_UNAVAILABLE', message: /credentials/i },
+  })
+  channel.close()
+})
+
 test('Only a number as E.164 has it is one', () => {
   for (const phoneNumber of ['0301234', '+0301234567', '+49 30 123456', '+49', '', '+49\n30123456'])
     assert.throws(() => openSms({ ...settings, phoneNumber }), { code: 'NOTIFY_ENDPOINT_INVALID' })
