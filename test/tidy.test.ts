@@ -30,6 +30,7 @@ const LAYERS: Record<string, readonly string[]> = {
   'line-sink': ['batch', 'errors', 'world'],
   objects: ['errors', 'world'],
   parquet: [],
+  notify: ['errors', 'world'],
   lake: ['batch', 'errors', 'objects', 'parquet', 'world'],
   stream: ['batch', 'errors', 'pipeline'],
   query: ['batch', 'errors', 'stream'],
@@ -115,6 +116,15 @@ const COMING: Record<string, string> = {
   'src/log/kafka-log.ts':
     'it holds Kafka to the suite of logs; roles have many partitions at once, and use src/kafka',
   'src/objects/folder-objects.ts': 'cold segments of the embedded engine, which come next, use it',
+  ...Object.fromEntries(
+    [
+      ...['webhook', 'slack', 'email', 'aws', 'mqtt-message', 'backoff', 'circuit-breaker'],
+      ...['token-bucket', 'digest', 'preferences', 'escalation'],
+    ].map((name) => [
+      `src/notify/${name}.ts`,
+      'the outbox and the episodes of alerts, which come next, send by it',
+    ]),
+  ),
 }
 
 const LINES_MAX = 400

@@ -5,6 +5,7 @@
  */
 import { LAKE_ERRORS } from './lake-errors.ts'
 import { MQTT_ERRORS } from './mqtt-errors.ts'
+import { NOTIFY_ERRORS } from './notify-errors.ts'
 import { row, type CatalogueRow } from './row.ts'
 
 const bad = { http: 422, mqtt: 0x83 }
@@ -323,6 +324,7 @@ export const ERRORS = {
     { http: 502, exit: 4 },
     'Check database, user and token; the detail has its own words.',
   ),
+  ...NOTIFY_ERRORS,
   CLIENT_UNREACHABLE: row(
     'The server cannot be reached',
     { http: 503, exit: 6, retryable: true },

@@ -18,6 +18,7 @@ import { join } from 'node:path'
 import { INFLUXDB } from './influxdb.ts'
 import { KAFKA } from './kafka.ts'
 import { MINIO } from './minio.ts'
+import { MOTO } from './moto.ts'
 import { POSTGRES } from './postgres.ts'
 import { isRunning, kill, launch, stop, untilReady, type Started } from './process.ts'
 import { QUESTDB } from './questdb.ts'
@@ -29,7 +30,7 @@ import { VICTORIA_METRICS } from './victoriametrics.ts'
 
 export const RECIPES: readonly Recipe[] = [
   ...[KAFKA, POSTGRES, TIMESCALEDB, REDIS, MINIO],
-  ...[INFLUXDB, QUESTDB, VICTORIA_METRICS],
+  ...[INFLUXDB, QUESTDB, VICTORIA_METRICS, MOTO],
   // After MinIO, which it looks into.
   TRINO,
 ]
