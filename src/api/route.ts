@@ -30,7 +30,7 @@ export interface Answer {
   headers?: Record<string, string>
   /** Sent as JSON. */
   json?: unknown
-  text?: { mediaType: string; text: string }
+  text?: { mediaType: string; text: string | Uint8Array }
 }
 
 /** The handler has taken the response over (a stream). */

@@ -129,7 +129,7 @@ function allRoutes(services: Services, liveStreams: LiveStreams | undefined): Ro
 /** Ids of 128 characters of 4 bytes, each byte percent-encoded, and some air. */
 const PATH_PARAMETER_LENGTH_MAX = 2048
 /** How often Node looks for requests that are late; its own 30 s would stretch every time-out. */
-const LATENESS_CHECK_MS = 1000
+const LATENESS_CHECK_MS_MAX = 1000
 const KEEP_ALIVE_MS = 75_000
 
 function createApp(services: Services): FastifyInstance {
@@ -144,7 +144,8 @@ function createApp(services: Services): FastifyInstance {
     routerOptions: { maxParamLength: PATH_PARAMETER_LENGTH_MAX },
     http: {
       headersTimeout: limits.headersTimeoutMs,
-      connectionsCheckingInterval: LATENESS_CHECK_MS,
+      // Often enough that a late head is told before the connection counts as idle.
+      connectionsCheckingInterval: Math.min(LATENESS_CHECK_MS_MAX, limits.headersTimeoutMs / 4),
     },
     frameworkErrors: (error, _request, reply) => {
       sendProblem(reply, toWeirError(error))

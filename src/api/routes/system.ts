@@ -3,7 +3,7 @@ import { Type } from 'typebox'
 import { WeirError } from '../../errors/errors.ts'
 import { METRICS_CONTENT_TYPE, renderMetrics } from '../../observe/observe.ts'
 import { createDocument } from '../openapi.ts'
-import { jsonAnswer, jsonRoute, rawRoute, type Route } from '../route.ts'
+import { jsonAnswer, jsonRoute, rawRoute, type Answer, type Route } from '../route.ts'
 import type { Services } from '../services.ts'
 
 const TAG = 'system'
@@ -130,6 +130,11 @@ function influxQueryRoute(): Route {
   })
 }
 
+const encode = (document: object): NonNullable<Answer['text']> => ({
+  mediaType: 'application/json; charset=utf-8',
+  text: Buffer.from(JSON.stringify(document)),
+})
+
 /** Last, since the document describes all routes, this one too. */
 export function documentRoute(routes: readonly Route[]): Route {
   const route: Route = jsonRoute({
@@ -137,8 +142,9 @@ export function documentRoute(routes: readonly Route[]): Route {
     summary: 'This API as OpenAPI 3.1',
     tag: TAG,
     answers: { 200: jsonAnswer('The document.', Type.Object({ openapi: Type.String() })) },
-    handle: () => ({ status: 200, json: (document ??= createDocument([...routes, route])) }),
+    handle: () => ({ status: 200, text: (answer ??= encode(createDocument([...routes, route]))) }),
   })
-  let document: object | undefined
+  // The same bytes for all: whoever asks for many and takes none holds no memory.
+  let answer: Answer['text']
   return route
 }
