@@ -87,9 +87,11 @@ export class Detectors {
     { detector }: ZScore,
     { eventUs, value, score }: { eventUs: number; value: number; score: number },
   ): void {
-    const { tenant, deviceId, metric, series } = this.#definitions[entry]!
+    const { tenant, deviceId, metric, dimensions, series } = this.#definitions[entry]!
+    // By names: another partition has other devices under the same numbers.
+    const name = [deviceId, metric, ...dimensions.flat()]
     this.#anomalies.push({
-      id: hashKey([tenant, detector.id, series, eventUs]),
+      id: hashKey([tenant, detector.id, ...name, eventUs]),
       tenant,
       detectorId: detector.id,
       deviceId,
