@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { decodeFrame } from '../batch/batch.ts'
-import { decodeWindow, MessageEncoder } from '../entries/entries.ts'
+import { decodeWindow, deviceKey, MessageEncoder, partitionOf } from '../entries/entries.ts'
 import type { NewEntry, ReadEntry } from '../kafka/kafka.ts'
 import type { StreamCheckpoint } from '../postgres/stream-state.ts'
 import { anyScript, frameOf, LIMITS, PLAN, type ScriptFrame } from '../stream/script.ts'
@@ -25,7 +25,7 @@ const malformedAt: number[] = []
 
 const create = (): PartitionStream =>
   new PartitionStream({
-    ...{ partition: 0, plan: PLAN, limits: { ...LIMITS, textsMax: 100 } },
+    ...{ partition: 0, eventPartition: 0, plan: PLAN, limits: { ...LIMITS, textsMax: 100 } },
     malformed: (offset) => malformedAt.push(offset),
     tap: { define: () => {}, tap: () => {} },
   })
@@ -48,6 +48,17 @@ class Saved {
     stream.restore(this.#last, 0)
     return stream
   }
+
+  /** What a partition of the next generation begins with, as `StreamState.divide` gives it. */
+  divide(isOwn: (key: Uint8Array) => boolean): Saved {
+    const { definitions, ...last } = this.#last!
+    const series = definitions.series.filter(({ tenant, deviceId }) =>
+      isOwn(deviceKey(tenant, deviceId)),
+    )
+    const divided = new Saved()
+    divided.add({ ...last, nextOffset: 0, definitions: { series, texts: definitions.texts } })
+    return divided
+  }
 }
 
 interface Cut {
@@ -63,8 +74,11 @@ interface Cut {
 
 const WHOLE: Cut = { count: Infinity, isSaved: false, isCrash: false, landed: Infinity }
 
-function run(entries: readonly ReadEntry[], cuts: readonly Cut[]): StreamEntries[] {
-  const saved = new Saved()
+function run(
+  entries: readonly ReadEntry[],
+  cuts: readonly Cut[],
+  saved = new Saved(),
+): StreamEntries[] {
   let stream = saved.restore()
   const given: StreamEntries[] = []
   for (let at = 0; stream.nextOffset < entries.length; at++) {
@@ -148,6 +162,64 @@ test('S1 on Kafka: reads of any size, checkpoints and crashes change nothing in 
   assert.ok(windows > 100, `${windows} windows`)
   assert.ok(events > 0)
   assert.deepEqual(malformedAt, [])
+})
+
+const DIVIDED = 3
+
+/** What is of the devices of one partition, and of nobody. */
+const only = (given: readonly StreamEntries[], isOwn: (key: Uint8Array) => boolean) =>
+  given.map((one): StreamEntries => {
+    const own = (entries: NewEntry[]): NewEntry[] =>
+      entries.filter(({ key }) => key === undefined || isOwn(key))
+    return {
+      ...{ readings: own(one.readings), windows: own(one.windows) },
+      ...{ events: own(one.events), deadLetters: own(one.deadLetters) },
+    }
+  })
+
+test('a partition that is divided goes on with its own devices as if it had not been', () => {
+  const seen = { windows: 0, events: 0 }
+  fc.assert(
+    fc.property(
+      anyScript,
+      fc.double({ min: 0, max: 1, noNaN: true }),
+      fc.array(anyCut, { maxLength: 10 }),
+      fc.array(fc.integer({ min: 0, max: 9 }), { maxLength: 3 }),
+      (script, place, cuts, crashes) => {
+        const entries = entriesOf(script)
+        const divided = Math.floor(place * entries.length)
+        const stream = create()
+        stream.process(entries.slice(0, divided))
+        const saved = new Saved()
+        saved.add(stream.checkpoint())
+        const lives = cuts.map((cut, at) => ({ ...cut, isCrash: crashes.includes(at) }))
+        for (let partition = 0; partition < DIVIDED; partition++) {
+          const isOwn = (key: Uint8Array): boolean => partitionOf(key, DIVIDED) === partition
+          const own = entries
+            .slice(divided)
+            .filter(({ key }) => key === undefined || isOwn(key))
+            .map((entry, offset) => ({ ...entry, offset }))
+          const whole = stored(
+            only(
+              run(
+                own,
+                [],
+                saved.divide(() => true),
+              ),
+              isOwn,
+            ),
+          )
+          const mine = stored(run(own, lives, saved.divide(isOwn)))
+          for (const kind of ['readings', 'windows', 'events'] as const)
+            assert.ok(key(mine[kind]) === key(whole[kind]), kind)
+          seen.windows += mine['windows']!.length
+          seen.events += mine['events']!.length
+        }
+      },
+    ),
+    { numRuns: 100 },
+  )
+  assert.ok(seen.windows > 100 && seen.events > 0, JSON.stringify(seen))
 })
 
 test('an entry that nobody can read becomes a dead letter, and its neighbours count', () => {

@@ -22,7 +22,12 @@ const HALVES: HashRange[] = [
 
 function decode(kind: BatchKind, range: HashRange, values: readonly Uint8Array[]): Rows {
   const decoder = createDecoder(kind, {
-    ...{ partition: 2, range, limits: { ...LIMITS, textsMax: 100 } },
+    ...{
+      partition: 2,
+      generation: { number: 1, partitions: 4 },
+      range,
+      limits: { ...LIMITS, textsMax: 100 },
+    },
     malformed: (offset, error) => assert.fail(`${offset}: ${error.message}`),
   })
   const toEntry = (value: Uint8Array, offset: number): ReadEntry => ({

@@ -131,8 +131,25 @@ const STREAM_TABLES = `
   );
 `
 
+/**
+ * Partitions are numbered anew in each generation of the topics. Of coverage from before nobody
+ * knows how many partitions there were, until its writer says so.
+ */
+const GENERATIONS = `
+  ALTER TABLE stream_progress ADD COLUMN generation INTEGER NOT NULL DEFAULT 1,
+    DROP CONSTRAINT stream_progress_pkey, ADD PRIMARY KEY (generation, partition);
+  ALTER TABLE stream_part ADD COLUMN generation INTEGER NOT NULL DEFAULT 1,
+    DROP CONSTRAINT stream_part_pkey, ADD PRIMARY KEY (generation, partition, name);
+  ALTER TABLE stream_definition ADD COLUMN generation INTEGER NOT NULL DEFAULT 1,
+    DROP CONSTRAINT stream_definition_pkey,
+    ADD PRIMARY KEY (generation, partition, kind, number);
+  ALTER TABLE coverage ADD COLUMN generation INTEGER NOT NULL DEFAULT 1,
+    ADD COLUMN partitions INTEGER, -- Of all that the generation has.
+    DROP CONSTRAINT coverage_pkey, ADD PRIMARY KEY (generation, partition);
+`
+
 /** `MIGRATIONS[n]` leads from version n to n + 1. Published steps never change. */
-const MIGRATIONS: readonly string[] = [FIRST_TABLES, STREAM_TABLES]
+const MIGRATIONS: readonly string[] = [FIRST_TABLES, STREAM_TABLES, GENERATIONS]
 
 /** Errors: DATA_FORMAT_NEWER, and PostgreSQL's own. */
 export const migrate = (client: pg.ClientBase, schema: string): Promise<void> =>

@@ -13,6 +13,10 @@
  * A restart may bring another plan. Deduplication then lives on; rules and detectors that are still
  * there keep their state; windows that changed size start anew, and those that were open are marked
  * dirty, so that storage computes them.
+ *
+ * The parts may hold more series and devices than were defined: those of a partition that was
+ * divided, which went elsewhere. Nothing of them is taken over, and their numbers may be given
+ * again.
  */
 import { WeirError } from '../errors/errors.ts'
 import type { Detectors } from './detectors.ts'
@@ -41,6 +45,12 @@ export interface Stores {
   detectors: Detectors
   late: LatePartials
   identities: Identities
+}
+
+/** What was defined. */
+interface Wanted {
+  series: (series: number) => boolean
+  device: (device: number) => boolean
 }
 
 const STATE_VERSION = 1
@@ -92,7 +102,7 @@ export const hasSameWindows = (a: SavedPlan, b: SavedPlan): boolean =>
 export function restoreParts(
   stores: Stores,
   parts: readonly Part[],
-  current: SavedPlan,
+  { current, wanted }: { current: SavedPlan; wanted: Wanted },
 ): { plan: SavedPlan; clock: Float64Array } | undefined {
   const byName = new Map(parts.map(({ name, bytes }) => [name, bytes]))
   const planBytes = byName.get('plan')
@@ -112,6 +122,8 @@ export function restoreParts(
     if (kind === 'identities')
       stores.identities.restore(Number(index), new Uint32Array(Uint8Array.from(bytes).buffer))
   }
+  stores.state.retain(wanted.series)
+  stores.identities.retain(wanted.device)
   const table = new Float64Array(plan.rulesLength)
   for (let at = 0; at < table.length; at += RULE_BLOCK)
     table.set(floats(byName.get(`rules-${at / RULE_BLOCK}`)!), at)
@@ -119,7 +131,7 @@ export function restoreParts(
   for (const [d, saved] of plan.detectors.entries())
     restoreDetector(stores.detectors, saved, byName, d)
   const late = byName.get('late')
-  if (late !== undefined) stores.late.restore(floats(late))
+  if (late !== undefined) stores.late.restore(floats(late), wanted.series)
   return { plan, clock }
 }
 
