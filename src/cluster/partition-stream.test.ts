@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { decodeFrame } from '../batch/batch.ts'
+import { decodeFrame, type ReadingBatch } from '../batch/batch.ts'
 import { decodeWindow, deviceKey, MessageEncoder, partitionOf } from '../entries/entries.ts'
 import type { NewEntry, ReadEntry } from '../kafka/kafka.ts'
 import type { StreamCheckpoint } from '../postgres/stream-state.ts'
@@ -11,11 +11,20 @@ import { PARTIAL_COUNT } from '../stream/stream.ts'
 import type { EventEntry } from './output-entries.ts'
 import { PartitionStream, type StreamEntries } from './partition-stream.ts'
 
-/** A tick before the messages of each frame, as gateways write them. */
-function entriesOf(script: readonly ScriptFrame[]): ReadEntry[] {
+/**
+ * A tick before the messages of each frame, as gateways write them. The devices may have other
+ * names.
+ */
+function entriesOf(script: readonly ScriptFrame[], suffix = ''): ReadEntry[] {
   const encoder = new MessageEncoder({ partitions: 1 })
+  const named = (batch: ReadingBatch): ReadingBatch => {
+    for (const one of batch.definitions?.series ?? []) one.deviceId += suffix
+    return batch
+  }
+  const tickOf = ({ baseUs }: ScriptFrame, at: number) =>
+    named(decodeFrame(frameOf({ baseUs, messages: [] }, at === 0)))
   const entries = script.flatMap((frame, at) => [
-    ...encoder.encode(decodeFrame(frameOf({ baseUs: frame.baseUs, messages: [] }, at === 0))),
+    ...encoder.encode(tickOf(frame, at)),
     ...(frame.messages.length > 0 ? encoder.encode(decodeFrame(frameOf(frame, false))) : []),
   ])
   return entries.map(({ key, value }, offset) => ({ offset, key, value, timestampMs: 1 }))
@@ -186,16 +195,19 @@ test('a partition that is divided goes on with its own devices as if it had not 
       fc.array(anyCut, { maxLength: 10 }),
       fc.array(fc.integer({ min: 0, max: 9 }), { maxLength: 3 }),
       (script, place, cuts, crashes) => {
-        const entries = entriesOf(script)
-        const divided = Math.floor(place * entries.length)
+        const before = entriesOf(script)
+        // Others join in later, and may be given the numbers of those that went.
+        const later = entriesOf(script, '-later')
+        const divided = Math.floor(place * before.length)
         const stream = create()
-        stream.process(entries.slice(0, divided))
+        stream.process(before.slice(0, divided))
         const saved = new Saved()
         saved.add(stream.checkpoint())
         const lives = cuts.map((cut, at) => ({ ...cut, isCrash: crashes.includes(at) }))
         for (let partition = 0; partition < DIVIDED; partition++) {
           const isOwn = (key: Uint8Array): boolean => partitionOf(key, DIVIDED) === partition
-          const own = entries
+          const own = before
+            .map((entry, at) => (at % 2 === 0 ? entry : later[at]!))
             .slice(divided)
             .filter(({ key }) => key === undefined || isOwn(key))
             .map((entry, offset) => ({ ...entry, offset }))
