@@ -59,17 +59,25 @@ function restored(parts: Parts, definitions: readonly SeriesDefinition[]): Strea
 
 const newcomer = ofDevice(GOES).map((one) => ({ ...one, deviceId: 'newcomer' }))
 
-function outputsAfter(parts: Parts, isRestarted: boolean): StreamOutput[] {
-  let processor = restored(parts, ofDevice(STAYS))
+interface Case {
+  /** Otherwise the partition has nobody left. */
+  hasStaying: boolean
+  isRestarted: boolean
+}
+
+function outputsAfter(parts: Parts, { hasStaying, isRestarted }: Case): StreamOutput[] {
+  const staying = hasStaying ? ofDevice(STAYS) : []
+  let processor = restored(parts, staying)
   if (isRestarted) {
     // Its number is given, and nothing of it is heard before the next restart.
     const frame = decodeFrame(frameOf({ baseUs: timeAt(401.5), messages: [] }))
     processor.process(5, encodeFrame({ ...frame, definitions: { series: newcomer, texts: [] } }))
     const saved = merged(parts, processor.checkpoint(5).parts)
-    processor = restored(saved, [...ofDevice(STAYS), ...newcomer])
+    processor = restored(saved, [...staying, ...newcomer])
   }
   return AFTER.map(([atS, messages], at) => {
-    const frame = decodeFrame(frameOf({ baseUs: timeAt(atS), messages }))
+    const heard = messages.filter(({ device }) => hasStaying || device === GOES)
+    const frame = decodeFrame(frameOf({ baseUs: timeAt(atS), messages: heard }))
     const definitions = { series: newcomer, texts: [] }
     return processor.process(10 + at, encodeFrame({ ...frame, definitions }))
   })
@@ -78,17 +86,18 @@ function outputsAfter(parts: Parts, isRestarted: boolean): StreamOutput[] {
 const shown = ({ fates, partials, ruleEvents, anomalies, dirty }: StreamOutput): string =>
   JSON.stringify([[...(fates ?? [])], [...(partials ?? [])], ruleEvents, anomalies, dirty])
 
-for (const isRestarted of [false, true]) {
-  const when = isRestarted ? 'after another restart' : 'at once'
+for (const [when, of] of Object.entries({
+  'at once': { hasStaying: true, isRestarted: false },
+  'after another restart': { hasStaying: true, isRestarted: true },
+  'where nobody stayed': { hasStaying: false, isRestarted: true },
+})) {
   test(`what is not defined is not restored, and its numbers are free ${when}`, () => {
     const divided = outputsAfter(
       partsBefore(() => true),
-      isRestarted,
+      of,
     )
-    const never = outputsAfter(
-      partsBefore(({ device }) => device === STAYS),
-      isRestarted,
-    )
+    const isStaying = ({ device }: ScriptMessage): boolean => device === STAYS
+    const never = outputsAfter(partsBefore(isStaying), of)
     assert.deepEqual(divided.map(shown), never.map(shown))
     const events = divided.flatMap(({ ruleEvents }) => ruleEvents)
     assert.deepEqual([...new Set(events.map(({ deviceId }) => deviceId))], ['newcomer'])
