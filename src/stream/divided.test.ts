@@ -99,6 +99,12 @@ for (const [when, of] of Object.entries({
     const isStaying = ({ device }: ScriptMessage): boolean => device === STAYS
     const never = outputsAfter(partsBefore(isStaying), of)
     assert.deepEqual(divided.map(shown), never.map(shown))
+    // It has said too little for that.
+    const odd = divided.flatMap(({ anomalies }) => anomalies)
+    assert.deepEqual(
+      odd.filter(({ deviceId }) => deviceId === 'newcomer'),
+      [],
+    )
     const events = divided.flatMap(({ ruleEvents }) => ruleEvents)
     assert.deepEqual([...new Set(events.map(({ deviceId }) => deviceId))], ['newcomer'])
   })
