@@ -56,8 +56,11 @@ export class EntryLog implements LogAppender {
         this.bytes += bytes
         return this.#frames++
       } catch (error) {
-        const isSealed = error instanceof WeirError && error.code === 'LOG_ENTRY_TOO_LARGE'
-        if (!isSealed || !(await this.#advance())) throw error
+        if (!(error instanceof WeirError) || error.code !== 'LOG_ENTRY_TOO_LARGE') throw error
+        if (await this.#advance()) continue
+        // Sealed, and the broker that was asked has not heard of the next one yet; or the topic's
+        // limit is too low, which somebody can change.
+        throw new WeirError('LOG_UNAVAILABLE', error.message, { cause: error })
       }
     }
   }
@@ -83,7 +86,7 @@ export class EntryLog implements LogAppender {
     return { counts, bytes, appended }
   }
 
-  /** False when there is no newer generation: then the entry is to blame. */
+  /** False when there is no newer generation. */
   async #advance(): Promise<boolean> {
     const next = await this.#topics.after(this.#generation)
     if (next === undefined) return false

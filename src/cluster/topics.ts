@@ -91,13 +91,13 @@ export class Topics {
     return (await this.generations())[number]
   }
 
-  /** Where gateways write: the first that is not sealed. Errors: as generations(). */
+  /** Where gateways write: the newest, once those before are sealed. Errors: as generations(). */
   async writable(): Promise<Generation> {
     const all = await this.generations()
-    for (const generation of all.slice(0, -1)) {
-      if (!(await this.kafka.isSealed(this.name('telemetry', generation)))) return generation
+    for (let at = all.length - 1; at > 0; at--) {
+      if (await this.kafka.isSealed(this.name('telemetry', all[at - 1]!))) return all[at]!
     }
-    return all.at(-1)!
+    return all[0]!
   }
 
   /** Makes what is missing of it. Errors: as open(). */

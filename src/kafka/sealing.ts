@@ -5,7 +5,7 @@
  *
  * The setting reaches each broker in its own time, so each partition is asked: once its leader has
  * refused an entry, whoever leads it later knows the setting, too, as brokers hear of settings and
- * leaders in one order.
+ * leaders in one order (KRaft; with ZooKeeper nobody should restart brokers meanwhile).
  */
 import { incrementalAlterConfigsV1 } from '@platformatic/kafka'
 import { WeirError } from '../errors/errors.ts'
