@@ -80,7 +80,8 @@ test('windows, and watermarks to each', () => {
   })
   const halves = HALVES.map((range) => decode('windows', range, [...values, encodeWatermark(7)]))
   const counts = halves.flatMap(({ partials, series, coverage }) => {
-    assert.deepEqual(coverage, [{ partition: 2, fromMs: undefined, watermarkMs: 7 }])
+    const of = { generation: 1, partition: 2, partitions: 4 }
+    assert.deepEqual(coverage, [{ ...of, fromMs: undefined, watermarkMs: 7 }])
     return Array.from({ length: partials!.length / PARTIAL_STRIDE }, (_, at) => {
       const row = partials!.subarray(at * PARTIAL_STRIDE)
       const { deviceId } = numbers[row[PARTIAL_COUNT]! - 1]!

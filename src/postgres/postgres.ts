@@ -90,8 +90,8 @@ export interface WriterBatch {
 }
 
 /**
- * The partials of a partition, and of the one of the generation before of which it was a part, tell everything of windows in [fromMs, watermarkMs + 1). Neither ever
- * goes back.
+ * The partials of a partition, and of the one that it was a part of in the generation before, tell
+ * everything of windows in [fromMs, watermarkMs + 1). Neither ever goes back.
  */
 export interface Coverage {
   generation: number

@@ -74,8 +74,8 @@ async function loadSeries(
 }
 
 /**
- * The partition's, of the newest generation that has any, but of each window size from the first partial that these series have: a size
- * that the pipeline was given later has none from before.
+ * The partition's, of the newest generation that has any, but of each window size from the first
+ * partial that these series have: a size that the pipeline was given later has none from before.
  */
 async function loadCoverage(
   ask: Ask,

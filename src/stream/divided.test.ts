@@ -1,4 +1,4 @@
-/** State of devices that were not defined: nothing of it comes back, also under the same numbers. */
+/** State of devices that were not defined: nothing of it comes back under the same numbers. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { decodeFrame, encodeFrame, type SeriesDefinition } from '../batch/batch.ts'

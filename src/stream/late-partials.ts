@@ -91,9 +91,9 @@ export class LatePartials {
   }
 
   /** Takes over a snapshot's rows of wanted series whose window size is still in the plan. */
-  restore(snapshot: Float64Array, isWanted: (series: number) => boolean): void {
+  restore(snapshot: Float64Array, wanted: ReadonlySet<number>): void {
     for (let from = 0; from < snapshot.length; from += STRIDE) {
-      if (!isWanted(snapshot[from + words.PARTIAL_SERIES]!)) {
+      if (!wanted.has(snapshot[from + words.PARTIAL_SERIES]!)) {
         this.isChanged = true
         continue
       }

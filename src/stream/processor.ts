@@ -136,12 +136,7 @@ export class StreamProcessor {
   restore(parts: Checkpoint['parts'], definitions: Definitions): void {
     this.#directory.define(definitions)
     const mine = this.#savedPlan()
-    const devices = new Set(definitions.series.map(({ device }) => device))
-    const wanted = {
-      series: (series: number): boolean => this.#directory.flags[series] !== 0,
-      device: (device: number): boolean => devices.has(device),
-    }
-    const restored = restoreParts(this.#stores, parts, { current: mine, wanted })
+    const restored = restoreParts(this.#stores, parts, { current: mine, definitions })
     if (restored === undefined) return
     const { plan, clock } = restored
     this.#ingestUs = clock[0]!

@@ -180,9 +180,9 @@ export class SeriesState {
   }
 
   /** Series that are not wanted are as if they had never spoken. */
-  retain(isWanted: (series: number) => boolean): void {
+  retain(wanted: ReadonlySet<number>): void {
     for (let series = 0; series < this.bornCount * SERIES_PER_CHUNK; series++) {
-      if (!isWanted(series)) this.#clear(series)
+      if (!wanted.has(series)) this.#clear(series)
     }
   }
 
