@@ -81,7 +81,14 @@ test(
     const sending = await NumberedLoad.begin(t, at, control, { devices: 12, everyMs: 40, ports })
     await sending.goOn(300)
     for (const [number, partitions] of [4, 12].entries()) {
+      // A backlog: whoever reads behind the stream must wait for what it has not said yet.
+      await at.kill('stream')
+      await sending.goOn(100)
       await grown(at, partitions)
+      await sending.goOn(100)
+      const telemetry = `${at.name}.telemetry.v1.g${number + 2}`
+      await until('gateways write it', async () => (await entriesIn(telemetry, partitions)) > 200)
+      await at.start('stream')
       for (let kill = 0; kill < KILLS; kill++) {
         await delay(Math.random() * DIES_WITHIN_MS)
         await at.kill('stream')
