@@ -87,11 +87,9 @@ export class Detectors {
     { detector }: ZScore,
     { eventUs, value, score }: { eventUs: number; value: number; score: number },
   ): void {
-    const { tenant, deviceId, metric, dimensions, series } = this.#definitions[entry]!
-    // By names: another partition has other devices under the same numbers.
-    const name = [deviceId, metric, ...dimensions.flat()]
+    const { tenant, deviceId, metric, series } = this.#definitions[entry]!
     this.#anomalies.push({
-      id: hashKey([tenant, detector.id, ...name, eventUs]),
+      id: hashKey([tenant, detector.id, series, eventUs]),
       tenant,
       detectorId: detector.id,
       deviceId,
