@@ -5,6 +5,7 @@ import { addConfig } from './config-command.ts'
 import { addDemo } from './demo.ts'
 import { exitCodeOf, printFailure } from './failure.ts'
 import { addLake } from './lake.ts'
+import { addPartitions } from './partitions.ts'
 import { addPipeline } from './pipeline-command.ts'
 import { addQuery } from './query.ts'
 import { addReplay } from './replay.ts'
@@ -43,6 +44,7 @@ function buildProgram(): Command {
     addPipeline,
     addLake,
     addStores,
+    addPartitions,
     addSignIn,
     addCompletion,
   ])

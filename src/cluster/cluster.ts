@@ -30,7 +30,7 @@ import { openLakeRole } from './open-lake-role.ts'
 import { openStreamRole } from './open-stream-role.ts'
 import { guardStores } from './store-guard.ts'
 import { SinkRole } from './sink-role.ts'
-import { openTopics, type Topics } from './topics.ts'
+import { Topics } from './topics.ts'
 import { WriterRole } from './writer-role.ts'
 
 const TENANT = 'default'
@@ -82,7 +82,7 @@ async function open(options: ClusterOptions, opened: AsyncDisposableStack): Prom
   if (roles.has('writer') || roles.has('control')) opened.defer(await guardStores(options))
   const kafka = await openKafka(kafkaAccess(config), nodeWorld)
   opened.defer(() => kafka.close())
-  const topics = await openTopics(kafka, config)
+  const topics = await Topics.open(kafka, config)
   const shared: Shared = { ...options, topics }
   const live = openLive(config, (tenant) => control.countDevices(tenant))
   opened.defer(() => live.close())
@@ -97,7 +97,7 @@ async function open(options: ClusterOptions, opened: AsyncDisposableStack): Prom
   const sink = roles.has('sink') ? await SinkRole.open(shared) : undefined
   if (sink !== undefined) opened.defer(() => sink.stop())
   const gateway = roles.has('gateway')
-    ? new GatewayRole(shared, { control, tenant: TENANT, live })
+    ? await GatewayRole.open(shared, { control, tenant: TENANT, live })
     : undefined
   if (gateway !== undefined) opened.defer(() => gateway.stop())
   const state = { isReady: false }

@@ -23,7 +23,7 @@ export class ControlRole {
   readonly #tables: PostgresQuery
   readonly #cache: Cache
 
-  constructor({ config, plan, topics }: Shared) {
+  constructor({ config, plan }: Shared) {
     const hashDevice = (tenant: string, deviceId: string): number =>
       hashKey(deviceKey(tenant, deviceId))
     const stores = storeAccesses(config).map(({ range, place }) => ({
@@ -31,7 +31,6 @@ export class ControlRole {
       query: openPostgresQuery({
         access: place,
         limits: { rowsMax: config.query.rowsMax, windowsMax: WINDOWS_MAX },
-        partitions: topics.partitions,
         hashDevice,
         windowsMs: plan.windowsMs,
       }),

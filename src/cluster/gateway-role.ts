@@ -21,6 +21,12 @@ const RATES_INTERVAL_MS = 1000
 
 type Rates = Parameters<Live['sink']['rate']>[1]
 
+interface GatewayParts {
+  control: Control
+  tenant: string
+  live: Live
+}
+
 export class GatewayRole {
   readonly gateway: Gateway
   readonly #log: EntryLog
@@ -29,22 +35,22 @@ export class GatewayRole {
   #timers: (() => void)[] = []
   readonly #reader: ReturnType<typeof openPostgresDeviceReader>
 
-  constructor(shared: Shared, parts: { control: Control; tenant: string; live: Live }) {
-    const { control, tenant, live } = parts
+  /** Errors: LOG_UNAVAILABLE, LOG_REQUEST_REFUSED. */
+  static async open(shared: Shared, parts: GatewayParts): Promise<GatewayRole> {
+    return new GatewayRole(shared, { ...parts, log: await EntryLog.open(shared.topics) })
+  }
+
+  private constructor(shared: Shared, parts: GatewayParts & { log: EntryLog }) {
+    const { control, tenant, live, log } = parts
     const { config, plan } = shared
     this.#events = shared.events
     this.#tell = (rates) => live.sink.rate(tenant, rates)
-    const { kafka, partitions, name } = shared.topics
     this.#reader = openPostgresDeviceReader({ access: postgresAccess(config), world: nodeWorld })
-    this.#log = new EntryLog({
-      telemetry: kafka.createAppender(name('telemetry')),
-      deadLetters: kafka.createAppender(name('dead-letters')),
-      partitions,
-    })
+    this.#log = log
     this.gateway = new Gateway(
       {
         world: nodeWorld,
-        log: this.#log,
+        log,
         reader: this.#reader,
         // Whoever wants the frame reads it from Kafka.
         forward: (_, frame) => this.gateway.commit.taken(frame.length, frame.buffer),

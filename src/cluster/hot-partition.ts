@@ -13,6 +13,8 @@ export function hottestPartition(
   before: Float64Array,
   now: Float64Array,
 ): { partition: number; messages: number; share: number } | undefined {
+  // There are more of them now: this look is the first.
+  if (before.length !== now.length) return undefined
   const grown = now.map((count, partition) => count - before[partition]!)
   const all = grown.reduce((sum, count) => sum + count, 0)
   const messages = Math.max(...grown)

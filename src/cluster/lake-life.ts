@@ -1,10 +1,13 @@
-/** One life of the lake's writer: from its opening to what ends it. */
+/** One life of the lake's writer: from its opening to the end of a generation, or what ends it. */
 import { WeirError } from '../errors/errors.ts'
 import type { ReadEntry, Reader } from '../kafka/kafka.ts'
 import type { LakeWriter } from '../lake/lake.ts'
 import { LakeReadings } from './lake-readings.ts'
 import type { LakeFigures, LakeRoleParts } from './lake-role.ts'
+import { finalEnds, partitionsIn, type Generation } from './topics.ts'
 
+/** Between two looks for the end of the generation. */
+const LOOK_MS = 1000
 /** While nothing can be read. */
 const REST_MS = 50
 
@@ -18,6 +21,8 @@ export class LakeLife {
   readonly #parts: LakeRoleParts
   readonly #writer: LakeWriter
   readonly #figures: LakeFigures
+  readonly #generation: Generation
+  readonly #topic: string
   readonly #reader: Reader
   readonly #places = new Map<number, Place>()
   /** Is under way while what came before is decoded. */
@@ -32,17 +37,27 @@ export class LakeLife {
   #failedSinceMs: number | undefined
   #isFullTold = false
 
-  constructor(parts: LakeRoleParts, writer: LakeWriter, figures: LakeFigures) {
+  #lookedAtMs = -Infinity
+
+  constructor(
+    parts: LakeRoleParts,
+    of: { writer: LakeWriter; generation: Generation; figures: LakeFigures },
+  ) {
     this.#parts = parts
-    this.#writer = writer
-    this.#figures = figures
-    this.#reader = parts.kafka.createReader(parts.topic)
+    this.#writer = of.writer
+    this.#figures = of.figures
+    this.#generation = of.generation
+    this.#topic = parts.topics.name('readings', of.generation)
+    this.#reader = parts.topics.kafka.createReader(this.#topic)
   }
 
   async begin(): Promise<void> {
-    const { partitions, topic, sourceTopic, options, tell } = this.#parts
-    const { malformed } = tell
-    for (const partition of partitions) {
+    const { topics, partitions, options, tell } = this.#parts
+    const topic = this.#topic
+    const sourceTopic = topics.name('telemetry', this.#generation)
+    const malformed = (offset: number, error: WeirError): void =>
+      tell.malformed(topic, offset, error)
+    for (const partition of partitionsIn(this.#generation, topics, partitions)) {
       const nextSource = this.#offsetOf(sourceTopic, partition)
       const of = { topic, sourceTopic, partition, nextSource }
       const readings = new LakeReadings({ ...of, limits: options, malformed })
@@ -56,6 +71,17 @@ export class LakeLife {
     const { offsets } = this.#writer
     const found = offsets.find((one) => one.topic === topic && one.partition === partition)
     return found?.nextOffset ?? 0
+  }
+
+  /** Whether all of the generation was appended. Errors: those of Kafka. */
+  async isRead(): Promise<boolean> {
+    const { clock, topics } = this.#parts
+    const nowMs = clock.monotonicMs()
+    if (nowMs - this.#lookedAtMs < LOOK_MS || this.#waiting.length > 0) return false
+    this.#lookedAtMs = nowMs
+    const ends = await finalEnds(topics, 'readings', this.#generation)
+    if (ends === undefined) return false
+    return [...this.#places].every(([partition, { offset }]) => offset >= ends[partition]!)
   }
 
   /** Errors: LAKE_FENCED, and those of Kafka. What the store fails at is tried again. */
@@ -127,11 +153,12 @@ export class LakeLife {
 
   /** Whether there was something to skip. */
   async #skipForgotten(): Promise<boolean> {
-    const { kafka, topic, tell } = this.#parts
+    const { topics, tell } = this.#parts
+    const topic = this.#topic
     let skipped = 0
     for (const [partition, place] of this.#places) {
       const { offset: fromOffset } = place
-      const { firstOffset: toOffset } = await kafka.bounds(topic, partition)
+      const { firstOffset: toOffset } = await topics.kafka.bounds(topic, partition)
       if (toOffset <= fromOffset) continue
       skipped += toOffset - fromOffset
       place.offset = toOffset

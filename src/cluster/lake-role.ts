@@ -8,9 +8,10 @@
  *
  * One process at a time has a set of partitions: a lease says which, and others stand by. Should
  * two believe it, the commits of the lake refuse the older one.
+ *
+ * One generation of the topic after the other is written to its end, each by a life of its own.
  */
 import type { WeirError } from '../errors/errors.ts'
-import type { Kafka } from '../kafka/kafka.ts'
 import type { LakeWriter } from '../lake/lake.ts'
 import type { MetricSample } from '../observe/observe.ts'
 import type { Lease } from '../postgres/postgres.ts'
@@ -18,13 +19,11 @@ import type { Clock } from '../world/world.ts'
 import { LakeLife } from './lake-life.ts'
 import { metric } from './metrics.ts'
 import { Repeating } from './repeating.ts'
+import type { Generation, Topics } from './topics.ts'
 
 export interface LakeRoleParts {
-  kafka: Kafka
-  topic: string
-  /** From which the stream makes it. */
-  sourceTopic: string
-  /** Of this process. */
+  topics: Topics
+  /** Of this process, in the first generation; in later ones, what they were divided into. */
   partitions: readonly number[]
   clock: Clock
   options: { bytesMax: number; waitMs: number; seriesMax: number; textsMax: number }
@@ -36,7 +35,7 @@ export interface LakeRoleParts {
 
 /** What somebody should hear of. */
 export interface LakeNews {
-  malformed: (offset: number, error: WeirError) => void
+  malformed: (topic: string, offset: number, error: WeirError) => void
   /** Kafka has forgotten entries that were never in the lake. */
   lost: (fields: { topic: string; partition: number; fromOffset: number; toOffset: number }) => void
   commitFailed: (error: unknown) => void
@@ -88,18 +87,39 @@ export class LakeRole {
   async #run(isStopping: () => boolean): Promise<void> {
     const lease = await this.#parts.claim()
     if (lease === undefined) return
+    const { topics } = this.#parts
+    const isOver = (): boolean => isStopping() || lease.lost.aborted
+    try {
+      let generation: Generation | undefined = { number: 1, partitions: topics.partitions }
+      while (generation !== undefined && !isOver()) {
+        const isWhole = await this.#live(generation, isOver, isStopping)
+        // What is not committed is read again.
+        generation = isWhole ? await topics.after(generation) : undefined
+      }
+    } finally {
+      await lease.release()
+    }
+  }
+
+  /** Whether all of the generation is in the lake. */
+  async #live(
+    generation: Generation,
+    isOver: () => boolean,
+    isStopping: () => boolean,
+  ): Promise<boolean> {
     let life: LakeLife | undefined
     try {
       const writer = await this.#parts.openWriter()
       this.#isActive = true
-      life = new LakeLife(this.#parts, writer, this.#figures)
+      life = new LakeLife(this.#parts, { writer, generation, figures: this.#figures })
       await life.begin()
-      while (!isStopping() && !lease.lost.aborted) await life.step()
-      if (isStopping()) await life.finish()
+      while (!isOver() && !(await life.isRead())) await life.step()
+      if (isOver() && !isStopping()) return false
+      await life.finish()
+      return !isOver() && writer.held === 0
     } finally {
       this.#isActive = false
       await life?.close()
-      await lease.release()
     }
   }
 

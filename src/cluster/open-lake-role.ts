@@ -6,6 +6,7 @@ import { nodeWorld } from '../world/node-world.ts'
 import { lakePartitions, postgresAccess, s3Access } from './accesses.ts'
 import type { Shared } from './cluster.ts'
 import { LakeRole } from './lake-role.ts'
+import { partitionsIn } from './topics.ts'
 
 /** The store need not be there. Errors: CONFIG_VALUE_INVALID, STORAGE_UNAVAILABLE. */
 export async function openLakeRole({ config, topics, events }: Shared): Promise<{
@@ -15,32 +16,34 @@ export async function openLakeRole({ config, topics, events }: Shared): Promise<
   const { clock, random } = nodeWorld
   const { commitReadings, commitIntervalUs, readingsHeldMax } = config.lake
   const access = s3Access(config, random)
-  const topic = topics.name('readings')
-  const sourceTopic = topics.name('telemetry')
   const { set, partitions } = lakePartitions(config, topics.partitions)
   const leases = await openLeases(postgresAccess(config))
   const objects = createS3Objects(access)
-  const openWriter = (): Promise<LakeWriter> =>
-    openLakeWriter({
+  const openWriter = async (): Promise<LakeWriter> => {
+    const generations = await topics.generations()
+    return openLakeWriter({
       ...{ objects, clock, random, set },
-      partitions: partitions.flatMap((partition) => [
-        { topic, partition },
-        { topic: sourceTopic, partition },
-      ]),
+      partitions: generations.flatMap((generation) =>
+        partitionsIn(generation, topics, partitions).flatMap((partition) => [
+          { topic: topics.name('readings', generation), partition },
+          { topic: topics.name('telemetry', generation), partition },
+        ]),
+      ),
       limits: {
         ...{ commitReadings, commitIntervalMs: commitIntervalUs / 1000 },
         // One commit is under way while the next is collected.
         readingsHeldMax: Math.max(readingsHeldMax, 2 * commitReadings),
       },
     })
+  }
   const { seriesMax, textsMax } = config.gateway
   const { batchBytesMax: bytesMax, intervalUs } = config.writer
   const role = new LakeRole({
-    ...{ kafka: topics.kafka, topic, sourceTopic, partitions, clock, openWriter },
+    ...{ topics, partitions, clock, openWriter },
     options: { bytesMax, waitMs: intervalUs / 1000, seriesMax, textsMax },
     claim: () => leases.claim(`lake-${set}`),
     tell: {
-      malformed: (offset, { code, message: detail }) =>
+      malformed: (topic, offset, { code, message: detail }) =>
         events?.entryMalformed({ topic, offset, code, detail }),
       lost: (fields) => events?.entriesLost(fields),
       commitFailed: (error) => events?.lakeCommitFailed({ problem: String(error) }),

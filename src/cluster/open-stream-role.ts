@@ -17,7 +17,6 @@ export async function openStreamRole(
   live: Live,
 ): Promise<StreamRole> {
   const { config, plan, topics, events } = shared
-  const { kafka, partitions, name } = topics
   const state = await StreamState.open(postgresAccess(config))
   const taps = new Set<LiveTap>()
   live.onFollow((deviceIds) => taps.forEach((tap) => tap.follow(deviceIds)))
@@ -25,14 +24,7 @@ export async function openStreamRole(
   const limits = { ...config.stream, seriesMax, textsMax, deviceMax: DEVICES_MAX }
   const { batchBytesMax: bytesMax, intervalUs } = config.writer
   return new StreamRole({
-    ...{ kafka, partitions, state, clock: nodeWorld.clock },
-    topics: {
-      telemetry: name('telemetry'),
-      readings: name('readings'),
-      windows: name('windows'),
-      events: name('events'),
-      deadLetters: name('dead-letters'),
-    },
+    ...{ topics, state, clock: nodeWorld.clock },
     options: { plan, limits, bytesMax, waitMs: intervalUs / 1000 },
     createTap() {
       const tap = new LiveTap((event) => {

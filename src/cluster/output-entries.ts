@@ -27,10 +27,13 @@ const PAYLOAD_BYTES_MAX = 48 << 10
 
 export class OutputEntries {
   readonly #partition: number
+  readonly #eventPartition: number
   readonly #series: SeriesDefinition[] = []
 
-  constructor(partition: number) {
+  /** Events and dead letters have topics that do not grow: `eventPartition` is theirs. */
+  constructor({ partition, eventPartition }: { partition: number; eventPartition: number }) {
     this.#partition = partition
+    this.#eventPartition = eventPartition
   }
 
   define({ series }: Definitions): void {
@@ -42,7 +45,8 @@ export class OutputEntries {
     for (let at = 0; at < partials.length; at += PARTIAL_STRIDE) {
       const row = partials.subarray(at, at + PARTIAL_STRIDE)
       const series = this.#series[row[PARTIAL_SERIES]!]!
-      into.push(this.#entry(series.tenant, series.deviceId, encodeWindow(series, row)))
+      const key = deviceKey(series.tenant, series.deviceId)
+      into.push({ partition: this.#partition, key, value: encodeWindow(series, row) })
     }
   }
 
@@ -83,6 +87,6 @@ export class OutputEntries {
   }
 
   #entry(tenant: string, deviceId: string, value: Uint8Array): NewEntry {
-    return { partition: this.#partition, key: deviceKey(tenant, deviceId), value }
+    return { partition: this.#eventPartition, key: deviceKey(tenant, deviceId), value }
   }
 }

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { decodeFrame } from '../batch/batch.ts'
-import { decodeWindow, MessageEncoder } from '../entries/entries.ts'
+import { decodeFrame, type ReadingBatch } from '../batch/batch.ts'
+import { decodeWindow, deviceKey, MessageEncoder, partitionOf } from '../entries/entries.ts'
 import type { NewEntry, ReadEntry } from '../kafka/kafka.ts'
 import type { StreamCheckpoint } from '../postgres/stream-state.ts'
 import { anyScript, frameOf, LIMITS, PLAN, type ScriptFrame } from '../stream/script.ts'
@@ -11,11 +11,20 @@ import { PARTIAL_COUNT } from '../stream/stream.ts'
 import type { EventEntry } from './output-entries.ts'
 import { PartitionStream, type StreamEntries } from './partition-stream.ts'
 
-/** A tick before the messages of each frame, as gateways write them. */
-function entriesOf(script: readonly ScriptFrame[]): ReadEntry[] {
+/**
+ * A tick before the messages of each frame, as gateways write them. The devices may have other
+ * names.
+ */
+function entriesOf(script: readonly ScriptFrame[], suffix = ''): ReadEntry[] {
   const encoder = new MessageEncoder({ partitions: 1 })
+  const named = (batch: ReadingBatch): ReadingBatch => {
+    for (const one of batch.definitions?.series ?? []) one.deviceId += suffix
+    return batch
+  }
+  const tickOf = ({ baseUs }: ScriptFrame, at: number) =>
+    named(decodeFrame(frameOf({ baseUs, messages: [] }, at === 0)))
   const entries = script.flatMap((frame, at) => [
-    ...encoder.encode(decodeFrame(frameOf({ baseUs: frame.baseUs, messages: [] }, at === 0))),
+    ...encoder.encode(tickOf(frame, at)),
     ...(frame.messages.length > 0 ? encoder.encode(decodeFrame(frameOf(frame, false))) : []),
   ])
   return entries.map(({ key, value }, offset) => ({ offset, key, value, timestampMs: 1 }))
@@ -25,7 +34,7 @@ const malformedAt: number[] = []
 
 const create = (): PartitionStream =>
   new PartitionStream({
-    ...{ partition: 0, plan: PLAN, limits: { ...LIMITS, textsMax: 100 } },
+    ...{ partition: 0, eventPartition: 0, plan: PLAN, limits: { ...LIMITS, textsMax: 100 } },
     malformed: (offset) => malformedAt.push(offset),
     tap: { define: () => {}, tap: () => {} },
   })
@@ -48,6 +57,17 @@ class Saved {
     stream.restore(this.#last, 0)
     return stream
   }
+
+  /** What a partition of the next generation begins with, as `StreamState.divide` gives it. */
+  divide(isOwn: (key: Uint8Array) => boolean): Saved {
+    const { definitions, ...last } = this.#last!
+    const series = definitions.series.filter(({ tenant, deviceId }) =>
+      isOwn(deviceKey(tenant, deviceId)),
+    )
+    const divided = new Saved()
+    divided.add({ ...last, nextOffset: 0, definitions: { series, texts: definitions.texts } })
+    return divided
+  }
 }
 
 interface Cut {
@@ -63,8 +83,11 @@ interface Cut {
 
 const WHOLE: Cut = { count: Infinity, isSaved: false, isCrash: false, landed: Infinity }
 
-function run(entries: readonly ReadEntry[], cuts: readonly Cut[]): StreamEntries[] {
-  const saved = new Saved()
+function run(
+  entries: readonly ReadEntry[],
+  cuts: readonly Cut[],
+  saved = new Saved(),
+): StreamEntries[] {
   let stream = saved.restore()
   const given: StreamEntries[] = []
   for (let at = 0; stream.nextOffset < entries.length; at++) {
@@ -109,6 +132,8 @@ function stored(given: readonly StreamEntries[]): Record<string, string[]> {
 
 /** Dirty ranges next to each other may be one or several: as windows they are the same. */
 function spread(event: EventEntry): string[] {
+  // Its id has the number of the series, which is another one in a divided partition.
+  if (event.type === 'anomaly') return [key({ ...event.event, id: undefined })]
   if (event.type !== 'dirty') return [key(event)]
   const { series, fromMs, toMs } = event
   const widthMs = PLAN.windowsMs.at(-1)!
@@ -148,6 +173,67 @@ test('S1 on Kafka: reads of any size, checkpoints and crashes change nothing in 
   assert.ok(windows > 100, `${windows} windows`)
   assert.ok(events > 0)
   assert.deepEqual(malformedAt, [])
+})
+
+const DIVIDED = 3
+
+/** What is of the devices of one partition, and of nobody. */
+const only = (given: readonly StreamEntries[], isOwn: (key: Uint8Array) => boolean) =>
+  given.map((one): StreamEntries => {
+    const own = (entries: NewEntry[]): NewEntry[] =>
+      entries.filter(({ key }) => key === undefined || isOwn(key))
+    return {
+      ...{ readings: own(one.readings), windows: own(one.windows) },
+      ...{ events: own(one.events), deadLetters: own(one.deadLetters) },
+    }
+  })
+
+test('a partition that is divided goes on with its own devices as if it had not been', () => {
+  const seen = { windows: 0, events: 0 }
+  fc.assert(
+    fc.property(
+      anyScript,
+      fc.double({ min: 0, max: 1, noNaN: true }),
+      fc.array(anyCut, { maxLength: 10 }),
+      fc.array(fc.integer({ min: 0, max: 9 }), { maxLength: 3 }),
+      (script, place, cuts, crashes) => {
+        const before = entriesOf(script)
+        // Others join in later, and may be given the numbers of those that went.
+        const later = entriesOf(script, '-later')
+        const divided = Math.floor(place * before.length)
+        const stream = create()
+        stream.process(before.slice(0, divided))
+        const saved = new Saved()
+        saved.add(stream.checkpoint())
+        const lives = cuts.map((cut, at) => ({ ...cut, isCrash: crashes.includes(at) }))
+        for (let partition = 0; partition < DIVIDED; partition++) {
+          const isOwn = (key: Uint8Array): boolean => partitionOf(key, DIVIDED) === partition
+          const own = before
+            .map((entry, at) => (at % 2 === 0 ? entry : later[at]!))
+            .slice(divided)
+            .filter(({ key }) => key === undefined || isOwn(key))
+            .map((entry, offset) => ({ ...entry, offset }))
+          const whole = stored(
+            only(
+              run(
+                own,
+                [],
+                saved.divide(() => true),
+              ),
+              isOwn,
+            ),
+          )
+          const mine = stored(run(own, lives, saved.divide(isOwn)))
+          for (const kind of ['readings', 'windows', 'events'] as const)
+            assert.ok(key(mine[kind]) === key(whole[kind]), kind)
+          seen.windows += mine['windows']!.length
+          seen.events += mine['events']!.length
+        }
+      },
+    ),
+    { numRuns: 100 },
+  )
+  assert.ok(seen.windows > 100 && seen.events > 0, JSON.stringify(seen))
 })
 
 test('an entry that nobody can read becomes a dead letter, and its neighbours count', () => {

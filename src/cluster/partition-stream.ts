@@ -31,6 +31,8 @@ export interface StreamEntries {
 
 export interface PartitionStreamParts {
   partition: number
+  /** Of events and dead letters. */
+  eventPartition: number
   plan: Plan
   limits: StreamLimits & { textsMax: number }
   /** An entry that nobody can read: it becomes a dead letter. */
@@ -56,10 +58,10 @@ export class PartitionStream {
 
   constructor(parts: PartitionStreamParts) {
     this.#parts = parts
-    const { plan, limits, partition } = parts
+    const { plan, limits } = parts
     this.processor = new StreamProcessor({ plan, limits })
     this.#decoder = new MessageDecoder(limits)
-    this.#output = new OutputEntries(partition)
+    this.#output = new OutputEntries(parts)
   }
 
   /** Where to read on. */

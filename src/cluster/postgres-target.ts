@@ -9,17 +9,22 @@
  */
 import type { WeirError } from '../errors/errors.ts'
 import type { HashRange, Lease, PostgresWriter } from '../postgres/postgres.ts'
-import type { EntryDecoder, TopicSpan, TopicTarget, Written } from './topic-writer.ts'
+import type {
+  DecodedPartition,
+  EntryDecoder,
+  TopicSpan,
+  TopicTarget,
+  Written,
+} from './topic-writer.ts'
 import { createDecoder, type BatchKind, type KnownMax, type Rows } from './writer-batches.ts'
 
 export interface PostgresTargetParts {
   writer: PostgresWriter
   kind: BatchKind
-  topic: string
   /** The devices that are kept. */
   range: HashRange
   known: KnownMax
-  malformed: (offset: number, error: WeirError) => void
+  malformed: (topic: string, offset: number, error: WeirError) => void
 }
 
 export class PostgresTarget implements TopicTarget<Rows> {
@@ -36,18 +41,20 @@ export class PostgresTarget implements TopicTarget<Rows> {
     return this.#parts.writer.claim(`writer-${this.#parts.kind}`)
   }
 
-  offsets(): Promise<Map<number, number>> {
-    return this.#parts.writer.offsets(this.#parts.topic)
+  offsets(topic: string): Promise<Map<number, number>> {
+    return this.#parts.writer.offsets(topic)
   }
 
-  createDecoder(partition: number): EntryDecoder<Rows> {
+  createDecoder({ topic, partition, generation }: DecodedPartition): EntryDecoder<Rows> {
     const { kind, range, known, malformed } = this.#parts
-    return createDecoder(kind, { partition, range, known, malformed })
+    return createDecoder(kind, {
+      ...{ partition, generation, range, known },
+      malformed: (offset, error) => malformed(topic, offset, error),
+    })
   }
 
   async write(lease: Lease, span: TopicSpan, rows: Rows): Promise<Written> {
-    const { writer, topic } = this.#parts
-    const result = await writer.write(lease, { topic, ...span, ...rows })
+    const result = await this.#parts.writer.write(lease, { ...span, ...rows })
     this.duplicates += result.duplicates
     return result
   }

@@ -15,6 +15,7 @@ import type { Shared } from './cluster.ts'
 import { metric } from './metrics.ts'
 import { SinkTarget } from './sink-target.ts'
 import { TopicWriter } from './topic-writer.ts'
+import { growingTopic } from './topics.ts'
 
 const KINDS: readonly SinkKind[] = [
   'influxdb1',
@@ -46,18 +47,17 @@ export class SinkRole {
   private constructor({ topics, events, config }: Shared, sink: LineSink, writer: PostgresWriter) {
     this.#sink = sink
     this.#writer = writer
-    const { kafka, partitions } = topics
-    const topic = topics.name('readings')
+    const topic = growingTopic(topics, 'readings')
     const { batchBytesMax: bytesMax, intervalUs } = config.writer
     this.#target = new SinkTarget({
-      ...{ sink, writer, topic, limits: config.gateway },
-      malformed: (offset, { code, message: detail }) =>
+      ...{ sink, writer, topic: topic.nameOf(topic.first), limits: config.gateway },
+      malformed: (topic, offset, { code, message: detail }) =>
         events?.entryMalformed({ topic, offset, code, detail }),
       refused: ({ refused: readings, refusals }) =>
         events?.sinkRefused({ readings, ...refusals[0]! }),
     })
     this.#work = new TopicWriter({
-      ...{ kafka, clock: nodeWorld.clock, target: this.#target, topic, partitions },
+      ...{ kafka: topics.kafka, clock: nodeWorld.clock, target: this.#target, topic },
       options: { bytesMax, waitMs: intervalUs / 1000 },
       lost: (fields) => events?.entriesLost(fields),
       failed: (error) => events?.roleFailed({ role: 'sink', problem: String(error) }),

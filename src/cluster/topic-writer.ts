@@ -5,12 +5,15 @@
  *
  * One process at a time: a lease says which, and its epoch is checked when an offset moves. Others
  * stand by.
+ *
+ * Of a topic that has generations, one after the other is written to its end.
  */
 import { WeirError } from '../errors/errors.ts'
 import type { Kafka, ReadEntry, Reader } from '../kafka/kafka.ts'
 import type { Lease } from '../postgres/postgres.ts'
 import type { Clock } from '../world/world.ts'
 import { Repeating } from './repeating.ts'
+import type { Generation } from './topics.ts'
 
 /** Where the entries of a topic go. */
 export interface TopicTarget<Rows> {
@@ -19,10 +22,16 @@ export interface TopicTarget<Rows> {
   /** Undefined while somebody else writes. Errors: STORAGE_UNAVAILABLE. */
   claim: () => Promise<Lease | undefined>
   /** Where to go on, by partition; those never written are absent. Errors: STORAGE_UNAVAILABLE. */
-  offsets: () => Promise<Map<number, number>>
-  createDecoder: (partition: number) => EntryDecoder<Rows>
+  offsets: (topic: string) => Promise<Map<number, number>>
+  createDecoder: (of: DecodedPartition) => EntryDecoder<Rows>
   /** Resolves when it is there, and the offset with it. Any error: it is written again. */
   write: (lease: Lease, span: TopicSpan, rows: Rows) => Promise<Written>
+}
+
+export interface DecodedPartition {
+  topic: string
+  partition: number
+  generation: Generation
 }
 
 /** Of one partition, in order. */
@@ -32,6 +41,7 @@ export interface EntryDecoder<Rows> {
 
 /** [fromOffset, nextOffset) of one partition. */
 export interface TopicSpan {
+  topic: string
   partition: number
   /** Where the last one ended. */
   fromOffset: number
@@ -45,12 +55,20 @@ export interface Written {
   nextOffset: number
 }
 
+/** A topic, of one generation after the other. */
+export interface WrittenTopic {
+  first: Generation
+  nameOf: (generation: Generation) => string
+  /** Where it ends for good, by partition; undefined while more may come. */
+  finalEnds: (generation: Generation) => Promise<readonly number[] | undefined>
+  after: (generation: Generation) => Promise<Generation | undefined>
+}
+
 export interface TopicWriterParts<Rows> {
   kafka: Kafka
   clock: Clock
   target: TopicTarget<Rows>
-  topic: string
-  partitions: number
+  topic: WrittenTopic
   options: { bytesMax: number; waitMs: number }
   /** Kafka has forgotten entries that were never written. */
   lost: (fields: { topic: string; partition: number; fromOffset: number; toOffset: number }) => void
@@ -58,7 +76,11 @@ export interface TopicWriterParts<Rows> {
   failed: (error: unknown) => void
 }
 
+/** Between two looks for the end of a generation. */
+const LOOK_MS = 1000
+
 interface Place<Rows> {
+  topic: string
   decoder: EntryDecoder<Rows>
   /** Where the last batch ended. */
   writtenOffset: number
@@ -71,6 +93,7 @@ export class TopicWriter<Rows> {
   readonly #work: Repeating
   /** Total since start. */
   entries = 0
+  #lookedAtMs = -Infinity
 
   constructor(parts: TopicWriterParts<Rows>) {
     this.#parts = parts
@@ -87,14 +110,33 @@ export class TopicWriter<Rows> {
   }
 
   async #run(isStopping: () => boolean): Promise<void> {
-    const { target, kafka, topic } = this.#parts
+    const { target, topic } = this.#parts
     const lease = await target.claim()
     if (lease === undefined) return
-    const reader = kafka.createReader(topic)
+    const isOver = (): boolean => isStopping() || lease.lost.aborted
     try {
-      const places = await this.#places()
+      let generation: Generation | undefined = topic.first
+      while (generation !== undefined && !isOver()) {
+        await this.#writeGeneration(lease, generation, isOver)
+        generation = await topic.after(generation)
+      }
+    } finally {
+      await lease.release()
+    }
+  }
+
+  /** Until all of it is written, or it is to stop. */
+  async #writeGeneration(
+    lease: Lease,
+    generation: Generation,
+    isStopping: () => boolean,
+  ): Promise<void> {
+    const { kafka, topic } = this.#parts
+    const reader = kafka.createReader(topic.nameOf(generation))
+    try {
+      const places = await this.#places(generation)
       let writing: Promise<unknown> = Promise.resolve()
-      while (!isStopping() && !lease.lost.aborted) {
+      while (!isStopping() && !(await this.#isWritten(generation, places))) {
         // While one read is written, the next is under way.
         const read = await this.#read(reader, places)
         await writing
@@ -104,15 +146,27 @@ export class TopicWriter<Rows> {
       await writing
     } finally {
       await reader.close()
-      await lease.release()
     }
   }
 
-  async #places(): Promise<Map<number, Place<Rows>>> {
-    const { target, kafka, topic, partitions } = this.#parts
-    const offsets = await target.offsets()
+  /** Whether nothing of it is left to be read. */
+  async #isWritten(generation: Generation, places: Map<number, Place<Rows>>): Promise<boolean> {
+    const { clock, topic } = this.#parts
+    const nowMs = clock.monotonicMs()
+    if (nowMs - this.#lookedAtMs < LOOK_MS) return false
+    const ends = await topic.finalEnds(generation)
+    const isWritten = ends?.every((end, at) => places.get(at)!.readOffset >= end) ?? false
+    // The next generation may be over as well.
+    this.#lookedAtMs = isWritten ? -Infinity : nowMs
+    return isWritten
+  }
+
+  async #places(generation: Generation): Promise<Map<number, Place<Rows>>> {
+    const { target, kafka } = this.#parts
+    const topic = this.#parts.topic.nameOf(generation)
+    const offsets = await target.offsets(topic)
     const places = new Map<number, Place<Rows>>()
-    for (let partition = 0; partition < partitions; partition++) {
+    for (let partition = 0; partition < generation.partitions; partition++) {
       const { firstOffset } = await kafka.bounds(topic, partition)
       const writtenOffset = offsets.get(partition) ?? 0
       const readOffset = Math.max(firstOffset, writtenOffset)
@@ -121,8 +175,8 @@ export class TopicWriter<Rows> {
         const { lost } = this.#parts
         lost({ topic, partition, fromOffset: writtenOffset, toOffset: readOffset })
       }
-      const decoder = target.createDecoder(partition)
-      places.set(partition, { decoder, writtenOffset, readOffset })
+      const decoder = target.createDecoder({ topic, partition, generation })
+      places.set(partition, { topic, decoder, writtenOffset, readOffset })
     }
     return places
   }
@@ -155,11 +209,11 @@ export class TopicWriter<Rows> {
     lease: Lease,
     { partition, entries, place }: { partition: number; entries: ReadEntry[]; place: Place<Rows> },
   ): Promise<void> {
-    const { target, topic } = this.#parts
+    const { target } = this.#parts
     const nextOffset = entries.at(-1)!.offset + 1
     const rows = place.decoder.decode(entries)
-    const { writtenOffset: fromOffset } = place
-    const result = await target.write(lease, { partition, fromOffset, nextOffset }, rows)
+    const { topic, writtenOffset: fromOffset } = place
+    const result = await target.write(lease, { topic, partition, fromOffset, nextOffset }, rows)
     // Somebody was here, or a crash took the last transactions: begin anew where they say.
     if (!result.isWritten) {
       const detail = `${topic}/${partition} is written up to ${result.nextOffset}, not ${fromOffset}`

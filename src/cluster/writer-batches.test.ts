@@ -23,6 +23,7 @@ const HALVES: HashRange[] = [
 function decode(kind: BatchKind, range: HashRange, values: readonly Uint8Array[]): Rows {
   const decoder = createDecoder(kind, {
     ...{ partition: 2, range, known: { series: 1000, texts: 100 } },
+    generation: { number: 1, partitions: 4 },
     malformed: (offset, error) => assert.fail(`${offset}: ${error.message}`),
   })
   const toEntry = (value: Uint8Array, offset: number): ReadEntry => ({
@@ -75,7 +76,8 @@ test('windows, and watermarks to each', () => {
   })
   const halves = HALVES.map((range) => decode('windows', range, [...values, encodeWatermark(7)]))
   const counts = halves.flatMap(({ partials, series, coverage }) => {
-    assert.deepEqual(coverage, [{ partition: 2, fromMs: undefined, watermarkMs: 7 }])
+    const of = { generation: 1, partition: 2, partitions: 4 }
+    assert.deepEqual(coverage, [{ ...of, fromMs: undefined, watermarkMs: 7 }])
     return Array.from({ length: partials!.length / PARTIAL_STRIDE }, (_, at) => {
       const row = partials!.subarray(at * PARTIAL_STRIDE)
       const { deviceId } = numbers[row[PARTIAL_COUNT]! - 1]!
@@ -116,6 +118,7 @@ test('beyond what is remembered it begins anew, and leaves nothing out', () => {
   const encoder = new MessageEncoder({ partitions: 1 })
   const decoder = createDecoder('readings', {
     ...{ partition: 0, range: ALL, known: { series: 2, texts: 1 } },
+    generation: { number: 1, partitions: 1 },
     malformed: (offset, error) => assert.fail(`${offset}: ${error.message}`),
   })
   const seen = new Set<Rows['series']>()

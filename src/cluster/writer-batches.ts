@@ -16,6 +16,7 @@ import { PARTIAL_SERIES, PARTIAL_STRIDE } from '../stream/stream.ts'
 import type { EventEntry } from './output-entries.ts'
 import { ReadingDecoder, takeTexts } from './reading-columns.ts'
 import type { EntryDecoder } from './topic-writer.ts'
+import type { Generation } from './topics.ts'
 
 /** What a batch holds beside its place in the topic. */
 export type Rows = Omit<WriterBatch, 'topic' | 'partition' | 'fromOffset' | 'nextOffset'>
@@ -34,6 +35,7 @@ export function createDecoder(kind: BatchKind, options: DecoderOptions): BatchDe
 
 export interface DecoderOptions {
   partition: number
+  generation: Generation
   /** The devices that are kept. */
   range: HashRange
   known: KnownMax
@@ -184,7 +186,7 @@ class WindowBatches implements BatchDecoder {
   }
 
   decode(entries: readonly ReadEntry[]): Rows {
-    const { malformed, partition } = this.#options
+    const { malformed, partition, generation } = this.#options
     const rows: Float64Array[] = []
     let watermarkMs = -Infinity
     this.#series.begin()
@@ -201,8 +203,8 @@ class WindowBatches implements BatchDecoder {
     })
     const partials = new Float64Array(rows.length * PARTIAL_STRIDE)
     for (const [at, row] of rows.entries()) partials.set(row, at * PARTIAL_STRIDE)
-    const coverage =
-      watermarkMs === -Infinity ? [] : [{ partition, fromMs: undefined, watermarkMs }]
+    const of = { generation: generation.number, partition, partitions: generation.partitions }
+    const coverage = watermarkMs === -Infinity ? [] : [{ ...of, fromMs: undefined, watermarkMs }]
     return { series: this.#series.ids, partials, coverage }
   }
 }

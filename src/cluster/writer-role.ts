@@ -13,6 +13,7 @@ import type { Shared } from './cluster.ts'
 import { metric } from './metrics.ts'
 import { PostgresTarget } from './postgres-target.ts'
 import { TopicWriter } from './topic-writer.ts'
+import { growingTopic, steadyTopic } from './topics.ts'
 import type { BatchKind, KnownMax, Rows } from './writer-batches.ts'
 
 const KINDS: readonly BatchKind[] = ['readings', 'windows', 'events', 'dead-letters']
@@ -135,17 +136,17 @@ function knownMax({ gateway }: Config, partitions: number): KnownMax {
 
 function openTopic(shared: Shared, { kind, store, writer, tells }: TopicParts): WrittenTopic {
   const { topics, config, events } = shared
-  const { kafka, partitions } = topics
   const { batchBytesMax: bytesMax, intervalUs } = config.writer
-  const topic = topics.name(kind)
+  const isSteady = kind === 'events' || kind === 'dead-letters'
+  const topic = isSteady ? steadyTopic(topics, kind) : growingTopic(topics, kind)
   const target = new PostgresTarget({
-    ...{ writer, kind, topic, range: store.range, known: knownMax(config, partitions) },
-    malformed(offset, { code, message: detail }) {
+    ...{ writer, kind, range: store.range, known: knownMax(config, topics.partitions) },
+    malformed(topic, offset, { code, message: detail }) {
       if (tells) events?.entryMalformed({ topic, offset, code, detail })
     },
   })
   const work = new TopicWriter({
-    ...{ kafka, clock: nodeWorld.clock, target, topic, partitions },
+    ...{ kafka: topics.kafka, clock: nodeWorld.clock, target, topic },
     options: { bytesMax, waitMs: intervalUs / 1000 },
     lost: (fields) => events?.entriesLost(fields),
     failed: (error) =>

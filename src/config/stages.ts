@@ -292,7 +292,7 @@ const LAKE = Type.Object(
     ),
     secretKey: secret('Its secret.'),
     partitions: optionalText(
-      'Partitions of Kafka that this process writes, as 0-3; empty: all. Every one belongs to one process.',
+      'Partitions of Kafka (of the first topics, where there were made more) that this process writes, as 0-3; empty: all. Every one belongs to one process.',
     ),
     commitReadings: integer(4_000_000, [1_000, 100_000_000], 'Readings after which it is written.'),
     commitInterval: duration(

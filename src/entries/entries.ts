@@ -18,8 +18,9 @@ export type TopicKind = (typeof TOPICS)[number]
 
 const FORMAT_VERSION = 1
 
-export const topicName = (prefix: string, kind: TopicKind): string =>
-  `${prefix}.${kind}.v${FORMAT_VERSION}`
+/** Of a generation from 1 on: an installation that was given more partitions has several. */
+export const topicName = (prefix: string, kind: TopicKind, generation = 1): string =>
+  `${prefix}.${kind}.v${FORMAT_VERSION}${generation === 1 ? '' : `.g${generation}`}`
 
 const map = (values: string) => ({ type: 'map', values }) as const
 const micros = { type: 'long', logicalType: 'timestamp-micros' } as const
@@ -82,6 +83,6 @@ export const WINDOW_SCHEMA = {
 
 export { deviceKey, hashKey, partitionOf } from './device-key.ts'
 export { MessageDecoder, type DecoderLimits } from './message-decoder.ts'
-export { MessageEncoder } from './message-encoder.ts'
+export { encodeTick, MessageEncoder } from './message-encoder.ts'
 export { withoutReadings } from './without-readings.ts'
 export { decodeWindow, encodeWatermark, encodeWindow } from './window-entry.ts'

@@ -51,6 +51,8 @@ export class MessageDecoder {
   readonly #texts = new Map<string, number>()
   #nextDevice = 0
   #nextSeries = 0
+  /** Below that, not in use: of series that another partition has now. The lowest comes last. */
+  #freeSeries: number[] = []
   #nextText = 0
   #new: Definitions = { series: [], texts: [] }
   /** µs; deltas count from it. */
@@ -72,6 +74,10 @@ export class MessageDecoder {
       groupOf(device, dimensions).add(KINDS.indexOf(kind), one.metric, one.series)
       this.#nextDevice = Math.max(this.#nextDevice, number + 1)
       this.#nextSeries = Math.max(this.#nextSeries, one.series + 1)
+    }
+    const used = new Set(series.map((one) => one.series))
+    for (let number = this.#nextSeries - 1; number >= 0; number--) {
+      if (!used.has(number)) this.#freeSeries.push(number)
     }
     for (const [id, text] of texts) {
       this.#texts.set(text, id)
@@ -262,17 +268,19 @@ export class MessageDecoder {
     { kind, start, place }: { kind: number; start: number; place: number },
   ): number {
     const metric = this.#reader.textOf(start, this.#reader.at)
-    if (this.#nextSeries >= this.#limits.seriesMax) {
+    const free = this.#freeSeries.pop()
+    if (free === undefined && this.#nextSeries >= this.#limits.seriesMax) {
       throw new WeirError('SERIES_LIMIT', `all ${this.#limits.seriesMax} series are in use`)
     }
-    const series = this.#nextSeries++
+    const series = free ?? this.#nextSeries++
     const { number, tenant, deviceId } = device
     const { dimensions } = group
     const name = { tenant, deviceId, deviceType, metric, dimensions, kind: KINDS[kind]! }
     this.#new.series.push({ series, device: number, ...name })
     group.add(kind, metric, series)
     this.#undo.push(() => {
-      this.#nextSeries--
+      if (free === undefined) this.#nextSeries--
+      else this.#freeSeries.push(free)
       this.#new.series.pop()
       group.remove(kind, metric)
     })

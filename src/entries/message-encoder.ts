@@ -41,7 +41,7 @@ const FIXED_BYTES_MAX = 96
 const text = new TextEncoder()
 
 export class MessageEncoder {
-  readonly #partitions: number
+  #partitions: number
   readonly #devices = new Map<number, EncodedDevice>()
   readonly #series: EncodedSeries[] = []
   readonly #texts = new Map<number, Uint8Array>()
@@ -49,6 +49,14 @@ export class MessageEncoder {
 
   constructor({ partitions }: { partitions: number }) {
     this.#partitions = partitions
+  }
+
+  /** From now on for a topic of so many. */
+  repartition(partitions: number): void {
+    this.#partitions = partitions
+    for (const device of this.#devices.values()) {
+      device.partition = partitionOf(device.key, partitions)
+    }
   }
 
   /** Frames come in their order, since each defines what the later ones use. */
@@ -147,13 +155,7 @@ export class MessageEncoder {
   }
 
   #tick(timeUs: number): Entry[] {
-    const writer = new AvroWriter(64)
-    for (let name = 0; name < 3; name++) writer.string('')
-    writer.long(timeUs)
-    writer.long(timeUs)
-    // Flags, identity, and four empty maps.
-    for (let field = 0; field < 6; field++) writer.long(0)
-    const value = writer.take()
+    const value = encodeTick(timeUs)
     return Array.from({ length: this.#partitions }, (_, partition) => ({ partition, value }))
   }
 
@@ -182,6 +184,17 @@ export class MessageEncoder {
     for (const name of [tenant, deviceId, deviceType]) writer.string(name)
     return { key, partition: partitionOf(key, this.#partitions), header: writer.take() }
   }
+}
+
+/** A message of nobody, which tells the time. */
+export function encodeTick(timeUs: number): Uint8Array {
+  const writer = new AvroWriter(64)
+  for (let name = 0; name < 3; name++) writer.string('')
+  writer.long(timeUs)
+  writer.long(timeUs)
+  // Flags, identity, and four empty maps.
+  for (let field = 0; field < 6; field++) writer.long(0)
+  return writer.take()
 }
 
 function encodeString(value: string): Uint8Array {

@@ -47,9 +47,16 @@ export class KafkaAppender implements Appender {
   #batchBytesMax: number | undefined
   #isPreparing = false
 
-  constructor(client: KafkaClient, topic: string) {
+  readonly #askBatchBytesMax: () => Promise<number>
+
+  constructor(
+    client: KafkaClient,
+    topic: string,
+    askBatchBytesMax = () => batchBytesMaxOf(client, topic),
+  ) {
     this.#client = client
     this.#topic = topic
+    this.#askBatchBytesMax = askBatchBytesMax
   }
 
   async append(entries: readonly NewEntry[]): Promise<Map<number, number>> {
@@ -96,7 +103,7 @@ export class KafkaAppender implements Appender {
     this.#isPreparing = true
     try {
       this.#leaders ??= await this.#client.refreshLeaders(this.#topic)
-      this.#batchBytesMax ??= await batchBytesMaxOf(this.#client, this.#topic)
+      this.#batchBytesMax ??= await this.#askBatchBytesMax()
       await this.#identify()
       const unled = this.#working().filter(({ partition }) => !this.#leaders!.has(partition))
       if (unled.length > 0) {

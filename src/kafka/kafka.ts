@@ -15,6 +15,8 @@
  * K5 What cannot be had right now is LOG_UNAVAILABLE, after half a minute of trying; a call that is
  *    made again can succeed. What will not get better is LOG_REQUEST_REFUSED at once, with a
  *    message that has no secret in it.
+ * K6 Once seal() has resolved, nothing is ever appended to the topic again, by anybody: its ends
+ *    stay as they are, and whoever appends gets LOG_ENTRY_TOO_LARGE.
  */
 
 export interface KafkaAccess {
@@ -60,6 +62,17 @@ export interface Kafka {
    * Any number of processes may do so at once.
    */
   ensureTopics(specs: readonly TopicSpec[]): Promise<Map<string, TopicState>>
+  /** Those of the topics that are there. */
+  describeTopics(names: readonly string[]): Promise<Map<string, TopicState>>
+  /** Whether seal() was begun. */
+  isSealed(topic: string): Promise<boolean>
+  /** Whether this user may seal it. Errors: LOG_REQUEST_REFUSED, LOG_UNAVAILABLE. */
+  checkSealable(topic: string): Promise<void>
+  /**
+   * Ends a topic (K6); it may be done again. Until its leaders know, `probe` may get in as an entry
+   * of any partition. Errors: LOG_REQUEST_REFUSED, LOG_UNAVAILABLE.
+   */
+  seal(topic: string, partitions: number, probe: Uint8Array): Promise<void>
   /** The offsets of the oldest entry and of the next one; equal when the partition is empty. */
   bounds(topic: string, partition: number): Promise<Bounds>
   createAppender(topic: string): Appender

@@ -14,7 +14,8 @@ import type {
   TopicState,
 } from './kafka.ts'
 import { KafkaReader } from './reader.ts'
-import { boundsOf, deleteBefore, ensureTopics } from './topics.ts'
+import { awaitSealed, isSealed, setSealed } from './sealing.ts'
+import { boundsOf, deleteBefore, describeTopics, ensureTopics } from './topics.ts'
 
 /**
  * Connects to one broker, and fails at once when none answers.
@@ -77,6 +78,24 @@ class PlatformaticKafka implements Kafka {
 
   ensureTopics(specs: readonly TopicSpec[]): Promise<Map<string, TopicState>> {
     return ensureTopics(this.#client, specs)
+  }
+
+  describeTopics(names: readonly string[]): Promise<Map<string, TopicState>> {
+    return describeTopics(this.#client, names)
+  }
+
+  isSealed(topic: string): Promise<boolean> {
+    return isSealed(this.#client, topic)
+  }
+
+  checkSealable(topic: string): Promise<void> {
+    return setSealed(this.#client, topic, { isTrial: true })
+  }
+
+  async seal(topic: string, partitions: number, probe: Uint8Array): Promise<void> {
+    const isDone = await isSealed(this.#client, topic)
+    if (!isDone) await setSealed(this.#client, topic, { isTrial: false })
+    await awaitSealed(new KafkaClient(this.#settings), topic, { partitions, probe })
   }
 
   bounds(topic: string, partition: number): Promise<Bounds> {

@@ -16,9 +16,9 @@ const ADMIN_MS_MAX = 10_000
 const LATEST = -1n
 const EARLIEST = -2n
 /** The protocol's number for settings of a topic. */
-const TOPIC_RESOURCE = 2
+export const TOPIC_RESOURCE = 2
 /** Below what a broker takes unless it was told otherwise: for one that does not say. */
-const BATCH_BYTES_ASSUMED = 1_000_000
+export const BATCH_BYTES_ASSUMED = 1_000_000
 
 /** Makes what is missing; see `Kafka.ensureTopics`. */
 export async function ensureTopics(
@@ -37,12 +37,25 @@ export async function ensureTopics(
       const partitions = topics.get(topic)?.partitions ?? []
       const isLed = partitions.length > 0 && partitions.every(({ leaderId }) => leaderId >= 0)
       if (!isLed) throw new WeirError('LOG_UNAVAILABLE', `Nobody leads all of ${topic} yet`)
-      const replication = partitions[0]!.replicaNodes.length
-      states.set(topic, { partitions: partitions.length, replication })
+      states.set(topic, stateOf(partitions))
     }
   })
   return states
 }
+
+export const describeTopics = (
+  client: KafkaClient,
+  names: readonly string[],
+): Promise<Map<string, TopicState>> =>
+  client.retry('', `Asking for the topics ${names.join(', ')}`, async () => {
+    const known = await topicsOf(client, names)
+    return new Map([...known].map(([name, { partitions }]) => [name, stateOf(partitions)]))
+  })
+
+const stateOf = (partitions: readonly metadataV12.MetadataResponsePartition[]): TopicState => ({
+  partitions: partitions.length,
+  replication: partitions[0]?.replicaNodes.length ?? 0,
+})
 
 /** Those that are there. */
 async function topicsOf(

@@ -90,12 +90,18 @@ export interface WriterBatch {
 }
 
 /**
- * The partials of a partition tell everything of windows in [fromMs, watermarkMs + 1). Neither ever
- * goes back.
+ * The partials of a partition, and of the one that it was a part of in the generation before, tell
+ * everything of windows in [fromMs, watermarkMs + 1). Neither ever goes back.
  */
 export interface Coverage {
+  generation: number
   partition: number
-  /** Undefined: what was said before; if nothing was, from behind the watermark on. */
+  /** How many the generation has. */
+  partitions: number
+  /**
+   * Undefined: what was said before, of it or of the one that it was a part of; if nothing was,
+   * from behind the watermark on.
+   */
   fromMs: number | undefined
   watermarkMs: number
 }

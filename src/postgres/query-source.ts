@@ -20,7 +20,6 @@ export interface DevicePlace {
   tenant: string
   deviceId: string
   deviceHash: number
-  partition: number
 }
 
 interface SeriesRow extends Row {
@@ -75,8 +74,8 @@ async function loadSeries(
 }
 
 /**
- * The partition's, but of each window size from the first partial that these series have: a size
- * that the pipeline was given later has none from before.
+ * The partition's, of the newest generation that has any, but of each window size from the first
+ * partial that these series have: a size that the pipeline was given later has none from before.
  */
 async function loadCoverage(
   ask: Ask,
@@ -88,7 +87,10 @@ async function loadCoverage(
 ): Promise<ReadingView['coverage']> {
   const rows = await ask<{ window_ms: number; from_ms: number; to_ms: number }>(
     `SELECT size.window_ms, min(first.start_ms) AS from_ms, watermark_ms + 1 AS to_ms
-     FROM coverage
+     FROM (
+       SELECT from_ms, watermark_ms FROM coverage
+       WHERE partition = ($1::integer & 2147483647) % partitions ORDER BY generation DESC LIMIT 1
+     ) AS coverage
      CROSS JOIN unnest($2::integer[]) AS wanted (series)
      CROSS JOIN unnest($3::integer[]) AS size (window_ms)
      CROSS JOIN LATERAL (
@@ -97,10 +99,9 @@ async function loadCoverage(
          AND start_ms >= coverage.from_ms AND NOT is_late
        ORDER BY start_ms LIMIT 1
      ) AS first
-     WHERE partition = $1
      GROUP BY size.window_ms, watermark_ms
      ORDER BY size.window_ms`,
-    [device.partition, ids, windowsMs],
+    [device.deviceHash, ids, windowsMs],
   )
   return rows.map(({ window_ms, from_ms, to_ms }) => ({
     ...{ windowMs: window_ms, fromMs: from_ms, toMs: to_ms },

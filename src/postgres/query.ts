@@ -21,8 +21,6 @@ import { loadSource, type DevicePlace } from './query-source.ts'
 export interface PostgresQueryOptions {
   access: PostgresPlace
   limits: QueryLimits
-  /** Of the topics: a device's coverage is that of its partition. */
-  partitions: number
   /** `reading.device_hash`: murmur2 of the key `tenant/device`, as signed 32 bits. */
   hashDevice: (tenant: string, deviceId: string) => number
   /** Window sizes of the pipeline. */
@@ -74,9 +72,7 @@ class TableQuery implements PostgresQuery {
   }
 
   #place(tenant: string, deviceId: string): DevicePlace {
-    const { hashDevice, partitions } = this.#options
-    const deviceHash = hashDevice(tenant, deviceId)
-    return { tenant, deviceId, deviceHash, partition: (deviceHash & 0x7fffffff) % partitions }
+    return { tenant, deviceId, deviceHash: this.#options.hashDevice(tenant, deviceId) }
   }
 
   latest(tenant: string, deviceId: string): ReturnType<Query['latest']> {

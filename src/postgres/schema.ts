@@ -149,6 +149,23 @@ const STORE_LIST_TABLE = `
 `
 
 /**
+ * Partitions are numbered anew in each generation of the topics. Of coverage from before nobody
+ * knows how many partitions there were, until its writer says so.
+ */
+const GENERATIONS = `
+  ALTER TABLE stream_progress ADD COLUMN generation INTEGER NOT NULL DEFAULT 1,
+    DROP CONSTRAINT stream_progress_pkey, ADD PRIMARY KEY (generation, partition);
+  ALTER TABLE stream_part ADD COLUMN generation INTEGER NOT NULL DEFAULT 1,
+    DROP CONSTRAINT stream_part_pkey, ADD PRIMARY KEY (generation, partition, name);
+  ALTER TABLE stream_definition ADD COLUMN generation INTEGER NOT NULL DEFAULT 1,
+    DROP CONSTRAINT stream_definition_pkey,
+    ADD PRIMARY KEY (generation, partition, kind, number);
+  ALTER TABLE coverage ADD COLUMN generation INTEGER NOT NULL DEFAULT 1,
+    ADD COLUMN partitions INTEGER, -- Of all that the generation has.
+    DROP CONSTRAINT coverage_pkey, ADD PRIMARY KEY (generation, partition);
+`
+
+/**
  * The nth leads from version n to n + 1. Published steps never change. `timescale`: where the
  * extension's functions are.
  */
@@ -157,6 +174,7 @@ const stepsOf = (timescale: string | undefined): readonly string[] => [
     (timescale === undefined ? cutTables(true) : cutTables(false) + hypertablesDdl(timescale)),
   STREAM_TABLES,
   STORE_LIST_TABLE,
+  GENERATIONS,
 ]
 
 /** Errors: DATA_FORMAT_NEWER, and PostgreSQL's own. */

@@ -23,6 +23,12 @@ const ROWS_MAX = 5000
 const SERIES = 's'
 const TEXT = 't'
 
+/** Partitions are numbered anew in each generation of the topics. */
+export interface StreamPlace {
+  generation: number
+  partition: number
+}
+
 export interface StreamCheckpoint {
   partition: number
   /** Of the telemetry topic: the first entry that is not in the state. */
@@ -72,57 +78,94 @@ export class StreamState {
   }
 
   /** The last checkpoint, whole; undefined before the first. Errors: STORAGE_UNAVAILABLE. */
-  async load(partition: number): Promise<StreamCheckpoint | undefined> {
+  async load({ generation, partition }: StreamPlace): Promise<StreamCheckpoint | undefined> {
+    const at = [generation, partition]
     return this.#transaction(async (client) => {
       const [progress] = (
         await client.query<{ next_offset: number; clock_us: number }>(
-          'SELECT next_offset, clock_us FROM stream_progress WHERE partition = $1',
-          [partition],
+          `SELECT next_offset, clock_us FROM stream_progress
+           WHERE generation = $1 AND partition = $2`,
+          at,
         )
       ).rows
       if (progress === undefined) return undefined
       const parts = await client.query<{ name: string; bytes: Buffer }>(
-        'SELECT name, bytes FROM stream_part WHERE partition = $1',
-        [partition],
+        'SELECT name, bytes FROM stream_part WHERE generation = $1 AND partition = $2',
+        at,
       )
-      const known = await client.query<{ kind: string; number: number; definition: string }>(
-        'SELECT kind, number, definition FROM stream_definition WHERE partition = $1 ORDER BY number',
-        [partition],
+      const definitions = await loadDefinitions(client, { generation, partition })
+      const { next_offset: nextOffset, clock_us: clockUs } = progress
+      return { partition, nextOffset, clockUs, parts: parts.rows, definitions }
+    })
+  }
+
+  /** How many partitions of each generation have a checkpoint. Errors: STORAGE_UNAVAILABLE. */
+  async counts(): Promise<Map<number, number>> {
+    return this.#transaction(async (client) => {
+      const { rows } = await client.query<{ generation: number; count: number }>(
+        'SELECT generation, count(*) AS count FROM stream_progress GROUP BY generation',
       )
-      const ofKind = (kind: string) => known.rows.filter((row) => row.kind === kind)
-      return {
-        ...{ partition, nextOffset: progress.next_offset, clockUs: progress.clock_us },
-        parts: parts.rows,
-        definitions: {
-          series: ofKind(SERIES).map(
-            ({ definition }) => JSON.parse(definition) as SeriesDefinition,
-          ),
-          texts: ofKind(TEXT).map(({ number, definition }) => [
-            number,
-            JSON.parse(definition) as string,
-          ]),
-        },
+      return new Map(rows.map(({ generation, count }) => [generation, count]))
+    })
+  }
+
+  /**
+   * Gives a partition of the next generation the checkpoint of the one that it was a part of. State
+   * is taken as it is, definitions only of devices that are its own: whoever restores leaves out
+   * what was not defined. Does nothing where it was done before. Errors: as save().
+   */
+  async divide(
+    lease: Lease,
+    { from, to, isOwn }: { from: StreamPlace; to: StreamPlace; isOwn: IsOwn },
+  ): Promise<void> {
+    const places = [from.generation, from.partition, to.generation, to.partition]
+    await this.#transaction(async (client) => {
+      await checkLease(client, lease)
+      const { rowCount } = await client.query(
+        `INSERT INTO stream_progress (generation, partition, next_offset, clock_us)
+         SELECT $3, $4, 0, clock_us FROM stream_progress WHERE generation = $1 AND partition = $2
+         ON CONFLICT DO NOTHING`,
+        places,
+      )
+      if (rowCount === 0) return
+      await client.query(
+        `INSERT INTO stream_part (generation, partition, name, bytes)
+         SELECT $3, $4, name, bytes FROM stream_part WHERE generation = $1 AND partition = $2`,
+        places,
+      )
+      const { series, texts } = await loadDefinitions(client, from)
+      await saveDefinitions(client, to, { series: series.filter(isOwn), texts })
+    })
+  }
+
+  /** Forgets the generations before, which the stream has left. Errors: as save(). */
+  async forgetBefore(lease: Lease, generation: number): Promise<void> {
+    await this.#transaction(async (client) => {
+      await checkLease(client, lease)
+      for (const table of ['stream_progress', 'stream_part', 'stream_definition']) {
+        await client.query(`DELETE FROM ${table} WHERE generation < $1`, [generation])
       }
     })
   }
 
   /** All of it or nothing. Errors: STORAGE_UNAVAILABLE, STORAGE_FENCED. */
-  async save(lease: Lease, checkpoint: StreamCheckpoint): Promise<void> {
+  async save(lease: Lease, generation: number, checkpoint: StreamCheckpoint): Promise<void> {
     const { partition, nextOffset, clockUs, parts, definitions } = checkpoint
     await this.#transaction(async (client) => {
       await checkLease(client, lease)
       for (const { name, bytes } of parts) {
         await client.query(
-          `INSERT INTO stream_part VALUES ($1, $2, $3)
-           ON CONFLICT (partition, name) DO UPDATE SET bytes = excluded.bytes`,
-          [partition, name, bytes],
+          `INSERT INTO stream_part (generation, partition, name, bytes) VALUES ($1, $2, $3, $4)
+           ON CONFLICT (generation, partition, name) DO UPDATE SET bytes = excluded.bytes`,
+          [generation, partition, name, bytes],
         )
       }
-      await saveDefinitions(client, partition, definitions)
+      await saveDefinitions(client, { generation, partition }, definitions)
       await client.query(
-        `INSERT INTO stream_progress VALUES ($1, $2, $3) ON CONFLICT (partition)
+        `INSERT INTO stream_progress (generation, partition, next_offset, clock_us)
+         VALUES ($1, $2, $3, $4) ON CONFLICT (generation, partition)
          DO UPDATE SET next_offset = excluded.next_offset, clock_us = excluded.clock_us`,
-        [partition, nextOffset, clockUs],
+        [generation, partition, nextOffset, clockUs],
       )
     })
   }
@@ -149,10 +192,28 @@ export class StreamState {
   }
 }
 
+type IsOwn = (device: { tenant: string; deviceId: string }) => boolean
+
+async function loadDefinitions(
+  client: pg.ClientBase,
+  { generation, partition }: StreamPlace,
+): Promise<Definitions> {
+  const { rows } = await client.query<{ kind: string; number: number; definition: string }>(
+    `SELECT kind, number, definition FROM stream_definition
+     WHERE generation = $1 AND partition = $2 ORDER BY number`,
+    [generation, partition],
+  )
+  const ofKind = (kind: string) => rows.filter((row) => row.kind === kind)
+  return {
+    series: ofKind(SERIES).map(({ definition }) => JSON.parse(definition) as SeriesDefinition),
+    texts: ofKind(TEXT).map(({ number, definition }) => [number, JSON.parse(definition) as string]),
+  }
+}
+
 /** As JSON, since a text of PostgreSQL cannot hold a NUL. */
 async function saveDefinitions(
   client: pg.ClientBase,
-  partition: number,
+  { generation, partition }: StreamPlace,
   { series, texts }: Definitions,
 ): Promise<void> {
   const rows = [
@@ -162,11 +223,14 @@ async function saveDefinitions(
   for (let at = 0; at < rows.length; at += ROWS_MAX) {
     const some = rows.slice(at, at + ROWS_MAX)
     await client.query(
-      `INSERT INTO stream_definition
-       SELECT $1, kind, number, definition
-       FROM unnest($2::text[], $3::bigint[], $4::text[]) AS new (kind, number, definition)
+      `INSERT INTO stream_definition (generation, partition, kind, number, definition)
+       SELECT $1, $2, kind, number, definition
+       FROM unnest($3::text[], $4::bigint[], $5::text[]) AS new (kind, number, definition)
        ON CONFLICT DO NOTHING`,
-      [partition, some.map(([kind]) => kind), some.map(([, id]) => id), some.map((row) => row[2])],
+      [
+        ...[generation, partition],
+        ...[some.map(([kind]) => kind), some.map(([, id]) => id), some.map((row) => row[2])],
+      ],
     )
   }
 }

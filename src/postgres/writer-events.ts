@@ -25,13 +25,18 @@ export async function writeCoverage(
   client: pg.ClientBase,
   { coverage = [] }: WriterBatch,
 ): Promise<void> {
-  for (const { partition, fromMs, watermarkMs } of coverage) {
+  for (const { generation, partition, partitions, fromMs, watermarkMs } of coverage) {
     await client.query(
-      `INSERT INTO coverage VALUES ($1, coalesce($2::bigint, $3::bigint + 1), $3)
-       ON CONFLICT (partition) DO UPDATE SET
+      `INSERT INTO coverage (partition, from_ms, watermark_ms, generation, partitions)
+       VALUES ($1, coalesce($2::bigint, (
+           SELECT from_ms FROM coverage WHERE generation < $4 AND partition = $1 % partitions
+           ORDER BY generation DESC LIMIT 1
+         ), $3::bigint + 1), $3, $4, $5)
+       ON CONFLICT (generation, partition) DO UPDATE SET
          from_ms = greatest(coverage.from_ms, $2), -- NULL counts for nothing here.
-         watermark_ms = greatest(coverage.watermark_ms, $3)`,
-      [partition, fromMs, watermarkMs],
+         watermark_ms = greatest(coverage.watermark_ms, $3),
+         partitions = $5`,
+      [partition, fromMs, watermarkMs, generation, partitions],
     )
   }
 }

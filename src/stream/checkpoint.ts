@@ -13,7 +13,12 @@
  * A restart may bring another plan. Deduplication then lives on; rules and detectors that are still
  * there keep their state; windows that changed size start anew, and those that were open are marked
  * dirty, so that storage computes them.
+ *
+ * The parts may hold more series and devices than were defined: those of a partition that was
+ * divided, which went elsewhere. Nothing of them is taken over, and their numbers may be given
+ * again.
  */
+import type { Definitions } from '../batch/batch.ts'
 import { WeirError } from '../errors/errors.ts'
 import type { Detectors } from './detectors.ts'
 import type { Identities } from './identities.ts'
@@ -92,7 +97,7 @@ export const hasSameWindows = (a: SavedPlan, b: SavedPlan): boolean =>
 export function restoreParts(
   stores: Stores,
   parts: readonly Part[],
-  current: SavedPlan,
+  { current, definitions }: { current: SavedPlan; definitions: Definitions },
 ): { plan: SavedPlan; clock: Float64Array } | undefined {
   const byName = new Map(parts.map(({ name, bytes }) => [name, bytes]))
   const planBytes = byName.get('plan')
@@ -112,6 +117,10 @@ export function restoreParts(
     if (kind === 'identities')
       stores.identities.restore(Number(index), new Uint32Array(Uint8Array.from(bytes).buffer))
   }
+  const series = new Set(definitions.series.map((one) => one.series))
+  const devices = new Set(definitions.series.map((one) => one.device))
+  stores.state.retain(series)
+  stores.identities.retain(devices)
   const table = new Float64Array(plan.rulesLength)
   for (let at = 0; at < table.length; at += RULE_BLOCK)
     table.set(floats(byName.get(`rules-${at / RULE_BLOCK}`)!), at)
@@ -119,7 +128,7 @@ export function restoreParts(
   for (const [d, saved] of plan.detectors.entries())
     restoreDetector(stores.detectors, saved, byName, d)
   const late = byName.get('late')
-  if (late !== undefined) stores.late.restore(floats(late))
+  if (late !== undefined) stores.late.restore(floats(late), series)
   return { plan, clock }
 }
 

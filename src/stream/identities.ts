@@ -91,6 +91,19 @@ export class Identities {
     }
   }
 
+  /** Devices that are not wanted are forgotten. */
+  retain(wanted: ReadonlySet<number>): void {
+    for (let device = 0; device < this.#records.length; device++) {
+      const record = this.#records[device]! - 1
+      if (record < 0 || wanted.has(device)) continue
+      const base = (record & (RECORDS_PER_CHUNK - 1)) * STRIDE
+      this.chunks[record >> CHUNK_SHIFT]!.fill(0, base, base + STRIDE)
+      this.changed[record >> CHUNK_SHIFT] = 1
+      this.#records[device] = 0
+      this.#free.push(record)
+    }
+  }
+
   #allocate(device: number): number {
     const record = this.#free.pop() ?? this.#recordCount++
     const index = record >> CHUNK_SHIFT

@@ -90,9 +90,13 @@ export class LatePartials {
     return snapshot
   }
 
-  /** Takes over a snapshot's rows whose window size is still in the plan. */
-  restore(snapshot: Float64Array): void {
+  /** Takes over a snapshot's rows of wanted series whose window size is still in the plan. */
+  restore(snapshot: Float64Array, wanted: ReadonlySet<number>): void {
     for (let from = 0; from < snapshot.length; from += STRIDE) {
+      if (!wanted.has(snapshot[from + words.PARTIAL_SERIES]!)) {
+        this.isChanged = true
+        continue
+      }
       const k = this.#windowsMs.indexOf(snapshot[from + words.PARTIAL_WINDOW_MS]!)
       if (k === -1) continue
       const startMs = snapshot[from + words.PARTIAL_START_MS]!

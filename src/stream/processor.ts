@@ -136,7 +136,7 @@ export class StreamProcessor {
   restore(parts: Checkpoint['parts'], definitions: Definitions): void {
     this.#directory.define(definitions)
     const mine = this.#savedPlan()
-    const restored = restoreParts(this.#stores, parts, mine)
+    const restored = restoreParts(this.#stores, parts, { current: mine, definitions })
     if (restored === undefined) return
     const { plan, clock } = restored
     this.#ingestUs = clock[0]!

@@ -179,6 +179,31 @@ export class SeriesState {
     this.changed[index] = isSame ? 0 : 1
   }
 
+  /** Series that are not wanted are as if they had never spoken. */
+  retain(wanted: ReadonlySet<number>): void {
+    for (let series = 0; series < this.bornCount * SERIES_PER_CHUNK; series++) {
+      if (!wanted.has(series)) this.#clear(series)
+    }
+  }
+
+  #clear(series: number): void {
+    const index = series >> CHUNK_SHIFT
+    const row = series & CHUNK_MASK
+    const floors = this.#asleep[index]
+    const hot = this.hot[index]
+    const cold = this.cold[index]
+    const isBlank =
+      (floors?.[row] ?? hot?.[row * this.hotStride + HIGHEST] ?? -Infinity) === -Infinity
+    if (isBlank) return
+    this.changed[index] = 1
+    if (floors !== undefined) floors[row] = -Infinity
+    if (hot === undefined || cold === undefined) return
+    hot.fill(0, row * this.hotStride, (row + 1) * this.hotStride)
+    cold.fill(0, row * this.coldStride, (row + 1) * this.coldStride)
+    hot[row * this.hotStride + HIGHEST] = -Infinity
+    cold[row * this.coldStride + FLOOR] = -Infinity
+  }
+
   /** Nothing but the floors is known, by series; NaN: not even that. */
   restoreFloors(floors: Float64Array): void {
     for (let from = 0; from < floors.length; from += SERIES_PER_CHUNK) {

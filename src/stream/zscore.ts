@@ -56,6 +56,8 @@ export class ZScore {
     this.seriesOf.push(series)
     this.chunks[record >> CHUNK_SHIFT] ??= allocateAligned(RECORDS_PER_CHUNK * this.stride)
     this.isExtended = true
+    // What a checkpoint holds at this place may be of a series that is gone.
+    this.changed[record >> CHUNK_SHIFT] = 1
     return record
   }
 

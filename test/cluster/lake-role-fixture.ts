@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { ReadingBatch, SeriesDefinition } from '../../src/batch/batch.ts'
+import type { Generation } from '../../src/cluster/topics.ts'
 import { MessageEncoder, topicName } from '../../src/entries/entries.ts'
 import type { Kafka } from '../../src/kafka/kafka.ts'
 import { askLake } from '../../src/lake/lake-fixture.ts'
@@ -14,6 +15,7 @@ import { brokers } from './kafka-fixture.ts'
 import { url as postgresUrl } from './postgres-fixture.ts'
 
 export const PARTITIONS = 2
+const FIRST: Generation = { number: 1, partitions: PARTITIONS }
 const DEVICES = 7
 /** 2026-07-31T23:50:00Z, so that readings are of two months. */
 const START_US = 1_785_541_800_000_000
@@ -92,22 +94,31 @@ export interface Installation extends Installed {
   objects: Objects
 }
 
-const readingsTopic = ({ prefix }: Installed): string => topicName(prefix, 'readings')
+const readingsTopic = ({ prefix }: Installed, generation = 1): string =>
+  topicName(prefix, 'readings', generation)
 
 /** Messages [from, to) into the topic, as the stream writes them. */
 export async function appendMessages(
   kafka: Kafka,
   of: Installed,
   [from, to]: [number, number],
+  { number, partitions }: Generation = FIRST,
 ): Promise<void> {
-  const appender = kafka.createAppender(readingsTopic(of))
-  await appender.append(new MessageEncoder({ partitions: PARTITIONS }).encode(batchOf(from, to)))
+  const appender = kafka.createAppender(readingsTopic(of, number))
+  await appender.append(new MessageEncoder({ partitions }).encode(batchOf(from, to)))
   await appender.close()
 }
 
-export async function createReadingsTopic(kafka: Kafka, of: Installed): Promise<void> {
-  const spec = { partitions: PARTITIONS, replication: brokers.length, retentionMs: 3_600_000 }
-  await kafka.ensureTopics([{ topic: readingsTopic(of), ...spec }])
+export async function createReadingsTopic(
+  kafka: Kafka,
+  of: Installed,
+  { number, partitions }: Generation = FIRST,
+): Promise<void> {
+  const spec = { partitions, replication: brokers.length, retentionMs: 3_600_000 }
+  const telemetry = topicName(of.prefix, 'telemetry', number)
+  for (const topic of [readingsTopic(of, number), telemetry]) {
+    await kafka.ensureTopics([{ topic, ...spec }])
+  }
 }
 
 /** Until all that is in the topic is in the lake. */
@@ -162,6 +173,14 @@ export async function startRoles(
   of: Installation,
 ): Promise<WeirProcess> {
   return WeirProcess.ready(await spawnRoles(folder, roles, of), folder)
+}
+
+/** Each message has as many rows as there are metrics. */
+export async function untilRows(of: Installation, messages: number): Promise<void> {
+  const isThere = async (): Promise<boolean> =>
+    (await listSets(of.objects)).length > 0 &&
+    (await rowsOf(of.objects)).length === messages * METRICS.length
+  await until(`${messages} messages are in the lake`, isThere, 60_000)
 }
 
 export async function assertRows(of: Installation, messages: number): Promise<void> {

@@ -16,6 +16,7 @@ import {
   spawnRoles,
   startRoles,
   untilCommitted,
+  untilRows,
   type Installation,
 } from './lake-role-fixture.ts'
 import { ask, skip as skipPostgres } from './postgres-fixture.ts'
@@ -184,4 +185,26 @@ test('a role lake without a bucket says what it wants', { skip }, async () => {
   })
   assert.equal(await running.end(), 2, running.output)
   assert.match(running.stderr, /lake\.bucket/)
+})
+
+test('of each generation all is in the lake, also after a restart', { skip }, async (t) => {
+  const of = await install()
+  const second = { number: 2, partitions: 2 * PARTITIONS }
+  await createReadingsTopic(kafka!, of, second)
+  await appendMessages(kafka!, of, [0, 1000])
+  const start = async (name: string): Promise<WeirProcess> => {
+    const weir = await startRoles(`${folder}/${of.prefix}-${name}`, 'lake', of)
+    t.after(() => weir.kill())
+    return weir
+  }
+  const first = await start('first')
+  await untilRows(of, 1000)
+  await appendMessages(kafka!, of, [1000, 1500])
+  await appendMessages(kafka!, of, [1500, 2500], second)
+  await untilRows(of, 2500)
+  await first.kill()
+  await appendMessages(kafka!, of, [2500, 3000], second)
+  await start('next')
+  await untilRows(of, 3000)
+  await assertRows(of, 3000)
 })

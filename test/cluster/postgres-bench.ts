@@ -40,7 +40,7 @@ export async function openTables(
 ): Promise<TablesBench> {
   const writer = await openPostgresWriter({ place, clock: nodeWorld.clock })
   const query = openPostgresQuery({
-    ...{ access: place, limits, partitions: PARTITIONS, hashDevice },
+    ...{ access: place, limits, hashDevice },
     windowsMs: [60_000, 300_000],
   })
   const lease = (await writer.claim('bench'))!
@@ -125,7 +125,9 @@ function rowsOf(
     coverage:
       coverage === undefined
         ? []
-        : Array.from({ length: PARTITIONS }, (_, partition) => ({ partition, ...coverage })),
+        : Array.from({ length: PARTITIONS }, (_, partition) => ({
+            ...{ generation: 1, partition, partitions: PARTITIONS, ...coverage },
+          })),
     alerts: (given.alerts ?? []).filter(isOurs),
     anomalies: (given.anomalies ?? []).filter(isOurs),
     deadLetters: deadLetters

@@ -102,7 +102,6 @@ test(
         ...{
           access: place,
           limits: LIMITS,
-          partitions: 1,
           hashDevice: () => 0,
           windowsMs: [60_000],
         },

@@ -66,18 +66,53 @@ test('dirty ranges are there once, coverage never goes back', { skip }, async ()
   await write({ dirty: [range, range] })
   await write({ dirty: [range, { ...range, series: 0 }] })
   assert.equal((await ask(`SELECT * FROM ${schema}.dirty_range`)).length, 2)
+  const three = { generation: 1, partition: 3, partitions: 4 }
   const steps: [Coverage, [number, number]][] = [
-    [{ partition: 3, fromMs: undefined, watermarkMs: 100 }, [101, 100]],
-    [{ partition: 3, fromMs: undefined, watermarkMs: 200 }, [101, 200]],
-    [{ partition: 3, fromMs: 50, watermarkMs: 150 }, [101, 200]],
-    [{ partition: 3, fromMs: 150, watermarkMs: 300 }, [150, 300]],
+    [{ ...three, fromMs: undefined, watermarkMs: 100 }, [101, 100]],
+    [{ ...three, fromMs: undefined, watermarkMs: 200 }, [101, 200]],
+    [{ ...three, fromMs: 50, watermarkMs: 150 }, [101, 200]],
+    [{ ...three, fromMs: 150, watermarkMs: 300 }, [150, 300]],
   ]
   for (const [coverage, [from, watermark]] of steps) {
     await write({ coverage: [coverage] })
     assert.deepEqual(await ask(`SELECT * FROM ${schema}.coverage`), [
-      { partition: 3, from_ms: String(from), watermark_ms: String(watermark) },
+      { ...three, from_ms: String(from), watermark_ms: String(watermark) },
     ])
   }
+})
+
+test('a partition goes on with the coverage of the one it was a part of', { skip }, async () => {
+  const schema = newSchema()
+  const write = await openEvents(schema)
+  const add = (generation: number, partitions: number, of: [number, number][]): Promise<unknown> =>
+    write({
+      coverage: of.map(([partition, watermarkMs]) => ({
+        ...{ generation, partitions, partition, fromMs: undefined, watermarkMs },
+      })),
+    })
+  await add(1, 2, [
+    [0, 100],
+    [1, 200],
+  ])
+  await add(2, 4, [
+    [3, 300],
+    [2, 400],
+  ])
+  await add(2, 4, [[3, 500]])
+  // Of the partition 0 in the generation between nothing was said.
+  await add(3, 8, [[4, 600]])
+  const rows = await ask(
+    `SELECT partition, from_ms, watermark_ms FROM ${schema}.coverage WHERE generation > 1
+     ORDER BY partition`,
+  )
+  assert.deepEqual(
+    rows.map((row) => Object.values(row).map(Number)),
+    [
+      [2, 101, 400],
+      [3, 201, 500],
+      [4, 101, 600],
+    ],
+  )
 })
 
 test('of each device the newest dead letters are kept', { skip }, async () => {

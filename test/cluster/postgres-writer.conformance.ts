@@ -42,7 +42,9 @@ function testTransactions(promise: Promised): void {
       await ask(`CREATE UNIQUE INDEX one_each ON ${schema}.coverage (watermark_ms)`)
       const batch = batchOf(series, [0, 1], {
         rows: [[0, NOON_US, 1]],
-        coverage: [0, 1].map((partition) => ({ partition, fromMs: 0, watermarkMs: 9 })),
+        coverage: [0, 1].map((partition) => ({
+          ...{ generation: 1, partition, partitions: 2, fromMs: 0, watermarkMs: 9 },
+        })),
       })
       await assert.rejects(writer.write(lease, batch), { code: '23505' })
       assert.deepEqual(await readingsIn(schema), [])

@@ -56,7 +56,7 @@ test('P3 who was taken over is fenced, and has written nothing', { skip }, async
   series.add(seriesName('new'))
   const late = batchOf(series, [2, 3], {
     ...{ rows: [[0, NOON_US + 2, 3] satisfies Row] },
-    coverage: [{ partition: 0, fromMs: 0, watermarkMs: 1 }],
+    coverage: [{ generation: 1, partition: 0, partitions: 1, fromMs: 0, watermarkMs: 1 }],
   })
   await assert.rejects(one.write(old, late), { code: 'STORAGE_FENCED' })
   assert.deepEqual(await readingsIn(schema), before)

@@ -1,0 +1,56 @@
+/**
+ * More partitions for an installation that runs: new topics, then the seal of the old telemetry.
+ * From then on gateways write the new one, and the roles behind follow (`topics.ts`). Telemetry is
+ * made last and decides: what was cut off before it has changed nothing, and what is cut off behind
+ * it, the stream does. So it may be done again at any time.
+ */
+import type { Config } from '../config/config.ts'
+import { encodeTick } from '../entries/entries.ts'
+import { WeirError } from '../errors/errors.ts'
+import { openKafka } from '../kafka/open-kafka.ts'
+import { StreamState } from '../postgres/stream-state.ts'
+import { nodeWorld } from '../world/node-world.ts'
+import { kafkaAccess, postgresAccess } from './accesses.ts'
+import { Topics, type Generation } from './topics.ts'
+
+const LEASE = 'grow'
+
+/** Errors: CLI_USAGE_INVALID, CONFIG_VALUE_INVALID, and those of Kafka and PostgreSQL. */
+export async function growPartitions(
+  config: Config,
+  to: number,
+): Promise<{ from: number; generation: Generation; telemetry: string }> {
+  await using opened = new AsyncDisposableStack()
+  const state = await StreamState.open(postgresAccess(config))
+  opened.defer(() => state.close())
+  const lease = await state.claim(LEASE)
+  if (lease === undefined) throw wrong('another process is at it')
+  opened.defer(() => lease.release())
+  const kafka = await openKafka(kafkaAccess(config), nodeWorld)
+  opened.defer(() => kafka.close())
+  const topics = await Topics.open(kafka, config)
+  const before = await growable(topics, state, to)
+  const generation = { number: before.number + 1, partitions: to }
+  const sealed = topics.name('telemetry', before)
+  // First, whether we may at all: the topic may belong to somebody else.
+  await kafka.checkSealable(sealed)
+  await topics.make(generation)
+  await kafka.seal(sealed, before.partitions, encodeTick(nodeWorld.clock.nowUs()))
+  return { from: before.partitions, generation, telemetry: topics.name('telemetry', generation) }
+}
+
+/** The generation that may be left for one of so many partitions. Errors: CLI_USAGE_INVALID. */
+async function growable(topics: Topics, state: StreamState, to: number): Promise<Generation> {
+  const [last, before] = (await topics.generations()).toReversed() as [Generation, Generation?]
+  // What was begun is ended.
+  if (before !== undefined && last.partitions === to) return before
+  const has = `there are ${last.partitions} partitions`
+  if (to <= last.partitions) throw wrong(`${has}, and ${to} are not more`)
+  if (to % last.partitions !== 0) throw wrong(`${has}, and ${to} is no multiple of that`)
+  const counts = await state.counts()
+  if (last.number > 1 && (counts.get(last.number) ?? 0) < last.partitions)
+    throw wrong(`the stream has not come to the ${last.partitions} partitions yet`)
+  return last
+}
+
+const wrong = (detail: string): WeirError => new WeirError('CLI_USAGE_INVALID', detail)
