@@ -14,12 +14,15 @@ import {
   type RuleEvent,
   type StreamOutput,
 } from '../stream/stream.ts'
+import { hashKey } from '../stream/keys.ts'
 
 /** The values of the events topic, as JSON. */
 export type EventEntry =
   | { type: 'alert'; event: RuleEvent }
-  | { type: 'anomaly'; event: Omit<AnomalyEvent, 'series'> }
+  | { type: 'anomaly'; event: SeriesAnomaly }
   | { type: 'dirty'; series: SeriesName; fromMs: number; toMs: number }
+
+type SeriesAnomaly = Omit<AnomalyEvent, 'series'>
 
 const text = new TextEncoder()
 /** Of an entry that is kept as a dead letter, bytes; in base64 a third more. */
@@ -59,7 +62,8 @@ export class OutputEntries {
     for (const event of ruleEvents) {
       into.push(this.#event(event.tenant, event.deviceId, { type: 'alert', event }))
     }
-    for (const { series: _, ...event } of anomalies) {
+    for (const { series, ...rest } of anomalies) {
+      const event = { ...rest, id: this.#anomalyId(series, rest) }
       into.push(this.#event(event.tenant, event.deviceId, { type: 'anomaly', event }))
     }
     for (const range of dirty) into.push(this.#dirty(range))
@@ -75,6 +79,13 @@ export class OutputEntries {
     const { code, message: detail } = error
     const letter: DeadLetter = { tenant, deviceId, receivedAtUs, code, detail, payload }
     return this.#entry(tenant, deviceId, text.encode(JSON.stringify(letter)))
+  }
+
+  /** By names: another partition has given the same number to another series. */
+  #anomalyId(number: number, { tenant, detectorId, eventTimeUs }: SeriesAnomaly): string {
+    const { deviceId, metric, dimensions, kind } = this.#series[number]!
+    const series = JSON.stringify([deviceId, metric, dimensions, kind])
+    return hashKey([tenant, detectorId, series, eventTimeUs])
   }
 
   #dirty({ series: number, fromMs, toMs }: DirtyRange): NewEntry {

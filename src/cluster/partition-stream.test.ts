@@ -132,8 +132,6 @@ function stored(given: readonly StreamEntries[]): Record<string, string[]> {
 
 /** Dirty ranges next to each other may be one or several: as windows they are the same. */
 function spread(event: EventEntry): string[] {
-  // Its id has the number of the series, which is another one in a divided partition.
-  if (event.type === 'anomaly') return [key({ ...event.event, id: undefined })]
   if (event.type !== 'dirty') return [key(event)]
   const { series, fromMs, toMs } = event
   const widthMs = PLAN.windowsMs.at(-1)!
