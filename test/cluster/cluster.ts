@@ -164,8 +164,12 @@ function known(name: string): Service {
   return service
 }
 
-/** How to reach a service that runs; undefined when it does not. */
+/**
+ * How to reach a service that runs; undefined when it does not, or when WEIR_CLUSTER is off: where
+ * several files are tested at once, one would kill what another is using.
+ */
 export function accessOf(name: string): Access | undefined {
+  if (process.env['WEIR_CLUSTER'] === 'off') return undefined
   const service = readState().services[name]
   return runs(service) ? service.access : undefined
 }
