@@ -14,7 +14,7 @@ const [WHOLE, HALVES] = ['0x0-0xffffffff', '0x0-0x7fffffff, 0x80000000-0xfffffff
 function split(at: Installation): string {
   const { postgresUrl: url } = at
   const stores = [`0-0x7fffffff=${url}`, `0x80000000-0xffffffff=${url}?application_name=second`]
-  return at.config().replace('schema:', `stores: ${JSON.stringify(stores)}, schema:`)
+  return at.config().replace('stores: []', `stores: ${JSON.stringify(stores)}`)
 }
 
 test(
