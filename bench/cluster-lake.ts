@@ -3,11 +3,8 @@
  * until the last reading counts in the object store. Sending ends long before: what is measured is
  * how fast all of them together get through the same messages.
  */
-import { CreateBucketCommand, DeleteBucketCommand, S3Client } from '@aws-sdk/client-s3'
 import { eachObject, type Objects } from '../src/objects/objects.ts'
-import { createS3Objects } from '../src/objects/s3-objects.ts'
-import { nodeWorld } from '../src/world/node-world.ts'
-import { accessOf } from '../test/cluster/cluster.ts'
+import { createBucket, minio, openBucket, REGION } from '../test/cluster/buckets.ts'
 import { registerFleet } from './cluster-gateway.ts'
 import { openPlace } from './cluster-place.ts'
 import { prepareGenerator } from './generate.ts'
@@ -17,7 +14,6 @@ import { numberFlag, type Reporter } from './report.ts'
 import { WeirServer } from './weir-server.ts'
 
 const WINDOW = numberFlag('window', 200)
-const REGION = 'us-east-1'
 const TAKEN_MS_MAX = 300_000
 const POLL_MS = 50
 
@@ -25,8 +21,9 @@ export async function measureLake(
   reporter: Reporter,
   { devices, seconds }: { devices: number; seconds: number },
 ): Promise<void> {
-  const bucket = await Bucket.create()
-  const place = await openPlace('lake', { lake: bucket.settings })
+  const bucket = await createBucket()
+  const objects = openBucket(bucket)
+  const place = await openPlace('lake', { lake: { ...minio, bucket, region: REGION } })
   const servers: WeirServer[] = []
   try {
     for (const kind of ['telemetry', 'readings', 'windows', 'events'] as const)
@@ -42,7 +39,7 @@ export async function measureLake(
     // An orderly end commits what waits for more.
     await servers.splice(1, 1)[0]!.stop()
     const tookS = (performance.now() - startMs) / 1000
-    const { rows, bytes } = await bucket.count()
+    const { rows, bytes } = await countRows(objects)
     if (rows !== readings)
       throw new Error(`${readings} readings were acknowledged, ${rows} are rows`)
     reporter.add(
@@ -56,7 +53,7 @@ export async function measureLake(
   } finally {
     for (const server of servers) await server.stop()
     await place.close()
-    await bucket.close()
+    await removeAll(objects)
   }
 }
 
@@ -87,48 +84,21 @@ async function untilTaken(lake: WeirServer, readings: number): Promise<void> {
   }
 }
 
-/** Of the MinIO that runs, for one run. */
-class Bucket {
-  readonly settings: Record<'bucket' | 'endpoint' | 'region' | 'accessKey' | 'secretKey', string>
-  readonly #admin: S3Client
-  readonly #objects: Objects
-
-  static async create(): Promise<Bucket> {
-    const bucket = new Bucket(`weir-bench-${process.pid}-${Math.floor(performance.now())}`)
-    await bucket.#admin.send(new CreateBucketCommand({ Bucket: bucket.settings.bucket }))
-    return bucket
-  }
-
-  private constructor(bucket: string) {
-    const { endpoint = '', accessKey = '', secretKey = '' } = accessOf('minio') ?? {}
-    this.settings = { bucket, endpoint, region: REGION, accessKey, secretKey }
-    this.#admin = new S3Client({
-      ...{ endpoint, region: REGION, forcePathStyle: true },
-      credentials: { accessKeyId: accessKey, secretAccessKey: secretKey },
-    })
-    const credentials = { accessKey, secretKey }
-    const { random } = nodeWorld
-    this.#objects = createS3Objects({ bucket, endpoint, region: REGION, credentials, random })
-  }
-
-  /** By the manifests, each of which lists the files of one commit. */
-  async count(): Promise<{ rows: number; bytes: number }> {
-    const total = { rows: 0, bytes: 0 }
-    for await (const { key } of eachObject(this.#objects, 'manifest/')) {
-      const text = Buffer.from(await this.#objects.get(key)).toString()
-      const { files } = JSON.parse(text) as { files: { rows: number; bytes: number }[] }
-      for (const { rows, bytes } of files) {
-        total.rows += rows
-        total.bytes += bytes
-      }
+/** By the manifests, each of which lists the files of one commit. */
+async function countRows(objects: Objects): Promise<{ rows: number; bytes: number }> {
+  const total = { rows: 0, bytes: 0 }
+  for await (const { key } of eachObject(objects, 'manifest/')) {
+    const text = Buffer.from(await objects.get(key)).toString()
+    const { files } = JSON.parse(text) as { files: { rows: number; bytes: number }[] }
+    for (const { rows, bytes } of files) {
+      total.rows += rows
+      total.bytes += bytes
     }
-    return total
   }
+  return total
+}
 
-  async close(): Promise<void> {
-    for await (const { key } of eachObject(this.#objects, '')) await this.#objects.delete(key)
-    this.#objects.close()
-    await this.#admin.send(new DeleteBucketCommand({ Bucket: this.settings.bucket }))
-    this.#admin.destroy()
-  }
+async function removeAll(objects: Objects): Promise<void> {
+  for await (const { key } of eachObject(objects, '')) await objects.delete(key)
+  objects.close()
 }
