@@ -62,7 +62,36 @@ export interface Definitions {
   series: SeriesDefinition[]
   /** Text dictionary: `[id, text]`. */
   texts: [number, string][]
+  /** Devices whose registry entry says more than a type, when first seen and when it changed. */
+  devices?: DeviceFacts[]
+  /** Rules that change at this place of the log: a replay changes them at the same place. */
+  rules?: RuleChange[]
 }
+
+/** What rules may ask of a device. */
+export interface DeviceFacts {
+  device: number
+  tenant: string
+  deviceId: string
+  deviceType: string
+  location: string | undefined
+  tags: Record<string, string>
+  /** The gateway that may publish for it. */
+  parent: string | undefined
+}
+
+export interface RuleName {
+  id: string
+  /** Ascends with every change of the rule, also over its removal. */
+  version: number
+}
+
+/**
+ * `put` is a compiled rule (`Rule` of the pipeline). A version not above the one that is known of
+ * an id, removed or not, changes nothing. `retain` removes all rules but these (and those of the
+ * pipeline definition): it ends a full list.
+ */
+export type RuleChange = { put: RuleName } | { remove: RuleName } | { retain: RuleName[] }
 
 export interface DeadLetter {
   tenant: string

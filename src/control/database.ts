@@ -7,11 +7,24 @@
  * D2 insert() of a key that is taken changes nothing and gives undefined.
  * D3 A number that the database gave is never given again.
  * D4 A row that is not what was written is left out of select(), and reported.
+ * D5 write() makes all of its changes or none, as of one moment, and resolves once they would
+ *    survive a power cut. Writes under way at once may share a flush, not their fate.
  */
 export type SqlValue = string | number | null | Uint8Array
 export type SqlRow = Record<string, SqlValue>
 
 export type TableName = 'device' | 'admin_key'
+
+/** Tables whose keys their writers know. `revision` is a column of those that are edited. */
+export type WrittenTable = never
+
+/**
+ * A whole row. `expected`: the revision that the row of its key must have, 0 for none; without, the
+ * key must not be taken, or `ignore` says that then nothing is to be done.
+ */
+export type Change =
+  | { table: WrittenTable; put: SqlRow; expected?: number; ignore?: true }
+  | { table: WrittenTable; remove: SqlRow; expected?: number }
 
 export interface ControlDatabase {
   /**
@@ -22,6 +35,8 @@ export interface ControlDatabase {
   count(table: TableName, clauses: string, parameters: readonly SqlValue[]): Promise<number>
   /** The whole row as written. Errors: CONTROL_WRITE_FAILED. */
   insert(table: TableName, values: SqlRow): Promise<SqlRow | undefined>
+  /** D5. False when a revision or a key was another one: nothing is changed then. */
+  write?(changes: readonly Change[]): Promise<boolean>
   /** What is under way becomes durable first. May be called again. */
   close(): Promise<void>
 }

@@ -20,6 +20,8 @@
  */
 import { WeirError } from '../errors/errors.ts'
 
+export type { QuietHours } from './quiet-hours.ts'
+
 export interface Channel {
   /** N1 to N6. `idempotencyKey` is printable ASCII without spaces, of at most 128 characters. */
   send(notification: Notification, idempotencyKey: string): Promise<void>

@@ -117,4 +117,5 @@ export interface Program {
     | undefined
 }
 
+export type { RuleDefinition } from './definition.ts'
 export { run } from './program.ts'

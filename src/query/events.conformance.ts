@@ -10,6 +10,7 @@ const alert = (id: string, more: Partial<RuleEvent> = {}): RuleEvent => ({
   ...{ id, tenant: 'default', ruleId: 'hot', ruleVersion: 1, severity: 'warning' },
   ...{ deviceId: 'pump-1', state: 'firing', triggeredAtUs: toUs(1), resolvedAtUs: undefined },
   ...{ breachEventTimeUs: 0, values: { temperature: 90 } },
+  reason: { kind: 'condition', condition: 'temperature > 80' },
   ...more,
 })
 const anomaly = (id: string, more: Partial<AnomalyEvent> = {}): AnomalyEvent => ({

@@ -200,6 +200,7 @@ const FIRING: RuleEvent = {
   resolvedAtUs: undefined,
   breachEventTimeUs: ms(5),
   values: { temperature: 90 },
+  reason: { kind: 'condition', condition: 'temperature > 80' },
 }
 const LETTER: DeadLetter = {
   tenant: 'default',

@@ -33,6 +33,7 @@ const FIRING: RuleEvent = {
   ...{ id: 'episode-1', tenant: 'default', ruleId: 'hot', ruleVersion: 1, severity: 'warning' },
   ...{ deviceId: 'pump-1', state: 'firing', triggeredAtUs: 5000, resolvedAtUs: undefined },
   ...{ breachEventTimeUs: 4000, values: { temperature: 99 } },
+  reason: { kind: 'condition', condition: 'temperature > 80' },
 }
 
 /** One minute a commit: readings of each second half, and the window that they fill. */

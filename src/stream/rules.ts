@@ -390,6 +390,7 @@ export class Rules {
       resolvedAtUs: ending.resolvedAtUs,
       breachEventTimeUs,
       values: ending.values,
+      reason: { kind: 'condition', condition: '' },
     })
   }
 }

@@ -49,6 +49,24 @@ export interface RuleEvent {
   breachEventTimeUs: number
   /** Metric values that decided, by name. */
   values: Record<string, number>
+  /** What a person is told of it: the same in a replay, as all of an event. */
+  reason: RuleReason
+}
+
+export interface RuleReason {
+  /** `silence`: the device said nothing for too long. */
+  kind: 'condition' | 'silence'
+  /** As written: `temperature > 80`, `silent for 30 s`. */
+  condition: string
+  /** Of a rule that compares one metric with a constant. */
+  metric?: string
+  unit?: string
+  value?: number
+  threshold?: number
+  /** The last value before the first breach. */
+  valueBefore?: number
+  /** Ids of the recipients that the rule names; without, those who want to hear of it. */
+  notify?: string[]
 }
 
 export interface AnomalyEvent {

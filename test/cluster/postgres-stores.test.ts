@@ -69,6 +69,7 @@ const alert = (id: string, more: Partial<RuleEvent> = {}): RuleEvent => ({
   ...{ id, tenant: 'default', ruleId: 'hot', ruleVersion: 1, severity: 'warning' },
   ...{ deviceId: 'pump-1', state: 'firing', triggeredAtUs: 1000, resolvedAtUs: undefined },
   ...{ breachEventTimeUs: 0, values: {} },
+  reason: { kind: 'condition', condition: 'temperature > 80' },
   ...more,
 })
 const everything = { tenant: 'default', deviceId: undefined, limit: 100 }

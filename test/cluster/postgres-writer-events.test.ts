@@ -26,6 +26,7 @@ const alert = (id: string, state: RuleEvent['state'], resolvedAtUs?: number): Ru
   ...{ id, tenant: 'default', ruleId: 'hot', ruleVersion: 1, severity: 'critical' },
   ...{ deviceId: 'pump', state, triggeredAtUs: 10, resolvedAtUs, breachEventTimeUs: 5 },
   values: { temperature: 99.5 },
+  reason: { kind: 'condition', condition: 'temperature > 80' },
 })
 
 test('P5 resolved wins over firing, whichever comes last', { skip }, async () => {
