@@ -3,7 +3,7 @@
  * never reused: its definition travels in the frame that first uses it, so it is exactly as
  * durable as the readings that need it.
  */
-import type { Definitions, SeriesDefinition, ValueKind } from '../batch/batch.ts'
+import type { Definitions, RuleChange, SeriesDefinition, ValueKind } from '../batch/batch.ts'
 import { WeirError } from '../errors/errors.ts'
 import type { DeviceState } from './device-state.ts'
 import { JSON_BYTES_MAX } from './frame-room.ts'
@@ -40,6 +40,7 @@ export class Dictionary {
   #nextText = 0
   #newSeries: SeriesDefinition[] = []
   #newTexts: [number, string][] = []
+  #newRules: RuleChange[] = []
   /** At most what the new definitions take in the next frame. */
   newBytes = 0
 
@@ -146,14 +147,26 @@ export class Dictionary {
     return id
   }
 
+  /** Throws TELEMETRY_LIMIT_EXCEEDED. */
+  changeRules(changes: readonly RuleChange[]): void {
+    const bytes = Buffer.byteLength(JSON.stringify(changes))
+    if (this.newBytes + bytes > this.#limits.definitionBytesMax) {
+      const detail = 'more rules at once than fit into one entry of the log'
+      throw new WeirError('TELEMETRY_LIMIT_EXCEEDED', detail)
+    }
+    this.newBytes += bytes
+    this.#newRules.push(...changes)
+  }
+
   /** Definitions since the last call; they go into the frame that is being sealed. */
   takeNew(): Definitions | undefined {
-    if (this.#newSeries.length === 0 && this.#newTexts.length === 0) return undefined
-    const definitions = { series: this.#newSeries, texts: this.#newTexts }
+    const [series, texts, rules] = [this.#newSeries, this.#newTexts, this.#newRules]
+    if (series.length + texts.length + rules.length === 0) return undefined
     this.#newSeries = []
     this.#newTexts = []
+    this.#newRules = []
     this.newBytes = 0
-    return definitions
+    return { series, texts, ...(rules.length > 0 && { rules }) }
   }
 
   #give(device: DeviceState, definition: SeriesDefinition): void {
