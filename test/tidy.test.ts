@@ -44,7 +44,7 @@ const LAYERS: Record<string, readonly string[]> = {
     ...['batch', 'control', 'errors', 'line-protocol', 'log'],
     ...['mqtt', 'observe', 'pipeline', 'world'],
   ],
-  api: ['config', 'control', 'errors', 'gateway', 'observe', 'pipeline', 'query', 'world'],
+  api: ['alerts', 'config', 'control', 'errors', 'gateway', 'observe', 'pipeline', 'query', 'world'],
   fanout: ['api', 'redis', 'world'],
   web: ['api', 'errors', 'query', 'world'],
   fleet: ['errors', 'world'],
