@@ -52,6 +52,18 @@ export function quietUntilUs(hours: QuietHours, nowUs: number): number | undefin
 
 const minuteOf = (time: string): number => Number(time.slice(0, 2)) * 60 + Number(time.slice(3))
 
+/**
+ * The day (1 is Monday) on which the hours began that are at `nowUs`: those that go past midnight
+ * are of the day before it.
+ */
+export function dayOfHours({ from, to, timeZone }: QuietHours, nowUs: number): number {
+  const { minute, sinceEpoch } = wallOf(nowUs, timeZone)
+  const isPastMidnight = minuteOf(from) > minuteOf(to) && minute < minuteOf(to)
+  const days = Math.floor(sinceEpoch / DAY_MINUTES) - (isPastMidnight ? 1 : 0)
+  // 1970-01-01 was a Thursday.
+  return ((((days + 3) % 7) + 7) % 7) + 1
+}
+
 /** Minutes that the wall is ahead of UTC. */
 const offsetOf = (us: number, timeZone: string): number =>
   wallOf(us, timeZone).sinceEpoch - Math.floor(us / MINUTE_US)
