@@ -307,7 +307,7 @@ export class AlertEngine implements AlertFeed {
     this.#mustPoll = false
     dispatcher.poll()
     const acted = await store.actedAlerts()
-    for (const alert of acted) this.#memory.put(alert, 0)
+    for (const alert of acted) this.#memory.put(alert, undefined)
     return acted.map(({ record }) => keyOf(record))
   }
 
