@@ -100,20 +100,48 @@ type Act = (alert: LiveAlert, input: never, context: Context) => Outcome
 /** Of what is firing, any breach is one more episode; of what has ended, one that is near. */
 export const TABLE = {
   absent: {
-    ...{ fired: 'open', ended: 'ignore', passed: 'openEnded', known: 'ignore', time: 'ignore' },
-    ...{ acknowledge: 'refuse', snooze: 'refuse', wake: 'refuse', note: 'refuse' },
+    fired: 'open',
+    ended: 'ignore',
+    passed: 'openEnded',
+    known: 'ignore',
+    time: 'ignore',
+    acknowledge: 'refuse',
+    snooze: 'refuse',
+    wake: 'refuse',
+    note: 'refuse',
   },
   firing: {
-    ...{ fired: 'reopen', ended: 'end', passed: 'addPassed', known: 'ignore', time: 'pass' },
-    ...{ acknowledge: 'acknowledge', snooze: 'snooze', wake: 'wake', note: 'note' },
+    fired: 'reopen',
+    ended: 'end',
+    passed: 'addPassed',
+    known: 'ignore',
+    time: 'pass',
+    acknowledge: 'acknowledge',
+    snooze: 'snooze',
+    wake: 'wake',
+    note: 'note',
   },
   ended: {
-    ...{ fired: 'reopenNear', ended: 'end', passed: 'passNear', known: 'ignore', time: 'pass' },
-    ...{ acknowledge: 'acknowledge', snooze: 'snooze', wake: 'wake', note: 'note' },
+    fired: 'reopenNear',
+    ended: 'end',
+    passed: 'passNear',
+    known: 'ignore',
+    time: 'pass',
+    acknowledge: 'acknowledge',
+    snooze: 'snooze',
+    wake: 'wake',
+    note: 'note',
   },
   closed: {
-    ...{ fired: 'reopenNear', ended: 'end', passed: 'passNear', known: 'ignore', time: 'pass' },
-    ...{ acknowledge: 'acknowledge', snooze: 'snooze', wake: 'wake', note: 'note' },
+    fired: 'reopenNear',
+    ended: 'end',
+    passed: 'passNear',
+    known: 'ignore',
+    time: 'pass',
+    acknowledge: 'acknowledge',
+    snooze: 'snooze',
+    wake: 'wake',
+    note: 'note',
   },
 } as const satisfies Record<Phase, Record<Input['kind'], string>>
 
@@ -156,20 +184,17 @@ const ACTS = {
     throw new WeirError('ALERT_UNKNOWN')
   },
   open: (_, { event }: OfEvent, { nowUs }) => opened(event, nowUs),
-  openEnded(_, { event }: OfEvent, { nowUs }) {
-    const { alert, history } = opened(event, nowUs)
-    return ended({ alert: { ...alert, pending: undefined }, history }, event)
-  },
+  openEnded: (_, { event }: OfEvent, { nowUs }) => openedAndEnded(event, nowUs),
   reopen: (alert, { event }: OfEvent, context) => reopened(alert, event, context),
   reopenNear: (alert, { event }: OfEvent, context) =>
     event.triggeredAtUs > reopenUntilUs(alert, context.times)
       ? opened(event, context.nowUs)
       : reopened(alert, event, context),
   addPassed: (alert, { event }: OfEvent, context) => passed(alert, event, context),
-  passNear: (alert, input: OfEvent, context) =>
-    input.event.triggeredAtUs > reopenUntilUs(alert, context.times)
-      ? ACTS.openEnded(alert, input as never, context)
-      : passed(alert, input.event, context),
+  passNear: (alert, { event }: OfEvent, context) =>
+    event.triggeredAtUs > reopenUntilUs(alert, context.times)
+      ? openedAndEnded(event, context.nowUs)
+      : passed(alert, event, context),
   end: (alert, { event }: OfEvent) => ended({ alert, history: [] }, event),
   acknowledge(alert, { action, by }: OfAction<'acknowledge'>, { nowUs }) {
     const record = { ...alert.record, acknowledged: { by, atUs: nowUs } }
@@ -225,6 +250,12 @@ function opened(event: RuleEvent, nowUs: number): Made {
   return { alert, history: [firedEntry(event, 'fired')] }
 }
 
+/** It was over before it was heard of: nobody is told. */
+function openedAndEnded(event: RuleEvent, nowUs: number): Made {
+  const { alert, history } = opened(event, nowUs)
+  return ended({ alert: { ...alert, pending: undefined }, history }, event)
+}
+
 /** What an alert has of its newest episode. */
 const newestOf = (event: RuleEvent) => ({
   ruleVersion: event.ruleVersion,
@@ -269,7 +300,11 @@ function newsOf(alert: LiveAlert, isWorse: boolean, sinceUs: number): Pending | 
 }
 
 /** Many episodes in a short time: from now on the next one may be further away. */
-function fold(alert: LiveAlert, firedUs: number, more: { history: HistoryEntry[]; times: AlertTimes }) {
+function fold(
+  alert: LiveAlert,
+  firedUs: number,
+  more: { history: HistoryEntry[]; times: AlertTimes },
+) {
   const { flapEpisodes, flapWithinUs } = more.times
   const recentUs = [...alert.recentUs, firedUs].slice(-flapEpisodes)
   const wasFolded = firedUs < alert.flapUntilUs

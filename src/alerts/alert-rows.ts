@@ -136,13 +136,14 @@ export interface MessageRow {
   isDrawn: boolean
 }
 
-export const messageChange = (row: MessageRow): Change => {
+/** `isActed`: a person wants it to be tried again, and the runner has not seen it. */
+export const messageChange = (row: MessageRow, isActed = false): Change => {
   const { tenant, id, revision, groupId, recipientId, channel, state, ...rest } = row
   const { createdAtUs, nextTryAtUs, ...value } = rest
   const put = {
     ...{ tenant, id, revision: revision + 1, group_id: groupId, recipient_id: recipientId },
     ...{ channel, state, created_at_us: createdAtUs, next_try_at_us: nextTryAtUs },
-    value: JSON.stringify(value),
+    ...{ is_acted: isActed ? 1 : 0, value: JSON.stringify(value) },
   }
   return { table: 'message', put, expected: revision }
 }

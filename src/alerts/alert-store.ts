@@ -73,11 +73,13 @@ export class AlertStore {
     return row === undefined ? undefined : toMessage(row)
   }
 
-  /** Those that wait and are to be tried before `untilUs`, the first ones first. */
-  async dueMessages(untilUs: number, limit: number): Promise<MessageRow[]> {
-    const clauses = `WHERE state = 'waiting' AND next_try_at_us <= $1
-      ORDER BY next_try_at_us, tenant, id LIMIT ${limit}`
-    return (await this.select('message', clauses, [untilUs])).map(toMessage)
+  async waitingMessages(): Promise<MessageRow[]> {
+    return (await this.#pages('message', `state = 'waiting'`, [])).map(toMessage)
+  }
+
+  async actedMessages(): Promise<MessageRow[]> {
+    const clauses = `WHERE is_acted = 1 ORDER BY tenant, id LIMIT ${PAGE}`
+    return (await this.select('message', clauses, [])).map(toMessage)
   }
 
   async #byIds(table: AlertTable, tenant: string, ids: readonly string[]): Promise<SqlRow[]> {

@@ -9,7 +9,7 @@
 import type { Clock } from '../world/world.ts'
 import type { RuleEvent } from '../stream/stream.ts'
 import type { AlertFeed, Book, Recipient, Silence } from './alerts.ts'
-import { phaseOf, type AlertTimes, type LiveAlert } from './alert-machine.ts'
+import type { AlertTimes, LiveAlert } from './alert-machine.ts'
 import { AlertMemory, deviceKeyOf, keyOf } from './alert-memory.ts'
 import type { AlertMetrics } from './alert-metrics.ts'
 import { messageChange, noticeChange, paceChange, type EpisodeRow } from './alert-rows.ts'
@@ -205,7 +205,7 @@ export class AlertEngine implements AlertFeed {
   #fail(taken: readonly Taken[], error: unknown): void {
     for (const one of taken) {
       this.#queue.splice(this.#queue.indexOf(one), 1)
-      one.result.reject(error as Error)
+      one.result.reject(error)
     }
   }
 
@@ -338,7 +338,7 @@ const changesOf = (turn: Turn, planned: readonly PlannedLane[]) => [
   ...[...turn.suppressed, ...planned.flatMap(({ notices }) => notices)]
     .toSorted((one, other) => Number(one.revision > 0) - Number(other.revision > 0))
     .map(noticeChange),
-  ...planned.flatMap(({ messages }) => messages).map(messageChange),
+  ...planned.flatMap(({ messages }) => messages).map((row) => messageChange(row)),
   ...planned.map(({ pace }) => paceChange(pace)),
 ]
 

@@ -2,7 +2,7 @@
  * Why nobody is told of an alert now: it is snoozed, a silence matches it, or its device is silent
  * because its parent is. Pure; what it asks of the world is handed in.
  */
-import { dayOfHours, quietUntilUs } from '../notify/notify.ts'
+import { EVERY_DAY, isWithin } from '../schedule/schedule.ts'
 import type { AlertRecord, Kept, Silence } from './alerts.ts'
 import type { AlertTimes, LiveAlert } from './alert-machine.ts'
 
@@ -24,7 +24,7 @@ export interface Surroundings {
 
 /** A silence may be removed, or a parent come back, without anybody saying so. */
 const AGAIN_US = 30_000_000
-const ALL_DAY = { from: '00:00', to: '00:00', timeZone: 'UTC' }
+const ALL_DAY = { from: '00:00', to: '24:00', timeZone: 'UTC' }
 
 export function holdOf(alert: LiveAlert, around: Surroundings): Hold | undefined {
   const { record, parent, pending } = alert
@@ -59,7 +59,6 @@ export function isSilenced(silence: Silence, record: AlertRecord, nowUs: number)
     (deviceId ?? record.deviceId) === record.deviceId &&
     (ruleId ?? record.ruleId) === record.ruleId &&
     (severity ?? record.severity) === record.severity
-  if (!isMeant) return false
-  if (hours !== undefined && quietUntilUs(hours, nowUs) === undefined) return false
-  return days === undefined || days.includes(dayOfHours(hours ?? ALL_DAY, nowUs))
+  if (!isMeant || (hours === undefined && days === undefined)) return isMeant
+  return isWithin({ ...(hours ?? ALL_DAY), days: days ?? EVERY_DAY }, nowUs)
 }

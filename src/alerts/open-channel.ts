@@ -14,7 +14,11 @@ export interface ChannelOptions {
   /** `url` as `email.ts` has it; without, nobody gets email. */
   smtp?: { url: string; from: string; allowPlain: boolean }
   /** Without, SNS, SMS and SQS are refused. */
-  aws?: { region: string; endpoint?: string; credentials?: { accessKey: string; secretKey: string } }
+  aws?: {
+    region: string
+    endpoint?: string
+    credentials?: { accessKey: string; secretKey: string }
+  }
   /** To devices' own topics; without, MQTT is refused. */
   publish?: (topic: string, payload: string) => Promise<void>
   /** Instead of the system's resolver and certificates. */

@@ -39,7 +39,10 @@ export class OutboxLanes {
 
   /** When the next lane is to be planned; Infinity when none is. */
   get nextUs(): number {
-    return [...this.#lanes.values()].reduce((least, { againUs }) => Math.min(least, againUs), Infinity)
+    return [...this.#lanes.values()].reduce(
+      (least, { againUs }) => Math.min(least, againUs),
+      Infinity,
+    )
   }
 
   dueTenants(nowUs: number): string[] {
@@ -106,7 +109,8 @@ export class OutboxLanes {
     for (const { key, notices, pace, againUs } of planned) {
       const lane = this.#lanes.get(key) ?? this.#laneOf(pace)
       for (const row of notices) {
-        if (row.state === 'waiting') lane.waiting.set(row.id, { ...row, revision: row.revision + 1 })
+        if (row.state === 'waiting')
+          lane.waiting.set(row.id, { ...row, revision: row.revision + 1 })
         else lane.waiting.delete(row.id)
       }
       lane.pace = { ...pace, revision: pace.revision + 1 }

@@ -17,6 +17,13 @@ import type { MessageRow, NoticeRow, PaceRow } from './alert-rows.ts'
 /** Of a recipient that names none. */
 export const RATE_LIMIT: RateLimit = { messages: 10, perUs: 60_000_000 }
 
+/**
+ * For so many periods of its limit a recipient is one who heard of a rule. After one of them its
+ * tokens are back: were the rule news again just then, it would take the only token each time, and
+ * the digest of all that waits would never go.
+ */
+const TOLD_PERIODS = 2
+
 export interface PlanInput {
   recipient: Recipient
   pace: PaceRow
@@ -43,7 +50,7 @@ export function planOutbox(input: PlanInput): OutboxPlan {
   const { recipient, pace, fresh, nowUs } = input
   const limit = recipient.rateLimit ?? RATE_LIMIT
   const bucket = new TokenBucket(limit, pace.takenUs)
-  const toldUs = recentOf(pace.toldUs, nowUs - limit.perUs)
+  const toldUs = recentOf(pace.toldUs, nowUs - TOLD_PERIODS * limit.perUs)
   const tokens = bucket.available(nowUs)
   const candidates = candidatesOf(input, { tokens, limit, toldUs })
   const rowOf = new Map(candidates.map((row) => [row.notification, row]))

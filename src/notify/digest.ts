@@ -53,8 +53,10 @@ export function planMessages(waiting: readonly Notification[], state: WaitingSta
 }
 
 /** News of something critical, of a rule that is new to the recipient. */
-export const isUrgent = ({ alert, change }: Notification, toldRules: ReadonlySet<string>): boolean =>
-  alert.severity === 'critical' && change !== 'resolved' && !toldRules.has(alert.ruleId)
+export const isUrgent = (
+  { alert, change }: Notification,
+  toldRules: ReadonlySet<string>,
+): boolean => alert.severity === 'critical' && change !== 'resolved' && !toldRules.has(alert.ruleId)
 
 const urgency = (notification: Notification, toldRules: ReadonlySet<string>): number =>
   isUrgent(notification, toldRules) ? -1 : rankOf(notification.alert)

@@ -20,12 +20,12 @@
  */
 import { WeirError } from '../errors/errors.ts'
 
-export { backoffMs } from './backoff.ts'
+export { BACKOFF, backoffMs } from './backoff.ts'
 export { CircuitBreaker } from './circuit-breaker.ts'
 export { isGraver, isUrgent, planMessages, toDigest } from './digest.ts'
+export type { EndpointRules, Resolve } from './endpoint.ts'
 export { escalate } from './escalation.ts'
 export { decide } from './preferences.ts'
-export { dayOfHours, quietUntilUs } from './quiet-hours.ts'
 export type { QuietHours } from './quiet-hours.ts'
 export { TokenBucket, type RateLimit } from './token-bucket.ts'
 
