@@ -40,7 +40,8 @@ const LAYERS: Record<string, readonly string[]> = {
   postgres: ['batch', 'errors', 'postgres-client', 'query', 'stream', 'world'],
   storage: ['batch', 'errors', 'parquet', 'query', 'sqlite', 'stream', 'world'],
   alerts: [
-    ...['control', 'errors', 'notify', 'observe', 'pipeline', 'schedule', 'stream', 'world'],
+    ...['batch', 'control', 'errors', 'notify', 'observe', 'pipeline', 'schedule', 'stream'],
+    'world',
   ],
   gateway: [
     ...['batch', 'control', 'errors', 'line-protocol', 'log'],

@@ -4,7 +4,8 @@ import type { ControlDatabase } from '../control/control.ts'
 import type { RuleEvent } from '../stream/stream.ts'
 import { createSeededRandom } from '../world/memory-disk.ts'
 import { SimulatedClock } from '../world/simulated-clock.ts'
-import type { Book, Kept, Recipient, RuleBook, Silence } from './alerts.ts'
+import type { Book, Recipient, RuleBook, Silence } from './alerts.ts'
+import { openRecipients, openSilences } from './books.ts'
 import { openAlerts, type AlertOptions, type AlertParts, type OpenAlerts } from './open-alerts.ts'
 
 export const TENANT = 'default'
@@ -31,34 +32,6 @@ export const endOf = (event: RuleEvent, atUs: number): RuleEvent => ({
   ...{ state: 'resolved', resolvedAtUs: atUs },
 })
 
-/** Definitions of one test, which nobody edits at once. */
-export class TestBook<T> implements Book<T> {
-  readonly #kept = new Map<string, Kept<T>>()
-
-  set(id: string, value: T | undefined): void {
-    if (value === undefined) this.#kept.delete(id)
-    else this.#kept.set(id, { id, revision: 1, updatedAtUs: 0, value })
-  }
-
-  async list(_tenant: string, { after = '', limit }: { after?: string; limit: number }) {
-    const all = [...this.#kept.values()].toSorted((one, other) => (one.id < other.id ? -1 : 1))
-    return all.filter(({ id }) => id > after).slice(0, limit)
-  }
-
-  async find(_tenant: string, id: string) {
-    return this.#kept.get(id)
-  }
-
-  async put(_tenant: string, id: string, value: T) {
-    this.set(id, value)
-    return this.#kept.get(id)!
-  }
-
-  async remove(_tenant: string, id: string) {
-    return this.#kept.delete(id)
-  }
-}
-
 export interface Told {
   topic: string
   atUs: number
@@ -78,8 +51,8 @@ export const recipient = (topic: string, change: Partial<Recipient> = {}): Recip
 export interface AlertBench {
   clock: SimulatedClock
   control: SqliteControl
-  recipients: TestBook<Recipient>
-  silences: TestBook<Silence>
+  recipients: Book<Recipient>
+  silences: Book<Silence>
   parents: Map<string, string>
   told: Told[]
   opened: OpenAlerts
@@ -118,7 +91,9 @@ export async function openAlertBench(given: BenchOptions = {}): Promise<AlertBen
     parentOf: async (_, deviceId) => bench.parents.get(deviceId),
   })
   const bench: AlertBench = {
-    ...{ clock, control, recipients: new TestBook(), silences: new TestBook() },
+    ...{ clock, control },
+    recipients: openRecipients({ database: control.database, clock, endpoint: {} }),
+    silences: openSilences({ database: control.database, clock }),
     ...{ parents: new Map(), told: [], refuse: () => undefined },
     opened: undefined as unknown as OpenAlerts,
     async restart() {

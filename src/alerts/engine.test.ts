@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import type { Recipient } from './alerts.ts'
 import {
   during,
   endOf,
@@ -17,13 +18,16 @@ const changes = ({ told }: AlertBench, topic: string): string[] =>
 
 async function withBench(run: (bench: AlertBench) => Promise<void>): Promise<void> {
   const bench = await openAlertBench()
-  bench.recipients.set('ada', recipient('ada'))
+  await put(bench, 'ada', recipient('ada'))
   try {
     await run(bench)
   } finally {
     await bench.close()
   }
 }
+
+const put = (bench: AlertBench, id: string, value: Recipient) =>
+  during(bench, bench.recipients.put(TENANT, id, value))
 
 const listed = (bench: AlertBench) => bench.opened.alerts.list(TENANT, { limit: 100 })
 
@@ -66,7 +70,7 @@ test('A breach within 5 minutes of the last firing reopens the alert, and nobody
 test('An end is told to those who want it, after the time of reopening', () =>
   withBench(async (bench) => {
     const { clock } = bench
-    bench.recipients.set('bob', recipient('bob', { isToldOfEnds: true }))
+    await put(bench, 'bob', recipient('bob', { isToldOfEnds: true }))
     const first = eventOf(1, clock.nowUs())
     await take(bench, first)
     await take(bench, endOf(first, clock.nowUs()))
@@ -139,7 +143,8 @@ test('A silence keeps it quiet and on record; what still fires behind it is told
   withBench(async (bench) => {
     const { clock, opened } = bench
     const untilUs = clock.nowUs() + 10 * MINUTE_US
-    bench.silences.set('s', { comment: 'works', ruleId: 'hot', fromUs: 0, untilUs })
+    const works = { comment: 'works', ruleId: 'hot', fromUs: 0, untilUs }
+    await during(bench, bench.silences.put(TENANT, 's', works))
     const first = eventOf(1, clock.nowUs())
     await take(bench, first, eventOf(2, clock.nowUs(), { deviceId: 'pump-02' }))
     await take(bench, endOf(first, clock.nowUs()))
@@ -182,9 +187,9 @@ test('Nobody acknowledges: those of the chain are told, each in their time; some
       { afterUs: 5 * MINUTE_US, recipientIds: ['bob'] },
       { afterUs: 5 * MINUTE_US, recipientIds: ['eve'] },
     ]
-    bench.recipients.set('ada', recipient('ada', { escalation }))
+    await put(bench, 'ada', recipient('ada', { escalation }))
     for (const name of ['bob', 'eve']) {
-      bench.recipients.set(name, recipient(name, { severities: ['none'] }))
+      await put(bench, name, recipient(name, { severities: ['none'] }))
     }
     await take(bench, eventOf(1, clock.nowUs()))
     await clock.run(301_000)
@@ -246,10 +251,10 @@ test('A child that is silent alone is told after it was waited for its parent', 
 
 test('A rule tells whom it names; others hear of the rules, devices and severities they want', () =>
   withBench(async (bench) => {
-    const { clock, recipients } = bench
-    recipients.set('grave', recipient('grave', { severities: ['critical'] }))
-    recipients.set('other', recipient('other', { rules: ['cold'] }))
-    recipients.set('pump', recipient('pump', { devices: ['pump-01'] }))
+    const { clock } = bench
+    await put(bench, 'grave', recipient('grave', { severities: ['critical'] }))
+    await put(bench, 'other', recipient('other', { rules: ['cold'] }))
+    await put(bench, 'pump', recipient('pump', { devices: ['pump-01'] }))
     await take(bench, eventOf(1, clock.nowUs()))
     assert.deepEqual(bench.told.map(({ topic }) => topic).toSorted(), ['ada', 'pump'])
     const { reason } = eventOf(2, 0)
@@ -263,10 +268,10 @@ test('A rule tells whom it names; others hear of the rules, devices and severiti
 
 test('Quiet hours hold what does not disturb, and it is told behind them as one', () =>
   withBench(async (bench) => {
-    const { clock, recipients } = bench
+    const { clock } = bench
     const quietHours = { from: '00:00', to: '06:00', timeZone: 'UTC' }
     const rateLimit = { messages: 2, perUs: MINUTE_US }
-    recipients.set('ada', recipient('ada', { quietHours, rateLimit }))
+    await put(bench, 'ada', recipient('ada', { quietHours, rateLimit }))
     const devices = ['a', 'b', 'c'].map((deviceId) =>
       eventOf(deviceId, clock.nowUs(), { deviceId }),
     )
@@ -298,9 +303,9 @@ test('The state of the stream was lost: all that fires ends, and a late end chan
 
 test('A4 of a storm each recipient gets what its limit says, and the history has all', () =>
   withBench(async (bench) => {
-    const { clock, opened, recipients } = bench
-    recipients.set('ada', recipient('ada', { rateLimit: { messages: 5, perUs: MINUTE_US } }))
-    recipients.set('bob', recipient('bob', { rateLimit: { messages: 1, perUs: MINUTE_US } }))
+    const { clock, opened } = bench
+    await put(bench, 'ada', recipient('ada', { rateLimit: { messages: 5, perUs: MINUTE_US } }))
+    await put(bench, 'bob', recipient('bob', { rateLimit: { messages: 1, perUs: MINUTE_US } }))
     const startUs = clock.nowUs()
     const storm = Array.from({ length: 10_000 }, (_, n) =>
       eventOf(n, startUs + n, { deviceId: `d-${n}`, severity: 'critical' }),

@@ -24,7 +24,6 @@ export interface Surroundings {
 
 /** A silence may be removed, or a parent come back, without anybody saying so. */
 const AGAIN_US = 30_000_000
-const ALL_DAY = { from: '00:00', to: '24:00', timeZone: 'UTC' }
 
 export function holdOf(alert: LiveAlert, around: Surroundings): Hold | undefined {
   const { record, parent, pending } = alert
@@ -59,6 +58,6 @@ export function isSilenced(silence: Silence, record: AlertRecord, nowUs: number)
     (deviceId ?? record.deviceId) === record.deviceId &&
     (ruleId ?? record.ruleId) === record.ruleId &&
     (severity ?? record.severity) === record.severity
-  if (!isMeant || (hours === undefined && days === undefined)) return isMeant
-  return isWithin({ ...(hours ?? ALL_DAY), days: days ?? EVERY_DAY }, nowUs)
+  if (!isMeant || hours === undefined) return isMeant
+  return isWithin({ ...hours, days: days ?? EVERY_DAY }, nowUs)
 }

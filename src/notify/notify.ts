@@ -23,10 +23,11 @@ import { WeirError } from '../errors/errors.ts'
 export { BACKOFF, backoffMs } from './backoff.ts'
 export { CircuitBreaker } from './circuit-breaker.ts'
 export { isGraver, isUrgent, planMessages, toDigest } from './digest.ts'
-export type { EndpointRules, Resolve } from './endpoint.ts'
+export { checkEndpoint, type EndpointRules, type Resolve } from './endpoint.ts'
 export { escalate } from './escalation.ts'
+export { isMailbox } from './mailbox.ts'
 export { decide } from './preferences.ts'
-export type { QuietHours } from './quiet-hours.ts'
+export { refusalOfQuietHours, type QuietHours } from './quiet-hours.ts'
 export { TokenBucket, type RateLimit } from './token-bucket.ts'
 
 export interface Channel {
