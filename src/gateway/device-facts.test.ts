@@ -52,6 +52,19 @@ test('facts of a device stand before its first message, once; of one without any
   assert.deepEqual(story(rig), [{ ...name, ...facts }, '1:1', '2:1', '1:2', '2:2'])
 })
 
+test('facts of a device that never connects itself stand before its first message, too', async (t) => {
+  const rig = await startRig(t)
+  await register(rig, { id: 'edge', isGateway: true })
+  await register(rig, { id: 'child', parent: 'edge' })
+  const body = new TextEncoder().encode('[{"device":"child","temperature":5}]')
+  const principal = { kind: 'gateway', tenant: 'default', deviceId: 'edge' } as const
+  const more = { deviceId: undefined, isHistorical: false, precision: 'ns' } as const
+  const { accepted } = await rig.gateway.ingest({ format: 'json', body, principal, ...more })
+  assert.equal(accepted, 1)
+  const [told, message] = story(rig)
+  assert.deepEqual([(told as DeviceFacts).parent, message], ['edge', '2:5'])
+})
+
 /** A registry whose tags somebody edits. */
 class EditedRegistry extends LateRegistry {
   tags: Record<string, string> | undefined
