@@ -15,12 +15,17 @@ import {
   guarded,
   schemaCrc,
 } from '../sqlite/sqlite.ts'
-import { firstTables, SQLITE_DIALECT } from './tables.ts'
+import { WRITTEN_KEYS, type WrittenTable } from './database.ts'
+import { definitionTable, firstTables, SQLITE_DIALECT } from './tables.ts'
 
 type Step = (database: DatabaseSync) => void
 
 /** `MIGRATIONS[n]` leads from version n to n + 1. Published steps never change. */
-const MIGRATIONS: readonly Step[] = [createTables, addChecksums]
+const MIGRATIONS: readonly Step[] = [
+  createTables,
+  addChecksums,
+  (database) => addTables(database, definitionTable(SQLITE_DIALECT), ['definition']),
+]
 
 function createTables(database: DatabaseSync): void {
   database.exec(firstTables(SQLITE_DIALECT))
@@ -32,6 +37,13 @@ function addChecksums(database: DatabaseSync): void {
   addRowChecksums(database, 'admin_key', ['hash'])
   database.exec('CREATE TABLE meta (schema_crc INTEGER NOT NULL) STRICT')
   database.prepare('INSERT INTO meta VALUES (?)').run(schemaCrc(database))
+}
+
+/** Tables whose rows have checksums from the first one on. */
+function addTables(database: DatabaseSync, text: string, tables: readonly WrittenTable[]): void {
+  database.exec(text)
+  for (const table of tables) addRowChecksums(database, table, WRITTEN_KEYS[table])
+  database.prepare('UPDATE meta SET schema_crc = ?').run(schemaCrc(database))
 }
 
 /**

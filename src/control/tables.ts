@@ -57,3 +57,21 @@ export const firstTables = ({ serial, bytes, integer, key, end }: Dialect): stri
     created_at_us ${integer} NOT NULL
   )${end};
 `
+
+/**
+ * What people edit while the pipeline runs: rules, recipients, silences. A removal stays as a row,
+ * so that revisions go on over it.
+ */
+export const definitionTable = ({ integer, key, end }: Dialect): string => `
+  CREATE TABLE definition (
+    kind ${key} NOT NULL, -- 'rule', 'recipient' or 'silence'.
+    tenant ${key} NOT NULL,
+    id ${key} NOT NULL,
+    revision ${integer} NOT NULL, -- From 1 on.
+    is_removed ${integer} NOT NULL,
+    published ${integer} NOT NULL, -- The newest revision that is in the log; 0 for none.
+    updated_at_us ${integer} NOT NULL,
+    value TEXT NOT NULL, -- JSON. Secrets of channels are in it.
+    PRIMARY KEY (kind, tenant, id)
+  )${end};
+`
