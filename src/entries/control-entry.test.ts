@@ -6,6 +6,7 @@ import type { DeviceFacts, ReadingBatch, RuleChange } from '../batch/batch.ts'
 import { WeirError } from '../errors/errors.ts'
 import { encodeFacts, type ControlEntry } from './control-entry.ts'
 import { deviceKey, encodeRules, MessageDecoder, MessageEncoder, partitionOf } from './entries.ts'
+import { PLAN } from '../stream/script.ts'
 import { batchOf, EXAMPLE, MESSAGE_TYPE } from './message-fixture.ts'
 
 const LIMITS = { seriesMax: 1000, textsMax: 1000 }
@@ -19,7 +20,9 @@ const anyFacts = fc.record({
   tags: fc.dictionary(text, text, { maxKeys: 3, noNullPrototype: true }),
 })
 const anyChange: fc.Arbitrary<RuleChange> = fc.oneof(
-  fc.record({ put: ruleName }),
+  fc.tuple(fc.constantFrom(...PLAN.rules), ruleName).map(([rule, name]) => ({
+    put: { ...rule, ...name },
+  })),
   fc.record({ remove: ruleName }),
   fc.record({ retain: fc.array(ruleName, { maxLength: 3 }) }),
 )
@@ -58,7 +61,7 @@ test('E5 it is defined in the next batch, and devices get the numbers that their
   const decoder = begun()
   const facts = { tenant: 'default', deviceId: EXAMPLE.deviceId, deviceType: 'pump' }
   const more = { location: 'hall', tags: { line: 'a' }, parent: undefined }
-  const rules = [{ put: { id: 'hot', version: 2 } }, { remove: { id: 'cold', version: 3 } }]
+  const rules = [{ put: PLAN.rules[0]! }, { remove: { id: 'cold', version: 3 } }]
   decoder.define({ device: { ...facts, deviceId: 'other', ...more } })
   decoder.define({ device: { ...facts, ...more } })
   decoder.define({ rules: rules.slice(0, 1) })
@@ -96,7 +99,7 @@ test('facts stand before the messages of their frame, in the partition of their 
     ...{ device, tenant: 'default', deviceId, deviceType: 'pump' },
     ...{ location: 'hall', tags: {}, parent: undefined },
   }))
-  const rules = [{ put: { id: 'hot', version: 1 } }]
+  const rules = [{ put: PLAN.rules[0]! }]
   const messages = batchOf([{ ...EXAMPLE, deviceId: 'b' }])
   const batch: ReadingBatch = {
     ...messages,
@@ -106,7 +109,7 @@ test('facts stand before the messages of their frame, in the partition of their 
   assert.equal(entries.length, partitions + 2 + 1)
   const decoder = begun()
   const told = entries.slice(0, -1).map(({ value }) => decoder.add(value))
-  assert.deepEqual(told.slice(0, partitions), Array(partitions).fill({ rules }))
+  assert.deepEqual(plain(told.slice(0, partitions)), plain(Array(partitions).fill({ rules })))
   assert.deepEqual(
     entries.slice(0, partitions).map(({ partition, key }) => [partition, key]),
     Array.from({ length: partitions }, (_, at) => [at, undefined]),
@@ -136,7 +139,8 @@ test('a tick may have dimensions of others', () => {
 
 test('E4 what is told badly is refused, and nothing of it stays', () => {
   const facts = { tenant: 't', deviceId: 'd', deviceType: '', tags: {} }
-  const good = { put: { id: 'a', version: 1 } }
+  const good = { put: PLAN.rules[0]! }
+  const name = { id: 'a', version: 1 }
   const bad: Record<string, string>[] = [
     { 'weir.rules': '[' },
     { 'weir.rules': '{}' },
@@ -145,10 +149,12 @@ test('E4 what is told badly is refused, and nothing of it stays', () => {
     ...[
       [null],
       [good, {}],
-      [good, { put: { id: 'a' } }],
-      [good, { put: { id: 1, version: 1 } }],
-      [good, { put: { id: 'a', version: 1.5 } }],
-      [good, { put: { id: 'a', version: 1 }, remove: { id: 'a', version: 1 } }],
+      [good, { put: name }],
+      [good, { put: { ...good.put, program: {} } }],
+      [good, { ...good, remove: name }],
+      [good, { remove: { id: 'a' } }],
+      [good, { remove: { id: 1, version: 1 } }],
+      [good, { remove: { id: 'a', version: 1.5 } }],
       [good, { retain: [{ id: 'a' }] }],
       [good, { remove: 'a' }],
     ].map((changes) => ({ 'weir.rules': JSON.stringify(changes) })),

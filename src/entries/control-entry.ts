@@ -4,6 +4,7 @@
  * has never heard of them takes them for a tick.
  */
 import type { DeviceFacts, RuleChange, RuleName } from '../batch/batch.ts'
+import { isRule } from '../pipeline/pipeline.ts'
 import { malformed } from './avro-reader.ts'
 import { AvroWriter } from './avro-writer.ts'
 
@@ -90,7 +91,7 @@ const isTags = (value: unknown): value is Record<string, string> =>
 function changeOf(value: unknown): RuleChange {
   if (!isRecord(value) || Object.keys(value).length !== 1) throw malformed('no change of a rule')
   const { put, remove, retain } = value
-  if (isName(put)) return { put }
+  if (isRule(put)) return { put }
   if (isName(remove)) return { remove }
   if (Array.isArray(retain) && retain.every(isName)) return { retain }
   throw malformed('no change of a rule')

@@ -7,6 +7,7 @@ import { Topics } from '../../src/cluster/topics.ts'
 import { loadConfig } from '../../src/config/config.ts'
 import { encodeTick, MessageDecoder } from '../../src/entries/entries.ts'
 import type { Kafka } from '../../src/kafka/kafka.ts'
+import { PLAN } from '../../src/stream/script.ts'
 import { nodeWorld } from '../../src/world/node-world.ts'
 import { brokers, newTopic, open, readAll, skip } from './kafka-fixture.ts'
 
@@ -41,7 +42,9 @@ async function told(topic: string, partition: number): Promise<[string, number][
   })
 }
 
-const put = (id: string, version: number): RuleChange => ({ put: { id, version } })
+const put = (id: string, version: number): RuleChange => ({
+  put: { ...PLAN.rules[0]!, id, version },
+})
 
 test(
   'rules come into all partitions in their order, in entries that a broker takes',
