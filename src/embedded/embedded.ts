@@ -75,7 +75,8 @@ async function open(options: EmbeddedOptions, opened: AsyncDisposableStack): Pro
   const threads = startThreads({
     ...{ config, plan, folder, tenant: TENANT },
     onEvent: (event) => {
-      if (!('happened' in event)) hub.take(event)
+      if ('ruleEvents' in event) void threads.stream.alertsTaken(event.ruleEvents.offset)
+      else if (!('happened' in event)) hub.take(event)
       else if (options.events !== undefined) tellEvent(options.events, event.happened)
     },
     main: { register: (ids) => registerMissing(control, TENANT, ids) },

@@ -52,7 +52,7 @@ export class LiveHub implements LiveFeed {
     }
   }
 
-  take(event: Exclude<MainEvent, { happened: unknown }>): void {
+  take(event: Exclude<MainEvent, { happened: unknown } | { ruleEvents: unknown }>): void {
     if ('live' in event) this.#publish(event.live.tenant, event.live.event)
     else if ('rates' in event) this.#rates(event.rates)
     else this.#fault = event.failure?.message

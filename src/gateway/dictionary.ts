@@ -3,7 +3,13 @@
  * never reused: its definition travels in the frame that first uses it, so it is exactly as
  * durable as the readings that need it. What the registry says of devices travels beside them.
  */
-import type { Definitions, DeviceFacts, SeriesDefinition, ValueKind } from '../batch/batch.ts'
+import type {
+  Definitions,
+  DeviceFacts,
+  RuleChange,
+  SeriesDefinition,
+  ValueKind,
+} from '../batch/batch.ts'
 import { WeirError } from '../errors/errors.ts'
 import type { DeviceState } from './device-state.ts'
 import { JSON_BYTES_MAX } from './frame-room.ts'
@@ -42,6 +48,7 @@ export class Dictionary {
   #nextText = 0
   #newSeries: SeriesDefinition[] = []
   #newTexts: [number, string][] = []
+  #newRules: RuleChange[] = []
   /** At most what the new definitions take in the next frame, without the facts. */
   newBytes = 0
   /** In the order in which they were learnt, each as JSON would have it. */
@@ -151,6 +158,17 @@ export class Dictionary {
     return id
   }
 
+  /** Throws TELEMETRY_LIMIT_EXCEEDED. */
+  changeRules(changes: readonly RuleChange[]): void {
+    const bytes = Buffer.byteLength(JSON.stringify(changes))
+    if (this.newBytes + bytes > this.#limits.definitionBytesMax) {
+      const detail = 'more rules at once than fit into one entry of the log'
+      throw new WeirError('TELEMETRY_LIMIT_EXCEEDED', detail)
+    }
+    this.newBytes += bytes
+    this.#newRules.push(...changes)
+  }
+
   /**
    * What the registry says of a device goes into the next frame that has room for it. Tags that
    * are more than a frame takes are left out.
@@ -174,14 +192,15 @@ export class Dictionary {
    * room go into the frames behind, where they may come later than the first messages.
    */
   takeNew(): Definitions | undefined {
-    const hasFacts = this.#newFacts.length > 0
-    if (this.#newSeries.length === 0 && this.#newTexts.length === 0 && !hasFacts) return undefined
-    const definitions: Definitions = { series: this.#newSeries, texts: this.#newTexts }
-    if (hasFacts) definitions.devices = this.#takeFacts()
+    const [series, texts, rules] = [this.#newSeries, this.#newTexts, this.#newRules]
+    const devices = this.#newFacts.length > 0 ? this.#takeFacts() : []
+    if (series.length + texts.length + rules.length + devices.length === 0) return undefined
     this.#newSeries = []
     this.#newTexts = []
+    this.#newRules = []
     this.newBytes = 0
-    return definitions
+    const told = { ...(devices.length > 0 && { devices }), ...(rules.length > 0 && { rules }) }
+    return { series, texts, ...told }
   }
 
   #takeFacts(): DeviceFacts[] {

@@ -295,6 +295,32 @@ test('T1 a commit that failed loses nothing: the next takes it along', async (co
   assert.deepEqual(await look(again), expected)
 })
 
+test('T1 a commit that is tried again holds what its checkpoint stands for, and nothing since', async (context) => {
+  const folder = await makeFolder(context)
+  let isBroken = true
+  const world = withHook(async (call) => {
+    if (isBroken && call === 'sync') throw new Error('no space left on device')
+  })
+  const store = await openStorage({ folder: `${folder}/data`, world })
+  context.after(() => store.close())
+  put(store, { offset: 0, series: [TEMPERATURE], readings: [reading(1, 10)] })
+  const checkpoint = { offset: 0, parts: [part('a', 1), part('b', 1)] }
+  await assert.rejects(store.commit(checkpoint), { code: 'STORAGE_COMMIT_FAILED' })
+  put(store, { offset: 1, readings: [reading(2, 20)] })
+  isBroken = false
+  await store.commit(checkpoint)
+  const visible = [
+    [1, 10],
+    [2, 20],
+  ]
+  assert.deepEqual(await points(store), visible)
+  const again = await reopenCopy(context, `${folder}/data`)
+  const expected = { nextOffset: 1, b: 1, points: 1, windows: 0, events: 0 }
+  assert.deepEqual(await look(again), expected)
+  put(again, { offset: 1, readings: [reading(2, 20)] })
+  assert.deepEqual(await points(again), visible)
+})
+
 test('T3 events and dead letters are visible at once, once, newest first, and bounded', async (context) => {
   const { store, folder } = await openFresh(context)
   const resolved: RuleEvent = { ...FIRING, state: 'resolved', resolvedAtUs: ms(9) }

@@ -75,6 +75,8 @@ export class EmbeddedStorage implements Storage, Query {
   #sealed: Generation[] = []
   /** A seal whose commit failed; the next takes it along. */
   #failed: Sealed | undefined
+  /** Of the last checkpoint that was handed over, committed or not. */
+  #sealedOffset = -1
   #committing: Promise<void> = Promise.resolve()
   #commits = 0
   #committedAtUs: number
@@ -163,7 +165,8 @@ export class EmbeddedStorage implements Storage, Query {
   /** Errors: STORAGE_COMMIT_FAILED; nothing is lost then, and the next commit takes it along. */
   commit(checkpoint: Checkpoint): Promise<void> {
     if (checkpoint.offset <= this.#committedOffset) return this.#committing
-    const sealed = this.#seal(checkpoint)
+    // Tried again: what was output since is none of its state, and must not be sealed under it.
+    const sealed = checkpoint.offset > this.#sealedOffset ? this.#seal(checkpoint) : undefined
     const done = this.#committing.then(() => this.#write(sealed))
     this.#committing = done.catch(() => undefined)
     return done
@@ -172,6 +175,7 @@ export class EmbeddedStorage implements Storage, Query {
   /** Everything output so far, in this turn; what comes next goes to a fresh generation. */
   #seal({ offset, parts }: Checkpoint): Sealed {
     const generation = this.#current
+    this.#sealedOffset = offset
     this.#current = new Generation(this.#nextOffset, this.#pool)
     this.#sealed.push(generation)
     const named = [...parts, ...this.#parts.lastValues.takeChanged()]
@@ -184,9 +188,11 @@ export class EmbeddedStorage implements Storage, Query {
     }
   }
 
-  async #write(latest: Sealed): Promise<void> {
+  /** What was sealed last, and with it what failed before. */
+  async #write(latest: Sealed | undefined): Promise<void> {
     const { committer, segments, merger, checks, pace, sweep } = this.#parts
-    const sealed = this.#failed === undefined ? latest : absorb(this.#failed, latest)
+    const sealed = this.#failed && latest ? absorb(this.#failed, latest) : (this.#failed ?? latest)
+    if (sealed === undefined) return
     const count = readingsOf(sealed.generations)
     pace.begin(count, readingsOf(this.#generations()) - count)
     try {

@@ -65,7 +65,8 @@ export class Oracle {
     const isSet = passedUs > 600e6 || passedUs < -1e6
     if (isSet) {
       for (const state of this.#rules.values())
-        if (state.pendingSinceUs !== undefined) state.pendingSinceUs += passedUs
+        if (state.pendingSinceUs !== undefined)
+          state.pendingSinceUs = Math.min(state.pendingSinceUs + passedUs, baseUs)
     }
     this.#clockUs = isSet ? baseUs : Math.max(this.#clockUs ?? baseUs, baseUs)
   }

@@ -192,11 +192,11 @@ export class Rules {
   }
 
   /** The gateway's clock was set: what is pending goes on as if it had not been. */
-  shift(stepUs: number): void {
+  shift(stepUs: number, nowUs: number): void {
     this.#due = new DueQueue()
     for (const record of this.#recordOf.values()) {
       this.#table[record + QUEUED_FOR] = 0
-      this.#table[record + SINCE]! += stepUs
+      this.#table[record + SINCE] = Math.min(this.#table[record + SINCE]! + stepUs, nowUs)
       if (this.#table[record + PHASE] === PENDING) this.#queue(record)
       this.#mark(record)
     }
