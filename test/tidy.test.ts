@@ -39,7 +39,7 @@ const LAYERS: Record<string, readonly string[]> = {
   cache: ['query', 'redis', 'world'],
   postgres: ['batch', 'errors', 'postgres-client', 'query', 'stream', 'world'],
   storage: ['batch', 'errors', 'parquet', 'query', 'sqlite', 'stream', 'world'],
-  alerts: ['errors', 'notify', 'pipeline', 'stream'],
+  alerts: ['batch', 'control', 'errors', 'notify', 'pipeline', 'stream', 'world'],
   gateway: [
     ...['batch', 'control', 'errors', 'line-protocol', 'log'],
     ...['mqtt', 'observe', 'pipeline', 'world'],

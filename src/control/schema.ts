@@ -71,6 +71,8 @@ export function openWriter(path: string, { mustExist }: { mustExist: boolean }):
       // FULL: in WAL mode NORMAL may lose the last commits at a power cut, and a token is shown
       // once.
       database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL')
+      // Of a recipient that was removed no secret is left in the file's free space.
+      database.exec('PRAGMA secure_delete = ON')
       checkStructure(database, path, sizeOf(database) <= THOROUGH_BYTES_MAX)
       migrate(database, version)
       checkSchema(database, path)

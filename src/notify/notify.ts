@@ -20,7 +20,10 @@
  */
 import { WeirError } from '../errors/errors.ts'
 
-export type { QuietHours } from './quiet-hours.ts'
+export { checkEndpoint, type EndpointRules } from './endpoint.ts'
+export { isMailbox } from './mailbox.ts'
+export { refusalOfQuietHours, type QuietHours } from './quiet-hours.ts'
+export type { RateLimit } from './token-bucket.ts'
 
 export interface Channel {
   /** N1 to N6. `idempotencyKey` is printable ASCII without spaces, of at most 128 characters. */
