@@ -20,11 +20,11 @@ import type {
 } from './topic-writer.ts'
 
 export interface AlertTargetParts {
-  feed: AlertFeed
   /** Keeps offsets and leases. */
   writer: PostgresWriter
-  /** What is to be done before the first event. The lease is given back when it fails. */
-  begin: () => Promise<void>
+  /** Where the events of this lease go. The lease is given back when it fails. */
+  begin: () => Promise<AlertFeed>
+  /** Nobody may be told anything any more. */
   end: () => void
   malformed: (topic: string, offset: number, error: WeirError) => void
 }
@@ -39,11 +39,10 @@ const NO_SERIES = new SeriesIds()
 export class AlertTarget implements TopicTarget<RuleEvent[]> {
   readonly isCopy = false
   readonly #parts: AlertTargetParts
-  /** One partition at a time: an alert of a parent may be in another one. */
-  #turn: Promise<unknown> = Promise.resolve()
-  /** Since start. */
-  taken = 0
-  isActive = false
+  /** Of the lease. */
+  #feed: AlertFeed | undefined
+  /** Rejects when the lease is lost: then nothing more comes of what was given to the feed. */
+  #lost: Promise<never> = new Promise(() => undefined)
 
   constructor(parts: AlertTargetParts) {
     this.#parts = parts
@@ -53,17 +52,21 @@ export class AlertTarget implements TopicTarget<RuleEvent[]> {
     const { writer, begin, end } = this.#parts
     const lease = await writer.claim(LEASE)
     if (lease === undefined) return undefined
-    this.isActive = true
-    lease.lost.addEventListener('abort', () => {
-      this.isActive = false
-      end()
-    })
     try {
-      await begin()
+      this.#feed = await begin()
     } catch (error) {
       await lease.release()
       throw error
     }
+    const lost = Promise.withResolvers<never>()
+    lost.promise.catch(() => undefined)
+    this.#lost = lost.promise
+    const lose = (): void => {
+      end()
+      lost.reject(new WeirError('STORAGE_FENCED', 'another process may have the alerts'))
+    }
+    if (lease.lost.aborted) lose()
+    else lease.lost.addEventListener('abort', lose)
     return lease
   }
 
@@ -81,17 +84,9 @@ export class AlertTarget implements TopicTarget<RuleEvent[]> {
     }
   }
 
-  write(lease: Lease, span: TopicSpan, events: RuleEvent[]): Promise<Written> {
-    const writing = this.#turn.then(() => this.#write(lease, span, events))
-    this.#turn = writing.catch(() => undefined)
-    return writing
-  }
-
-  async #write(lease: Lease, span: TopicSpan, events: RuleEvent[]): Promise<Written> {
-    const { feed, writer } = this.#parts
-    if (lease.lost.aborted) throw new WeirError('STORAGE_FENCED', 'another process has the alerts')
-    if (events.length > 0) await feed.take(events)
-    this.taken += events.length
+  async write(lease: Lease, span: TopicSpan, events: RuleEvent[]): Promise<Written> {
+    if (events.length > 0) await Promise.race([this.#feed!.take(events), this.#lost])
+    const { writer } = this.#parts
     return writer.write(lease, { ...span, topic: nameOf(span.topic), series: NO_SERIES })
   }
 }
