@@ -9,20 +9,23 @@ import type { PublishedRuleBook } from '../alerts/rule-book.ts'
 import type { MetricSample } from '../observe/observe.ts'
 import type { PostgresWriter } from '../postgres/postgres.ts'
 import { openPostgresWriter } from '../postgres/writer.ts'
+import type { RuleEvent } from '../stream/stream.ts'
 import { nodeWorld } from '../world/node-world.ts'
 import { postgresAccess } from './accesses.ts'
 import { AlertTarget } from './alert-target.ts'
 import type { Shared } from './cluster.ts'
 import { metric } from './metrics.ts'
+import type { TopicRulePublisher } from './rule-publisher.ts'
 import { TopicWriter } from './topic-writer.ts'
 import { steadyTopic } from './topics.ts'
-import type { RuleEvent } from '../stream/stream.ts'
 
 /** Offsets alone are written, one after the other. */
 const CONNECTIONS = 1
 
 export interface AlertRoleParts extends AlertParts {
   rules: PublishedRuleBook
+  /** Ends with the role. */
+  publisher: TopicRulePublisher
 }
 
 export class AlertRole {
@@ -84,6 +87,7 @@ export class AlertRole {
     this.#parts.rules.close()
     await this.#work.stop()
     await this.#ended
+    await this.#parts.publisher.close()
     await this.#writer.close()
   }
 
