@@ -4,6 +4,7 @@
  * Errors of all calls: CONTROL_UNAVAILABLE, where the store is a server that cannot be reached.
  */
 
+export { WRITTEN_KEYS } from './database.ts'
 export type { Change, ControlDatabase, SqlRow, SqlValue } from './database.ts'
 
 /**

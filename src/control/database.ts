@@ -19,6 +19,12 @@ export type SqlRow = Record<string, SqlValue>
  */
 export const WRITTEN_KEYS = {
   definition: ['kind', 'tenant', 'id'],
+  alert: ['tenant', 'id'],
+  alert_episode: ['tenant', 'id'],
+  alert_history: ['tenant', 'alert_id', 'number'],
+  notification: ['tenant', 'id'],
+  message: ['tenant', 'id'],
+  recipient_pace: ['tenant', 'recipient_id'],
 } as const satisfies Record<string, readonly string[]>
 
 export type WrittenTable = keyof typeof WRITTEN_KEYS

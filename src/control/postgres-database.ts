@@ -10,7 +10,13 @@ import {
 } from '../postgres-client/postgres-client.ts'
 import type { Change, ControlDatabase, SqlRow, SqlValue, TableName } from './database.ts'
 import { makeChanges } from './postgres-changes.ts'
-import { definitionTable, firstTables, POSTGRES_DIALECT, SIGN_IN_TABLE } from './tables.ts'
+import {
+  alertTables,
+  definitionTable,
+  firstTables,
+  POSTGRES_DIALECT,
+  SIGN_IN_TABLE,
+} from './tables.ts'
 
 const CONNECTIONS_MAX = 10
 const CONNECT_TIMEOUT_MS = 5000
@@ -22,6 +28,7 @@ const MIGRATIONS: readonly string[] = [
   firstTables(POSTGRES_DIALECT),
   SIGN_IN_TABLE,
   definitionTable(POSTGRES_DIALECT),
+  alertTables(POSTGRES_DIALECT),
 ]
 
 /**

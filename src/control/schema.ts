@@ -16,7 +16,13 @@ import {
   schemaCrc,
 } from '../sqlite/sqlite.ts'
 import { WRITTEN_KEYS, type WrittenTable } from './database.ts'
-import { definitionTable, firstTables, SQLITE_DIALECT } from './tables.ts'
+import {
+  ALERT_TABLES,
+  alertTables,
+  definitionTable,
+  firstTables,
+  SQLITE_DIALECT,
+} from './tables.ts'
 
 type Step = (database: DatabaseSync) => void
 
@@ -25,6 +31,7 @@ const MIGRATIONS: readonly Step[] = [
   createTables,
   addChecksums,
   (database) => addTables(database, definitionTable(SQLITE_DIALECT), ['definition']),
+  (database) => addTables(database, alertTables(SQLITE_DIALECT), ALERT_TABLES),
 ]
 
 function createTables(database: DatabaseSync): void {
