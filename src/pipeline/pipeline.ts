@@ -182,4 +182,5 @@ export const metricsOf = ({ variables }: Rule): string[] => [
 ]
 
 export { RuleDefinition } from './rule-definition.ts'
+export { isRule } from './rule-shape.ts'
 export { run } from './program.ts'
