@@ -8,6 +8,8 @@ import { after, afterEach, before, beforeEach, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core'
 import { launchChromium, openPage, skip, until, type WatchedPage } from './chromium.ts'
+import type { AlertBody } from '../../src/api/api.ts'
+import { makeAlert } from '../../src/api/testing/alert-body.ts'
 import { SmallServer } from './small-server.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
@@ -311,10 +313,11 @@ test('a phone shows everything without scrolling sideways', { skip }, async () =
   assert.equal(scroll, inner)
 })
 
-function alert(rule: string, deviceId: string, state: 'firing' | 'resolved') {
-  const times = { triggered_at: Date.now() - 60_000, resolved_at: null as number | null }
-  if (state === 'resolved') times.resolved_at = Date.now() - 30_000
-  return { id: rule, device_id: deviceId, rule_id: rule, severity: 'critical', state, ...times }
+function alert(rule: string, deviceId: string, state: 'firing' | 'resolved'): AlertBody {
+  const times = { triggered_at: Date.now() - 60_000, since: Date.now() - 60_000 }
+  const resolved_at = state === 'resolved' ? Date.now() - 30_000 : null
+  const names = { id: rule, device_id: deviceId, rule_id: rule }
+  return makeAlert({ ...names, state, ...times, resolved_at, values: {} })
 }
 
 /** In the page: ms from typing a search until its rows are laid out. */
