@@ -170,11 +170,24 @@ test(
     const resolved = { ...hot, state: 'resolved' as const, resolved_at: Date.now(), values: {} }
     server.push({ event: 'alert', data: resolved })
     await until(() => hasText(page, '#alerts-list', /hotresolved now, lasted/))
-    server.push({ event: 'alert', data: { ...hot, values: {} } })
-    await until(() => hasText(page, '#alerts-announcement', /firing/))
+    server.push({ event: 'alert', data: hot })
+    server.push({ event: 'alert', data: alert('later', 'pump-2', 'resolved') })
+    await until(() => hasText(page, '#alerts-list', /later/))
     assert.equal(await page.textContent('#rate-firing'), '0')
+    server.push({ event: 'alert', data: { ...hot, occurrences: 2 } })
+    await until(() => hasText(page, '#alerts-list li:first-child', /firing for .*, 2 times/))
   },
 )
+
+test('an alert is acknowledged by a press, which the server is told', { skip }, async () => {
+  server.register('pump-1', 'pump')
+  server.alerts.push(alert('hot', 'pump-1', 'firing'))
+  const page = await signedIn()
+  await page.getByRole('button', { name: 'Acknowledge' }).click()
+  await until(() => hasText(page, '#alerts-list', /acknowledged by page/))
+  assert.equal(server.alerts[0]?.acknowledged?.by, 'page')
+  assert.equal(await page.getByRole('button', { name: 'Acknowledge' }).count(), 0)
+})
 
 test('an anomaly leads to its chart', { skip }, async () => {
   server.register('pump-1', 'pump')

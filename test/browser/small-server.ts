@@ -126,9 +126,16 @@ export class SmallServer {
     const session = /session=([^;]+)/.exec(request.headers.cookie ?? '')?.[1] ?? ''
     if (!this.#sessions.has(session)) return problem(response, 401, 'Sign in first.')
     if (url.pathname === '/v1/live') return this.#live(url, response)
-    const answer = this.#route(url)
+    const answer = request.method === 'POST' ? this.#acknowledge(url) : this.#route(url)
     if (answer === undefined) return problem(response, 404, 'There is no such thing.')
     json(response, 200, answer)
+  }
+
+  #acknowledge(url: URL): AlertBody | undefined {
+    const [, id] = /^\/v1\/alerts\/(.*)\/acknowledge$/.exec(url.pathname) ?? []
+    const alert = this.alerts.find((one) => one.id === decodeURIComponent(id ?? ''))
+    if (alert !== undefined) alert.acknowledged = { by: 'page', at: Date.now() }
+    return alert
   }
 
   #route(url: URL): unknown {
