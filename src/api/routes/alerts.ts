@@ -123,7 +123,8 @@ function listRoute(ports: AlertPorts): Route {
     key: 'GET /v1/alerts',
     summary: 'Alerts, newest first',
     description:
-      'An alert is one or more episodes of a rule on a device that follow each other closely.',
+      'An alert is one or more episodes of a rule on a device that follow each other closely. A ' +
+      'page is longer than `limit` where its last alerts are of one moment.',
     tag: TAG,
     query: Type.Object({
       device_id: Type.Optional(DeviceId),
@@ -144,29 +145,13 @@ function listRoute(ports: AlertPorts): Route {
         ...(state !== undefined && { state }),
         ...(severity !== undefined && { severity }),
         ...(query.before !== undefined && { beforeUs: parseTime(query.before, 'before') }),
-        limit: limit + 1,
+        limit,
       }
       const { rows, meta } = await withMeta(ports, () => ports.alerts.list(tenant, filter))
-      const { shown, next } = cutPage(rows, limit)
-      return { status: 200, json: { alerts: shown.map(alertJson), next, meta } }
+      const next = rows.length < limit ? null : rows.at(-1)!.triggeredAtUs / 1000
+      return { status: 200, json: { alerts: rows.map(alertJson), next, meta } }
     },
   })
-}
-
-/**
- * The next page begins before a time, so alerts of one time stay on one page: unless they are more
- * than a page, the last of them wait for the next one.
- */
-function cutPage(
-  found: readonly AlertRecord[],
-  limit: number,
-): { shown: readonly AlertRecord[]; next: number | null } {
-  const beyond = found[limit]
-  const page = found.slice(0, limit)
-  if (beyond === undefined) return { shown: page, next: null }
-  const later = page.filter(({ triggeredAtUs }) => triggeredAtUs > beyond.triggeredAtUs)
-  const shown = later.length > 0 ? later : page
-  return { shown, next: shown.at(-1)!.triggeredAtUs / 1000 }
 }
 
 function createRoute(ports: AlertPorts): Route {
