@@ -1,4 +1,5 @@
 /** What the API needs from the rest; the composition root brings it. */
+import type { Alerts } from '../alerts/alerts.ts'
 import type { Control, SignIns } from '../control/control.ts'
 import type { TelemetryDoor } from '../gateway/gateway.ts'
 import type { MetricSample } from '../observe/observe.ts'
@@ -62,6 +63,8 @@ export interface ApiPorts {
   /** Without them there are no registry, no queries, no live events and no page. */
   query?: Query | undefined
   live?: LiveFeed | undefined
+  /** Without it nobody acknowledges, and there are no rules to edit and nobody to tell. */
+  alerts?: Alerts | undefined
   plan: Plan
   clock: Clock
   /** Samples of every stage. */
@@ -78,3 +81,6 @@ export type QueryPorts = ApiPorts & { query: Query }
 
 /** Of a process with the registry, queries, live events and the page. */
 export type ConsolePorts = QueryPorts & { live: LiveFeed }
+
+/** Of a process that deals with alerts, too. */
+export type AlertPorts = ConsolePorts & { alerts: Alerts }
