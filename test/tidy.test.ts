@@ -121,6 +121,7 @@ const TESTED_TOGETHER: Record<string, { layer: string; why: string }> = {
   'src/api/routes/recipients.test.ts': { layer: 'notify', why: 'a test message goes to somebody' },
   'src/api/routes/alerts.test.ts': { layer: 'stream', why: 'episodes are what a stream says' },
   'src/api/testing/memory-pipeline.ts': { layer: 'stream', why: 'it says what a stream would' },
+  'src/cli/desk.test.ts': { layer: 'api', why: 'commands are run against a server' },
   'src/embedded/embedded.test.ts': {
     layer: 'sqlite',
     why: 'it writes a newer format, checksum included',

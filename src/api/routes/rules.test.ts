@@ -63,7 +63,7 @@ test('two people edit the same rule: one wins, the other gets 412 with the curre
 test('If-Match and If-None-Match mean what RFC 9110 says', async () => {
   const put = async (headers: Record<string, string>): Promise<number> =>
     (await send('PUT /v1/rules/cond', WARM, headers)).status
-  assert.equal(await put({ 'if-match': '*' }), 412)
+  for (const tag of ['*', '"0"', '"1"']) assert.equal(await put({ 'if-match': tag }), 412)
   assert.equal(await put({ 'if-none-match': '*' }), 201)
   assert.equal(await put({ 'if-none-match': '*' }), 412)
   assert.equal(await put({ 'if-match': '*' }), 200)
