@@ -33,7 +33,6 @@ const TABLE: [target: string, statuses: number[], body?: string][] = [
     [401, 401, 403, 403, 200, 200],
   ],
   ['GET /v1/dead-letters', [401, 401, 403, 403, 200, 200]],
-  ['GET /v1/alerts', [401, 401, 403, 403, 200, 200]],
   ['GET /v1/anomalies', [401, 401, 403, 403, 200, 200]],
   ['GET /v1/live?device_id=missing', [401, 401, 403, 403, 404, 404]],
   ['GET /metrics', [200, 401, 403, 403, 200, 200]],

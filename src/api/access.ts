@@ -18,7 +18,6 @@ export const ACCESS = {
   'GET /v1/query': 'admin',
   'GET /v1/aggregations': 'admin',
   'GET /v1/dead-letters': 'admin',
-  'GET /v1/alerts': 'admin',
   'GET /v1/anomalies': 'admin',
   'GET /v1/live': 'admin',
   'POST /v1/session': 'anyone',

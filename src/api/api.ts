@@ -8,6 +8,17 @@ import type { Clock } from '../world/world.ts'
 
 export type { MetricSample }
 
+/** As people see one in lists and live. Times are ms since 1970. */
+export interface AlertBody {
+  id: string
+  device_id: string
+  rule_id: string
+  severity: string
+  state: 'firing' | 'resolved'
+  triggered_at: number
+  resolved_at: number | null
+}
+
 /** Pushed to `GET /v1/live` subscribers. */
 export type LiveEvent =
   | {
@@ -20,16 +31,7 @@ export type LiveEvent =
     }
   | {
       event: 'alert'
-      data: {
-        id: string
-        device_id: string
-        rule_id: string
-        severity: string
-        state: 'firing' | 'resolved'
-        triggered_at: number
-        resolved_at: number | null
-        values: Record<string, number>
-      }
+      data: AlertBody & { values: Record<string, number> }
     }
   | {
       event: 'anomaly'

@@ -1,15 +1,16 @@
 /** Rule events (episodes that fire and resolve) and anomalies, newest first, bounded. */
+import type { AlertBody } from '../api/api.ts'
 import { RequestError, type Api } from './api.ts'
 import { byId, button, element, oncePerFrame, setText } from './dom.ts'
 import { ageElement, formatDuration, formatFull, formatNumber } from './format.ts'
-import type { AlertRow, AnomalyRow } from '../query/query.ts'
+import type { AnomalyRow } from '../query/query.ts'
 
 /** Kept in memory and asked for; the older ones are a query away. */
 const EVENTS_MAX = 200
 const ROWS_MAX = 50
 
 /** Answers leave out the values that decided; live events bring them. */
-type Alert = AlertRow & { values?: Record<string, number> }
+type Alert = AlertBody & { values?: Record<string, number> }
 
 export interface EventsListener {
   onChoose(deviceId: string, metric: string | undefined): void
@@ -114,7 +115,7 @@ export class EventsPanel {
     return element('li', attributes, badge, device, rule, this.#alertTime(alert))
   }
 
-  #alertTime(alert: AlertRow): HTMLElement {
+  #alertTime(alert: AlertBody): HTMLElement {
     if (alert.resolved_at === null) {
       const since = ageElement(alert.triggered_at, this.#api.nowMs(), 'for')
       return element('span', { class: 'when' }, 'firing ', since)

@@ -7,8 +7,8 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { readFile } from 'node:fs/promises'
 import { extname, join, normalize } from 'node:path'
 import type { AddressInfo, Socket } from 'node:net'
-import type { LiveEvent } from '../../src/api/api.ts'
-import type { AlertRow, AnomalyRow, Value } from '../../src/query/query.ts'
+import type { AlertBody, LiveEvent } from '../../src/api/api.ts'
+import type { AnomalyRow, Value } from '../../src/query/query.ts'
 
 interface StoredDevice {
   id: string
@@ -36,7 +36,7 @@ const MEDIA_TYPES: Record<string, string> = {
 
 export class SmallServer {
   readonly devices = new Map<string, StoredDevice>()
-  readonly alerts: AlertRow[] = []
+  readonly alerts: AlertBody[] = []
   readonly anomalies: AnomalyRow[] = []
   /** Paths and queries of all requests, in order. */
   readonly requests: string[] = []

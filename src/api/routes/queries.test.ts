@@ -111,9 +111,7 @@ test('an unknown device is a 404, an unknown metric of a strict type too, no rea
     assert.match(typo.json.detail, /did you mean "temperature"/)
     assert.equal((await ask('idle', 'anything')).status, 200)
   }
-  for (const path of ['alerts', 'anomalies']) {
-    assert.equal((await get(`/v1/${path}?device_id=nobody`)).status, 404)
-  }
+  assert.equal((await get('/v1/anomalies?device_id=nobody')).status, 404)
 })
 
 test('windows of the pipeline’s sizes, and no others', async () => {
@@ -136,7 +134,7 @@ test('windows of the pipeline’s sizes, and no others', async () => {
   }
 })
 
-test('alerts, anomalies and dead letters, all and of one device, newest first', async () => {
+test('anomalies and dead letters, all and of one device, newest first', async () => {
   const key = await bench.createDevice('hot')
   const body = [
     { ts: START, temperature: 81 },
@@ -144,14 +142,6 @@ test('alerts, anomalies and dead letters, all and of one device, newest first', 
     { temperature: null },
   ]
   await bench.call('POST /v1/telemetry', { key, body })
-  const { alerts } = (await get('/v1/alerts?device_id=hot')).json
-  assert.deepEqual(
-    alerts.map((alert: any) => alert.triggered_at),
-    [START + 1, START],
-  )
-  assert.equal((await get('/v1/alerts?limit=1')).json.alerts.length, 1)
-  const none = (await get('/v1/alerts?device_id=idle')).json
-  assert.deepEqual(none, { alerts: [], meta: { completeness: 1 } })
   const { anomalies } = (await get('/v1/anomalies?device_id=hot')).json
   assert.deepEqual(
     anomalies.map((row: any) => [row.metric, row.value]),
@@ -160,7 +150,7 @@ test('alerts, anomalies and dead letters, all and of one device, newest first', 
   const [letter] = (await get('/v1/dead-letters')).json.items
   assert.deepEqual([letter.code, letter.payload], ['TELEMETRY_TYPE_MISMATCH', JSON.stringify(body)])
   assert.equal((await get('/v1/dead-letters?device_id=never-registered')).status, 200)
-  for (const path of ['alerts', 'anomalies', 'dead-letters']) {
+  for (const path of ['anomalies', 'dead-letters']) {
     const { json } = await get(`/v1/${path}?limit=1001`)
     assert.match(json.detail, /^limit: must be <= 1000/)
   }
@@ -172,7 +162,7 @@ test('while a restart replays the log, every answer says how much of it is in', 
   const paths = [
     `/v1/query?device_id=pump-1&metric=temperature&${span}`,
     `/v1/aggregations?device_id=pump-1&metric=temperature&window=1m&${span}`,
-    ...['/v1/alerts', '/v1/anomalies', '/v1/dead-letters', '/v1/devices/pump-1/latest'],
+    ...['/v1/anomalies', '/v1/dead-letters', '/v1/devices/pump-1/latest'],
   ]
   for (const path of paths) assert.equal((await get(path)).json.meta.completeness, 0.25, path)
   bench.pipeline.completenessNow = 1

@@ -1,7 +1,7 @@
 /**
  * A small pipeline in memory for the API's tests: it truly stores what comes in and answers from
  * it.
- * One rule (temperature > 80) and one detector (|value| > 1000) make alerts and anomalies.
+ * One rule (temperature > 80) and one detector (|value| > 1000) make live alerts, and anomalies.
  */
 import type { DeviceReader, Principal } from '../../control/control.ts'
 import { WeirError } from '../../errors/errors.ts'
@@ -11,7 +11,7 @@ import type {
   Rejection,
   TelemetryDoor,
 } from '../../gateway/gateway.ts'
-import type { AlertRow, AnomalyRow, DeadLetterRow, EventsFilter } from '../../query/query.ts'
+import type { AnomalyRow, DeadLetterRow, EventsFilter } from '../../query/query.ts'
 import type { Query, ReadingsQuestion, Value, WindowsQuestion } from '../../query/query.ts'
 import type { Clock } from '../../world/world.ts'
 import type { LiveEvent, LiveFeed } from '../api.ts'
@@ -45,7 +45,6 @@ export class MemoryPipeline implements TelemetryDoor, Query, LiveFeed {
   readonly #clock: Clock
   #readings: Reading[] = []
   #deadLetters: DeadLetterRow[] = []
-  #alerts: AlertRow[] = []
   #anomalies: AnomalyRow[] = []
   readonly #listeners = new Map<(event: LiveEvent) => void, string[]>()
 
@@ -160,7 +159,6 @@ export class MemoryPipeline implements TelemetryDoor, Query, LiveFeed {
         state: 'firing',
       } as const
       const times = { triggered_at: ts, resolved_at: null }
-      this.#alerts.unshift({ ...alert, ...times })
       this.publish({ event: 'alert', data: { ...alert, ...times, values: { [metric]: value } } })
     }
     if (Math.abs(value) > 1000) {
@@ -244,10 +242,6 @@ export class MemoryPipeline implements TelemetryDoor, Query, LiveFeed {
       }
     }
     return newest
-  }
-
-  async alerts(filter: EventsFilter) {
-    return cut(this.#alerts, filter)
   }
 
   async anomalies(filter: EventsFilter) {
