@@ -115,7 +115,7 @@ export class EmbeddedStorage implements Storage, Query {
 
   /** See `lost-state.ts`. Returns the floors. */
   #loseState(problem: string): Float64Array {
-    const { committer, catalogue, lastValues, options } = this.#parts
+    const { committer, lastValues, options } = this.#parts
     options.listener.stateLost(problem)
     committer.forgetParts((name) => !isLastValues(name))
     const floors = lastValues.highestTimes()
