@@ -178,15 +178,15 @@ async function untilAlerts(server: WeirServer, wanted: number): Promise<number> 
 
 async function countAlerts(server: WeirServer): Promise<number> {
   const ids = new Set<string>()
-  for (let before = ''; ;) {
-    const path = `/v1/alerts?rule_id=storm&limit=1000${before}`
-    const { alerts } = (await call(server, 'GET', path, undefined)) as {
-      alerts: { id: string; triggered_at: number }[]
+  for (let cursor = ''; ;) {
+    const path = `/v1/alerts?rule_id=storm&limit=1000${cursor}`
+    const { alerts, next } = (await call(server, 'GET', path, undefined)) as {
+      alerts: { id: string }[]
+      next: string | null
     }
-    const known = ids.size
     for (const { id } of alerts) ids.add(id)
-    if (alerts.length < 1000 || ids.size === known) return ids.size
-    before = `&before=${alerts.at(-1)!.triggered_at}`
+    if (next === null) return ids.size
+    cursor = `&cursor=${next}`
   }
 }
 
