@@ -62,7 +62,7 @@ const LAYERS: Record<string, readonly string[]> = {
   web: ['api', 'errors', 'query', 'world'],
   fleet: ['errors', 'world'],
   embedded: [
-    ...['api', 'batch', 'config', 'control', 'errors', 'gateway', 'log'],
+    ...['alerts', 'api', 'batch', 'config', 'control', 'errors', 'gateway', 'log'],
     ...['observe', 'pipeline', 'query', 'storage', 'stream', 'world'],
   ],
   cluster: [
@@ -114,6 +114,10 @@ const TEST_DOORS = [
 
 /** What the tests of one file need besides, and why. */
 const TESTED_TOGETHER: Record<string, { layer: string; why: string }> = {
+  'src/alerts/dispatcher.test.ts': {
+    layer: 'notify',
+    why: 'receivers that hang, fail and lie stand there',
+  },
   'src/api/routes/recipients.test.ts': { layer: 'notify', why: 'a test message goes to somebody' },
   'src/api/routes/alerts.test.ts': { layer: 'stream', why: 'episodes are what a stream says' },
   'src/api/testing/memory-pipeline.ts': { layer: 'stream', why: 'it says what a stream would' },
@@ -151,6 +155,7 @@ const COMING: Record<string, string> = {
       'both engines open it once the stages of alerts are brought together',
     ]),
   ),
+  'src/embedded/alert-options.ts': 'with src/alerts/open-alerts.ts',
 }
 
 const LINES_MAX = 400
