@@ -35,7 +35,7 @@ const LAYERS: Record<string, readonly string[]> = {
   lake: ['batch', 'errors', 'objects', 'parquet', 'world'],
   stream: ['batch', 'errors', 'pipeline', 'schedule'],
   query: ['batch', 'errors', 'stream'],
-  entries: ['batch', 'errors', 'stream'],
+  entries: ['batch', 'errors', 'pipeline', 'stream'],
   cache: ['query', 'redis', 'world'],
   postgres: ['batch', 'errors', 'postgres-client', 'query', 'stream', 'world'],
   storage: ['batch', 'errors', 'parquet', 'query', 'sqlite', 'stream', 'world'],
