@@ -37,7 +37,7 @@ export class AlertStage {
     const parts = alertParts({
       ...{ config, plan, control, database: control.database, query: threads.storage },
       publisher: { publish: (changes) => threads.gateway.changeRules([...changes]) },
-      onProblem: (problem) => events?.ruleProblem({ problem }),
+      onProblem: (problem) => events?.roleFailed({ role: 'rules', problem }),
     })
     this.#tenant = tenant
     this.#rules = parts.rules
@@ -47,7 +47,7 @@ export class AlertStage {
       clock: nodeWorld.clock,
       take: (ruleEvents) => this.#open.feed.take(ruleEvents),
       taken: (offset) => void threads.stream.alertsTaken(offset),
-      failed: (error) => events?.alertsNotTaken({ problem: String(error) }),
+      failed: (error) => events?.roleFailed({ role: 'alerts', problem: String(error) }),
     })
   }
 
