@@ -2,6 +2,7 @@
 import { fileURLToPath } from 'node:url'
 import type { ApiOptions } from '../api/server.ts'
 import type { AlertOptions } from '../alerts/open-alerts.ts'
+import { openMqttPublish } from '../notify/mqtt.ts'
 import type { Config } from '../config/config.ts'
 import type { GatewayOptions } from '../gateway/gateway-stage.ts'
 import type { Plan } from '../pipeline/pipeline.ts'
@@ -43,14 +44,17 @@ export const apiOptions = ({ http }: Config): ApiOptions => ({
   },
 })
 
-export function alertOptions({ alerts, http }: Config): Omit<AlertOptions, 'publish'> {
-  const { publicUrl, smtpUrl, awsRegion: region, awsEndpoint: endpoint, ...own } = alerts
+export function alertOptions({ alerts, http }: Config): AlertOptions {
+  const { publicUrl, smtpUrl, mqttUrl, awsRegion: region, awsEndpoint: endpoint, ...own } = alerts
   const { awsAccessKey: accessKey, awsSecretKey: secretKey } = alerts
   return {
     publicUrl: publicUrl === '' ? `http://127.0.0.1:${http.port}` : publicUrl,
     allowPrivateWebhooks: own.allowPrivateWebhooks,
     ...(smtpUrl !== '' && {
       smtp: { url: smtpUrl, from: own.smtpFrom, allowPlain: own.smtpPlain },
+    }),
+    ...(mqttUrl !== '' && {
+      publish: openMqttPublish({ url: mqttUrl, clock: nodeWorld.clock }),
     }),
     ...(region !== '' && {
       aws: {
