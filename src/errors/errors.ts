@@ -3,11 +3,8 @@
  * decides every outside at once: HTTP status, MQTT 5 reason code, process exit code, whether a
  * retry of the same bytes can help, and what to do. If you add a row, run `npm run docs`.
  */
-<<<<<<< HEAD
 import { ALERT_ERRORS } from './alert-errors.ts'
-=======
 import { DEFINITION_ERRORS } from './definition-errors.ts'
->>>>>>> 2c1605f0c8e5a5a9a5c218b98b8756fa2a1aff8c
 import { LAKE_ERRORS } from './lake-errors.ts'
 import { MQTT_ERRORS } from './mqtt-errors.ts'
 import { NOTIFY_ERRORS } from './notify-errors.ts'
