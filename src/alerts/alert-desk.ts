@@ -66,14 +66,14 @@ export class AlertDesk {
     const where = `${conditions} AND triggered_at_us < $${parameters.length + 1}`
     const order = 'ORDER BY triggered_at_us DESC, id LIMIT'
     const clauses = `WHERE ${where} ${order} ${filter.limit}`
-    const rows = await this.#parts.store.select('alert', clauses, [...parameters, before])
+    const rows = await this.#parts.store.select('alert_record', clauses, [...parameters, before])
     const last = rows.at(-1)
     if (last === undefined || rows.length < filter.limit) return this.#records(rows)
     const same = `${conditions} AND triggered_at_us = $${parameters.length + 1}
       AND id > $${parameters.length + 2} ORDER BY id`
     const lastUs = Number(last['triggered_at_us'])
     const more = [...parameters, lastUs, String(last['id'])]
-    const ties = await this.#parts.store.select('alert', `WHERE ${same}`, more)
+    const ties = await this.#parts.store.select('alert_record', `WHERE ${same}`, more)
     return this.#records([...rows, ...ties])
   }
 
