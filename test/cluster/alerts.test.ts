@@ -26,7 +26,9 @@ test(
       severity: 'critical',
       tags: { line: 'b' },
     })
-    const { token, id } = await register(at, other, { id: 'oven', tags: { line: 'b' } })
+    const id = 'oven'
+    const [token = ''] = await at.register(other, [id], { line: 'b' })
+    await at.register(other, ['toaster'], { line: 'a' })
     const client = new MqttClient({
       ...{ dial: dialTo(new URL(`mqtt://127.0.0.1:${front.mqtt}`)), clock: nodeWorld.clock },
       ...{ random: nodeWorld.random, clientId: id, username: id, password: token },
@@ -77,6 +79,7 @@ test(
     await at.at.start('stream', 'stream')
     await at.addRecipient('control')
     const devices = Array.from({ length: 8 }, (_, number) => `oven-${number}`)
+    await at.register('control', [...devices, 'late'])
     const [hot, warm] = [devices.slice(0, 4), devices.slice(4)]
     await at.send('gateway', devices, { temperature: 20 })
     await at.putRule('control', 'hot', { when: 'temperature > 80' })
@@ -118,6 +121,7 @@ test(
     await at.addRecipient(other)
     await at.putRule(other, 'hot', { when: 'temperature > 80' })
     const devices = Array.from({ length: 80 }, (_, number) => `oven-${number}`)
+    await at.register(other, devices)
     const burning = Promise.withResolvers<void>()
     at.receiver.onWebhook = () => {
       if (at.receiver.webhooks.size === 10) burning.resolve()
@@ -153,16 +157,6 @@ test(
     t.diagnostic(`${at.receiver.received - told.length} webhooks came twice`)
   },
 )
-
-async function register(
-  at: AlertInstallation,
-  name: string,
-  device: { id: string; tags: Record<string, string> },
-): Promise<{ id: string; token: string }> {
-  const answer = await at.process(name).api('/v1/devices', { body: { type: 'generic', ...device } })
-  assert.equal(answer.status, 201, answer.text)
-  return JSON.parse(answer.text) as { id: string; token: string }
-}
 
 /** Rule events that were ever said, and their ids and states. */
 async function distinctEvents(at: AlertInstallation): Promise<{ count: number; ids: string[] }> {
