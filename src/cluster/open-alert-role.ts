@@ -16,7 +16,6 @@ export async function openAlertRole(
   const publisher = new TopicRulePublisher(topics, nodeWorld.clock)
   const parts = alertParts({
     ...{ config, plan, control, database: control.database, query, publisher },
-    ofDefinition: [],
     onProblem: (problem) => events?.roleFailed({ role: 'rules', problem }),
   })
   return AlertRole.open(shared, { ...parts, publisher })

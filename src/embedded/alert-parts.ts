@@ -13,7 +13,7 @@ import { alertOptions } from './stage-options.ts'
 /** More is no better picture. */
 const CHART_POINTS_MAX = 500
 
-export interface AlertSources extends Pick<RuleBookOptions, 'publisher' | 'ofDefinition'> {
+export interface AlertSources extends Pick<RuleBookOptions, 'publisher'> {
   config: Config
   plan: Plan
   control: Control
@@ -24,13 +24,14 @@ export interface AlertSources extends Pick<RuleBookOptions, 'publisher' | 'ofDef
 }
 
 export function alertParts(sources: AlertSources): AlertParts & { rules: PublishedRuleBook } {
-  const { config, plan, control, database, query, publisher, ofDefinition, onProblem } = sources
+  const { config, plan, control, database, query, publisher, onProblem } = sources
   const options = alertOptions(config)
   const books = { database, clock: nodeWorld.clock }
   return {
     ...{ database, world: nodeWorld, options },
     rules: openRuleBook({
-      ...{ ...books, publisher, plan, ofDefinition, onProblem },
+      ...{ ...books, publisher, plan, onProblem },
+      ofDefinition: plan.ruleDefinitions,
       compile: (definition) => compileRule(definition, plan),
     }),
     recipients: openRecipients({

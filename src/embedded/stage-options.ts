@@ -41,3 +41,9 @@ export const apiOptions = ({ http }: Config): ApiOptions => ({
     connectionsMax: http.connectionsMax,
   },
 })
+
+export const alertOptions = (_config: Config) => ({
+  publicUrl: 'http://127.0.0.1:8080',
+  allowPrivateWebhooks: true,
+  retentionUs: 90 * 86_400e6,
+})

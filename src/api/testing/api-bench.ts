@@ -102,6 +102,7 @@ export const TEST_PLAN: Plan = {
   windowsMs: [60_000, 300_000],
   detectors: [],
   rules: [],
+  ruleDefinitions: [],
 }
 
 export async function startBench(options: ApiOptions = {}) {
