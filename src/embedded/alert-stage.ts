@@ -2,7 +2,7 @@
  * Alerts of the embedded engine, on the main thread: rule events come from the stream, which makes
  * no checkpoint before they are durable here; rules go into the log by the gateway.
  */
-import type { Alerts } from '../alerts/alerts.ts'
+import type { AlertRecord, Alerts } from '../alerts/alerts.ts'
 import { openAlerts, type OpenAlerts } from '../alerts/open-alerts.ts'
 import type { PublishedRuleBook } from '../alerts/rule-book.ts'
 import type { Config } from '../config/config.ts'
@@ -22,6 +22,8 @@ export interface AlertStageParts {
   threads: Pick<Threads, 'gateway' | 'stream' | 'storage'>
   tenant: string
   events: Events | undefined
+  /** Alerts as they now are, for those who watch. */
+  changed: (alerts: readonly AlertRecord[]) => void
 }
 
 export class AlertStage {
@@ -32,7 +34,7 @@ export class AlertStage {
   readonly #queue: RuleEventQueue
   #hasLostState = false
 
-  constructor({ config, plan, control, threads, tenant, events }: AlertStageParts) {
+  constructor({ config, plan, control, threads, tenant, events, changed }: AlertStageParts) {
     const parts = alertParts({
       ...{ config, plan, control, database: control.database, query: threads.storage },
       publisher: { publish: (changes) => threads.gateway.changeRules([...changes]) },
@@ -40,7 +42,7 @@ export class AlertStage {
     })
     this.#tenant = tenant
     this.#rules = parts.rules
-    this.#open = openAlerts(parts)
+    this.#open = openAlerts({ ...parts, changed })
     this.alerts = this.#open.alerts
     this.#queue = new RuleEventQueue({
       clock: nodeWorld.clock,

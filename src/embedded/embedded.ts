@@ -81,6 +81,7 @@ async function open(options: EmbeddedOptions, opened: AsyncDisposableStack): Pro
   })
   const alerts = new AlertStage({
     ...{ config, plan, control, threads, tenant: TENANT, events: options.events },
+    changed: (records) => hub.alert(records),
   })
   // Behind the threads, whose last checkpoint waits for it.
   opened.defer(() => alerts.stop())

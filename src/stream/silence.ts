@@ -64,7 +64,8 @@ export class Silence {
   hear(device: number, ingestUs: number, sequence: number): void {
     const state = this.#state[device]!
     if (state === UNWATCHED) return
-    this.#seen[device * STRIDE] = ingestUs
+    // Times of two gateway threads may cross; a place in the queue never becomes an earlier one.
+    if (!(ingestUs <= this.#seen[device * STRIDE]!)) this.#seen[device * STRIDE] = ingestUs
     this.#seen[device * STRIDE + 1] = sequence
     this.#changed[device >> 10] = 1
     if (state === LOOKED_AT) this.#wake(device, ingestUs)
@@ -95,7 +96,8 @@ export class Silence {
   shift(stepUs: number, nowUs: number): void {
     this.#due = new DueQueue()
     for (const device of this.#rulesOf.keys()) {
-      this.#write(device, this.#seen[device * STRIDE]! + stepUs, this.#seen[device * STRIDE + 1]!)
+      const seenUs = Math.min(this.#seen[device * STRIDE]! + stepUs, nowUs)
+      this.#write(device, seenUs, this.#seen[device * STRIDE + 1]!)
       this.#queuedFor[device] = 0
       this.#queue(device, nowUs)
     }

@@ -11,6 +11,7 @@ import type {
   Rejection,
   TelemetryDoor,
 } from '../../gateway/gateway.ts'
+import { makeAlert } from './alert-body.ts'
 import type { AlertRow, AnomalyRow, DeadLetterRow, EventsFilter } from '../../query/query.ts'
 import type { Query, ReadingsQuestion, Value, WindowsQuestion } from '../../query/query.ts'
 import type { Clock } from '../../world/world.ts'
@@ -152,16 +153,9 @@ export class MemoryPipeline implements TelemetryDoor, Query, LiveFeed {
     if (typeof value !== 'number') return
     const id = `${device_id}-${metric}-${ts}`
     if (metric === 'temperature' && value > 80) {
-      const alert = {
-        id,
-        device_id,
-        rule_id: 'hot',
-        severity: 'critical',
-        state: 'firing',
-      } as const
-      const times = { triggered_at: ts, resolved_at: null }
-      this.#alerts.unshift({ ...alert, ...times })
-      this.publish({ event: 'alert', data: { ...alert, ...times, values: { [metric]: value } } })
+      const alert = makeAlert({ id, device_id, triggered_at: ts, values: { [metric]: value } })
+      this.#alerts.unshift(alert)
+      this.publish({ event: 'alert', data: alert })
     }
     if (Math.abs(value) > 1000) {
       const anomaly = { id, device_id, metric, detector_id: 'far', ts, value, score: 9 }
