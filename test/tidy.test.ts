@@ -62,7 +62,7 @@ const LAYERS: Record<string, readonly string[]> = {
   web: ['api', 'errors', 'query', 'world'],
   fleet: ['errors', 'world'],
   embedded: [
-    ...['api', 'batch', 'config', 'control', 'errors', 'gateway', 'log'],
+    ...['alerts', 'api', 'batch', 'config', 'control', 'errors', 'gateway', 'log'],
     ...['observe', 'pipeline', 'query', 'storage', 'stream', 'world'],
   ],
   cluster: [
@@ -110,6 +110,10 @@ const TEST_DOORS = [
 
 /** What the tests of one file need besides, and why. */
 const TESTED_TOGETHER: Record<string, { layer: string; why: string }> = {
+  'src/alerts/dispatcher.test.ts': {
+    layer: 'notify',
+    why: 'receivers that hang, fail and lie stand there',
+  },
   'src/embedded/embedded.test.ts': {
     layer: 'sqlite',
     why: 'it writes a newer format, checksum included',
@@ -137,6 +141,7 @@ const COMING: Record<string, string> = {
   'src/log/kafka-log.ts':
     'it holds Kafka to the suite of logs; roles have many partitions at once, and use src/kafka',
   'src/objects/folder-objects.ts': 'cold segments of the embedded engine, which come next, use it',
+  'src/embedded/alert-options.ts': 'with src/alerts/open-alerts.ts',
   'src/alerts/open-alerts.ts':
     'both engines open it once the stages of alerts are brought together',
 }
