@@ -90,7 +90,7 @@ async function open(options: ClusterOptions, opened: AsyncDisposableStack): Prom
   opened.defer(() => live.close())
   const asking = roles.has('control') ? new ControlRole(shared) : undefined
   if (asking !== undefined) opened.defer(() => asking.close())
-  const alerts = asking && (await openAlertRole(shared, { control, query: asking.query }))
+  const alerts = asking && (await openAlertRole(shared, { control, query: asking.query, live }))
   if (alerts !== undefined) opened.defer(() => alerts.stop())
   const writer = roles.has('writer') ? await WriterRole.open(shared) : undefined
   if (writer !== undefined) opened.defer(() => writer.stop())
