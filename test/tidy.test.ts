@@ -94,6 +94,10 @@ const DOORS: Record<string, { to: string; why: string }[]> = {
 
 /** Tests run on the real world, or on the adapters that keep nothing. */
 const TEST_DOORS = [
+  'src/alerts/books.ts',
+  'src/alerts/open-alerts.ts',
+  'src/alerts/rule-book.ts',
+  'src/alerts/rule-log-fixture.ts',
   'src/world/node-world.ts',
   'src/world/memory-disk.ts',
   'src/world/simulated-clock.ts',
@@ -114,6 +118,10 @@ const TESTED_TOGETHER: Record<string, { layer: string; why: string }> = {
     layer: 'notify',
     why: 'receivers that hang, fail and lie stand there',
   },
+  'src/api/routes/recipients.test.ts': { layer: 'notify', why: 'a test message goes to somebody' },
+  'src/api/routes/alerts.test.ts': { layer: 'stream', why: 'episodes are what a stream says' },
+  'src/api/testing/memory-pipeline.ts': { layer: 'stream', why: 'it says what a stream would' },
+  'src/cli/desk.test.ts': { layer: 'api', why: 'commands are run against a server' },
   'src/embedded/embedded.test.ts': {
     layer: 'sqlite',
     why: 'it writes a newer format, checksum included',

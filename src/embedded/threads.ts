@@ -107,4 +107,10 @@ export interface StreamThread extends Stage {
   alertsTaken(offset: number): void
 }
 
-export type StorageThread = Stage & Query
+export interface StorageThread extends Stage, Query {
+  /**
+   * Undefined unless the stream's state was lost; else the time of the last commit, µs: alerts that
+   * are open have no end to come. Asked before the gateway opens, no rule event is under way yet.
+   */
+  stateLostAtUs(): number | undefined
+}

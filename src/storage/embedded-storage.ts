@@ -115,10 +115,9 @@ export class EmbeddedStorage implements Storage, Query {
 
   /** See `lost-state.ts`. Returns the floors. */
   #loseState(problem: string): Float64Array {
-    const { committer, catalogue, lastValues, options } = this.#parts
+    const { committer, lastValues, options } = this.#parts
     options.listener.stateLost(problem)
     committer.forgetParts((name) => !isLastValues(name))
-    catalogue.endAlerts(this.#committedAtUs)
     const floors = lastValues.highestTimes()
     const { allowedLatenessMs } = options
     for (const range of openWindows(this.#coverage.list(), floors, allowedLatenessMs)) {
@@ -145,7 +144,6 @@ export class EmbeddedStorage implements Storage, Query {
       partials.append(output.partials)
       this.#coverage.note(output.partials)
     }
-    for (const event of output.ruleEvents) events.addRuleEvent(event)
     for (const event of output.anomalies) events.addAnomaly(event)
     for (const range of output.dirty) this.#dirty.add(range)
   }
@@ -281,10 +279,6 @@ export class EmbeddedStorage implements Storage, Query {
   async latest(tenant: string, deviceId: string): ReturnType<Query['latest']> {
     const { directory, lastValues } = this.#parts
     return latestByMetric(directory, lastValues, directory.ofDevice(tenant, deviceId))
-  }
-
-  async alerts(filter: Parameters<Query['alerts']>[0]): ReturnType<Query['alerts']> {
-    return this.#events.alerts(filter)
   }
 
   async anomalies(filter: Parameters<Query['anomalies']>[0]): ReturnType<Query['anomalies']> {

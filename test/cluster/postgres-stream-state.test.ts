@@ -39,6 +39,7 @@ const OLD_TABLES = `
   CREATE TABLE coverage (
     partition INTEGER PRIMARY KEY, from_ms BIGINT NOT NULL, watermark_ms BIGINT NOT NULL
   );
+  CREATE TABLE alert (id TEXT COLLATE "C" PRIMARY KEY);
   CREATE TABLE lease (name TEXT COLLATE "C" PRIMARY KEY, epoch BIGINT NOT NULL);
   CREATE TABLE stream_progress (
     partition INTEGER PRIMARY KEY, next_offset BIGINT NOT NULL, clock_us DOUBLE PRECISION NOT NULL

@@ -53,7 +53,8 @@ function listRoute(ports: AlertPorts): Route {
     key: 'GET /v1/alerts',
     summary: 'Alerts, newest first',
     description:
-      'An alert is one or more episodes of a rule on a device that follow each other closely.',
+      'An alert is one or more episodes of a rule on a device that follow each other closely. A ' +
+      'page is longer than `limit` where its last alerts are of one moment.',
     tag: TAG,
     query: Type.Object({
       device_id: Type.Optional(DeviceId),
