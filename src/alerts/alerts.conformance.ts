@@ -200,7 +200,7 @@ function testRetention(promise: Promised): void {
     const left = async (table: Parameters<AlertStore['select']>[0]): Promise<number> =>
       (await store.select(table, '', [])).length
     const tables = [
-      'alert_record',
+      'alert_state',
       'alert_episode',
       'alert_history',
       'message',

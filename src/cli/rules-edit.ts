@@ -68,7 +68,7 @@ async function show(id: string, flags: DeskFlags): Promise<void> {
 
 async function put(file: string, flags: DeskFlags): Promise<void> {
   const client = clientOf(flags)
-  const answers = []
+  const answers: Rule[] = []
   for (const rule of await rulesOf(file)) {
     const { revision } = rule
     const headers = revision == null ? {} : { 'if-match': `"${revision}"` }

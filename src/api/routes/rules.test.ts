@@ -147,7 +147,7 @@ test('POST /v1/alerts makes a rule for a device', async () => {
   assert.deepEqual([again.status, again.json], [201, made.json])
   const other = await send('POST /v1/alerts', { device_id: 'pump-2', rule })
   assert.notEqual(other.json.id, id)
-  for (const one of [made, other]) await send(`DELETE ${one.headers['location']}`)
+  for (const one of [made, other]) await send(`DELETE /v1/rules/${one.json.id}`)
 })
 
 test('POST /v1/alerts adds devices to a rule, from many scripts at once', async () => {
