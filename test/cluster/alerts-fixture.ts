@@ -26,10 +26,10 @@ export class AlertInstallation {
   readonly receiver: WebhookReceiver
   #nowMs = Date.now() - 600_000
 
-  /** `names`: of control processes, beside one for all the other roles. */
+  /** Roles by the names of their processes. */
   static async open(
     t: Owner,
-    names: readonly string[],
+    roles: Readonly<Record<string, string>>,
     { more = '', ...options }: InstallationOptions = {},
   ): Promise<AlertInstallation> {
     const at = await Installation.open(t, {
@@ -37,7 +37,7 @@ export class AlertInstallation {
     })
     const receiver = await WebhookReceiver.start()
     t.after(async () => receiver.stop())
-    await Promise.all(names.map((name) => at.start('control', name)))
+    await Promise.all(Object.entries(roles).map(([name, role]) => at.start(role, name)))
     return new AlertInstallation(at, receiver)
   }
 

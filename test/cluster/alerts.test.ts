@@ -11,13 +11,14 @@ import { open as openKafka, readAll } from './kafka-fixture.ts'
 
 const TIMEOUT_MS = 120_000
 const CONTROLS = ['one', 'other']
+const ROLES = { one: 'control', other: 'control', front: 'gateway,stream' }
 
 test(
   'a rule put over the API, a device beyond it by MQTT: a signed webhook, and any process takes the acknowledgement',
   { skip, timeout: TIMEOUT_MS },
   async (t) => {
-    const at = await AlertInstallation.open(t, CONTROLS)
-    const front = await at.at.start('gateway,stream', 'front')
+    const at = await AlertInstallation.open(t, ROLES)
+    const front = at.process('front')
     const holder = await at.holder(CONTROLS)
     const other = CONTROLS.find((name) => name !== holder)!
     await at.addRecipient(other)
@@ -74,9 +75,8 @@ test(
   async (t) => {
     // No checkpoint: all of it is processed again.
     const more = 'stream: { checkpointInterval: 1h }'
-    const at = await AlertInstallation.open(t, ['control'], { more })
-    await at.at.start('gateway', 'gateway')
-    await at.at.start('stream', 'stream')
+    const roles = { control: 'control', gateway: 'gateway', stream: 'stream' }
+    const at = await AlertInstallation.open(t, roles, { more })
     await at.addRecipient('control')
     const devices = Array.from({ length: 8 }, (_, number) => `oven-${number}`)
     await at.register('control', [...devices, 'late'])
@@ -114,8 +114,7 @@ test(
   'the process that makes alerts is killed in the middle of a burst, and another goes on',
   { skip, timeout: TIMEOUT_MS },
   async (t) => {
-    const at = await AlertInstallation.open(t, CONTROLS)
-    await at.at.start('gateway,stream', 'front')
+    const at = await AlertInstallation.open(t, ROLES)
     const holder = await at.holder(CONTROLS)
     const other = CONTROLS.find((name) => name !== holder)!
     await at.addRecipient(other)
