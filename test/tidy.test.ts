@@ -66,8 +66,8 @@ const LAYERS: Record<string, readonly string[]> = {
     ...['observe', 'pipeline', 'query', 'storage', 'stream', 'world'],
   ],
   cluster: [
-    ...['api', 'batch', 'cache', 'config', 'control', 'embedded', 'entries', 'errors', 'fanout'],
-    ...['gateway', 'kafka', 'lake', 'line-sink', 'log', 'objects', 'observe', 'pipeline'],
+    ...['alerts', 'api', 'batch', 'cache', 'config', 'control', 'embedded', 'entries', 'errors'],
+    ...['fanout', 'gateway', 'kafka', 'lake', 'line-sink', 'log', 'objects', 'observe', 'pipeline'],
     ...['postgres', 'postgres-client', 'query', 'stream', 'world'],
   ],
   cli: [

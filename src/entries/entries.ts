@@ -90,7 +90,7 @@ export const WINDOW_SCHEMA = {
 
 export { deviceKey, hashKey, partitionOf } from './device-key.ts'
 export { MessageDecoder, type DecoderLimits } from './message-decoder.ts'
-export { encodeRules, encodeTick, type ControlEntry, type NamedFacts } from './control-entry.ts'
+export { encodeRules, encodeTick, type ControlEntry } from './control-entry.ts'
 export { MessageEncoder } from './message-encoder.ts'
 export { withoutReadings } from './without-readings.ts'
 export { decodeWindow, encodeWatermark, encodeWindow } from './window-entry.ts'
