@@ -171,7 +171,7 @@ const bits = new BigInt64Array(1)
 const double = new Float64Array(bits.buffer)
 
 /** The next double above (1) or below (-1). */
-export function neighbour(value: number, direction: 1 | -1): number {
+function neighbour(value: number, direction: 1 | -1): number {
   if (value === 0) return direction * Number.MIN_VALUE
   double[0] = value
   bits[0]! += value > 0 === direction > 0 ? 1n : -1n
