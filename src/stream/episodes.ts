@@ -1,11 +1,11 @@
 /**
- * Episodes: what a rule says of a device, from pending over firing to resolved. A record exists only
- * for a rule and device that are not idle, or whose breaches are counted; a device's records are a
- * chain, which is short.
+ * Episodes: what a rule says of a device, from pending over firing to resolved. A record exists
+ * only for a rule and device that are not idle, or whose breaches are counted; a device's records
+ * are a chain, which is short.
  *
- *   length | device | rule | next of the device | phase | since | breach event time | triggered at |
- *   queued for | ended since | newest window in breach | value before | breaches counted | closes at
- *   | spare | spare | times of the breaches counted | values
+ *   length | device | rule | next of the device | phase | since | breach event time
+ *   | triggered at | queued for | ended since | newest window in breach | value before
+ *   | breaches counted | closes at | spare | spare | times of the breaches counted | values
  *
  *   idle ──breach──▶ pending ──for──▶ firing ──ended, keep──▶ resolved, and idle
  *                       └──no breach──▶ idle

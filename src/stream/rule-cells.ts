@@ -4,7 +4,7 @@
  * has one record in an arena: length | device | layout | cells as the layout says.
  *
  *   latest      series that spoke last | sequence
- *   history     the same | newest by event time: value, time, sequence | the one before it: the same
+ *   history     the same | newest by event time: value, time, sequence | the one before: the same
  *   aggregate   window start | count | first to arrive | sum and squares of offsets from that |
  *               min | max | first: value, time | last: value, time
  *   device      what the registry says

@@ -1,6 +1,7 @@
 /**
  * The rules that look at a series, shared by all series that the same ones look at. A set has a
- * *band*: a reading within it breaches no rule, so that while nothing goes on it costs two compares.
+ * *band*: a reading within it breaches no rule, so that while nothing goes on it costs two
+ * compares.
  */
 import type { Rule, Threshold, Variable } from '../pipeline/pipeline.ts'
 import { comparisonCode, NO_COMPARISON } from './comparisons.ts'
