@@ -62,12 +62,23 @@ export class ApiClient {
 
   /** A 2xx answer, 207 included; anything else throws. */
   post(path: string, body: string | Uint8Array<ArrayBuffer>, type?: string): Promise<ApiAnswer> {
-    return this.#request('POST', path, body, type)
+    return this.#request('POST', path, body, { type })
+  }
+
+  /** A 2xx answer; `headers` for If-Match. */
+  put(path: string, body: string, headers: Record<string, string> = {}): Promise<ApiAnswer> {
+    return this.#request('PUT', path, body, { headers })
+  }
+
+  async delete(path: string): Promise<void> {
+    await this.#request('DELETE', path)
   }
 
   /** Line protocol; the door answers 204 also when it kept some lines as dead letters. */
   async postLines(path: string, body: string): Promise<{ rejectedLines: number }> {
-    const { headers } = await this.#request('POST', path, body, 'text/plain; charset=utf-8')
+    const { headers } = await this.#request('POST', path, body, {
+      type: 'text/plain; charset=utf-8',
+    })
     return { rejectedLines: Number(headers.get('x-weir-rejected') ?? 0) }
   }
 
@@ -75,10 +86,11 @@ export class ApiClient {
     method: string,
     path: string,
     body?: string | Uint8Array<ArrayBuffer>,
-    type = 'application/json',
+    how: { type?: string | undefined; headers?: Record<string, string> } = {},
   ): Promise<ApiAnswer> {
-    const headers: Record<string, string> = body === undefined ? {} : { 'content-type': type }
-    if (this.#key !== undefined) headers['authorization'] = `Bearer ${this.#key}`
+    const { type = 'application/json' } = how
+    const headers = { ...how.headers, ...(body === undefined ? {} : { 'content-type': type }) }
+    if (this.#key !== undefined) Object.assign(headers, { authorization: `Bearer ${this.#key}` })
     let response: Response
     let text: string
     try {

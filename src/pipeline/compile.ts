@@ -67,7 +67,8 @@ export function compilePipeline(
   const rules = resolveRules(soundItems('rules', written, isSound), context)
   if (problems.length > 0) throw invalid(problems, source)
   const fingerprint = fingerprintOf(definition)
-  return { version: 1, fingerprint, types, time, windowsMs, detectors, rules }
+  const { rules: ruleDefinitions = [] } = written
+  return { version: 1, fingerprint, types, time, windowsMs, detectors, rules, ruleDefinitions }
 }
 
 /**
