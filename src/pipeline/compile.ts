@@ -14,10 +14,12 @@ import {
 } from '../config/config.ts'
 import { WeirError } from '../errors/errors.ts'
 import { PipelineDefinition, type TimeDefinition, type TypeDefinition } from './definition.ts'
+import { resolveDetectors } from './detectors.ts'
 import { resolveDurationUs } from './durations.ts'
 import { resolveTypes } from './device-types.ts'
-import type { Plan, TimePolicy } from './pipeline.ts'
-import { resolveDetectors, resolveRules } from './rules.ts'
+import type { Plan, Rule, TimePolicy } from './pipeline.ts'
+import { RuleDefinition } from './rule-definition.ts'
+import { resolveRule, resolveRules } from './rules.ts'
 
 /** DESIGN "Time": what holds unless the definition says otherwise. */
 const TIME_DEFAULTS: Required<TimeDefinition> = {
@@ -60,12 +62,29 @@ export function compilePipeline(
   const time = resolveTime(isSound('time') ? (written.time ?? {}) : {}, problems)
   const windows = isSound('windows') ? (written.windows ?? WINDOWS_DEFAULT) : WINDOWS_DEFAULT
   const windowsMs = resolveWindows(windows, problems)
-  const context = { types, unsoundTypes: unsoundTypes(written, types), problems }
+  const context = { types, unsoundTypes: unsoundTypes(written, types), windowsMs, problems }
   const detectors = resolveDetectors(soundItems('detectors', written, isSound), context)
   const rules = resolveRules(soundItems('rules', written, isSound), context)
   if (problems.length > 0) throw invalid(problems, source)
   const fingerprint = fingerprintOf(definition)
   return { version: 1, fingerprint, types, time, windowsMs, detectors, rules }
+}
+
+/**
+ * Compiles one rule against the types and windows of a plan. Errors: PIPELINE_RULE_INVALID when all
+ * that is wrong is in its conditions, else PIPELINE_DEFINITION_INVALID; with `details.problems`.
+ */
+export function compileRule(
+  definition: RuleDefinition,
+  { types, windowsMs }: Pick<Plan, 'types' | 'windowsMs'>,
+): Rule {
+  const problems = checkShape(RuleDefinition, definition)
+  const source = sourceWithoutText('rule')
+  if (problems.length > 0) throw invalid(problems, source)
+  const context = { types, unsoundTypes: new Set<string>(), windowsMs, problems }
+  const rule = resolveRule(definition, [], context)
+  if (rule === undefined || problems.length > 0) throw invalid(problems, source)
+  return rule
 }
 
 type IsSound = (...path: Path) => boolean
@@ -100,7 +119,9 @@ function soundItems<Section extends 'detectors' | 'rules'>(
 }
 
 function invalid(problems: Problem[], source: Source): WeirError {
-  const isCondition = ({ path }: Problem): boolean => path[0] === 'rules' && path.at(-1) === 'when'
+  const isCondition = ({ path }: Problem): boolean =>
+    (path[0] === 'rules' || path.length === 1) &&
+    (path.at(-1) === 'when' || path.at(-1) === 'clear')
   const code = problems.every(isCondition) ? 'PIPELINE_RULE_INVALID' : 'PIPELINE_DEFINITION_INVALID'
   return new WeirError(code, formatProblems(problems, source), { details: { problems } })
 }

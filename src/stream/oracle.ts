@@ -2,7 +2,7 @@
  * The naive oracle: the stream's semantics said a second time, for the tests, with maps, sorting
  * and two passes instead of flat memory and running sums.
  */
-import type { Plan, Rule } from '../pipeline/pipeline.ts'
+import { metricsOf, type Plan, type Rule } from '../pipeline/pipeline.ts'
 import {
   CONDITIONS,
   METRICS,
@@ -121,11 +121,11 @@ export class Oracle {
 
   /** Threshold rules are decided as their reading is met, the others after the message. */
   #decide(device: number, fresh: Set<string>, eventUs: number, ingestUs: number): void {
-    const touched = this.#plan.rules.filter(({ metrics }) => metrics.some((m) => fresh.has(m)))
+    const touched = this.#plan.rules.filter((rule) => metricsOf(rule).some((m) => fresh.has(m)))
     const isFast = ({ program }: Rule): boolean => program.threshold !== undefined
     const ordered = [...touched.filter(isFast), ...touched.filter((rule) => !isFast(rule))]
     for (const rule of ordered) {
-      const values = rule.metrics.map((metric) => this.#latest.get(`${device} ${metric}`))
+      const values = metricsOf(rule).map((metric) => this.#latest.get(`${device} ${metric}`))
       if (values.includes(undefined)) continue
       const isBreach = CONDITIONS[rule.id]!(values as number[])
       const state = this.#state(rule, device)

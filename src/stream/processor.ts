@@ -11,7 +11,7 @@
  */
 import { decodeFrame, MESSAGE_HISTORICAL, type ReadingBatch } from '../batch/batch.ts'
 import type { Definitions } from '../batch/batch.ts'
-import type { Plan } from '../pipeline/pipeline.ts'
+import { metricsOf, type Plan } from '../pipeline/pipeline.ts'
 import {
   collectParts,
   hasSameWindows,
@@ -376,11 +376,9 @@ export class StreamProcessor {
       windowsMs,
       slots: this.#windows.slots,
       rulesLength: this.#rules.length,
-      rules: rules.map(({ id, version, severity, metrics }) => ({
-        id,
-        version,
-        severity,
-        metrics,
+      rules: rules.map((rule) => ({
+        ...{ id: rule.id, version: rule.version, severity: rule.severity },
+        metrics: metricsOf(rule),
       })),
       detectors: detectors.map(({ id, type, metric, n }) => ({
         id,

@@ -12,7 +12,7 @@
  * rule | device | a value a variable (NaN: never seen)
  */
 import type { SeriesDefinition } from '../batch/batch.ts'
-import { run, type Rule } from '../pipeline/pipeline.ts'
+import { metricsOf, run, type Rule } from '../pipeline/pipeline.ts'
 import { compare, comparisonCode, NO_COMPARISON } from './comparisons.ts'
 import { DueQueue } from './due-queue.ts'
 import { hashKey } from './keys.ts'
@@ -50,7 +50,8 @@ export interface SavedRule {
   metrics: string[]
 }
 
-const recordLength = (rule: SavedRule): number => (VALUES + rule.metrics.length + 7) & ~7
+const recordLength = (rule: SavedRule | Rule): number =>
+  (VALUES + ('metrics' in rule ? rule.metrics : metricsOf(rule)).length + 7) & ~7
 
 export class Rules {
   readonly rules: readonly Rule[]
@@ -89,7 +90,7 @@ export class Rules {
     this.#threshold = Float64Array.from(rules, ({ program }) => program.threshold?.value ?? NaN)
     const depth = rules.reduce((most, { program }) => Math.max(most, program.stackDepthMax), 1)
     this.#stack = new Float64Array(depth)
-    this.#values = rules.map((rule) => new Float64Array(rule.metrics.length))
+    this.#values = rules.map((rule) => new Float64Array(rule.variables.length))
     for (const { program } of rules) for (const text of program.texts) this.#texts.set(text, -1)
     this.#textIds = rules.map(
       ({ program }) =>
@@ -120,10 +121,10 @@ export class Rules {
     for (let index = this.rules.length - 1; index >= 0; index--) {
       const rule = this.rules[index]!
       if (rule.type !== undefined && rule.type !== definition.deviceType) continue
-      if (rule.deviceId !== undefined && rule.deviceId !== definition.deviceId) continue
-      const variable = rule.metrics.indexOf(definition.metric)
+      if (rule.deviceIds?.includes(definition.deviceId) === false) continue
+      const variable = metricsOf(rule).indexOf(definition.metric)
       // A text's dictionary number must never be compared as a number, nor the other way round.
-      if (variable === -1 || rule.metricKinds[variable] !== definition.kind) continue
+      if (variable === -1 || rule.variables[variable]!.kind !== definition.kind) continue
       const record = this.#record(index, device)
       this.#bind([record, variable, this.#first[series]!, index])
       this.#first[series] = this.#bindingCount
@@ -363,14 +364,15 @@ export class Rules {
     const table = this.#table
     const rule = this.#ruleOf(record)
     const values: Record<string, number> = {}
-    for (const [i, metric] of rule.metrics.entries()) values[metric] = table[record + VALUES + i]!
+    for (const [i, metric] of metricsOf(rule).entries())
+      values[metric] = table[record + VALUES + i]!
     const breachUs = table[record + BREACH]!
     const triggeredUs = table[record + TRIGGERED]!
     this.#emit(rule, table[record + DEVICE]!, breachUs, triggeredUs, { resolvedAtUs, values })
   }
 
   #emit(
-    rule: SavedRule,
+    rule: Pick<SavedRule, 'id' | 'version' | 'severity'>,
     device: number,
     breachEventTimeUs: number,
     triggeredAtUs: number,
@@ -397,5 +399,5 @@ export class Rules {
 
 function isSame(saved: SavedRule, rule: Rule): boolean {
   const isSameVersion = saved.id === rule.id && saved.version === rule.version
-  return isSameVersion && saved.metrics.join('\n') === rule.metrics.join('\n')
+  return isSameVersion && saved.metrics.join('\n') === metricsOf(rule).join('\n')
 }

@@ -1,6 +1,7 @@
 /** Event scripts for the tests of this folder: what devices send, as plain data, and as frames. */
 import fc from 'fast-check'
 import { encodeFrame, MESSAGE_HISTORICAL, type SeriesDefinition } from '../batch/batch.ts'
+import { compilePipeline, compileRule } from '../pipeline/compile.ts'
 import type { Plan } from '../pipeline/pipeline.ts'
 import { DEFAULT_STREAM_LIMITS, type StreamLimits } from './limits.ts'
 
@@ -55,10 +56,24 @@ export const TEXTS: [number, string][] = [
 const SECOND = 1e6
 const MINUTE = 60 * SECOND
 
-export const PLAN: Plan = {
+const BASE = compilePipeline({
   version: 1,
-  fingerprint: '0000000000000000',
-  types: {},
+  types: {
+    pump: {
+      schemas: {
+        1: {
+          a: { unit: '°C' },
+          b: { unit: 'kPa' },
+          on: { type: 'boolean' },
+          label: { type: 'text' },
+        },
+      },
+    },
+  },
+})
+
+export const PLAN: Plan = {
+  ...BASE,
   time: {
     disorderUs: 10 * SECOND,
     futureUs: 5 * SECOND,
@@ -73,27 +88,11 @@ export const PLAN: Plan = {
     { id: 'other', type: 'fan', metric: 'a', kind: 'zscore', n: 2, threshold: 0 },
   ],
   rules: [
-    rule('hot', { metrics: ['a'], forUs: 30 * SECOND, threshold: 80 }),
-    rule('burning', { metrics: ['a'], forUs: 0, threshold: 95 }),
-    {
-      ...rule('warm-while-on', { metrics: ['a', 'on'], forUs: 5 * SECOND }),
-      program: {
-        instructions: [['metric', 0], ['constant', 60], ['greater'], ['metric', 1], ['and']],
-        texts: [],
-        stackDepthMax: 3,
-        threshold: undefined,
-      },
-    },
-    {
-      ...rule('faulty', { metrics: ['label'], forUs: 0 }),
-      program: {
-        instructions: [['metric', 0], ['text', 0], ['equal']],
-        texts: ['fault'],
-        stackDepthMax: 2,
-        threshold: undefined,
-      },
-    },
-  ],
+    { id: 'hot', type: 'pump', when: 'a > 80', for: '30s' },
+    { id: 'burning', type: 'pump', when: 'a > 95' },
+    { id: 'warm-while-on', type: 'pump', when: 'a > 60 && on', for: '5s' },
+    { id: 'faulty', type: 'pump', when: 'label == "fault"' },
+  ].map((rule) => compileRule(rule, BASE)),
 }
 
 /** Whether rule `id` of PLAN holds, said without the program. */
@@ -109,28 +108,6 @@ export const LIMITS: StreamLimits = {
   seriesMax: 4096,
   deviceMax: 4096,
   latePartialsMax: 1000,
-}
-
-function rule(id: string, what: { metrics: string[]; forUs: number; threshold?: number }) {
-  const value = what.threshold ?? 0
-  return {
-    id,
-    version: 1,
-    type: 'pump',
-    deviceId: undefined,
-    when: id,
-    forUs: what.forUs,
-    severity: 'critical',
-    metrics: what.metrics,
-    metricKinds: what.metrics.map((name) => METRICS.find((one) => one.name === name)!.kind),
-    program: {
-      instructions: [['metric', 0] as ['metric', number]],
-      texts: [],
-      stackDepthMax: 1,
-      threshold:
-        what.threshold === undefined ? undefined : { comparison: 'greater' as const, value },
-    },
-  }
 }
 
 /** One frame's bytes; the first frame of a script carries all definitions. */
