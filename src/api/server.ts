@@ -24,6 +24,7 @@ import { LiveStreams } from './live-streams.ts'
 import { registerPage } from './page.ts'
 import { sendProblem, toWeirError } from './problems.ts'
 import { TAKEN_OVER, type Answer, type Incoming, type Route } from './route.ts'
+import { backtestRoutes } from './routes/backtests.ts'
 import { deviceRoutes } from './routes/devices.ts'
 import { liveRoutes } from './routes/live.ts'
 import { queryRoutes } from './routes/queries.ts'
@@ -109,7 +110,7 @@ function createLiveStreams({ ports, limits, registry, events }: Services, feed: 
 /** What a process does not do it has no routes for: on a cluster each does a part. */
 function allRoutes(services: Services, liveStreams: LiveStreams | undefined): Route[] {
   const { ports } = services
-  const { telemetry, query, live } = ports
+  const { telemetry, query, live, backtests } = ports
   const routes = systemRoutes(services)
   if (telemetry !== undefined) {
     routes.unshift(...telemetryRoutes({ ...services, ports: { ...ports, telemetry } }))
@@ -122,6 +123,9 @@ function allRoutes(services: Services, liveStreams: LiveStreams | undefined): Ro
       ...liveRoutes(console, liveStreams),
       ...sessionRoutes(console),
     )
+  }
+  if (backtests !== undefined) {
+    routes.unshift(...backtestRoutes({ ...services, ports: { ...ports, backtests } }))
   }
   return [...routes, documentRoute(routes)]
 }

@@ -8,7 +8,7 @@
  * K3 Memory is bounded: a report holds counts, not episodes.
  */
 import type { DeviceFacts } from '../batch/batch.ts'
-import type { Plan, Rule } from '../pipeline/pipeline.ts'
+import type { Plan, Rule, RuleDefinition } from '../pipeline/pipeline.ts'
 import type { ReadingScan, Span } from '../query/query.ts'
 import type { RuleEvent } from '../stream/stream.ts'
 
@@ -68,6 +68,22 @@ export interface BudgetReport {
   isKept: boolean
 }
 
+/** One at a time, in a thread of its own. */
+export interface Backtests {
+  /** Errors: PIPELINE_RULE_INVALID, PIPELINE_DEFINITION_INVALID. */
+  compile(rule: RuleDefinition): Rule
+  /**
+   * Whether it starts is known at once: throws BACKTEST_RUNNING when one is under way. `signal` ends
+   * it, with its own reason. Errors besides: those of the scan.
+   */
+  start(question: Omit<BacktestQuestion, 'plan'>, how: BacktestHandle): Promise<BacktestReport>
+}
+
+export interface BacktestHandle {
+  onProgress: (progress: BacktestProgress) => void
+  signal: AbortSignal
+}
+
 export interface BacktestOptions {
   scan: ReadingScan
   /** Called after each step. */
@@ -76,4 +92,4 @@ export interface BacktestOptions {
   onEvents?: (events: readonly RuleEvent[]) => void
 }
 
-export { runBacktest } from './run.ts'
+export { runBacktest, scanQuestionOf } from './run.ts'

@@ -45,12 +45,7 @@ export async function runBacktest(
 }
 
 /** What none of the rules looks at is not read. */
-export function scanQuestionOf({
-  tenant,
-  startUs,
-  endUs,
-  rules,
-}: BacktestQuestion): ScanQuestion {
+export function scanQuestionOf({ tenant, startUs, endUs, rules }: BacktestQuestion): ScanQuestion {
   // Whatever a device says ends its silence.
   const metrics = rules.some(({ on }) => on === 'silence')
     ? undefined
@@ -70,4 +65,3 @@ function onlyThese(
   const named = rules.map(names)
   return named.includes(undefined) ? undefined : [...new Set(named.flatMap((one) => one ?? []))]
 }
-

@@ -89,10 +89,7 @@ export class RuleTally {
       if (alerts > this.#stretches[worst]!) worst = place
     }
     const most = this.#stretches[worst] ?? 0
-    const mostFromUs = Math.max(
-      this.#span.startUs,
-      this.#span.endUs - (worst + 1) * budget.perUs,
-    )
+    const mostFromUs = Math.max(this.#span.startUs, this.#span.endUs - (worst + 1) * budget.perUs)
     return { ...budget, most, mostFromUs, isKept: most <= budget.alerts }
   }
 

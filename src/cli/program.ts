@@ -9,6 +9,7 @@ import { addPartitions } from './partitions.ts'
 import { addPipeline } from './pipeline-command.ts'
 import { addQuery } from './query.ts'
 import { addReplay } from './replay.ts'
+import { addRules } from './rules-command.ts'
 import { addSend } from './send.ts'
 import { addSignIn } from './sign-in.ts'
 import { addSimulate } from './simulate.ts'
@@ -42,6 +43,7 @@ function buildProgram(): Command {
     addReplay,
     addConfig,
     addPipeline,
+    addRules,
     addLake,
     addStores,
     addPartitions,

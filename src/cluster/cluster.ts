@@ -108,6 +108,7 @@ async function open(options: ClusterOptions, opened: AsyncDisposableStack): Prom
       ...{ control, signIns: control.signIns, plan, clock: nodeWorld.clock },
       telemetry: gateway?.gateway,
       query: asking?.query,
+      backtests: asking?.backtests,
       live: asking && live.source,
       metrics: async (): Promise<MetricSample[]> => [
         ...processSamples(),

@@ -13,6 +13,7 @@ import { tellEvent, type Events, type MetricSample } from '../observe/observe.ts
 import type { Plan } from '../pipeline/pipeline.ts'
 import { nodeWorld } from '../world/node-world.ts'
 import { ensureAdminKey, type AdminKey } from './admin-key.ts'
+import { ThreadBacktests } from './backtests.ts'
 import { DiskReserve } from './disk-reserve.ts'
 import { lockFolder } from './folder-lock.ts'
 import { LiveHub } from './live-hub.ts'
@@ -127,6 +128,9 @@ function openApi(
       ...{ control, plan, unready, live: hub },
       telemetry: threads.gateway,
       query: threads.storage,
+      backtests: new ThreadBacktests(plan, (question, port) => {
+        void threads.storage.scan(question, port)
+      }),
       signIns: createMemorySignIns(nodeWorld),
       clock: nodeWorld.clock,
       metrics: () => allSamples(threads),

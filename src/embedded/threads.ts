@@ -15,7 +15,7 @@ import type { Config } from '../config/config.ts'
 import type { TelemetryDoor } from '../gateway/gateway.ts'
 import type { EventCall } from '../observe/observe.ts'
 import type { Plan } from '../pipeline/pipeline.ts'
-import type { Query } from '../query/query.ts'
+import type { Query, ScanQuestion } from '../query/query.ts'
 import type { Recovered } from '../storage/storage.ts'
 import type { Checkpoint, StreamOutput } from '../stream/stream.ts'
 
@@ -95,4 +95,7 @@ export interface StreamThread extends Stage {
   follow(deviceIds: string[]): void
 }
 
-export type StorageThread = Stage & Query
+export interface StorageThread extends Stage, Query {
+  /** Serves the steps of a scan on this port until its other end closes: ScanPort. */
+  scan(question: ScanQuestion, port: MessagePort): void
+}

@@ -215,6 +215,9 @@ export class Rules {
     }
   }
 
+  get nextDueUs(): number {
+    return this.#due.nextUs
+  }
   /** All events since the last call. */
   take(): RuleEvent[] {
     const taken = this.#events

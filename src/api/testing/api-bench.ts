@@ -11,6 +11,7 @@ import type { Clock } from '../../world/world.ts'
 import { nodeWorld } from '../../world/node-world.ts'
 import { createApi, type ApiOptions } from '../server.ts'
 import { Conformance, type OpenApiDocument } from './conformance.ts'
+import { MemoryBacktests } from './memory-backtests.ts'
 import { MemoryPipeline } from './memory-pipeline.ts'
 
 export interface Reply {
@@ -109,6 +110,7 @@ export async function startBench(options: ApiOptions = {}) {
   const clock = new ManualClock()
   const control = openControl({ path: join(folder, 'control.db'), world: { ...nodeWorld, clock } })
   const pipeline = new MemoryPipeline(control.reader, clock)
+  const backtests = new MemoryBacktests(TEST_PLAN)
   const unready: string[] = []
   const api = await createApi(
     {
@@ -116,6 +118,7 @@ export async function startBench(options: ApiOptions = {}) {
       telemetry: pipeline,
       query: pipeline,
       live: pipeline,
+      backtests,
       plan: TEST_PLAN,
       clock,
       signIns: createMemorySignIns({ ...nodeWorld, clock }),
@@ -135,6 +138,7 @@ export async function startBench(options: ApiOptions = {}) {
     clock,
     control,
     pipeline,
+    backtests,
     port,
     admin,
     unready,
