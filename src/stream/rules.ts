@@ -215,9 +215,6 @@ export class Rules {
     }
   }
 
-  get nextDueUs(): number {
-    return this.#due.nextUs
-  }
   /** All events since the last call. */
   take(): RuleEvent[] {
     const taken = this.#events
