@@ -11,7 +11,7 @@
  */
 import { decodeFrame, MESSAGE_HISTORICAL, type ReadingBatch } from '../batch/batch.ts'
 import type { Definitions } from '../batch/batch.ts'
-import { metricsOf, type Plan } from '../pipeline/pipeline.ts'
+import type { Plan } from '../pipeline/pipeline.ts'
 import {
   collectParts,
   hasSameWindows,
@@ -22,20 +22,16 @@ import {
 import { clockStep } from './clock-steps.ts'
 import { observeTime } from './deduplication.ts'
 import { Detectors } from './detectors.ts'
-import {
-  Directory,
-  SERIES_DETECTED,
-  SERIES_RULED,
-  SERIES_WATCHED,
-  SERIES_WINDOWED,
-} from './directory.ts'
+import { Directory } from './directory.ts'
 import { DirtyRanges } from './dirty-ranges.ts'
 import { Expiry } from './expiry.ts'
 import { Identities } from './identities.ts'
 import { LatePartials } from './late-partials.ts'
 import type { StreamLimits } from './limits.ts'
 import { PartialRows } from './partial-rows.ts'
-import { Rules } from './rules.ts'
+import { savedRules } from './rule-checkpoint.ts'
+import { RuleEngine } from './rule-engine.ts'
+import { SERIES_DETECTED, SERIES_RULED, SERIES_WATCHED, SERIES_WINDOWED } from './series-flags.ts'
 import {
   CHUNK_MASK,
   CHUNK_SHIFT,
@@ -61,7 +57,7 @@ export class StreamProcessor {
   readonly #late: LatePartials
   readonly #dirty: DirtyRanges
   readonly #identities: Identities
-  readonly #rules: Rules
+  readonly #rules: RuleEngine
   readonly #detectors: Detectors
   readonly #directory: Directory
   readonly #stores: Stores
@@ -85,9 +81,11 @@ export class StreamProcessor {
     this.#late = new LatePartials(plan.windowsMs, limits.latePartialsMax, this.#rows)
     this.#dirty = new DirtyRanges(plan.windowsMs.at(-1)!)
     this.#identities = new Identities(limits.deviceMax)
-    this.#rules = new Rules(plan.rules, limits.seriesMax)
+    const flags = new Uint8Array(limits.seriesMax)
+    this.#rules = new RuleEngine({ rules: plan.rules, time: plan.time, limits, flags })
     this.#detectors = new Detectors(plan.detectors, limits.seriesMax)
-    this.#directory = new Directory(limits, this.#rules, this.#detectors)
+    const [rules, detectors] = [this.#rules, this.#detectors]
+    this.#directory = new Directory({ limits, flags, rules, detectors })
     this.#warming = new Warming(this.#state)
     this.#stores = {
       state: this.#state,
@@ -102,7 +100,8 @@ export class StreamProcessor {
   /** Takes one log entry; entries come in the log's order, each once. */
   process(offset: number, frame: Uint8Array<ArrayBuffer>): StreamOutput {
     const batch = decodeFrame(frame)
-    if (batch.definitions !== undefined) this.#directory.define(batch.definitions)
+    if (batch.definitions !== undefined)
+      this.#directory.define(batch.definitions, batch.baseIngestTimeUs)
     this.#tick(batch.baseIngestTimeUs)
     this.#processMessages(batch)
     this.#late.flush()
@@ -134,7 +133,9 @@ export class StreamProcessor {
 
   /** Takes over all parts of a checkpoint and all definitions up to it or beyond. Call it first. */
   restore(parts: Checkpoint['parts'], definitions: Definitions): void {
-    this.#directory.define(definitions)
+    // Rules and facts that the checkpoint does not know come again in the log.
+    const { series, texts } = definitions
+    this.#directory.define({ series, texts }, this.#ingestUs)
     const mine = this.#savedPlan()
     const restored = restoreParts(this.#stores, parts, { current: mine, definitions })
     if (restored === undefined) return
@@ -157,7 +158,7 @@ export class StreamProcessor {
    * stored of each series (NaN: none). At or below it every reading is unverified.
    */
   restart(floors: Float64Array, definitions: Definitions): void {
-    this.#directory.define(definitions)
+    this.#directory.define(definitions, this.#ingestUs)
     this.#state.restoreFloors(floors)
   }
 
@@ -178,7 +179,7 @@ export class StreamProcessor {
     const passedUs = stepUs === 0 ? Math.max(0, ingestUs - this.#ingestUs) : 0
     this.#ingestUs = stepUs === 0 ? Math.max(this.#ingestUs, ingestUs) : ingestUs
     if (this.#checkpointUs === -Infinity) this.#checkpointUs = ingestUs
-    if (this.#watermark.tick(ingestUs, passedUs)) this.#closeWindows()
+    if (this.#watermark.tick(ingestUs, passedUs)) this.#closeWindows(ingestUs)
     this.#rules.tick(ingestUs)
     this.#expiry.tick(ingestUs)
   }
@@ -190,13 +191,17 @@ export class StreamProcessor {
     this.#expiry.nextSweepUs += stepUs
     this.#state.shift(stepUs)
     this.#identities.shift(stepUs)
-    this.#rules.shift(stepUs)
+    this.#rules.shift(stepUs, this.#ingestUs + stepUs)
   }
 
-  #closeWindows(): void {
+  #closeWindows(ingestUs: number): void {
     const { watermarkUs } = this.#watermark
     if (watermarkUs < this.#windows.closesAtUs) return
+    const fromRow = this.#rows.count
     this.#windows.closeThrough(watermarkUs)
+    const toRow = this.#rows.count
+    if (this.#rules.hasWindows && fromRow < toRow)
+      this.#rules.closeWindows(this.#rows.reserve(0), [fromRow, toRow], ingestUs)
     const pastUs = watermarkUs - this.#plan.time.allowedLatenessUs
     for (const [k, size] of this.#windows.sizesUs.entries())
       this.#late.expire(k, (pastUs - size) / 1000)
@@ -206,6 +211,7 @@ export class StreamProcessor {
     const { messageCount, baseIngestTimeUs, eventTimeUs, ingestDeltaUs, flags } = batch
     const { readingsInMessage } = batch
     const hasIdentities = batch.identityHigh !== undefined
+    const { hasSilence } = this.#rules
     let from = 0
     let warmUntil = 0
     for (let message = 0; message < messageCount; message++) {
@@ -216,13 +222,15 @@ export class StreamProcessor {
       }
       const eventUs = eventTimeUs[message]!
       const ingestUs = baseIngestTimeUs + ingestDeltaUs[message]!
+      const isHistorical = (flags[message]! & MESSAGE_HISTORICAL) !== 0
+      if (hasSilence && !isHistorical) this.#rules.hear(batch.device[message]!, ingestUs)
       if (hasIdentities && this.#isRepeat(batch, message, ingestUs)) {
         this.#counts.duplicates += to - from
         this.#fatesOf(batch).fill(words.FATE_DUPLICATE, from, to)
-      } else if ((flags[message]! & MESSAGE_HISTORICAL) !== 0) {
+      } else if (isHistorical) {
         this.#processHistorical(batch, from, to, eventUs, ingestUs)
       } else {
-        if (this.#watermark.observe(eventUs, ingestUs)) this.#closeWindows()
+        if (this.#watermark.observe(eventUs, ingestUs)) this.#closeWindows(ingestUs)
         this.#processMessage(batch, from, to, eventUs, ingestUs)
       }
       from = to
@@ -370,16 +378,12 @@ export class StreamProcessor {
   }
 
   #savedPlan(): SavedPlan {
-    const { windowsMs, rules, detectors } = this.#plan
+    const { windowsMs, detectors } = this.#plan
     return {
-      version: 1,
+      version: 2,
       windowsMs,
       slots: this.#windows.slots,
-      rulesLength: this.#rules.length,
-      rules: rules.map((rule) => ({
-        ...{ id: rule.id, version: rule.version, severity: rule.severity },
-        metrics: metricsOf(rule),
-      })),
+      rules: savedRules(this.#rules),
       detectors: detectors.map(({ id, type, metric, n }) => ({
         id,
         type: type ?? null,

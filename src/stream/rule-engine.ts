@@ -10,8 +10,401 @@
  *                  observe(series, value, eventUs, ingestUs)
  *                                                  each fresh reading whose isWatched(series)
  *                  endMessage(eventUs, ingestUs)   behind the last of them
- *   windows        closeWindows(rows, fromRow, toRow, ingestUs)
+ *   windows        closeWindows(rows, [fromRow, toRow], ingestUs)
  *                                                  on-time partials (PARTIAL_STRIDE float64 a row)
  *                                                  as they are emitted; only when hasWindows
  *   at any time    take(): RuleEvent[]             all since the last call
+ *
+ * Nothing exists per rule and device while nothing goes on between them. A series has a number of a
+ * *set* of rules, which it shares with all that the same rules watch, and a *guard*: a band of
+ * values that breach none of them (guards.ts). What is outside is looked at: a rule that is one
+ * comparison is decided at once, another behind the message, by the interpreter, on values that are
+ * remembered once per device and metric (rule-cells.ts). What then goes on is an *episode*
+ * (episodes.ts).
  */
+import type { Definitions, DeviceFacts } from '../batch/batch.ts'
+import { run, type Rule, type TimePolicy } from '../pipeline/pipeline.ts'
+import { compare, NO_COMPARISON } from './comparisons.ts'
+import { Episodes, type Finding } from './episodes.ts'
+import { Guards, GUARD_STRIDE, HIGH, LAST, LOW, SET } from './guards.ts'
+import { RuleBook, type LiveRule, type SavedBook } from './rule-book.ts'
+import { RuleCells, windowStart, type ProgramEntry } from './rule-cells.ts'
+import { isIn, RuleSets, type RuleSet } from './rule-sets.ts'
+import { Texts } from './rule-texts.ts'
+import { WindowPartials } from './rule-windows.ts'
+import { SERIES_RULED } from './series-flags.ts'
+import { Silence } from './silence.ts'
+import { PARTIAL_SERIES, PARTIAL_STRIDE, type RuleEvent } from './stream.ts'
+import { WatchedDevices } from './watched-devices.ts'
+
+export interface RuleEngineOptions {
+  rules: readonly Rule[]
+  time: Pick<TimePolicy, 'alertStalenessUs' | 'disorderUs' | 'idleTimeoutUs'>
+  limits: { seriesMax: number; deviceMax: number }
+  /** SERIES_* by series, where others keep theirs. */
+  flags?: Uint8Array
+}
+
+export class RuleEngine {
+  readonly texts = new Texts()
+  readonly book = new RuleBook(this.texts)
+  readonly devices: WatchedDevices
+  readonly cells: RuleCells
+  readonly episodes: Episodes
+  readonly silence: Silence
+  readonly guards: Guards
+  /** Ascends with every list of definitions. */
+  sequence = 0
+  /** Chunks of 1,024 devices whose facts changed since the last checkpoint. */
+  readonly factsChanged = new Set<number>()
+  readonly #flags: Uint8Array
+  readonly #sets = new RuleSets()
+  /** The table of `guards`, and devices of series: one step less on the hot path. */
+  readonly #guard: Float64Array
+  readonly #partials = new WindowPartials()
+  /** Windows that ended longer ago wake nobody. */
+  readonly #staleUs: number
+  readonly #dirty = new Set<number>()
+  readonly #finding: Finding & { values: ArrayLike<number> }
+  readonly #one = new Float64Array(1)
+  #stack = new Float64Array(16)
+  #touched: ProgramEntry[] = []
+  #touchedDevice = 0
+  #message = 0
+  #nowUs = -Infinity
+  #windowRules = 0
+
+  constructor({ rules, time, limits, flags }: RuleEngineOptions) {
+    const { seriesMax, deviceMax } = limits
+    this.#flags = flags ?? new Uint8Array(seriesMax)
+    this.#staleUs = time.alertStalenessUs + time.disorderUs + time.idleTimeoutUs
+    this.devices = new WatchedDevices(limits)
+    this.cells = new RuleCells(deviceMax, this.texts)
+    this.guards = new Guards(seriesMax, this.#flags)
+    this.#guard = this.guards.table
+    this.episodes = new Episodes({
+      ...{ book: this.book, devices: this.devices, deviceMax },
+      began: (device) => this.#openAll(device),
+      closed: (device, ingestUs) => this.silence.queue(device, ingestUs),
+    })
+    this.silence = new Silence(deviceMax, this.episodes)
+    this.#finding = {
+      ...{ holds: false, isEnded: false, values: this.#one, eventUs: 0, ingestUs: 0 },
+      ...{ before: NaN, windowUs: -Infinity },
+    }
+    for (const live of this.book.addPlan(rules)) this.#enlist(live)
+  }
+
+  get bytesHeld(): number {
+    const { cells, episodes, guards, silence } = this
+    return [cells, episodes, guards, silence].reduce((sum, { bytesHeld }) => sum + bytesHeld, 0)
+  }
+  get hasSilence(): boolean {
+    return this.silence.isNeeded
+  }
+  get hasWindows(): boolean {
+    return this.#windowRules > 0
+  }
+
+  isWatched(series: number): boolean {
+    return (this.#flags[series]! & SERIES_RULED) !== 0
+  }
+
+  /** Series, texts, facts and changes of rules, in force from here on. */
+  define({ texts, series, devices = [], rules = [] }: Definitions, ingestUs: number): void {
+    this.sequence++
+    this.#nowUs = ingestUs
+    let isRenumbered = false
+    for (const [id, text] of texts) if (this.texts.define(id, text)) isRenumbered = true
+    for (const one of series) if (this.devices.add(one)) this.#dirty.add(one.device)
+    for (const facts of devices) this.learn(facts)
+    this.book.apply(rules, this.sequence, {
+      added: (live) => this.#enlist(live),
+      removed: (live) => this.#delist(live),
+    })
+    if (isRenumbered) for (const device of this.devices.facts.keys()) this.#describe(device)
+    this.rebind()
+  }
+
+  /** What the registry says of a device from now on; rebind() then heeds it. */
+  learn(facts: DeviceFacts): void {
+    const name = this.devices.name(facts.device)
+    // The number is another's now, in a partition that was divided.
+    if (name !== undefined && name.deviceId !== facts.deviceId) return
+    this.devices.facts.set(facts.device, facts)
+    this.factsChanged.add(facts.device >> 10)
+    this.#dirty.add(facts.device)
+  }
+
+  /** Gives the devices that something changed of their rules, in the order of their numbers. */
+  rebind(): void {
+    for (const device of [...this.#dirty].sort((a, b) => a - b)) this.#rebind(device)
+    this.#dirty.clear()
+  }
+
+  /** Goes on from a checkpoint, with the rules that changes had brought. */
+  resume(saved: SavedBook | undefined, sequence: number, nowUs: number): void {
+    this.#nowUs = nowUs
+    // Readings from here on are all that rules know which were not there.
+    this.sequence = sequence + 1
+    for (const live of this.book.restore(saved, this.sequence)) this.#enlist(live)
+    this.rebind()
+  }
+
+  tick(ingestUs: number): void {
+    this.#nowUs = ingestUs
+    this.episodes.tick(ingestUs)
+    this.silence.tick(ingestUs)
+  }
+
+  hear(device: number, ingestUs: number): void {
+    this.silence.hear(device, ingestUs, this.sequence)
+  }
+
+  observe(series: number, value: number, eventUs: number, ingestUs: number): void {
+    const guard = this.#guard
+    const at = series * GUARD_STRIDE
+    if (value >= guard[at + LOW]! && value <= guard[at + HIGH]!) {
+      guard[at + LAST] = value
+      this.guards.changed[series >> 10] = 1
+    } else this.#look(series, { value, eventUs }, ingestUs)
+  }
+
+  /** Decides the rules that the interpreter decides, on the message's readings. */
+  endMessage(eventUs: number, ingestUs: number): void {
+    if (this.#touched.length === 0) return
+    this.#message++
+    const device = this.#touchedDevice
+    const touched = this.#touched
+    this.#touched = []
+    if (touched.length > 1) touched.sort((a, b) => a.live.order - b.live.order)
+    for (const entry of touched) {
+      const { rule } = entry.live
+      const startUs = rule.windowMs > 0 ? windowStart(eventUs, rule.windowMs) : -Infinity
+      if (!this.#fill(entry, device, startUs)) continue
+      this.#conclude(entry.live, device, { eventUs, ingestUs, windowUs: startUs })
+    }
+  }
+
+  closeWindows(rows: Float64Array, [from, to]: [number, number], ingestUs: number): void {
+    const partials = this.#partials
+    for (let row = from; row < to; row++) {
+      const at = row * PARTIAL_STRIDE
+      if (partials.begins(rows, at)) {
+        this.#endWindow(ingestUs)
+        partials.begin(rows, at)
+      }
+      const series = rows[at + PARTIAL_SERIES]!
+      const set = this.#sets.sets[this.guards.setOf(series)]
+      if (set === undefined || set.windows.length === 0) continue
+      const device = this.devices.deviceOf[series]!
+      partials.add(device, this.devices.keyOf(series).name, at)
+      for (const entry of set.windows) {
+        if (entry.live.rule.windowMs !== partials.windowMs) continue
+        if (entry.live.isOfOneMetric) this.#decideWindow(entry, device, ingestUs)
+        else partials.wait(entry, device)
+      }
+    }
+    this.#endWindow(ingestUs)
+  }
+
+  shift(stepUs: number, nowUs: number): void {
+    this.episodes.shift(stepUs)
+    this.silence.shift(stepUs, nowUs)
+  }
+
+  /** The device went silent for good: its values are forgotten, and what was pending is idle. */
+  forget(series: number): void {
+    const set = this.#sets.sets[this.guards.setOf(series)]
+    if (set === undefined) return
+    const device = this.devices.deviceOf[series]!
+    this.cells.forget(device, this.devices.keyOf(series).name)
+    for (const record of this.episodes.of(device))
+      if (isIn(set, this.episodes.ruleOf(record).index)) this.episodes.cancel(record)
+    this.guards.forget(series)
+  }
+
+  take(): RuleEvent[] {
+    return this.episodes.take()
+  }
+
+  #look(series: number, reading: { value: number; eventUs: number }, ingestUs: number): void {
+    const at = series * GUARD_STRIDE
+    const { value, eventUs } = reading
+    const set = this.#sets.sets[this.#guard[at + SET]!]!
+    const device = this.devices.deviceOf[series]!
+    const before = this.#guard[at + LAST]!
+    this.#guard[at + LAST] = value
+    this.guards.changed[series >> 10] = 1
+    this.#remember(set, this.cells.of[device]!, reading)
+    const isBusy = this.episodes.first[device]! > 0
+    for (const live of set.direct) {
+      const holds = compare(live.comparison, value, live.threshold)
+      if (!holds && !isBusy) continue
+      const { clearComparison, clearThreshold } = live
+      const finding = this.#finding
+      finding.holds = holds
+      finding.isEnded =
+        clearComparison === NO_COMPARISON ? !holds : compare(clearComparison, value, clearThreshold)
+      this.#one[0] = value
+      finding.values = this.#one
+      finding.eventUs = eventUs
+      finding.ingestUs = ingestUs
+      finding.before = before
+      finding.windowUs = -Infinity
+      this.episodes.decide(live, device, finding)
+    }
+    for (const { entry, comparison, threshold } of set.programs) {
+      const isSettled = comparison !== NO_COMPARISON && !compare(comparison, value, threshold)
+      if (isSettled && !isBusy) continue
+      this.#touch(entry, device)
+    }
+    this.#settle(series, set, value)
+  }
+
+  #remember(set: RuleSet, record: number, reading: { value: number; eventUs: number }): void {
+    const { cell, aggregates } = set
+    if (cell === undefined && aggregates.length === 0) return
+    if (cell !== undefined) this.cells.store(record + cell.at, cell.kind, reading, this.sequence)
+    for (const { at, windowMs } of aggregates) this.cells.aggregate(record + at, windowMs, reading)
+    this.cells.arena.mark(record)
+  }
+
+  #touch(entry: ProgramEntry, device: number): void {
+    if (entry.live.touchedBy === this.#message) return
+    entry.live.touchedBy = this.#message
+    this.#touchedDevice = device
+    this.#touched.push(entry)
+  }
+
+  /** The band of the set, unless something goes on, or the latest value is outside of it. */
+  #settle(series: number, set: RuleSet, value: number): void {
+    const { low, high, cell } = set
+    const isWithin = cell === undefined || (value >= low && value <= high)
+    if (!isWithin || this.#isBusy(this.devices.deviceOf[series]!, set)) this.guards.open(series)
+    else {
+      this.#guard[series * GUARD_STRIDE + LOW] = low
+      this.#guard[series * GUARD_STRIDE + HIGH] = high
+    }
+  }
+
+  #isBusy(device: number, set: RuleSet): boolean {
+    if (this.episodes.first[device] === 0) return false
+    for (const record of this.episodes.of(device))
+      if (isIn(set, this.episodes.ruleOf(record).index)) return true
+    return false
+  }
+
+  #openAll(device: number): void {
+    for (const series of this.devices.seriesOf(device))
+      if (this.guards.setOf(series) > 0) this.guards.open(series)
+  }
+
+  /** The rule's values from what is remembered; false when one is not known. */
+  #fill({ live, places }: ProgramEntry, device: number, startUs: number): boolean {
+    const record = this.cells.of[device]!
+    const { values, rule, since } = live
+    for (let i = 0; i < values.length; i++) {
+      values[i] = this.cells.read(record + places[i]!, rule.variables[i]!, since, startUs)
+      if (Number.isNaN(values[i])) return false
+    }
+    return true
+  }
+
+  /** Runs a rule's conditions on its values. */
+  #conclude(
+    live: LiveRule,
+    device: number,
+    at: { eventUs: number; ingestUs: number; windowUs: number; isClosed?: boolean },
+  ): void {
+    const { program, clear, isEarly } = live.rule
+    const holds = run(program, live.values, this.#stack, live.textOf)
+    const isRunning = isEarly && at.isClosed !== true
+    const ends = (): boolean =>
+      clear === undefined ? !holds : run(clear, live.values, this.#stack, live.clearTextOf)
+    this.episodes.decide(live, device, {
+      ...{ holds, isEnded: isRunning ? undefined : ends(), values: live.values, before: NaN },
+      ...{ eventUs: at.eventUs, ingestUs: at.ingestUs, windowUs: at.windowUs },
+    })
+  }
+
+  #decideWindow(entry: ProgramEntry, device: number, ingestUs: number): void {
+    const { live, places } = entry
+    const { startUs, endUs } = this.#partials
+    if (endUs < ingestUs - this.#staleUs) return
+    for (const [i, variable] of live.rule.variables.entries()) {
+      const value =
+        variable.of === 'device'
+          ? this.cells.read(this.cells.of[device]! + places[i]!, variable, 0, startUs)
+          : this.#partials.read(device, variable)
+      if (Number.isNaN(value)) return
+      live.values[i] = value
+    }
+    this.#conclude(live, device, { eventUs: endUs, ingestUs, windowUs: startUs, isClosed: true })
+  }
+
+  #endWindow(ingestUs: number): void {
+    for (const { entry, device } of this.#partials.take())
+      this.#decideWindow(entry, device, ingestUs)
+    this.#partials.clear()
+  }
+
+  #enlist(live: LiveRule): void {
+    const { program, clear, on } = live.rule
+    const depth = Math.max(program.stackDepthMax, clear?.stackDepthMax ?? 0)
+    if (depth > this.#stack.length) this.#stack = new Float64Array(depth)
+    if (on === 'window') this.#windowRules++
+    this.devices.addRule(live)
+    for (const device of this.devices.candidates(live)) this.#dirty.add(device)
+  }
+
+  /** The rule is gone: what it says of anything ends. */
+  #delist(live: LiveRule): void {
+    if (live.rule.on === 'window') this.#windowRules--
+    this.devices.removeRule(live)
+    const concerned = new Set(this.devices.candidates(live))
+    for (const device of [...concerned].sort((a, b) => a - b)) {
+      this.#dirty.add(device)
+      const record = this.episodes.find(live.index, device)
+      if (record > 0) this.episodes.end(record, this.#nowUs)
+    }
+  }
+
+  #rebind(device: number): void {
+    if (this.devices.name(device) === undefined) return
+    const rules = this.devices.rulesOf(device)
+    this.#endOthers(device, rules)
+    const layout = this.cells.layoutFor(rules)
+    this.cells.assign(device, layout)
+    this.#describe(device)
+    const own = [...this.devices.seriesOf(device)].map((series) => ({
+      series,
+      key: this.devices.keyOf(series),
+    }))
+    for (const { series, key } of own) {
+      const isShared = own.some((other) => other.series !== series && other.key.name === key.name)
+      const number = this.#sets.acquire(rules, { key, layout, isShared })
+      const was = this.guards.setOf(series)
+      if (number !== was) this.guards.bind(series, number)
+      this.#sets.release(was)
+    }
+    const silences = rules.filter(({ rule }) => rule.on === 'silence')
+    this.silence.watch(device, silences, this.#nowUs)
+  }
+
+  /** Rules that no longer concern the device say nothing of it. */
+  #endOthers(device: number, rules: readonly LiveRule[]): void {
+    if (this.episodes.first[device] === 0) return
+    const others = [...this.episodes.of(device)].filter(
+      (record) => !rules.includes(this.episodes.ruleOf(record)),
+    )
+    const orderOf = (record: number): number => this.episodes.ruleOf(record).order
+    for (const record of others.sort((a, b) => orderOf(a) - orderOf(b)))
+      this.episodes.end(record, this.#nowUs)
+  }
+
+  #describe(device: number): void {
+    const name = this.devices.name(device)
+    if (name !== undefined) this.cells.describe(device, name, this.devices.facts.get(device))
+  }
+}

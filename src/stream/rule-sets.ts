@@ -1,0 +1,163 @@
+/**
+ * The rules that look at a series, shared by all series that the same ones look at. A set has a
+ * *band*: a reading within it breaches no rule, so that while nothing goes on it costs two compares.
+ */
+import type { Program, Rule, Threshold, Variable } from '../pipeline/pipeline.ts'
+import { comparisonCode, NO_COMPARISON } from './comparisons.ts'
+import { cellKey, type Cell, type Layout, type ProgramEntry } from './rule-cells.ts'
+import type { LiveRule } from './rule-book.ts'
+import { metricKey, type SeriesKey } from './watched-devices.ts'
+
+/** Nothing needs to be computed while this comparison of the reading does not hold. */
+interface SetProgram {
+  entry: ProgramEntry
+  /** NO_COMPARISON: each reading is to be looked at. */
+  comparison: number
+  threshold: number
+}
+
+export interface RuleSet {
+  /** A reading from `low` to `high` breaches nothing; NaN: each is looked at. */
+  low: number
+  high: number
+  /** Rules that are one comparison of this series' reading. */
+  direct: LiveRule[]
+  programs: SetProgram[]
+  /** Where the device's record keeps this series' readings. */
+  cell: Cell | undefined
+  aggregates: { at: number; windowMs: number }[]
+  windows: ProgramEntry[]
+  /** Series and devices that use it. */
+  users: number
+  key: string
+}
+
+/** Which series a set is for. */
+export interface SetPlace {
+  key: SeriesKey
+  layout: Layout | undefined
+  /** Others of the device have the same metric, and the last reading of any of them counts. */
+  isShared: boolean
+}
+
+export class RuleSets {
+  /** By number; 0 is none. */
+  readonly sets: (RuleSet | undefined)[] = [undefined]
+  readonly #free: number[] = []
+  readonly #numbers = new Map<string, number>()
+
+  /** The number of the set for a series of a device; 0 when no rule looks at it. */
+  acquire(rules: readonly LiveRule[], of: SetPlace): number {
+    const own = rules.filter(({ rule }) => isOf(rule, of.key))
+    if (own.length === 0) return 0
+    const layout = own.every(({ isDirect }) => isDirect) ? undefined : of.layout
+    const orders = own.map(({ order }) => order).join()
+    const text = `${layout?.id ?? ''}:${of.key.name}:${of.isShared ? '*' : ''}${orders}`
+    let number = this.#numbers.get(text)
+    if (number === undefined) {
+      number = this.#free.pop() ?? this.sets.length
+      this.sets[number] = makeSet(own, { ...of, layout }, text)
+      this.#numbers.set(text, number)
+    }
+    this.sets[number]!.users++
+    return number
+  }
+
+  release(number: number): void {
+    const set = this.sets[number]
+    if (set === undefined || --set.users > 0) return
+    this.#numbers.delete(set.key)
+    this.sets[number] = undefined
+    this.#free.push(number)
+  }
+}
+
+/** Whether a rule that readings decide is in the set. */
+export const isIn = (set: RuleSet, index: number): boolean =>
+  set.direct.some((live) => live.index === index) ||
+  set.programs.some(({ entry }) => entry.live.index === index)
+
+const isOfMetric = (variable: Variable, { name }: SeriesKey): boolean =>
+  variable.of !== 'device' && metricKey(variable.metric, variable.kind) === name
+
+function isOf({ type, variables }: Rule, key: SeriesKey): boolean {
+  if (type !== undefined && type !== key.deviceType) return false
+  return variables.some((variable) => isOfMetric(variable, key))
+}
+
+function makeSet(
+  rules: readonly LiveRule[],
+  { key, layout, isShared }: SetPlace,
+  text: string,
+): RuleSet {
+  const entryOf = (live: LiveRule): ProgramEntry => {
+    const known = layout?.entries.get(live)
+    if (known !== undefined) return known
+    const placeOf = (variable: Variable): number =>
+      layout?.byKey.get(cellKey(live.rule, variable))?.at ?? 0
+    const entry = { live, places: Int32Array.from(live.rule.variables, placeOf) }
+    layout?.entries.set(live, entry)
+    return entry
+  }
+  const direct = rules.filter(({ isDirect }) => isDirect)
+  const others = rules.filter(({ isDirect }) => !isDirect)
+  const windowed = others.filter(({ rule }) => rule.on === 'window')
+  const early = windowed.filter(({ rule }) => rule.isEarly)
+  const onReadings = others.filter(({ rule }) => rule.on === 'readings')
+  const windowsMs = new Set(early.map(({ rule }) => rule.windowMs))
+  const cell = onReadings.length > 0 ? layout?.byKey.get(key.name) : undefined
+  const isOpen = isShared && cell !== undefined
+  const [low, high] = isOpen ? [NaN, NaN] : bandOf([...direct, ...onReadings, ...early], key)
+  return {
+    ...{ low, high, key: text, users: 0 },
+    direct,
+    programs: [...onReadings, ...early].map((live): SetProgram => {
+      const guard = guardOf(live.rule, key)
+      const comparison = guard ? comparisonCode(guard.comparison) : NO_COMPARISON
+      return { entry: entryOf(live), comparison, threshold: guard?.value ?? NaN }
+    }),
+    cell,
+    aggregates: [...windowsMs].flatMap((windowMs) => {
+      const at = layout?.byKey.get(`${windowMs} ${key.name}`)?.at
+      return at === undefined ? [] : [{ at, windowMs }]
+    }),
+    windows: windowed.map(entryOf),
+  }
+}
+
+function bandOf(rules: readonly LiveRule[], key: SeriesKey): [number, number] {
+  let low = -Infinity
+  let high = Infinity
+  for (const { rule } of rules) {
+    const guard = guardOf(rule, key)
+    if (guard === undefined) return [NaN, NaN]
+    const { comparison, value } = guard
+    if (comparison === 'greater') high = Math.min(high, value)
+    else if (comparison === 'greater-or-equal') high = Math.min(high, neighbour(value, -1))
+    else if (comparison === 'less') low = Math.max(low, value)
+    else low = Math.max(low, neighbour(value, 1))
+  }
+  return [low, high]
+}
+
+/** A comparison of this series' reading without which the rule's condition cannot hold. */
+function guardOf({ program, variables, isEarly }: Rule, key: SeriesKey): Threshold | undefined {
+  // A running window and the way that values went are of every reading.
+  const own = variables.filter((variable) => isOfMetric(variable, key))
+  if (isEarly || own.some(({ of }) => of !== 'latest')) return undefined
+  return guardsIn(program).find(({ variable }) => isOfMetric(variables[variable]!, key))
+}
+
+const guardsIn = ({ threshold, guards }: Program): Threshold[] =>
+  threshold === undefined ? guards : [threshold]
+
+const bits = new BigInt64Array(1)
+const double = new Float64Array(bits.buffer)
+
+/** The next double above (1) or below (-1). */
+export function neighbour(value: number, direction: 1 | -1): number {
+  if (value === 0) return direction * Number.MIN_VALUE
+  double[0] = value
+  bits[0]! += value > 0 === direction > 0 ? 1n : -1n
+  return double[0]
+}
