@@ -139,7 +139,8 @@ function overheatings(
     if (Number(model.measure(at)['temperature']) < 65) continue
     const last = faults.at(-1)
     if (last !== undefined && timeUs - last.toUs <= 2 * LOOK_US) last.toUs = timeUs
-    else faults.push({ kind: 'overheating', fromUs: timeUs, toUs: timeUs })
+    // It may have begun just after the look before.
+    else faults.push({ kind: 'overheating', fromUs: timeUs - LOOK_US, toUs: timeUs })
   }
   return faults
 }

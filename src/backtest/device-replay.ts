@@ -93,7 +93,7 @@ export class DeviceReplay {
     const windows = this.#windows!
     const rows = windows.close(atUs)
     if (rows !== undefined) {
-      this.#engine.closeWindows(rows, 0, windows.rowsIn(rows), atUs)
+      this.#engine.closeWindows(rows, [0, windows.rowsIn(rows)], atUs)
     }
   }
 
