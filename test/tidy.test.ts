@@ -39,7 +39,10 @@ const LAYERS: Record<string, readonly string[]> = {
   cache: ['query', 'redis', 'world'],
   postgres: ['batch', 'errors', 'postgres-client', 'query', 'stream', 'world'],
   storage: ['batch', 'errors', 'parquet', 'query', 'sqlite', 'stream', 'world'],
-  alerts: ['errors', 'notify', 'pipeline', 'stream'],
+  alerts: [
+    ...['batch', 'control', 'errors', 'notify', 'observe', 'pipeline', 'schedule', 'stream'],
+    'world',
+  ],
   gateway: [
     ...['batch', 'control', 'errors', 'line-protocol', 'log'],
     ...['mqtt', 'observe', 'pipeline', 'world'],
@@ -71,6 +74,12 @@ const DOORS: Record<string, { to: string; why: string }[]> = {
   'src/web/build.ts': [
     { to: 'src/world/node-world.ts', why: 'it is a program of its own, run by npm' },
   ],
+  'src/alerts/open-channel.ts': ['webhook', 'slack', 'email', 'aws', 'mqtt-message'].map(
+    (name) => ({
+      to: `src/notify/${name}.ts`,
+      why: 'it opens the channel that a recipient names, and loads none that nobody names',
+    }),
+  ),
 }
 
 /** Tests run on the real world, or on the adapters that keep nothing. */
@@ -118,15 +127,8 @@ const COMING: Record<string, string> = {
   'src/log/kafka-log.ts':
     'it holds Kafka to the suite of logs; roles have many partitions at once, and use src/kafka',
   'src/objects/folder-objects.ts': 'cold segments of the embedded engine, which come next, use it',
-  ...Object.fromEntries(
-    [
-      ...['webhook', 'slack', 'email', 'aws', 'mqtt-message', 'backoff', 'circuit-breaker'],
-      ...['token-bucket', 'digest', 'preferences', 'escalation'],
-    ].map((name) => [
-      `src/notify/${name}.ts`,
-      'the outbox and the episodes of alerts, which come next, send by it',
-    ]),
-  ),
+  'src/alerts/open-alerts.ts':
+    'both engines open it once the stages of alerts are brought together',
 }
 
 const LINES_MAX = 400
