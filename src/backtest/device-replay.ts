@@ -9,7 +9,7 @@
 import type { DeviceFacts, SeriesDefinition } from '../batch/batch.ts'
 import type { ScanBlock } from '../query/query.ts'
 import { RuleEngine } from '../stream/rule-engine.ts'
-import type { RuleEvent } from '../stream/stream.ts'
+import { PARTIAL_STRIDE, type RuleEvent } from '../stream/stream.ts'
 import type { BacktestQuestion } from './backtest.ts'
 import { ReplayWindows } from './replay-windows.ts'
 
@@ -40,7 +40,7 @@ export class DeviceReplay {
     engine.define({ series: defined, texts: [], devices }, startUs)
     this.#engine = engine
     this.#endUs = endUs
-    this.#windows = engine.hasWindows ? new ReplayWindows(plan, series) : undefined
+    this.#windows = engine.hasWindows ? new ReplayWindows(plan, { rules, series }) : undefined
     this.#isText = series.map(({ kind }) => kind === 'text')
     this.#isWatched = defined.map((one) => engine.isWatched(one.series))
     this.#hasTexts = this.#isText.includes(true)
@@ -90,11 +90,8 @@ export class DeviceReplay {
   }
 
   #close(atUs: number): void {
-    const windows = this.#windows!
-    const rows = windows.close(atUs)
-    if (rows !== undefined) {
-      this.#engine.closeWindows(rows, [0, windows.rowsIn(rows)], atUs)
-    }
+    const rows = this.#windows!.close(atUs)
+    this.#engine.closeWindows(rows, [0, rows.length / PARTIAL_STRIDE], atUs)
   }
 
   /** Numbers of texts hold for one block, those that the rules know for the whole device. */

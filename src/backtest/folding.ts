@@ -1,11 +1,9 @@
 /**
- * From the events of one rule on one device to what people deal with: the rule of live alerts,
- * which reopens one whose last episode is not long over.
+ * From the events of one rule on one device to what people deal with, by the machine of live
+ * alerts. Silences and what a parent's alert holds back belong to a moment, and are not asked for.
  */
+import { advance, ALERT_TIMES, type LiveAlert } from '../alerts/alert-machine.ts'
 import type { RuleEvent } from '../stream/stream.ts'
-
-/** After an end, for how long a breach is the same alert. */
-const REOPEN_US = 300_000_000
 
 export interface Folded {
   episodes: { triggeredAtUs: number; resolvedAtUs: number | undefined }[]
@@ -19,16 +17,18 @@ export interface Folded {
 export function foldEpisodes(events: readonly RuleEvent[]): Folded {
   const episodes: Folded['episodes'] = []
   const alertsUs: number[] = []
-  let endedUs = -Infinity
-  for (const { state, triggeredAtUs, resolvedAtUs } of events) {
-    if (state === 'resolved') {
-      const newest = episodes.at(-1)
-      if (newest?.triggeredAtUs === triggeredAtUs) newest.resolvedAtUs = resolvedAtUs
-      endedUs = resolvedAtUs ?? triggeredAtUs
-      continue
-    }
-    if (triggeredAtUs > endedUs + REOPEN_US) alertsUs.push(triggeredAtUs)
-    episodes.push({ triggeredAtUs, resolvedAtUs: undefined })
+  let flapping = 0
+  let alert: LiveAlert | undefined
+  for (const event of events) {
+    const { state, triggeredAtUs, resolvedAtUs } = event
+    const kind = state === 'firing' ? 'fired' : 'ended'
+    if (kind === 'fired') episodes.push({ triggeredAtUs, resolvedAtUs: undefined })
+    else episodes.at(-1)!.resolvedAtUs = resolvedAtUs
+    const context = { nowUs: resolvedAtUs ?? triggeredAtUs, times: ALERT_TIMES }
+    const next = advance(alert, { kind, event }, context).alert
+    if (next?.record.id !== alert?.record.id) alertsUs.push(triggeredAtUs)
+    else if (alert?.flapUntilUs === 0 && next!.flapUntilUs > 0) flapping++
+    alert = next
   }
-  return { episodes, alertsUs, flapping: 0 }
+  return { episodes, alertsUs, flapping }
 }

@@ -4,12 +4,15 @@
  * that falls silent it may be later, by the idle timeout at most.)
  */
 import type { SeriesDefinition } from '../batch/batch.ts'
+import type { Rule } from '../pipeline/pipeline.ts'
 import { PartialRows } from '../stream/partial-rows.ts'
 import { CHUNK_MASK, CHUNK_SHIFT, SeriesState } from '../stream/series-state.ts'
-import { PARTIAL_STRIDE } from '../stream/stream.ts'
 import { Watermark } from '../stream/watermark.ts'
 import { addToWindow, slotAt, slotsNeeded, Windows } from '../stream/windows.ts'
 import type { BacktestQuestion } from './backtest.ts'
+
+/** Flink's rule: a window is emitted when the watermark reaches its end - 1 ms. */
+const CLOSING_US = 1000
 
 export class ReplayWindows {
   readonly #rows = new PartialRows()
@@ -17,29 +20,45 @@ export class ReplayWindows {
   readonly #windows: Windows
   readonly #disorderUs: number
   readonly #isWindowed: readonly boolean[]
-  /** All that was added is in windows that end by then. */
-  #openUntilUs = -Infinity
+  /** Places of the sizes that rules look at; the others are closed without a stop. */
+  readonly #used: readonly number[]
+  #newestUs = -Infinity
 
-  constructor({ time, windowsMs }: BacktestQuestion['plan'], series: readonly SeriesDefinition[]) {
+  constructor(
+    { time, windowsMs }: BacktestQuestion['plan'],
+    { rules, series }: { rules: readonly Rule[]; series: readonly SeriesDefinition[] },
+  ) {
     const sizesUs = windowsMs.map((ms) => ms * 1000)
     this.#disorderUs = new Watermark(time).disorderUs
     const slots = slotsNeeded(sizesUs[0]!, this.#disorderUs)
     this.#state = new SeriesState(series.length, { slots, sizes: sizesUs.length })
     this.#windows = new Windows(sizesUs, this.#state, this.#rows)
     this.#isWindowed = series.map(({ kind }) => kind !== 'text')
+    this.#used = [...windowsMs.keys()].filter((k) =>
+      rules.some(({ windowMs }) => windowMs === windowsMs[k]),
+    )
   }
 
-  /** When something is to be closed; Infinity while no window is open. */
+  /** When a window is to be closed that rules look at; Infinity while none has readings. */
   get closingUs(): number {
-    const { closesAtUs } = this.#windows
-    return closesAtUs <= this.#openUntilUs ? closesAtUs + this.#disorderUs : Infinity
+    const { sizesUs, emittedUpToUs } = this.#windows
+    let closingUs = Infinity
+    for (const k of this.#used) {
+      const startUs = emittedUpToUs[k]!
+      if (startUs === -Infinity || this.#newestUs < startUs) continue
+      closingUs = Math.min(closingUs, startUs + sizesUs[k]!)
+    }
+    return closingUs - CLOSING_US + this.#disorderUs
   }
 
+  /** The clock has been stopped at every closing before. */
   add(series: number, atUs: number, value: number): void {
     if (!this.#isWindowed[series]) return
-    // What was not closed for want of a window is behind it all the same.
-    if (this.closingUs === Infinity) this.#windows.closeThrough(atUs - this.#disorderUs)
     const windows = this.#windows
+    if (atUs - this.#disorderUs >= windows.closesAtUs) {
+      windows.closeThrough(atUs - this.#disorderUs)
+      this.#rows.drain()
+    }
     const slot = windows.slotOf(atUs)
     const { hot, cold, hotStride, coldStride } = this.#state
     const index = series >> CHUNK_SHIFT
@@ -47,17 +66,12 @@ export class ReplayWindows {
     const at = (series & CHUNK_MASK) * hotStride + slotAt(slot)
     const firstAt = (series & CHUNK_MASK) * coldStride + this.#state.firstAt(slot)
     if (addToWindow(chunk, at, cold[index]!, firstAt, atUs, value)) windows.opened(slot, series)
-    const largestUs = windows.sizesUs.at(-1)!
-    this.#openUntilUs = (Math.floor(atUs / largestUs) + 1) * largestUs
+    this.#newestUs = atUs
   }
 
-  /** Closes what the clock has passed; undefined when no window had a reading. */
-  close(atUs: number): Float64Array | undefined {
+  /** Partials of what the clock has passed, valid until the next call. */
+  close(atUs: number): Float64Array {
     this.#windows.closeThrough(atUs - this.#disorderUs)
-    return this.#rows.take()
-  }
-
-  rowsIn(rows: Float64Array): number {
-    return rows.length / PARTIAL_STRIDE
+    return this.#rows.drain()
   }
 }
