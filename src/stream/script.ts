@@ -1,9 +1,11 @@
 /** Event scripts for the tests of this folder: what devices send, as plain data, and as frames. */
 import fc from 'fast-check'
-import { encodeFrame, MESSAGE_HISTORICAL, type SeriesDefinition } from '../batch/batch.ts'
+import { encodeFrame, MESSAGE_HISTORICAL } from '../batch/batch.ts'
+import type { DeviceFacts, RuleChange, SeriesDefinition } from '../batch/batch.ts'
 import { compilePipeline, compileRule } from '../pipeline/compile.ts'
 import type { Plan } from '../pipeline/pipeline.ts'
 import { DEFAULT_STREAM_LIMITS, type StreamLimits } from './limits.ts'
+import { COMING_RULES, SCRIPT_RULES } from './script-rules.ts'
 
 export interface ScriptMessage {
   device: number
@@ -19,6 +21,9 @@ export interface ScriptMessage {
 export interface ScriptFrame {
   baseUs: number
   messages: ScriptMessage[]
+  /** Of the frame's definitions. */
+  rules?: RuleChange[]
+  devices?: DeviceFacts[]
 }
 
 const DEVICES = 4
@@ -87,20 +92,7 @@ export const PLAN: Plan = {
     { id: 'z', type: 'pump', metric: 'a', kind: 'zscore', n: 5, threshold: 1.618 },
     { id: 'other', type: 'fan', metric: 'a', kind: 'zscore', n: 2, threshold: 0 },
   ],
-  rules: [
-    { id: 'hot', type: 'pump', when: 'a > 80', for: '30s' },
-    { id: 'burning', type: 'pump', when: 'a > 95' },
-    { id: 'warm-while-on', type: 'pump', when: 'a > 60 && on', for: '5s' },
-    { id: 'faulty', type: 'pump', when: 'label == "fault"' },
-  ].map((rule) => compileRule(rule, BASE)),
-}
-
-/** Whether rule `id` of PLAN holds, said without the program. */
-export const CONDITIONS: Record<string, (values: number[]) => boolean> = {
-  hot: ([a]) => a! > 80,
-  burning: ([a]) => a! > 95,
-  'warm-while-on': ([a, on]) => a! > 60 && on === 1,
-  faulty: ([label]) => label === 1,
+  rules: SCRIPT_RULES.map((rule) => compileRule(rule, BASE)),
 }
 
 export const LIMITS: StreamLimits = {
@@ -110,11 +102,18 @@ export const LIMITS: StreamLimits = {
   latePartialsMax: 1000,
 }
 
+const factsOf = (device: number, tags: Record<string, string>): DeviceFacts => ({
+  ...{ device, tenant: 'default', deviceId: `device-${device}`, deviceType: 'pump', tags },
+  ...{ location: undefined, parent: undefined },
+})
+
 /** One frame's bytes; the first frame of a script carries all definitions. */
 export function frameOf(
-  { baseUs, messages }: ScriptFrame,
+  { baseUs, messages, rules = [], devices = [] }: ScriptFrame,
   isFirst = false,
 ): Uint8Array<ArrayBuffer> {
+  const isDefining = isFirst || rules.length > 0 || devices.length > 0
+  const names = isFirst ? { series: SERIES, texts: TEXTS } : { series: [], texts: [] }
   const readings = messages.flatMap((message) =>
     message.readings.map(([metric, value]) => [seriesOf(message.device, metric), value] as const),
   )
@@ -132,7 +131,7 @@ export function frameOf(
     flags: Uint8Array.from(messages, ({ isHistorical }) => (isHistorical ? MESSAGE_HISTORICAL : 0)),
     value: Float64Array.from(readings, ([, value]) => value),
     series: Uint32Array.from(readings, ([series]) => series),
-    definitions: isFirst ? { series: SERIES, texts: TEXTS } : undefined,
+    definitions: isDefining ? { ...names, rules, devices } : undefined,
     deadLetters: undefined,
   })
 }
@@ -192,6 +191,34 @@ const stepMs = fc.oneof(
   { weight: 1, arbitrary: fc.constantFrom(-86_400_000, -2_000, -500, 86_400_000) },
 )
 
+/** A rule that comes, changes and goes; versions that are known do nothing. */
+const change: fc.Arbitrary<RuleChange> = fc.oneof(
+  fc
+    .tuple(fc.constantFrom(...COMING_RULES), fc.integer({ min: 1, max: 6 }))
+    .map(([rule, version]): RuleChange => ({ put: compileRule({ ...rule, version }, BASE) })),
+  fc
+    .integer({ min: 1, max: 6 })
+    .map((version): RuleChange => ({ remove: { id: 'coming', version } })),
+  fc.constant<RuleChange>({ retain: [] }),
+)
+const facts: fc.Arbitrary<DeviceFacts> = fc
+  .tuple(
+    fc.nat(DEVICES - 1),
+    fc.constantFrom<Record<string, string>>(
+      ...[
+        { site: 'x', limit: '50' },
+        { site: 'x', limit: 'none' },
+      ],
+      ...[{ site: 'y', limit: '50' }, {}],
+    ),
+  )
+  .map(([device, tags]) => factsOf(device, tags))
+const seldom = <T>(one: fc.Arbitrary<T>): fc.Arbitrary<T[]> =>
+  fc.oneof(
+    { weight: 5, arbitrary: fc.constant<T[]>([]) },
+    { weight: 1, arbitrary: fc.array(one, { minLength: 1, maxLength: 2 }) },
+  )
+
 interface Draft {
   device: number
   lagMs: number
@@ -216,18 +243,21 @@ const draft: fc.Arbitrary<Draft> = fc.record({
 
 /** Any script: disorder, repeats, bursts, backlogs, imports, silence. It ends in hours of ticks. */
 export const anyScript: fc.Arbitrary<ScriptFrame[]> = fc
-  .array(fc.record({ stepMs, drafts: fc.array(draft, { maxLength: 6 }) }), {
-    minLength: 1,
-    maxLength: 40,
-  })
+  .array(
+    fc.record({
+      ...{ stepMs, drafts: fc.array(draft, { maxLength: 6 }) },
+      ...{ rules: seldom(change), devices: seldom(facts) },
+    }),
+    { minLength: 1, maxLength: 40 },
+  )
   .map((steps) => {
     let nowUs = START_US
     const sent: ScriptMessage[] = []
-    const frames = steps.map(({ stepMs: step, drafts }): ScriptFrame => {
+    const frames = steps.map(({ stepMs: step, drafts, rules, devices }): ScriptFrame => {
       nowUs += step * 1000
       const messages = drafts.flatMap((one) => expand(one, nowUs, sent))
       return {
-        baseUs: nowUs,
+        ...{ baseUs: nowUs, rules, devices },
         messages: messages.map((m, i) => ({ ...m, ingestDeltaUs: i * 1000 })),
       }
     })

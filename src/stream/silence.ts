@@ -68,7 +68,8 @@ export class Silence {
   hear(device: number, ingestUs: number, sequence: number): void {
     const state = this.#state[device]!
     if (state === UNWATCHED) return
-    this.#seen[device * STRIDE] = ingestUs
+    // Times of two gateway threads may cross; a place in the queue never becomes an earlier one.
+    if (!(ingestUs <= this.#seen[device * STRIDE]!)) this.#seen[device * STRIDE] = ingestUs
     this.#seen[device * STRIDE + 1] = sequence
     this.#changed[device >> 10] = 1
     if (state === LOOKED_AT) this.#wake(device, ingestUs)

@@ -126,7 +126,7 @@ test('a newer state of the stream is refused', (t) =>
         const [position, length] = [Number(row['position']), Number(row['length'])]
         const stored = state.subarray(position, position + length)
         const plan = Number(row['plain_length']) > 0 ? zstdDecompressSync(stored) : stored
-        const newer = Buffer.from(plan.toString().replace('"version":1', '"version":9'))
+        const newer = Buffer.from(plan.toString().replace(/"version":\d/, '"version":9'))
         // Behind all that is there, and not compressed.
         const end = Math.ceil(state.length / 4096) * 4096
         state = Buffer.concat([state, Buffer.alloc(end - state.length), newer])
