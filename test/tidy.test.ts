@@ -47,12 +47,22 @@ const LAYERS: Record<string, readonly string[]> = {
     ...['batch', 'control', 'errors', 'line-protocol', 'log'],
     ...['mqtt', 'observe', 'pipeline', 'world'],
   ],
-  api: ['config', 'control', 'errors', 'gateway', 'observe', 'pipeline', 'query', 'world'],
+  api: [
+    'alerts',
+    'config',
+    'control',
+    'errors',
+    'gateway',
+    'observe',
+    'pipeline',
+    'query',
+    'world',
+  ],
   fanout: ['api', 'redis', 'world'],
   web: ['api', 'errors', 'query', 'world'],
   fleet: ['errors', 'world'],
   embedded: [
-    ...['api', 'batch', 'config', 'control', 'errors', 'gateway', 'log'],
+    ...['alerts', 'api', 'batch', 'config', 'control', 'errors', 'gateway', 'log'],
     ...['observe', 'pipeline', 'query', 'storage', 'stream', 'world'],
   ],
   cluster: [
@@ -84,6 +94,10 @@ const DOORS: Record<string, { to: string; why: string }[]> = {
 
 /** Tests run on the real world, or on the adapters that keep nothing. */
 const TEST_DOORS = [
+  'src/alerts/books.ts',
+  'src/alerts/open-alerts.ts',
+  'src/alerts/rule-book.ts',
+  'src/alerts/rule-log-fixture.ts',
   'src/world/node-world.ts',
   'src/world/memory-disk.ts',
   'src/world/simulated-clock.ts',
@@ -100,6 +114,13 @@ const TEST_DOORS = [
 
 /** What the tests of one file need besides, and why. */
 const TESTED_TOGETHER: Record<string, { layer: string; why: string }> = {
+  'src/alerts/dispatcher.test.ts': {
+    layer: 'notify',
+    why: 'receivers that hang, fail and lie stand there',
+  },
+  'src/api/routes/recipients.test.ts': { layer: 'notify', why: 'a test message goes to somebody' },
+  'src/api/routes/alerts.test.ts': { layer: 'stream', why: 'episodes are what a stream says' },
+  'src/api/testing/memory-pipeline.ts': { layer: 'stream', why: 'it says what a stream would' },
   'src/embedded/embedded.test.ts': {
     layer: 'sqlite',
     why: 'it writes a newer format, checksum included',
@@ -127,6 +148,7 @@ const COMING: Record<string, string> = {
   'src/log/kafka-log.ts':
     'it holds Kafka to the suite of logs; roles have many partitions at once, and use src/kafka',
   'src/objects/folder-objects.ts': 'cold segments of the embedded engine, which come next, use it',
+  'src/embedded/alert-options.ts': 'with src/alerts/open-alerts.ts',
   'src/alerts/open-alerts.ts':
     'both engines open it once the stages of alerts are brought together',
 }

@@ -58,7 +58,7 @@ export interface AlertBench {
   opened: OpenAlerts
   /** Instead of taking what is sent. */
   refuse: (topic: string) => Error | undefined
-  /** As after a crash: nothing of the one before goes on. */
+  /** As after a crash: of the process before nothing more is heard. */
   restart(): Promise<void>
   close(): Promise<void>
 }
@@ -66,7 +66,31 @@ export interface AlertBench {
 export interface BenchOptions {
   path?: string
   options?: Partial<AlertOptions>
-  wrap?: (database: ControlDatabase) => ControlDatabase
+  /** What a process sees of the database; it may die of it. */
+  wrap?: (database: ControlDatabase, process: Process) => ControlDatabase
+}
+
+/** One that is dead hears and says nothing more. */
+export interface Process {
+  isDead: boolean
+}
+
+const never = <T>(): Promise<T> => new Promise(() => undefined)
+
+/** Nothing of a dead process gets through. */
+function ofProcess(database: ControlDatabase, process: Process): ControlDatabase {
+  const alive = async <T>(asked: () => Promise<T>): Promise<T> => {
+    if (process.isDead) return never()
+    const answer = await asked()
+    return process.isDead ? never() : answer
+  }
+  return {
+    select: (...asked) => alive(() => database.select(...asked)),
+    count: (...asked) => alive(() => database.count(...asked)),
+    insert: (...asked) => alive(() => database.insert(...asked)),
+    write: (changes) => alive(() => database.write(changes)),
+    close: () => database.close(),
+  }
 }
 
 export async function openAlertBench(given: BenchOptions = {}): Promise<AlertBench> {
@@ -74,14 +98,16 @@ export async function openAlertBench(given: BenchOptions = {}): Promise<AlertBen
   const random = createSeededRandom(7)
   const world = { clock, random }
   const control = openControl({ path: given.path ?? ':memory:', world })
-  const database = given.wrap?.(control.database) ?? control.database
-  const parts = (): AlertParts => ({
-    ...{ database, world, recipients: bench.recipients, silences: bench.silences },
+  let process: Process = { isDead: false }
+  const parts = (own: Process): AlertParts => ({
+    database: ofProcess(given.wrap?.(control.database, own) ?? control.database, own),
+    ...{ world, recipients: bench.recipients, silences: bench.silences },
     rules: undefined as unknown as RuleBook,
     options: {
       ...{ publicUrl: 'https://weir.example', retentionUs: 90 * 86_400 * SECOND_US },
       allowPrivateWebhooks: false,
       async publish(topic, payload) {
+        if (own.isDead) return never()
         const refusal = bench.refuse(topic)
         if (refusal !== undefined) throw refusal
         bench.told.push({ topic, atUs: clock.nowUs(), ...(JSON.parse(payload) as object) } as Told)
@@ -97,8 +123,9 @@ export async function openAlertBench(given: BenchOptions = {}): Promise<AlertBen
     ...{ parents: new Map(), told: [], refuse: () => undefined },
     opened: undefined as unknown as OpenAlerts,
     async restart() {
-      clock.forgetAll()
-      bench.opened = openAlerts(parts())
+      process.isDead = true
+      process = { isDead: false }
+      bench.opened = openAlerts(parts(process))
       bench.opened.start()
       await clock.run(1)
     },

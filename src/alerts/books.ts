@@ -121,5 +121,5 @@ export function openRecipients(
 
 /** Errors of put(): also ALERT_SILENCE_INVALID. */
 export function openSilences(options: BookOptions): Book<Silence> {
-  return new DefinitionBook('silence', options, ({ value }) => checkSilence(value))
+  return new DefinitionBook('silence', options, ({ id, value }) => checkSilence(id, value))
 }

@@ -17,13 +17,6 @@ import type { MessageRow, NoticeRow, PaceRow } from './alert-rows.ts'
 /** Of a recipient that names none. */
 export const RATE_LIMIT: RateLimit = { messages: 10, perUs: 60_000_000 }
 
-/**
- * For so many periods of its limit a recipient is one who heard of a rule. After one of them its
- * tokens are back: were the rule news again just then, it would take the only token each time, and
- * the digest of all that waits would never go.
- */
-const TOLD_PERIODS = 2
-
 export interface PlanInput {
   recipient: Recipient
   pace: PaceRow
@@ -50,14 +43,15 @@ export function planOutbox(input: PlanInput): OutboxPlan {
   const { recipient, pace, fresh, nowUs } = input
   const limit = recipient.rateLimit ?? RATE_LIMIT
   const bucket = new TokenBucket(limit, pace.takenUs)
-  const toldUs = recentOf(pace.toldUs, nowUs - TOLD_PERIODS * limit.perUs)
+  const toldUs = recentOf(pace.toldUs, nowUs - limit.perUs)
   const tokens = bucket.available(nowUs)
-  const candidates = candidatesOf(input, { tokens, limit, toldUs })
+  const toldRules = rulesOf(toldUs, input.waiting)
+  const candidates = candidatesOf(input, { tokens, limit, toldRules })
   const rowOf = new Map(candidates.map((row) => [row.notification, row]))
   const { messages: groups } = planMessages([...rowOf.keys()], {
     tokens,
     tokensMax: limit.messages,
-    toldRules: new Set(Object.keys(toldUs)),
+    toldRules,
   })
   const sent = new Map<string, NoticeRow>()
   const messages = groups.flatMap((group) => {
@@ -83,18 +77,24 @@ const recentOf = (toldUs: PaceRow['toldUs'], fromUs: number): Record<string, num
   Object.fromEntries(Object.entries(toldUs).filter(([, us]) => us > fromUs))
 
 /**
+ * Rules that are no news. Of what waits none is, else the critical ones of many rules would take
+ * each token that comes back, and the digest of all that waits would never go.
+ */
+const rulesOf = (toldUs: PaceRow['toldUs'], waiting: readonly NoticeRow[]): Set<string> =>
+  new Set([...Object.keys(toldUs), ...waiting.map((row) => row.notification.alert.ruleId)])
+
+/**
  * What may go now. While the token that is kept back is the last one, only what is new can be
  * urgent; so a storm does not sort all that waits with each of its alerts.
  */
 function candidatesOf(
   { fresh, waiting, nowUs }: PlanInput,
-  { tokens, limit, toldUs }: { tokens: number; limit: RateLimit; toldUs: Record<string, number> },
+  { tokens, limit, toldRules }: { tokens: number; limit: RateLimit; toldRules: Set<string> },
 ): NoticeRow[] {
   const isDue = ({ dueAtUs }: NoticeRow): boolean => dueAtUs <= nowUs
   if (tokens === 0) return []
   if (tokens > keptBack(limit) || fresh.length === 0) return [...waiting, ...fresh].filter(isDue)
-  const told = new Set(Object.keys(toldUs))
-  return fresh.filter((row) => isDue(row) && isUrgent(row.notification, told))
+  return fresh.filter((row) => isDue(row) && isUrgent(row.notification, toldRules))
 }
 
 /** As planMessages() keeps it. */

@@ -2,6 +2,7 @@
 import { WeirError } from '../errors/errors.ts'
 import { isMailbox, refusalOfQuietHours, type RateLimit } from '../notify/notify.ts'
 import type { ChannelDefinition, Recipient } from './alerts.ts'
+import { isName, NAME_EXPECTED } from './names.ts'
 
 export const RECIPIENT_LIMITS = {
   nameCharacters: 128,
@@ -25,6 +26,7 @@ export interface RecipientContext {
 /** Errors: ALERT_RECIPIENT_INVALID, and those of `checkUrl`. */
 export function checkRecipient(recipient: Recipient, { id, checkUrl }: RecipientContext): void {
   const { name, channels, quietHours, rateLimit, escalation = [] } = recipient
+  if (!isName(id)) throw invalid('id', NAME_EXPECTED)
   checkLength('name', name, RECIPIENT_LIMITS.nameCharacters)
   checkCount('channels', channels.length, { min: 1, max: RECIPIENT_LIMITS.channels })
   for (const [at, channel] of channels.entries()) checkChannel(channel, `channels.${at}`, checkUrl)
@@ -71,13 +73,12 @@ type EscalationStep = NonNullable<Recipient['escalation']>[number]
 
 function checkStep({ afterUs, recipientIds }: EscalationStep, key: string, id: string): void {
   if (afterUs < SECOND_US || afterUs > DAY_US) throw invalid(`${key}.after`, 'expected 1s to 1d')
-  checkCount(`${key}.recipient_ids`, recipientIds.length, {
+  checkCount(`${key}.recipients`, recipientIds.length, {
     min: 1,
     max: RECIPIENT_LIMITS.channels,
   })
   // One who sleeps does not wake up because the same one is told again.
-  if (recipientIds.includes(id))
-    throw invalid(`${key}.recipient_ids`, 'expected others than itself')
+  if (recipientIds.includes(id)) throw invalid(`${key}.recipients`, 'expected others than itself')
 }
 
 function checkLength(key: string, text: string, max: number): void {

@@ -20,12 +20,16 @@ const PLAN = compilePipeline({ version: 1, types: TYPES, rules: [OF_DEFINITION] 
 let files = 0
 const newPath = (): string => join(folder, `${++files}.db`)
 
-function openRules(path = newPath(), log = new MemoryRuleLog(), plan = PLAN) {
+function openRules(
+  path = newPath(),
+  log = new MemoryRuleLog(),
+  { plan, ofDefinition } = { plan: PLAN, ofDefinition: [OF_DEFINITION] },
+) {
   const control = openControl({ path, world: nodeWorld })
   const problems: string[] = []
   const timers: (() => void)[] = []
   const rules = openRuleBook({
-    ...{ database: control.database, publisher: log, plan, ofDefinition: [OF_DEFINITION] },
+    ...{ database: control.database, publisher: log, ofDefinition },
     clock: {
       ...nodeWorld.clock,
       after(_, callback) {
@@ -160,8 +164,9 @@ test('a rule that another plan cannot run stays stored and does not run', async 
   await rules.put('default', 'any', HOT)
   await rules.put('default', 'taken', HOT)
   await close()
-  const plan = compilePipeline({ version: 1, rules: [{ ...OF_DEFINITION, id: 'taken' }] })
-  const again = openRules(path, log, plan)
+  const ofDefinition = [{ ...OF_DEFINITION, id: 'taken' }]
+  const plan = compilePipeline({ version: 1, rules: ofDefinition })
+  const again = openRules(path, log, { plan, ofDefinition })
   await again.rules.publishAll()
   assert.deepEqual(log.running, ['any@1'])
   assert.equal(again.problems.length, 1)

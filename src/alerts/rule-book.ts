@@ -5,7 +5,7 @@
  */
 import type { RuleChange, RuleName } from '../batch/batch.ts'
 import { WeirError } from '../errors/errors.ts'
-import type { Plan, Rule, RuleDefinition } from '../pipeline/pipeline.ts'
+import type { Rule, RuleDefinition } from '../pipeline/pipeline.ts'
 import type { Clock } from '../world/world.ts'
 import type { Kept, RuleBook, RuleText } from './alerts.ts'
 import { DefinitionBook, type BookOptions } from './books.ts'
@@ -20,7 +20,6 @@ export interface RulePublisher {
 export interface RuleBookOptions extends BookOptions {
   clock: Clock
   publisher: RulePublisher
-  plan: Pick<Plan, 'rules'>
   /** Of the pipeline definition, as written. */
   ofDefinition: readonly RuleDefinition[]
   /** Errors: PIPELINE_RULE_INVALID, PIPELINE_DEFINITION_INVALID. */
@@ -59,7 +58,7 @@ class StoredRuleBook implements PublishedRuleBook {
   constructor(options: RuleBookOptions) {
     this.#options = options
     this.ofDefinition = options.ofDefinition
-    this.#ids = new Set(options.plan.rules.map(({ id }) => id))
+    this.#ids = new Set(options.ofDefinition.map(({ id }) => id))
     this.#book = new DefinitionBook('rule', options, ({ id, value, revision }) => {
       options.compile({ ...value, id, version: revision })
     })

@@ -2,11 +2,14 @@
 import { WeirError } from '../errors/errors.ts'
 import { refusalOfQuietHours } from '../notify/notify.ts'
 import type { Silence } from './alerts.ts'
+import { isName, NAME_EXPECTED } from './names.ts'
 
 const COMMENT_CHARACTERS_MAX = 1000
 
 /** Errors: ALERT_SILENCE_INVALID. */
-export function checkSilence({ comment, fromUs, untilUs, hours, days }: Silence): void {
+export function checkSilence(id: string, silence: Silence): void {
+  const { comment, fromUs, untilUs, hours, days } = silence
+  if (!isName(id)) throw invalid('id', NAME_EXPECTED)
   if (comment.length > COMMENT_CHARACTERS_MAX)
     throw invalid('comment', `expected at most ${COMMENT_CHARACTERS_MAX} characters`)
   if (untilUs <= fromUs) throw invalid('until', 'lies before from')

@@ -1,5 +1,6 @@
 /** What the API needs from the rest; the composition root brings it. */
 import type { Backtests } from '../backtest/backtest.ts'
+import type { Alerts } from '../alerts/alerts.ts'
 import type { Control, SignIns } from '../control/control.ts'
 import type { TelemetryDoor } from '../gateway/gateway.ts'
 import type { MetricSample } from '../observe/observe.ts'
@@ -65,6 +66,8 @@ export interface ApiPorts {
   live?: LiveFeed | undefined
   /** Without it there is no trying of rules. */
   backtests?: Backtests | undefined
+  /** Without it nobody acknowledges, and there are no rules to edit and nobody to tell. */
+  alerts?: Alerts | undefined
   plan: Plan
   clock: Clock
   /** Samples of every stage. */
@@ -84,3 +87,6 @@ export type BacktestPorts = ApiPorts & { backtests: Backtests }
 
 /** Of a process with the registry, queries, live events and the page. */
 export type ConsolePorts = QueryPorts & { live: LiveFeed }
+
+/** Of a process that deals with alerts, too. */
+export type AlertPorts = ConsolePorts & { alerts: Alerts }

@@ -30,7 +30,8 @@ export function queryRoutes({ ports }: Services<ConsolePorts>): Route[] {
   return [
     readingsRoute(ports),
     windowsRoute(ports),
-    alertsRoute(ports),
+    // Where alerts are dealt with, they are more than what rules said: routes/alerts.ts.
+    ...(ports.alerts === undefined ? [episodesRoute(ports)] : []),
     anomaliesRoute(ports),
     deadLettersRoute(ports),
   ]
@@ -201,7 +202,7 @@ const toFilter = (tenant: string, query: { device_id?: string; limit?: number })
   limit: query.limit ?? DEFAULT_LIMIT,
 })
 
-function alertsRoute(ports: QueryPorts): Route {
+function episodesRoute(ports: QueryPorts): Route {
   const Alert = Type.Object({
     id: Type.String(),
     device_id: Type.String(),

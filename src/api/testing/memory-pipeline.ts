@@ -3,6 +3,7 @@
  * it.
  * One rule (temperature > 80) and one detector (|value| > 1000) make alerts and anomalies.
  */
+import type { AlertFeed } from '../../alerts/alerts.ts'
 import type { DeviceReader, Principal } from '../../control/control.ts'
 import { WeirError } from '../../errors/errors.ts'
 import type {
@@ -13,6 +14,7 @@ import type {
 } from '../../gateway/gateway.ts'
 import type { AlertRow, AnomalyRow, DeadLetterRow, EventsFilter } from '../../query/query.ts'
 import type { Query, ReadingsQuestion, Value, WindowsQuestion } from '../../query/query.ts'
+import type { RuleEvent } from '../../stream/stream.ts'
 import type { Clock } from '../../world/world.ts'
 import type { LiveEvent, LiveFeed } from '../api.ts'
 
@@ -39,6 +41,8 @@ export class MemoryPipeline implements TelemetryDoor, Query, LiveFeed {
   readonly requests: IngestRequest[] = []
   /** Thrown by the next ingest() when set. */
   failure: WeirError | undefined
+  /** Told what the rule says. */
+  feed: AlertFeed | undefined
   /** What answers say of themselves. */
   completenessNow = 1
   readonly #control: DeviceReader
@@ -47,6 +51,7 @@ export class MemoryPipeline implements TelemetryDoor, Query, LiveFeed {
   #deadLetters: DeadLetterRow[] = []
   #alerts: AlertRow[] = []
   #anomalies: AnomalyRow[] = []
+  #events: RuleEvent[] = []
   readonly #listeners = new Map<(event: LiveEvent) => void, string[]>()
 
   constructor(control: DeviceReader, clock: Clock) {
@@ -73,6 +78,7 @@ export class MemoryPipeline implements TelemetryDoor, Query, LiveFeed {
         this.#bury(message.deviceId ?? '', error, text)
       }
     }
+    await this.feed?.take(this.#events.splice(0))
     const accepted = messages.length - rejected.length
     return { accepted, rejected: rejected.slice(0, 1000), rejectedCount: rejected.length }
   }
@@ -161,6 +167,7 @@ export class MemoryPipeline implements TelemetryDoor, Query, LiveFeed {
       } as const
       const times = { triggered_at: ts, resolved_at: null }
       this.#alerts.unshift({ ...alert, ...times })
+      this.#events.push(hotEvent(id, device_id, { timeUs, value }))
       this.publish({ event: 'alert', data: { ...alert, ...times, values: { [metric]: value } } })
     }
     if (Math.abs(value) > 1000) {
@@ -262,6 +269,20 @@ export class MemoryPipeline implements TelemetryDoor, Query, LiveFeed {
     return this.completenessNow
   }
 }
+
+const hotEvent = (
+  id: string,
+  deviceId: string,
+  { timeUs, value }: { timeUs: number; value: number },
+): RuleEvent => ({
+  ...{ id, tenant: 'default', deviceId, ruleId: 'hot', ruleVersion: 1, severity: 'critical' },
+  ...{ state: 'firing', triggeredAtUs: timeUs, resolvedAtUs: undefined },
+  ...{ breachEventTimeUs: timeUs, values: { temperature: value } },
+  reason: {
+    ...{ kind: 'condition', condition: 'temperature > 80', metric: 'temperature' },
+    ...{ unit: '°C', value, threshold: 80 },
+  },
+})
 
 const cut = <Row extends { device_id: string }>(rows: Row[], filter: EventsFilter): Row[] =>
   rows
