@@ -3,14 +3,13 @@ import type { ServerResponse } from 'node:http'
 import { Type } from 'typebox'
 import type { BacktestProgress, BacktestReport, RuleReport } from '../../backtest/backtest.ts'
 import type { DeviceFacts } from '../../batch/batch.ts'
-import { WeirError } from '../../errors/errors.ts'
+import { toProblem, WeirError } from '../../errors/errors.ts'
 import type { Rule, RuleDefinition } from '../../pipeline/pipeline.ts'
 import type { Clock } from '../../world/world.ts'
 import type { BacktestPorts } from '../api.ts'
 import { toWeirError } from '../problems.ts'
 import { jsonRoute, TAKEN_OVER, type Route } from '../route.ts'
 import type { Services } from '../services.ts'
-import { toProblem } from '../../errors/errors.ts'
 
 const DAY_US = 86_400_000_000
 const DAYS_DEFAULT = 30
@@ -53,7 +52,13 @@ export function backtestRoutes({ ports }: Services<BacktestPorts>): Route[] {
       async handle({ tenant, body, reply }) {
         const asked = [...(body.rules ?? []), ...(body.rule === undefined ? [] : [body.rule])]
         if (asked.length === 0) throw new WeirError('API_BODY_INVALID', 'rule: it is missing')
-        const rules = asked.map((one, index) => ruleOf(one as string | object, index, ports))
+        const rules = await Promise.all(
+          asked.map((one, index) =>
+            typeof one === 'string'
+              ? findRule(ports, tenant, one)
+              : ports.backtests.compile({ id: `rule-${index + 1}`, ...one } as RuleDefinition),
+          ),
+        )
         const facts = rules.some(asksOfDevice) ? await factsOf(ports, tenant) : []
         const endUs = ports.clock.nowUs()
         const startUs = Math.round(endUs - (body.days ?? DAYS_DEFAULT) * DAY_US)
@@ -67,13 +72,17 @@ export function backtestRoutes({ ports }: Services<BacktestPorts>): Route[] {
   ]
 }
 
-function ruleOf(asked: string | object, index: number, { plan, backtests }: BacktestPorts): Rule {
-  if (typeof asked === 'object') {
-    return backtests.compile({ id: `rule-${index + 1}`, ...asked } as RuleDefinition)
-  }
-  const known = plan.rules.find(({ id }) => id === asked)
-  if (known === undefined) throw new WeirError('API_NOT_FOUND', `there is no rule "${asked}"`)
-  return known
+/** Of the pipeline definition, or of those that people edit. */
+async function findRule(
+  { plan, backtests, alerts }: BacktestPorts,
+  tenant: string,
+  id: string,
+): Promise<Rule> {
+  const ofDefinition = plan.rules.find((rule) => rule.id === id)
+  if (ofDefinition !== undefined) return ofDefinition
+  const edited = await alerts?.rules.find(tenant, id)
+  if (edited === undefined) throw new WeirError('API_NOT_FOUND', `there is no rule "${id}"`)
+  return backtests.compile({ ...edited.value, id })
 }
 
 const asksOfDevice = ({ tags, variables }: Rule): boolean =>
