@@ -8,10 +8,10 @@
  */
 import type { DeviceFacts, SeriesDefinition } from '../batch/batch.ts'
 import type { ScanBlock } from '../query/query.ts'
+import { ReplayWindows } from '../stream/replay-windows.ts'
 import { RuleEngine } from '../stream/rule-engine.ts'
 import { PARTIAL_STRIDE, type RuleEvent } from '../stream/stream.ts'
 import type { BacktestQuestion } from './backtest.ts'
-import { ReplayWindows } from './replay-windows.ts'
 
 /** A rule that waits for one moment again and again would be a fault, and never end. */
 const STOPS_AT_ONE_TIME_MAX = 1000

@@ -10,16 +10,16 @@ import {
   type Definitions,
   type DeviceFacts,
   type SeriesDefinition,
-} from '../batch/batch.ts'
-import { compilePipeline } from '../pipeline/compile.ts'
-import type { Plan } from '../pipeline/pipeline.ts'
-import { openStorage } from '../storage/open-storage.ts'
-import { makeFolder } from '../storage/storage-fixture.ts'
-import { DEFAULT_STREAM_LIMITS } from '../stream/limits.ts'
-import { StreamProcessor } from '../stream/processor.ts'
-import type { RuleEvent } from '../stream/stream.ts'
-import { nodeWorld } from '../world/node-world.ts'
-import { runBacktest } from './backtest.ts'
+} from '../../src/batch/batch.ts'
+import { compilePipeline } from '../../src/pipeline/compile.ts'
+import type { Plan } from '../../src/pipeline/pipeline.ts'
+import { openStorage } from '../../src/storage/open-storage.ts'
+import { makeFolder } from '../../src/storage/storage-fixture.ts'
+import { DEFAULT_STREAM_LIMITS } from '../../src/stream/limits.ts'
+import { StreamProcessor } from '../../src/stream/processor.ts'
+import type { RuleEvent } from '../../src/stream/stream.ts'
+import { nodeWorld } from '../../src/world/node-world.ts'
+import { runBacktest } from '../../src/backtest/backtest.ts'
 
 const SECOND_US = 1e6
 /** A Monday, a quarter to eight in Berlin: the schedule opens within the span. */

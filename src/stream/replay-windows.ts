@@ -1,15 +1,14 @@
 /**
- * A device's windows, made by the stream's own code. They close when those of a fleet do in which
+ * For back-tests: a device's windows, made by the stream's own code. They close when those of a fleet do in which
  * somebody always says something: the watermark is the clock less the allowed disorder. (In a fleet
  * that falls silent it may be later, by the idle timeout at most.)
  */
 import type { SeriesDefinition } from '../batch/batch.ts'
-import type { Rule } from '../pipeline/pipeline.ts'
-import { PartialRows } from '../stream/partial-rows.ts'
-import { CHUNK_MASK, CHUNK_SHIFT, SeriesState } from '../stream/series-state.ts'
-import { Watermark } from '../stream/watermark.ts'
-import { addToWindow, slotAt, slotsNeeded, Windows } from '../stream/windows.ts'
-import type { BacktestQuestion } from './backtest.ts'
+import type { Plan, Rule } from '../pipeline/pipeline.ts'
+import { PartialRows } from './partial-rows.ts'
+import { CHUNK_MASK, CHUNK_SHIFT, SeriesState } from './series-state.ts'
+import { Watermark } from './watermark.ts'
+import { addToWindow, slotAt, slotsNeeded, Windows } from './windows.ts'
 
 /** Flink's rule: a window is emitted when the watermark reaches its end - 1 ms. */
 const CLOSING_US = 1000
@@ -25,7 +24,7 @@ export class ReplayWindows {
   #newestUs = -Infinity
 
   constructor(
-    { time, windowsMs }: BacktestQuestion['plan'],
+    { time, windowsMs }: Pick<Plan, 'time' | 'windowsMs'>,
     { rules, series }: { rules: readonly Rule[]; series: readonly SeriesDefinition[] },
   ) {
     const sizesUs = windowsMs.map((ms) => ms * 1000)
