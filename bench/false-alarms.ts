@@ -240,7 +240,7 @@ function measureFleet(): void {
       }
     }
     report(`simulated fleet, ${name}`, tally, DEVICES * DAYS)
-    for (const [kind, { found, wrong, delaysUs }] of [...byKind].toSorted()) {
+    for (const [kind, { found, wrong, delaysUs }] of byKind) {
       reporter.add(`simulated fleet, ${name}: ${kind}, found of ${wrong}`, found, 'faults')
       if (delaysUs.length > 0)
         reporter.add(`simulated fleet, ${name}: ${kind}, delay`, median(delaysUs) / 60e6, 'min')

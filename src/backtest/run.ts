@@ -1,7 +1,6 @@
 /** Reads device by device, and asks the stream's rules what they say of each. */
 import { metricsOf, type Rule } from '../pipeline/pipeline.ts'
 import type { ScanBlock, ScanQuestion } from '../query/query.ts'
-import type { RuleEvent } from '../stream/stream.ts'
 import type { BacktestOptions, BacktestQuestion, BacktestReport } from './backtest.ts'
 import { DeviceReplay } from './device-replay.ts'
 import { RuleTally } from './tally.ts'

@@ -253,7 +253,7 @@ export interface QueryLimits {
 }
 
 export { answerReadings } from './readings.ts'
-export { scanDevices, type ScanLook, type ScanSource } from './scan.ts'
+export { scanDevices, type ScanSource } from './scan.ts'
 export { addSpan } from './spans.ts'
 export { sortByTime } from './time-order.ts'
 export { answerWindows } from './windows.ts'

@@ -60,7 +60,9 @@ const question = fc.record(
   { requiredKeys: [] },
 )
 
-export function testScan({ name, open, skip, runs }: ScanTraits): void {
+export function testScan(traits: ScanTraits): void {
+  const { name, skip, runs } = traits
+  const open = (limits: QueryLimits): Promise<ScanBench> => traits.open(limits)
   const promise = (title: string, run: (bench: ScanBench) => Promise<void>): void => {
     test(`${title} [scan of ${name}]`, { skip: skip ?? false }, async () => {
       const bench = await open(LIMITS)

@@ -289,7 +289,8 @@ export class EmbeddedStorage implements Storage, Query, ReadingScan {
       look: async (_, run) => {
         // A step bounds itself.
         const view = this.#view(Infinity)
-        return run({ view, text: this.#source.text }).finally(() => view.release())
+        const text = (id: number): string => this.#parts.directory.text(id)
+        return run({ view, text }).finally(() => view.release())
       },
       pause: () => new Promise((resolve) => this.#parts.clock.soon(resolve)),
     }

@@ -52,13 +52,9 @@ export function backtestRoutes({ ports }: Services<BacktestPorts>): Route[] {
       async handle({ tenant, body, reply }) {
         const asked = [...(body.rules ?? []), ...(body.rule === undefined ? [] : [body.rule])]
         if (asked.length === 0) throw new WeirError('API_BODY_INVALID', 'rule: it is missing')
-        const rules = await Promise.all(
-          asked.map((one, index) =>
-            typeof one === 'string'
-              ? findRule(ports, tenant, one)
-              : ports.backtests.compile({ id: `rule-${index + 1}`, ...one } as RuleDefinition),
-          ),
-        )
+        const rules: Rule[] = []
+        for (const [at, one] of asked.entries())
+          rules.push(await ruleOf(one, at, { ports, tenant }))
         const facts = rules.some(asksOfDevice) ? await factsOf(ports, tenant) : []
         const endUs = ports.clock.nowUs()
         const startUs = Math.round(endUs - (body.days ?? DAYS_DEFAULT) * DAY_US)
@@ -72,17 +68,21 @@ export function backtestRoutes({ ports }: Services<BacktestPorts>): Route[] {
   ]
 }
 
-/** Of the pipeline definition, or of those that people edit. */
-async function findRule(
-  { plan, backtests, alerts }: BacktestPorts,
-  tenant: string,
-  id: string,
+/** An id is of the pipeline definition's rules, or of those that people edit. */
+async function ruleOf(
+  asked: string | object,
+  at: number,
+  { ports, tenant }: { ports: BacktestPorts; tenant: string },
 ): Promise<Rule> {
-  const ofDefinition = plan.rules.find((rule) => rule.id === id)
+  const { plan, backtests, alerts } = ports
+  if (typeof asked === 'object') {
+    return backtests.compile({ id: `rule-${at + 1}`, ...asked } as RuleDefinition)
+  }
+  const ofDefinition = plan.rules.find(({ id }) => id === asked)
   if (ofDefinition !== undefined) return ofDefinition
-  const edited = await alerts?.rules.find(tenant, id)
-  if (edited === undefined) throw new WeirError('API_NOT_FOUND', `there is no rule "${id}"`)
-  return backtests.compile({ ...edited.value, id })
+  const edited = await alerts?.rules.find(tenant, asked)
+  if (edited === undefined) throw new WeirError('API_NOT_FOUND', `there is no rule "${asked}"`)
+  return backtests.compile({ ...edited.value, id: asked })
 }
 
 const asksOfDevice = ({ tags, variables }: Rule): boolean =>
