@@ -101,7 +101,11 @@ class Driver {
         const death = this.#death
         if (death === undefined || death.atWrite-- > 0) return database.write(changes)
         this.#death = undefined
-        if (!death.isWritten) process.isDead = true
+        // What is said too early gets out before that.
+        if (!death.isWritten) {
+          await new Promise<void>((resolve) => void this.bench.clock.after(5, resolve))
+          process.isDead = true
+        }
         const isDone = death.isWritten && (await database.write(changes))
         process.isDead = true
         return isDone
