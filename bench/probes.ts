@@ -1,5 +1,6 @@
 /**
- * Probes: devices that each breach a rule once, and the live stream on which the rule event comes.
+ * Probes: devices that each breach a rule once, and where somebody hears of it: the live stream, or
+ * whatever else a benchmark listens on.
  */
 import { MqttClient } from '../src/fleet/mqtt-client.ts'
 import { dialTo } from '../src/cli/wire.ts'
@@ -12,7 +13,11 @@ export interface ProbeRun {
   intervalMs: number
   toEvent: Histogram
   toPuback: Histogram
+  /** Calls back with the device of each event; without, the live stream does. */
+  listen?: Listen
 }
+
+type Listen = (fired: (deviceId: string) => void) => Promise<{ stop(): void }>
 
 /** How long the last events may take. */
 const GRACE_MS = 5000
@@ -23,10 +28,11 @@ const GRACE_MS = 5000
 export async function publishProbes(
   server: WeirServer,
   gateway: LoadClient,
-  { intervalMs, toEvent, toPuback }: ProbeRun,
+  { intervalMs, toEvent, toPuback, listen }: ProbeRun,
 ): Promise<number> {
   const publishedAtMs = new Map<string, number>()
-  const live = await followAlerts(server, (deviceId) => {
+  const follow = listen ?? ((fired) => followAlerts(server, fired))
+  const live = await follow((deviceId) => {
     const atMs = publishedAtMs.get(deviceId)
     if (atMs === undefined) return
     publishedAtMs.delete(deviceId)

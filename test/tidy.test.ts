@@ -35,7 +35,7 @@ const LAYERS: Record<string, readonly string[]> = {
   lake: ['batch', 'errors', 'objects', 'parquet', 'world'],
   stream: ['batch', 'errors', 'pipeline', 'schedule'],
   query: ['batch', 'errors', 'stream'],
-  entries: ['batch', 'errors', 'stream'],
+  entries: ['batch', 'errors', 'pipeline', 'stream'],
   cache: ['query', 'redis', 'world'],
   postgres: ['batch', 'errors', 'postgres-client', 'query', 'stream', 'world'],
   storage: ['batch', 'errors', 'parquet', 'query', 'sqlite', 'stream', 'world'],
@@ -123,6 +123,7 @@ const TESTED_TOGETHER: Record<string, { layer: string; why: string }> = {
   'src/api/routes/recipients.test.ts': { layer: 'notify', why: 'a test message goes to somebody' },
   'src/api/routes/alerts.test.ts': { layer: 'stream', why: 'episodes are what a stream says' },
   'src/api/testing/memory-pipeline.ts': { layer: 'stream', why: 'it says what a stream would' },
+  'src/cli/desk.test.ts': { layer: 'api', why: 'commands are run against a server' },
   'src/embedded/embedded.test.ts': {
     layer: 'sqlite',
     why: 'it writes a newer format, checksum included',
@@ -151,9 +152,13 @@ const COMING: Record<string, string> = {
   'src/log/kafka-log.ts':
     'it holds Kafka to the suite of logs; roles have many partitions at once, and use src/kafka',
   'src/objects/folder-objects.ts': 'cold segments of the embedded engine, which come next, use it',
+  ...Object.fromEntries(
+    ['open-alerts', 'books', 'rule-book'].map((name) => [
+      `src/alerts/${name}.ts`,
+      'both engines open it once the stages of alerts are brought together',
+    ]),
+  ),
   'src/embedded/alert-options.ts': 'with src/alerts/open-alerts.ts',
-  'src/alerts/open-alerts.ts':
-    'both engines open it once the stages of alerts are brought together',
 }
 
 const LINES_MAX = 400

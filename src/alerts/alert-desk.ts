@@ -62,19 +62,18 @@ export class AlertDesk {
       state: filter.state,
       severity: filter.severity,
     })
-    const before = filter.beforeUs ?? Number.MAX_SAFE_INTEGER
-    const where = `${conditions} AND triggered_at_us < $${parameters.length + 1}`
+    const { triggeredAtUs = Number.MAX_SAFE_INTEGER, id = '' } = filter.after ?? {}
+    const at = `$${parameters.length + 1}`
+    const isBehind = `(triggered_at_us < ${at} OR triggered_at_us = ${at}
+      AND id > $${parameters.length + 2})`
     const order = 'ORDER BY triggered_at_us DESC, id LIMIT'
-    const clauses = `WHERE ${where} ${order} ${filter.limit}`
-    const rows = await this.#parts.store.select('alert', clauses, [...parameters, before])
-    const last = rows.at(-1)
-    if (last === undefined || rows.length < filter.limit) return this.#records(rows)
-    const same = `${conditions} AND triggered_at_us = $${parameters.length + 1}
-      AND id > $${parameters.length + 2} ORDER BY id`
-    const lastUs = Number(last['triggered_at_us'])
-    const more = [...parameters, lastUs, String(last['id'])]
-    const ties = await this.#parts.store.select('alert', `WHERE ${same}`, more)
-    return this.#records([...rows, ...ties])
+    const clauses = `WHERE ${conditions} AND ${isBehind} ${order} ${filter.limit}`
+    const rows = await this.#parts.store.select('alert', clauses, [
+      ...parameters,
+      triggeredAtUs,
+      id,
+    ])
+    return this.#records(rows)
   }
 
   #records(rows: Parameters<typeof toLiveAlert>[0][]): AlertRecord[] {

@@ -4,7 +4,7 @@ import { test } from 'node:test'
 import type { ControlDatabase } from '../control/control.ts'
 import { WeirError } from '../errors/errors.ts'
 import { nodeWorld } from '../world/node-world.ts'
-import type { Recipient, RuleBook } from './alerts.ts'
+import type { AlertRecord, Recipient, RuleBook } from './alerts.ts'
 import { AlertStore } from './alert-store.ts'
 import { endOf, eventOf, recipient, SECOND_US, TENANT } from './alerts-fixture.ts'
 import { openRecipients, openSilences } from './books.ts'
@@ -100,11 +100,11 @@ function testLists(promise: Promised): void {
     await runner.feed.take(events)
     await runner.feed.take(events.slice(0, 10).map((event) => endOf(event, nowUs + 9 * SECOND_US)))
     const seen: string[] = []
-    for (let beforeUs = Number.MAX_SAFE_INTEGER; ;) {
-      const page = await other.alerts.list(TENANT, { beforeUs, limit: 7 })
+    for (let after: AlertRecord | undefined; ;) {
+      const page = await other.alerts.list(TENANT, { ...(after && { after }), limit: 7 })
       if (page.length === 0) break
       seen.push(...page.map(({ id }) => id))
-      beforeUs = page.at(-1)!.triggeredAtUs
+      after = page.at(-1)
     }
     assert.equal(seen.length, 60)
     assert.equal(new Set(seen).size, 60)

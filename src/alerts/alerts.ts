@@ -29,7 +29,7 @@ export interface Alerts {
   readonly rules: RuleBook
   readonly recipients: Book<Recipient>
   readonly silences: Book<Silence>
-  /** The newest first. */
+  /** The newest first; of one time in the order of their ids. */
   list(tenant: string, filter: AlertFilter): Promise<AlertRecord[]>
   find(tenant: string, id: string): Promise<AlertRecord | undefined>
   /** In the order in which it happened. */
@@ -49,8 +49,8 @@ export interface AlertFilter {
   ruleId?: string
   state?: AlertState
   severity?: string
-  /** Triggered before this, for the next page. */
-  beforeUs?: number
+  /** The last one of the page before. */
+  after?: Pick<AlertRecord, 'triggeredAtUs' | 'id'>
   limit: number
 }
 

@@ -9,7 +9,7 @@ import { checkRecipient } from './recipient-checks.ts'
 import { checkSilence } from './silence-checks.ts'
 
 /** Of a tenant, each. So many are listed and matched without being noticed. */
-export const DEFINITION_LIMITS = { rule: 10_000, recipient: 1_000, silence: 10_000 } as const
+const DEFINITION_LIMITS = { rule: 10_000, recipient: 1_000, silence: 10_000 } as const
 
 export interface BookOptions {
   database: ControlDatabase
@@ -94,7 +94,7 @@ export class DefinitionBook<T> implements Book<T> {
   }
 }
 
-export function toKept<T>({ id, revision, updatedAtUs, value }: Definition): Kept<T> {
+function toKept<T>({ id, revision, updatedAtUs, value }: Definition): Kept<T> {
   return { id, revision, updatedAtUs, value: JSON.parse(value) as T }
 }
 

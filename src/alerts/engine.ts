@@ -8,7 +8,7 @@
  */
 import type { Clock } from '../world/world.ts'
 import type { RuleEvent } from '../stream/stream.ts'
-import type { AlertFeed, Book, Recipient, Silence } from './alerts.ts'
+import type { AlertFeed, AlertRecord, Book, Recipient, Silence } from './alerts.ts'
 import type { AlertTimes, LiveAlert } from './alert-machine.ts'
 import { AlertMemory, deviceKeyOf, keyOf } from './alert-memory.ts'
 import type { AlertMetrics } from './alert-metrics.ts'
@@ -33,6 +33,8 @@ export interface EngineParts {
   /** For how long a message is tried. */
   lifeUs: number
   linkOf: (alertId: string | undefined) => string
+  /** Alerts as they now are, once that is durable. */
+  changed: (alerts: readonly AlertRecord[]) => void
 }
 
 /** Of one write. */
@@ -221,7 +223,7 @@ export class AlertEngine implements AlertFeed {
         this.#apply(turn, planned, work)
         return
       }
-      await this.#refresh(turn.alertIds)
+      await this.#refresh(turn.records)
     }
     throw new Error('the rows of alerts are not as they were written: two engines run')
   }
@@ -287,6 +289,7 @@ export class AlertEngine implements AlertFeed {
     turn.apply()
     this.#lanes.apply(planned)
     metrics.took(events.length)
+    this.#parts.changed(turn.records)
     const notices = [...turn.suppressed, ...planned.flatMap((lane) => lane.notices)]
     for (const { state, problem } of notices) {
       if (state === 'suppressed') metrics.suppressed(problem ?? '')

@@ -5,7 +5,15 @@
 import type { ControlDatabase } from '../control/control.ts'
 import { Registry, type MetricSample } from '../observe/observe.ts'
 import type { Clock, Random } from '../world/world.ts'
-import type { AlertFeed, Alerts, Book, Recipient, RuleBook, Silence } from './alerts.ts'
+import type {
+  AlertFeed,
+  AlertRecord,
+  Alerts,
+  Book,
+  Recipient,
+  RuleBook,
+  Silence,
+} from './alerts.ts'
 import { ALERT_TIMES, type AlertTimes } from './alert-machine.ts'
 import { AlertDesk } from './alert-desk.ts'
 import { createAlertMetrics } from './alert-metrics.ts'
@@ -36,6 +44,8 @@ export interface AlertParts {
   options: AlertOptions
   /** The device's parent, as the registry has it; asked of devices that are silent. */
   parentOf: (tenant: string, deviceId: string) => Promise<string | undefined>
+  /** Told of alerts as they now are, in the process that is started. */
+  changed?: (alerts: readonly AlertRecord[]) => void
   /** Without, messages have no chart. */
   readings?: AskReadings
 }
@@ -70,7 +80,10 @@ export function openAlerts(parts: AlertParts): OpenAlerts {
       openChannel(definition, { ...options, clock }),
   }
   const dispatcher = new Dispatcher({ ...shared, readings: parts.readings })
-  const engine = new AlertEngine({ ...shared, dispatcher, parentOf: parts.parentOf })
+  const engine = new AlertEngine({
+    ...{ ...shared, dispatcher, parentOf: parts.parentOf },
+    changed: (alerts) => parts.changed?.(alerts),
+  })
   const desk = new AlertDesk({ ...shared, onChange: () => isRunning && engine.poll() })
   const retention = createRetention(store, clock, options.retentionUs)
   let isRunning = false

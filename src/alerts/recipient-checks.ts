@@ -4,7 +4,7 @@ import { isMailbox, refusalOfQuietHours, type RateLimit } from '../notify/notify
 import type { ChannelDefinition, Recipient } from './alerts.ts'
 import { isName, NAME_EXPECTED } from './names.ts'
 
-export const RECIPIENT_LIMITS = {
+const RECIPIENT_LIMITS = {
   nameCharacters: 128,
   channels: 10,
   /** Rules, devices and severities that are named. */
@@ -17,10 +17,12 @@ export const RECIPIENT_LIMITS = {
 const SECOND_US = 1_000_000
 const DAY_US = 86_400 * SECOND_US
 
+type CheckUrl = (url: string) => unknown
+
 export interface RecipientContext {
   id: string
   /** Throws NOTIFY_ENDPOINT_INVALID, NOTIFY_ADDRESS_FORBIDDEN. */
-  checkUrl(url: string): unknown
+  checkUrl: CheckUrl
 }
 
 /** Errors: ALERT_RECIPIENT_INVALID, and those of `checkUrl`. */
@@ -39,8 +41,6 @@ export function checkRecipient(recipient: Recipient, { id, checkUrl }: Recipient
   for (const [at, step] of escalation.entries()) checkStep(step, `escalation.${at}`, id)
 }
 
-type CheckUrl = RecipientContext['checkUrl']
-
 function checkChannel(channel: ChannelDefinition, key: string, checkUrl: CheckUrl): void {
   switch (channel.type) {
     case 'webhook':
@@ -58,7 +58,7 @@ function checkChannel(channel: ChannelDefinition, key: string, checkUrl: CheckUr
     case 'sqs':
       return checkForm(`${key}.queue_url`, channel.queueUrl, /^https?:\/\/[^\s@]{1,2000}$/)
     case 'mqtt':
-      return checkForm(`${key}.topic`, channel.topic, /^[^+#\u0000-\u001f]{1,256}$/)
+      return checkForm(`${key}.topic`, channel.topic, /^[^+#\p{Cc}]{1,256}$/u)
   }
 }
 

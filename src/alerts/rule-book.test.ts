@@ -81,7 +81,7 @@ test('a rule that does not compile, or is of the definition, is neither stored n
     ['fixed', HOT, 'RULE_OF_DEFINITION'],
   ]
   for (const [id, text, code] of wrong)
-    await assert.rejects(rules.put('default', id, text as typeof HOT), { code })
+    await assert.rejects(rules.put('default', id, text), { code })
   assert.deepEqual(await rules.list('default', { limit: 10 }), [])
   assert.deepEqual(log.parts, [])
   await opened.close()

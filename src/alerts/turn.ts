@@ -5,7 +5,7 @@
 import { escalate, isGraver, type Alert, type Notification } from '../notify/notify.ts'
 import type { Change as RowChange } from '../control/control.ts'
 import type { RuleEvent } from '../stream/stream.ts'
-import type { HistoryEntry } from './alerts.ts'
+import type { AlertRecord, HistoryEntry } from './alerts.ts'
 import { advance, reopenUntilUs, phaseOf } from './alert-machine.ts'
 import type { AlertTimes, Input, LiveAlert, Pending } from './alert-machine.ts'
 import { deviceKeyOf, keyOf, subjectOf, type AlertMemory, type Subject } from './alert-memory.ts'
@@ -297,8 +297,8 @@ export class Turn {
     }
   }
 
-  /** Of the alerts that it changes, by tenant. */
-  get alertIds(): { tenant: string; id: string }[] {
+  /** The alerts that it changes. */
+  get records(): AlertRecord[] {
     return [...this.#alerts.values()].map(({ alert }) => alert.record)
   }
 }

@@ -1,6 +1,7 @@
 /** What the API needs from the rest; the composition root brings it. */
 import type { Backtests } from '../backtest/backtest.ts'
 import type { Alerts } from '../alerts/alerts.ts'
+import type { AlertBody } from './alert-json.ts'
 import type { Control, SignIns } from '../control/control.ts'
 import type { TelemetryDoor } from '../gateway/gateway.ts'
 import type { MetricSample } from '../observe/observe.ts'
@@ -9,6 +10,7 @@ import type { Query } from '../query/query.ts'
 import type { Clock } from '../world/world.ts'
 
 export type { MetricSample }
+export { alertJson, type AlertBody } from './alert-json.ts'
 
 /** Pushed to `GET /v1/live` subscribers. */
 export type LiveEvent =
@@ -20,19 +22,7 @@ export type LiveEvent =
       event: 'reading'
       data: { device_id: string; metric: string; ts: number; value: number | boolean | string }
     }
-  | {
-      event: 'alert'
-      data: {
-        id: string
-        device_id: string
-        rule_id: string
-        severity: string
-        state: 'firing' | 'resolved'
-        triggered_at: number
-        resolved_at: number | null
-        values: Record<string, number>
-      }
-    }
+  | { event: 'alert'; data: AlertBody }
   | {
       event: 'anomaly'
       data: {

@@ -62,7 +62,16 @@ export class ApiClient {
 
   /** A 2xx answer, 207 included; anything else throws. */
   post(path: string, body: string | Uint8Array<ArrayBuffer>, type?: string): Promise<ApiAnswer> {
-    return this.#request('POST', path, body, type)
+    return this.#request('POST', path, body, { type })
+  }
+
+  /** A 2xx answer; `headers` for If-Match. */
+  put(path: string, body: string, headers: Record<string, string> = {}): Promise<ApiAnswer> {
+    return this.#request('PUT', path, body, { headers })
+  }
+
+  async delete(path: string): Promise<void> {
+    await this.#request('DELETE', path)
   }
 
   /**
@@ -86,7 +95,9 @@ export class ApiClient {
 
   /** Line protocol; the door answers 204 also when it kept some lines as dead letters. */
   async postLines(path: string, body: string): Promise<{ rejectedLines: number }> {
-    const { headers } = await this.#request('POST', path, body, 'text/plain; charset=utf-8')
+    const { headers } = await this.#request('POST', path, body, {
+      type: 'text/plain; charset=utf-8',
+    })
     return { rejectedLines: Number(headers.get('x-weir-rejected') ?? 0) }
   }
 
@@ -94,10 +105,10 @@ export class ApiClient {
     method: string,
     path: string,
     body?: string | Uint8Array<ArrayBuffer>,
-    type = 'application/json',
+    how: { type?: string | undefined; headers?: Record<string, string> } = {},
   ): Promise<ApiAnswer> {
     const signal = AbortSignal.timeout(this.#timeoutMs)
-    return this.#read(await this.#send(method, path, { body, type, signal }))
+    return this.#read(await this.#send(method, path, { ...how, body, signal }))
   }
 
   async #send(
@@ -105,13 +116,14 @@ export class ApiClient {
     path: string,
     parts: {
       body?: string | Uint8Array<ArrayBuffer> | undefined
-      type?: string
+      type?: string | undefined
+      headers?: Record<string, string>
       signal?: AbortSignal
     },
   ): Promise<Response> {
     const { body, type = 'application/json', signal } = parts
-    const headers: Record<string, string> = body === undefined ? {} : { 'content-type': type }
-    if (this.#key !== undefined) headers['authorization'] = `Bearer ${this.#key}`
+    const headers = { ...parts.headers, ...(body === undefined ? {} : { 'content-type': type }) }
+    if (this.#key !== undefined) Object.assign(headers, { authorization: `Bearer ${this.#key}` })
     const init = body === undefined ? { method, headers } : { method, headers, body }
     try {
       return await fetch(this.url + path, signal === undefined ? init : { ...init, signal })

@@ -122,6 +122,7 @@ const methods: GatewayThread = {
     return port
   },
   ingest: (request) => gateway.ingest(request),
+  changeRules: (changes) => gateway.changeRules(changes),
   metrics: () => [...gatewaySamples(gateway), ...logSamples(log)],
   stop: () => gateway.stop(),
 }

@@ -62,11 +62,11 @@ const methods: StorageThread = {
   readings: (question) => storage.readings(question),
   windows: (question) => storage.windows(question),
   latest: (tenant, deviceId) => storage.latest(tenant, deviceId),
-  alerts: (filter) => storage.alerts(filter),
   anomalies: (filter) => storage.anomalies(filter),
   deadLetters: (filter) => storage.deadLetters(filter),
   completeness: () => storage.completeness(),
   scan: (question, port) => serveScan(port, storage.scan(question)),
+  stateLostAtUs: () => stage.stateLostAtUs,
   metrics: () => storageSamples(storage, stage.readingsTaken),
   stop: () => stage.stop(),
 }

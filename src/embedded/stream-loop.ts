@@ -1,7 +1,11 @@
 /**
- * The stream stage between its two neighbours: frames in, outputs and checkpoints out. One
- * checkpoint is on its way at a time; the next is made when storage has committed it and the
- * processor finds one due.
+ * The stream stage between its neighbours: frames in, outputs and checkpoints out, rule events to
+ * the alerts. One checkpoint is on its way at a time; the next is made when storage has committed it
+ * and the processor finds one due.
+ *
+ * No checkpoint stands for rule events that the alerts have not made durable: while some are on
+ * their way and a checkpoint is due, frames wait. So what a crash takes from the alerts is processed
+ * again.
  */
 import type { Plan } from '../pipeline/pipeline.ts'
 import { StreamProcessor } from '../stream/processor.ts'
@@ -9,11 +13,13 @@ import type { StreamLimits } from '../stream/limits.ts'
 import type { StreamOutput } from '../stream/stream.ts'
 import type { Definitions } from '../batch/batch.ts'
 import { transferOf } from './rpc.ts'
-import type { FrameMessage, StreamControl, StreamMessage } from './threads.ts'
+import type { FrameMessage, RuleEventsMessage, StreamControl, StreamMessage } from './threads.ts'
 
 export interface StreamLoopParts {
   plan: Plan
   limits: StreamLimits
+  /** To the alerts, which say alertsTaken() once they are durable. */
+  alert: (message: RuleEventsMessage) => void
   /** To storage; the buffers are given away. */
   send: (message: StreamMessage, transfer: ArrayBuffer[]) => void
   /** Sees each output before it leaves. */
@@ -26,8 +32,11 @@ export interface StreamLoopParts {
 export class StreamLoop {
   readonly processor: StreamProcessor
   readonly #parts: StreamLoopParts
-  /** Frames that came before storage said where to begin. */
-  #early: FrameMessage[] | undefined = []
+  /** Frames that wait: until storage says where to begin, or for the alerts. */
+  #waiting: FrameMessage[] | undefined = []
+  /** Offsets of the last output with rule events, and of the last that the alerts have. */
+  #alertedOffset = -1
+  #alertsTakenOffset = -1
   /** Offset of the checkpoint that storage is committing. */
   #committing: number | undefined
   #lastOffset = -1
@@ -42,8 +51,8 @@ export class StreamLoop {
 
   /** From the gateway. */
   frame(message: FrameMessage): void {
-    if (this.#early === undefined) this.#take(message)
-    else this.#early.push(message)
+    if (this.#waiting === undefined) this.#take(message)
+    else this.#waiting.push(message)
   }
 
   /** From storage. */
@@ -55,9 +64,25 @@ export class StreamLoop {
     this.#parts.watch.define(definitions)
     this.#lastOffset = nextOffset - 1
     this.#committedOffset = this.#lastOffset
-    const waiting = this.#early ?? []
-    this.#early = undefined
-    for (const frame of waiting) this.#take(frame)
+    this.#goOn()
+  }
+
+  /** From the alerts: the events of all outputs up to this one are durable. */
+  alertsTaken(offset: number): void {
+    this.#alertsTakenOffset = offset
+    if (this.#waiting === undefined || this.#hasAlertsUnderWay) return
+    this.#checkpoint()
+    this.#goOn()
+  }
+
+  get #hasAlertsUnderWay(): boolean {
+    return this.#alertsTakenOffset < this.#alertedOffset
+  }
+
+  #goOn(): void {
+    const waiting = this.#waiting ?? []
+    this.#waiting = undefined
+    for (const frame of waiting) this.frame(frame)
   }
 
   /** Makes a checkpoint of what was processed so far; resolves once storage committed it. */
@@ -65,7 +90,7 @@ export class StreamLoop {
     if (this.#lastOffset <= this.#committedOffset) return Promise.resolve()
     return new Promise<void>((resolve) => {
       this.#flushes.push({ offset: this.#lastOffset, resolve })
-      if (this.#committing === undefined) this.#checkpoint()
+      if (this.#committing === undefined) this.#checkpointSoon()
     })
   }
 
@@ -73,9 +98,19 @@ export class StreamLoop {
     const output = this.processor.process(offset, frame)
     this.#lastOffset = offset
     this.#parts.watch.tap(output, isReplayed)
-    const { fates, partials } = output
+    const { fates, partials, ruleEvents: events } = output
+    if (events.length > 0) {
+      this.#alertedOffset = offset
+      this.#parts.alert({ offset, events })
+    }
     this.#parts.send({ output }, transferOf(frame, fates, partials) as ArrayBuffer[])
-    if (this.#committing === undefined && this.processor.shouldCheckpoint) this.#checkpoint()
+    if (this.#committing === undefined && this.processor.shouldCheckpoint) this.#checkpointSoon()
+  }
+
+  /** Now, or when the alerts have what was said so far. */
+  #checkpointSoon(): void {
+    if (this.#hasAlertsUnderWay) this.#waiting ??= []
+    else this.#checkpoint()
   }
 
   #checkpoint(): void {
@@ -94,6 +129,6 @@ export class StreamLoop {
     this.#flushes = this.#flushes.filter((flush) => flush.offset > offset)
     // Not only with the next frame: storage may withhold all buffers until this frees its memory.
     const isDue = this.#flushes.length > 0 || this.processor.shouldCheckpoint
-    if (this.#lastOffset > offset && isDue) this.#checkpoint()
+    if (this.#lastOffset > offset && isDue) this.#checkpointSoon()
   }
 }

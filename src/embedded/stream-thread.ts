@@ -25,6 +25,7 @@ const loop = new StreamLoop({
     seriesMax: config.gateway.seriesMax,
     deviceMax: DEVICE_NUMBER_MAX,
   },
+  alert: (message) => tell({ ruleEvents: message }),
   send: (message, transfer) => downstream!.postMessage(message, transfer),
   watch: tap,
 })
@@ -34,6 +35,7 @@ downstream!.on('message', (message: StreamControl) => loop.control(message))
 const methods: StreamThread = {
   flush: () => loop.flush(),
   follow: (deviceIds) => tap.follow(deviceIds),
+  alertsTaken: (offset) => loop.alertsTaken(offset),
   metrics: () => streamSamples(loop.processor),
   stop: () => loop.flush(),
 }

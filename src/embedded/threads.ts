@@ -1,8 +1,8 @@
 /**
  * The four threads of the embedded engine and what they say to each other.
  *
- *   main ── API, page, control store
- *     │ calls and events
+ *   main ── API, page, control store, alerts
+ *     │ calls and events; rule events, which no checkpoint goes before
  *   gateway ──frames──▶ stream ──outputs, checkpoints──▶ storage
  *      ▲                  ▲                                │
  *      └── buffers, trim ─┴── recovered, committed ────────┘
@@ -11,13 +11,14 @@
  */
 import type { MessagePort } from 'node:worker_threads'
 import type { LiveEvent, MetricSample } from '../api/api.ts'
+import type { RuleChange } from '../batch/batch.ts'
 import type { Config } from '../config/config.ts'
 import type { TelemetryDoor } from '../gateway/gateway.ts'
 import type { EventCall } from '../observe/observe.ts'
 import type { Plan } from '../pipeline/pipeline.ts'
 import type { Query, ScanQuestion } from '../query/query.ts'
 import type { Recovered } from '../storage/storage.ts'
-import type { Checkpoint, StreamOutput } from '../stream/stream.ts'
+import type { Checkpoint, RuleEvent, StreamOutput } from '../stream/stream.ts'
 
 /** Handed to each worker at its start. */
 export interface ThreadData {
@@ -51,6 +52,12 @@ export interface LogMessage {
   logEnds: number
 }
 
+/** stream → main, which tells by alertsTaken() that they are durable. */
+export interface RuleEventsMessage {
+  offset: number
+  events: RuleEvent[]
+}
+
 /** stream → storage. */
 export type StreamMessage = { output: StreamOutput } | { checkpoint: Checkpoint }
 
@@ -66,6 +73,7 @@ export type LoopMessage =
 /** Anything → main. */
 export type MainEvent =
   | { live: { tenant: string; event: LiveEvent } }
+  | { ruleEvents: RuleEventsMessage }
   | { rates: { messages: number; readings: number } }
   /** Why nothing can be accepted now; undefined when all is well again. */
   | { failure: { message: string } | undefined }
@@ -86,6 +94,8 @@ interface Stage {
 export interface GatewayThread extends Stage, TelemetryDoor {
   /** Learns what the log's tail defines, then opens the doors; answers with the MQTT port. */
   open(): Promise<number>
+  /** Rules that change at the place of the log that comes next; resolves once they are there. */
+  changeRules(changes: RuleChange[]): Promise<void>
 }
 
 export interface StreamThread extends Stage {
@@ -93,9 +103,16 @@ export interface StreamThread extends Stage {
   flush(): Promise<void>
   /** Devices whose readings go to main as live events. */
   follow(deviceIds: string[]): void
+  /** The rule events of all outputs up to this offset are durable. */
+  alertsTaken(offset: number): void
 }
 
 export interface StorageThread extends Stage, Query {
   /** Serves the steps of a scan on this port until its other end closes: ScanPort. */
   scan(question: ScanQuestion, port: MessagePort): void
+  /**
+   * Undefined unless the stream's state was lost; else the time of the last commit, µs: alerts that
+   * are open have no end to come. Asked before the gateway opens, no rule event is under way yet.
+   */
+  stateLostAtUs(): number | undefined
 }

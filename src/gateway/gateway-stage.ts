@@ -2,7 +2,7 @@
  * The gateway stage, put together: what comes in by MQTT and HTTP is decoded, checked and made
  * durable, and goes on to the stream. One instance lives on the gateway's thread.
  */
-import type { Definitions } from '../batch/batch.ts'
+import type { Definitions, RuleChange } from '../batch/batch.ts'
 import type { DeviceNumbers, DeviceReader, Principal } from '../control/control.ts'
 import { WeirError } from '../errors/errors.ts'
 import type { Log, LogAppender } from '../log/log.ts'
@@ -35,7 +35,7 @@ const TICK_INTERVAL_MS = 1000
 
 export interface GatewayOptions {
   plan: Plan
-  limits: Omit<DictionaryLimits, 'definitionBytesMax'> &
+  limits: Omit<DictionaryLimits, 'definitionBytesMax' | 'factsBytesMax'> &
     MessageLimits &
     GroupCommitLimits &
     RoomLimits & { deadLettersPerDeviceMax: number }
@@ -217,6 +217,16 @@ export class Gateway implements TelemetryDoor {
       this.commit.expect({ isPatient: false, durable: resolve, failed })
     })
     return { accepted, rejectedCount, rejected }
+  }
+
+  /** Resolves once they are durable, at one place of the log. Throws as ingest() does. */
+  async changeRules(changes: readonly RuleChange[]): Promise<void> {
+    if (this.commit.failure !== undefined) throw this.commit.failure
+    this.commit.makeRoom()
+    this.#dictionary.changeRules(changes)
+    await new Promise<void>((resolve, reject) => {
+      this.commit.expect({ isPatient: false, durable: resolve, failed: reject })
+    })
   }
 
   /** Of the registry. Throws CONTROL_UNAVAILABLE. */

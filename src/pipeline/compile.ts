@@ -83,7 +83,10 @@ function compileAll(definition: unknown, source: Source): { plan: Plan; tests: R
   const tests = resolveTests(soundItems('tests', written, isSound), { ...context, ruleIds })
   if (problems.length > 0) throw invalid(problems, source)
   const fingerprint = fingerprintOf(definition)
-  const plan: Plan = { version: 1, fingerprint, types, time, windowsMs, detectors, rules }
+  const { rules: ruleDefinitions = [] } = written
+  const plan: Plan = {
+    ...{ version: 1, fingerprint, types, time, windowsMs, detectors, rules, ruleDefinitions },
+  }
   return { plan, tests }
 }
 

@@ -5,6 +5,7 @@
  */
 import type { DeviceFacts, ValueKind } from '../batch/batch.ts'
 import type { Schedule } from '../schedule/schedule.ts'
+import type { RuleDefinition } from './rule-definition.ts'
 
 export interface Plan {
   version: 1
@@ -16,6 +17,8 @@ export interface Plan {
   windowsMs: number[]
   detectors: Detector[]
   rules: Rule[]
+  /** The same rules as they are written, which people see. */
+  ruleDefinitions: RuleDefinition[]
 }
 
 export interface DeviceType {
@@ -199,4 +202,5 @@ export const metricsOf = ({ variables }: Rule): string[] => [
 ]
 
 export { RuleDefinition } from './rule-definition.ts'
+export { isRule } from './rule-shape.ts'
 export { run } from './program.ts'

@@ -16,7 +16,7 @@ import {
 } from '../query/query.ts'
 import type { PostgresPlace } from '../postgres-client/postgres-client.ts'
 import { QueryDatabase, type Ask } from './query-database.ts'
-import { readAlerts, readAnomalies, readDeadLetters } from './query-events.ts'
+import { readAnomalies, readDeadLetters } from './query-events.ts'
 import { readLatest } from './query-latest.ts'
 import { scanTables } from './query-scan.ts'
 import { loadSource, type DevicePlace } from './query-source.ts'
@@ -85,10 +85,6 @@ class TableQuery implements PostgresQuery {
 
   latest(tenant: string, deviceId: string): ReturnType<Query['latest']> {
     return this.#database.snapshot((ask) => readLatest(ask, this.#place(tenant, deviceId)))
-  }
-
-  alerts(filter: EventsFilter): ReturnType<Query['alerts']> {
-    return this.#database.snapshot((ask) => readAlerts(ask, filter))
   }
 
   anomalies(filter: EventsFilter): ReturnType<Query['anomalies']> {

@@ -4,13 +4,12 @@
  * A question of one device goes to its store alone, and fails by name when that is away; those of
  * the other stores' devices go on. A list over devices is asked of all stores at once and merged in
  * their own order. It fails by name when one of them is away: the rows of a list do not say what is
- * missing, and half of the alerts would look like all of them.
+ * missing, and half of the anomalies would look like all of them.
  *
  * While devices change their store, a row may be in two: the one of its device's store counts.
  */
 import { WeirError } from '../errors/errors.ts'
 import type {
-  AlertRow,
   AnomalyRow,
   DeadLetterRow,
   EventsFilter,
@@ -64,10 +63,6 @@ class StoresQuery implements PostgresQuery {
   latest(tenant: string, deviceId: string): ReturnType<Query['latest']> {
     const store = this.#storeOf(tenant, deviceId)
     return named(store, store.query.latest(tenant, deviceId))
-  }
-
-  alerts(filter: EventsFilter): Promise<AlertRow[]> {
-    return this.#list(filter, (query) => query.alerts(filter), compareAlerts)
   }
 
   anomalies(filter: EventsFilter): Promise<AnomalyRow[]> {
@@ -158,9 +153,6 @@ async function named<T>({ range: { from, to } }: StoreQuery, answer: Promise<T>)
 }
 
 const byId = (one: ListRow, other: ListRow): number => (one.id < other.id ? -1 : 1)
-
-const compareAlerts: Order<AlertRow> = (one, other) =>
-  other.triggered_at - one.triggered_at || byId(one, other)
 
 const compareAnomalies: Order<AnomalyRow> = (one, other) => other.ts - one.ts || byId(one, other)
 

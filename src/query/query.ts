@@ -85,16 +85,6 @@ export interface WindowsAnswer {
   meta: { completeness: number; segments_damaged: number; cached: boolean }
 }
 
-export interface AlertRow {
-  id: string
-  device_id: string
-  rule_id: string
-  triggered_at: number
-  resolved_at: number | null
-  severity: string
-  state: 'firing' | 'resolved'
-}
-
 export interface DeadLetterRow {
   id: string
   device_id: string
@@ -129,7 +119,6 @@ export interface Query {
   readings(question: ReadingsQuestion): Promise<ReadingsAnswer>
   windows(question: WindowsQuestion): Promise<WindowsAnswer>
   latest(tenant: string, deviceId: string): Promise<Record<string, { ts: number; value: Value }>>
-  alerts(filter: EventsFilter): Promise<AlertRow[]>
   anomalies(filter: EventsFilter): Promise<AnomalyRow[]>
   deadLetters(filter: EventsFilter): Promise<DeadLetterRow[]>
   /**

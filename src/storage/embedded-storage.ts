@@ -85,6 +85,8 @@ export class EmbeddedStorage implements Storage, Query, ReadingScan {
   #sealed: Generation[] = []
   /** A seal whose commit failed; the next takes it along. */
   #failed: Sealed | undefined
+  /** Of the last checkpoint that was handed over, committed or not. */
+  #sealedOffset = -1
   #committing: Promise<void> = Promise.resolve()
   #commits = 0
   #committedAtUs: number
@@ -123,10 +125,9 @@ export class EmbeddedStorage implements Storage, Query, ReadingScan {
 
   /** See `lost-state.ts`. Returns the floors. */
   #loseState(problem: string): Float64Array {
-    const { committer, catalogue, lastValues, options } = this.#parts
+    const { committer, lastValues, options } = this.#parts
     options.listener.stateLost(problem)
     committer.forgetParts((name) => !isLastValues(name))
-    catalogue.endAlerts(this.#committedAtUs)
     const floors = lastValues.highestTimes()
     const { allowedLatenessMs } = options
     for (const range of openWindows(this.#coverage.list(), floors, allowedLatenessMs)) {
@@ -153,7 +154,6 @@ export class EmbeddedStorage implements Storage, Query, ReadingScan {
       partials.append(output.partials)
       this.#coverage.note(output.partials)
     }
-    for (const event of output.ruleEvents) events.addRuleEvent(event)
     for (const event of output.anomalies) events.addAnomaly(event)
     for (const range of output.dirty) this.#dirty.add(range)
   }
@@ -173,7 +173,8 @@ export class EmbeddedStorage implements Storage, Query, ReadingScan {
   /** Errors: STORAGE_COMMIT_FAILED; nothing is lost then, and the next commit takes it along. */
   commit(checkpoint: Checkpoint): Promise<void> {
     if (checkpoint.offset <= this.#committedOffset) return this.#committing
-    const sealed = this.#seal(checkpoint)
+    // Tried again: what was output since is none of its state, and must not be sealed under it.
+    const sealed = checkpoint.offset > this.#sealedOffset ? this.#seal(checkpoint) : undefined
     const done = this.#committing.then(() => this.#write(sealed))
     this.#committing = done.catch(() => undefined)
     return done
@@ -182,6 +183,7 @@ export class EmbeddedStorage implements Storage, Query, ReadingScan {
   /** Everything output so far, in this turn; what comes next goes to a fresh generation. */
   #seal({ offset, parts }: Checkpoint): Sealed {
     const generation = this.#current
+    this.#sealedOffset = offset
     this.#current = new Generation(this.#nextOffset, this.#pool)
     this.#sealed.push(generation)
     const named = [...parts, ...this.#parts.lastValues.takeChanged()]
@@ -194,9 +196,11 @@ export class EmbeddedStorage implements Storage, Query, ReadingScan {
     }
   }
 
-  async #write(latest: Sealed): Promise<void> {
+  /** What was sealed last, and with it what failed before. */
+  async #write(latest: Sealed | undefined): Promise<void> {
     const { committer, segments, merger, checks, pace, sweep } = this.#parts
-    const sealed = this.#failed === undefined ? latest : absorb(this.#failed, latest)
+    const sealed = this.#failed && latest ? absorb(this.#failed, latest) : (this.#failed ?? latest)
+    if (sealed === undefined) return
     const count = readingsOf(sealed.generations)
     pace.begin(count, readingsOf(this.#generations()) - count)
     try {
@@ -300,10 +304,6 @@ export class EmbeddedStorage implements Storage, Query, ReadingScan {
   async latest(tenant: string, deviceId: string): ReturnType<Query['latest']> {
     const { directory, lastValues } = this.#parts
     return latestByMetric(directory, lastValues, directory.ofDevice(tenant, deviceId))
-  }
-
-  async alerts(filter: Parameters<Query['alerts']>[0]): ReturnType<Query['alerts']> {
-    return this.#events.alerts(filter)
   }
 
   async anomalies(filter: Parameters<Query['anomalies']>[0]): ReturnType<Query['anomalies']> {

@@ -46,11 +46,10 @@ export async function openEmbeddedBench(
   }
 }
 
-const partsOf = ({ series, partials, dirty, alerts, anomalies, deadLetters }: Given) => ({
+const partsOf = ({ series, partials, dirty, anomalies, deadLetters }: Given) => ({
   series: [...(series ?? [])],
   partials: [...(partials ?? [])],
   dirty: [...(dirty ?? [])],
-  ruleEvents: [...(alerts ?? [])],
   anomalies: [...(anomalies ?? [])],
   deadLetters: [...(deadLetters ?? [])],
 })

@@ -166,15 +166,18 @@ export class Episodes {
   }
 
   /** The gateway's clock was set: what waits goes on as if it had not been. */
-  shift(stepUs: number): void {
+  shift(stepUs: number, nowUs: number): void {
     this.#due = new DueQueue()
     for (const device of this.#devices.all())
       for (const record of this.of(device)) {
         const { table } = this.arena
-        table[record + SINCE]! += stepUs
-        table[record + ENDED]! += stepUs
+        const move = (at: number): void => {
+          table[at] = Math.min(table[at]! + stepUs, nowUs)
+        }
+        move(record + SINCE)
+        move(record + ENDED)
         const counted = table[record + COUNTED]!
-        for (let i = 0; i < counted; i++) table[record + VARIABLE_PART + i]! += stepUs
+        for (let i = 0; i < counted; i++) move(record + VARIABLE_PART + i)
         table[record + QUEUED_FOR] = 0
         this.arena.mark(record)
         this.#queue(record)

@@ -69,11 +69,13 @@ export class Identities {
   }
 
   /** The gateway's clock was set: nobody was silent for that. */
-  shift(stepUs: number): void {
+  shift(stepUs: number, nowUs: number): void {
+    const nowSeconds = seconds(nowUs)
     for (const [index, chunk] of this.chunks.entries()) {
       for (let base = 0; base < chunk.length; base += STRIDE) {
         if (chunk[base + DEVICE] === 0) continue
-        chunk[base + LAST_USE] = Math.max(0, chunk[base + LAST_USE]! + Math.round(stepUs / 1e6))
+        const shifted = chunk[base + LAST_USE]! + Math.round(stepUs / 1e6)
+        chunk[base + LAST_USE] = Math.max(0, Math.min(shifted, nowSeconds))
       }
       this.changed[index] = 1
     }

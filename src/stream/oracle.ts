@@ -53,8 +53,9 @@ export class Oracle {
     const passedUs = baseUs - (this.#clockUs ?? baseUs)
     const isSet = passedUs > 600e6 || passedUs < -1e6
     if (isSet) {
-      this.#rules.shift(passedUs)
-      this.#watermark.lastIngestUs += passedUs
+      this.#rules.shift(passedUs, baseUs)
+      const { lastIngestUs } = this.#watermark
+      this.#watermark.lastIngestUs = Math.min(lastIngestUs + passedUs, baseUs)
     }
     this.#clockUs = isSet ? baseUs : Math.max(this.#clockUs ?? baseUs, baseUs)
     return isSet ? 0 : Math.max(0, passedUs)

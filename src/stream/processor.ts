@@ -175,7 +175,7 @@ export class StreamProcessor {
 
   #tick(ingestUs: number): void {
     const stepUs = clockStep(this.#ingestUs, ingestUs)
-    if (stepUs !== 0) this.#shift(stepUs)
+    if (stepUs !== 0) this.#shift(stepUs, ingestUs)
     const passedUs = stepUs === 0 ? Math.max(0, ingestUs - this.#ingestUs) : 0
     this.#ingestUs = stepUs === 0 ? Math.max(this.#ingestUs, ingestUs) : ingestUs
     if (this.#checkpointUs === -Infinity) this.#checkpointUs = ingestUs
@@ -184,14 +184,18 @@ export class StreamProcessor {
     this.#expiry.tick(ingestUs)
   }
 
-  /** See `clock-steps.ts`. Event times, and with them windows, have nothing to do with it. */
-  #shift(stepUs: number): void {
+  /**
+   * See `clock-steps.ts`. Event times, and with them windows, have nothing to do with it. Messages
+   * behind the step may share a frame with those before it, so they had the new time already:
+   * nothing is moved beyond now.
+   */
+  #shift(stepUs: number, nowUs: number): void {
     this.#checkpointUs += stepUs
-    this.#watermark.lastIngestUs += stepUs
+    this.#watermark.lastIngestUs = Math.min(this.#watermark.lastIngestUs + stepUs, nowUs)
     this.#expiry.nextSweepUs += stepUs
-    this.#state.shift(stepUs)
-    this.#identities.shift(stepUs)
-    this.#rules.shift(stepUs, this.#ingestUs + stepUs)
+    this.#state.shift(stepUs, nowUs)
+    this.#identities.shift(stepUs, nowUs)
+    this.#rules.shift(stepUs, nowUs)
   }
 
   #closeWindows(ingestUs: number): void {

@@ -199,7 +199,7 @@ export class RuleEngine {
   }
 
   shift(stepUs: number, nowUs: number): void {
-    this.episodes.shift(stepUs)
+    this.episodes.shift(stepUs, nowUs)
     this.silence.shift(stepUs, nowUs)
   }
 

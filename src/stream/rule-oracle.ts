@@ -215,13 +215,15 @@ export class RuleOracle {
     }
   }
 
-  shift(stepUs: number): void {
+  /** Nothing is moved beyond now. */
+  shift(stepUs: number, nowUs: number): void {
+    const moved = (us: number): number => Math.min(us + stepUs, nowUs)
     for (const state of this.#states.values()) {
-      if (state.sinceUs !== undefined) state.sinceUs += stepUs
-      if (state.endedUs !== undefined) state.endedUs += stepUs
-      state.counted = state.counted.map((us) => us + stepUs)
+      if (state.sinceUs !== undefined) state.sinceUs = moved(state.sinceUs)
+      if (state.endedUs !== undefined) state.endedUs = moved(state.endedUs)
+      state.counted = state.counted.map(moved)
     }
-    for (const heard of this.#lastHeard.values()) heard.ingestUs += stepUs
+    for (const heard of this.#lastHeard.values()) heard.ingestUs = moved(heard.ingestUs)
   }
 
   #rulesOf(device: number): Live[] {

@@ -133,10 +133,11 @@ export class SeriesState {
   }
 
   /** The gateway's clock was set: nobody was silent for that. */
-  shift(stepUs: number): void {
+  shift(stepUs: number, nowUs: number): void {
     for (const [index, hot] of this.hot.entries()) {
       if (hot === undefined) continue
-      for (let at = LAST_INGEST; at < hot.length; at += this.hotStride) hot[at]! += stepUs
+      for (let at = LAST_INGEST; at < hot.length; at += this.hotStride)
+        hot[at] = Math.min(hot[at]! + stepUs, nowUs)
       this.changed[index] = 1
     }
   }

@@ -100,7 +100,8 @@ export class Silence {
   shift(stepUs: number, nowUs: number): void {
     this.#due = new DueQueue()
     for (const device of this.#rulesOf.keys()) {
-      this.#write(device, this.#seen[device * STRIDE]! + stepUs, this.#seen[device * STRIDE + 1]!)
+      const seenUs = Math.min(this.#seen[device * STRIDE]! + stepUs, nowUs)
+      this.#write(device, seenUs, this.#seen[device * STRIDE + 1]!)
       this.#queuedFor[device] = 0
       this.#queue(device, nowUs)
     }

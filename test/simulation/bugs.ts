@@ -16,6 +16,8 @@ export interface Bug {
   catalogue(catalogue: Catalogue): Catalogue
   toStream(message: StreamControl): StreamControl
   toGateway(message: LoopMessage): LoopMessage
+  /** The stream hears that the alerts have rule events before they have them. */
+  areAlertsTakenEarly: boolean
 }
 
 export const NO_BUG: Bug = {
@@ -24,6 +26,7 @@ export const NO_BUG: Bug = {
   catalogue: (catalogue) => catalogue,
   toStream: (message) => message,
   toGateway: (message) => message,
+  areAlertsTakenEarly: false,
 }
 
 /** Appends resolve when they are called; the flush comes when it comes. */
@@ -66,6 +69,7 @@ export const BUGS = {
       return disk
     },
   },
+  'a checkpoint before its alerts': { ...NO_BUG, areAlertsTakenEarly: true },
   'the memory of repeats forgotten at a restart': {
     ...NO_BUG,
     toStream(message: StreamControl) {

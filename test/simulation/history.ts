@@ -5,6 +5,7 @@
 import { decodeFrame, MESSAGE_HISTORICAL, type DeadLetter } from '../../src/batch/batch.ts'
 import type { Log } from '../../src/log/log.ts'
 import { Oracle } from '../../src/stream/oracle.ts'
+import type { RuleEvent } from '../../src/stream/stream.ts'
 import { METRICS, seriesOf, type ScriptFrame, type ScriptMessage } from '../../src/stream/script.ts'
 import { DEVICE_IDS, PLAN } from './plan.ts'
 
@@ -26,6 +27,8 @@ export class History {
   readonly entries: Uint8Array[] = []
   readonly messages: LoggedMessage[] = []
   readonly deadLetters: DeadLetter[] = []
+  /** What the alerts have of each episode, by its id. */
+  readonly alerts = new Map<string, RuleEvent>()
   readonly oracle = new Oracle(PLAN)
   readonly #series = new Map<number, { device: number; metric: number }>()
   readonly #devices = new Map<number, number>()
@@ -35,6 +38,13 @@ export class History {
   appended(offset: number, bytes: Uint8Array): void {
     check(offset === this.entries.length, () => `G2 entry ${offset} after ${this.entries.length}`)
     this.entries.push(bytes)
+  }
+
+  /** As the alerts take them: an event may come again, and an end stays. */
+  alerted(events: readonly RuleEvent[]): void {
+    for (const event of events) {
+      if (this.alerts.get(event.id)?.state !== 'resolved') this.alerts.set(event.id, event)
+    }
   }
 
   /** What a life finds must be what is known, and perhaps more that nobody was told of. */

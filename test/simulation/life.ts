@@ -6,12 +6,14 @@ import type { DatabaseSync } from 'node:sqlite'
 import type { LocalDeviceReader } from '../../src/control/sqlite-control.ts'
 import { GatewayLoop } from '../../src/embedded/gateway-loop.ts'
 import { transferOf } from '../../src/embedded/rpc.ts'
+import { RuleEventQueue } from '../../src/embedded/rule-event-queue.ts'
 import { StorageLoop } from '../../src/embedded/storage-loop.ts'
 import { StreamLoop } from '../../src/embedded/stream-loop.ts'
 import type {
   FrameMessage,
   LogMessage,
   LoopMessage,
+  RuleEventsMessage,
   StreamControl,
   StreamMessage,
 } from '../../src/embedded/threads.ts'
@@ -25,6 +27,7 @@ import { openStorage } from '../../src/storage/open-storage.ts'
 import { createPlainFiles } from '../../src/storage/plain-files.ts'
 import type { Storage } from '../../src/storage/storage.ts'
 import { DEFAULT_STREAM_LIMITS } from '../../src/stream/limits.ts'
+import type { RuleEvent } from '../../src/stream/stream.ts'
 import type { Clock, Disk, Network, Random } from '../../src/world/world.ts'
 import type { Bug } from './bugs.ts'
 import { Channel } from './channel.ts'
@@ -37,6 +40,8 @@ const ENTRY_BYTES_MAX = entryBytesMax(SEGMENT_BYTES)
 const STREAM = { checkpointReadings: 120, checkpointIntervalUs: 2e6 }
 const STORAGE = { segmentRows: 3000, mergeFanIn: 3 }
 const MEMORY_READINGS_MAX = 3000
+/** How long the alerts take to make events durable. */
+const ALERT_MS_MAX = 300
 
 const GATEWAY: Omit<GatewayOptions, 'plan'> = {
   limits: {
@@ -81,6 +86,8 @@ export interface LifeParts {
   damaged: (what: string) => void
   /** The process ends by itself. */
   failed: (error: Error) => void
+  /** Rule events are durable with the alerts. */
+  alerted: (events: readonly RuleEvent[]) => void
   /** An entry became durable. */
   appended: (offset: number, bytes: Uint8Array) => void
 }
@@ -113,7 +120,9 @@ export class Life {
     const toStreamBack = new Channel<StreamControl>(clock, random)
     const toGateway = new Channel<LoopMessage>(clock, random)
     const fromGateway = new Channel<LogMessage>(clock, random)
-    this.#channels = [toStream, toStorage, toStreamBack, toGateway, fromGateway]
+    const toAlerts = new Channel<RuleEventsMessage>(clock, random)
+    const fromAlerts = new Channel<number>(clock, random)
+    this.#channels = [toStream, toStorage, toStreamBack, toGateway, fromGateway, toAlerts]
     this.log = opened.log
     this.storage = opened.storage
     this.gateway = new Gateway(
@@ -137,6 +146,10 @@ export class Life {
     this.#stream = new StreamLoop({
       plan,
       limits: { ...DEFAULT_STREAM_LIMITS, ...STREAM, seriesMax: 4096, deviceMax: 4096 },
+      alert(message) {
+        toAlerts.send(message)
+        if (bug.areAlertsTakenEarly) fromAlerts.send(message.offset)
+      },
       send: (message, transfer) => toStorage.send(message, transfer),
       watch: { define: () => {}, tap: () => {} },
     })
@@ -153,6 +166,17 @@ export class Life {
     toStorage.receive = (message) => this.#storageLoop.take(message)
     toStreamBack.receive = (message) => this.#stream.control(message)
     toGateway.receive = (message) => gatewayLoop.take(message)
+    const alerts = new RuleEventQueue({
+      clock,
+      async take(events) {
+        await new Promise<void>((resolve) => clock.after(random.unit() * ALERT_MS_MAX, resolve))
+        parts.alerted(events)
+      },
+      taken: (offset) => fromAlerts.send(offset),
+      failed: parts.failed as (error: unknown) => void,
+    })
+    toAlerts.receive = (message) => alerts.push(message)
+    fromAlerts.receive = (offset) => this.#stream.alertsTaken(offset)
     fromGateway.receive = ({ logEnds }) => opened.storage.expect(logEnds)
     this.ready = this.#open(gatewayLoop)
   }

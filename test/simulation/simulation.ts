@@ -179,6 +179,7 @@ export class Simulation {
         opened: (log) => (this.#isDamaged ? Promise.resolve() : this.history.opened(log)),
         damaged: (what) => this.#named.push(what),
         failed: (error) => (process.failure = error),
+        alerted: (events) => this.history.alerted(events),
         appended: (offset, bytes) => {
           if (!this.#isDamaged) this.history.appended(offset, bytes)
         },

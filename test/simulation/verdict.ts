@@ -104,7 +104,7 @@ export async function checkStorage(query: Query, history: History): Promise<void
     await checkReadings(query, series, readings)
     await checkWindows(query, series, readings)
   }
-  await checkEpisodes(query, history)
+  checkEpisodes(history)
   await checkAnomalies(query, history)
   await checkDeadLetters(query, history)
 }
@@ -191,10 +191,12 @@ function difference(found: string[], wanted: string[]): string | undefined {
     .join('; ')
 }
 
-async function checkEpisodes(query: Query, history: History): Promise<void> {
-  const rows = await query.alerts({ tenant: 'default', deviceId: undefined, limit: EVENTS_MAX })
-  const found = rows.map((row) =>
-    [row.device_id, row.rule_id, row.triggered_at, row.resolved_at ?? '-'].join(' '),
+function checkEpisodes(history: History): void {
+  const found = [...history.alerts.values()].map(
+    ({ deviceId, ruleId, triggeredAtUs, resolvedAtUs }) => {
+      const resolved = resolvedAtUs === undefined ? '-' : resolvedAtUs / 1000
+      return [deviceId, ruleId, triggeredAtUs / 1000, resolved].join(' ')
+    },
   )
   const episodes = new Map<string, string>()
   for (const one of history.oracle.episodes) {

@@ -301,7 +301,9 @@ export class WeirProcess {
 
   /** Below 1 while the log is replayed. */
   async completeness(): Promise<number> {
-    const { meta } = await this.get<{ meta: { completeness: number } }>('/v1/alerts', { limit: 1 })
+    const { meta } = await this.get<{ meta: { completeness: number } }>('/v1/anomalies', {
+      limit: 1,
+    })
     return meta.completeness
   }
 

@@ -78,11 +78,11 @@ test('pages have every alert once, also of a storm within one microsecond', asyn
     await fire(id, { id: `s-${at}`, ruleId: 'storm' })
   }
   const seen: string[] = []
-  for (let before = ''; ;) {
-    const page = await get(`/v1/alerts?rule_id=storm&limit=4${before}`)
+  for (let cursor = ''; ;) {
+    const page = await get(`/v1/alerts?rule_id=storm&limit=2${cursor}`)
     seen.push(...idsOf(page))
     if (page.json.next === null) break
-    before = `&before=${page.json.next}`
+    cursor = `&cursor=${page.json.next}`
   }
   assert.equal(seen.length, devices.length)
   assert.equal(new Set(seen).size, devices.length)

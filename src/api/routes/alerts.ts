@@ -2,13 +2,14 @@
 import { Type, type Static } from 'typebox'
 import type { AlertAction, AlertFilter, AlertRecord, HistoryEntry } from '../../alerts/alerts.ts'
 import { WeirError } from '../../errors/errors.ts'
+import { Alert, alertJson } from '../alert-json.ts'
 import { deviceRule } from '../device-rules.ts'
 import type { AlertPorts } from '../api.ts'
 import { Meta, withMeta } from '../completeness.ts'
 import { ETAG_HEADER, keptAnswer } from '../revisions.ts'
 import { jsonAnswer, jsonRoute, type Call, type Route } from '../route.ts'
 import type { Services } from '../services.ts'
-import { DeviceId, Duration, Limit, Milliseconds, Moment, Time } from '../shapes.ts'
+import { DeviceId, Duration, Limit, Milliseconds, Moment } from '../shapes.ts'
 import { durationUsOf, parseTime } from '../times.ts'
 import { Delivery, deliveryJson, millisecondsOf } from './deliveries.ts'
 import { requireDevice } from './devices.ts'
@@ -17,42 +18,6 @@ import { DeviceRuleBody, Rule, RULE_PROBLEMS, ruleJson } from './rules.ts'
 const TAG = 'alerts'
 /** Of one alert, with it. */
 const DELIVERIES_SHOWN = 100
-
-const MaybeMilliseconds = Type.Union([Milliseconds, Type.Null()])
-
-const Alert = Type.Object({
-  id: Type.String(),
-  device_id: Type.String(),
-  rule_id: Type.String(),
-  rule_version: Type.Integer(),
-  severity: Type.String(),
-  state: Type.Enum(['firing', 'resolved']),
-  triggered_at: Milliseconds,
-  since: Type.Number({ description: 'The first breach of the newest episode, in milliseconds.' }),
-  resolved_at: Type.Union([Milliseconds, Type.Null()], { description: 'Null while it fires.' }),
-  occurrences: Type.Integer({ description: 'Episodes so far.' }),
-  flapping: Type.Boolean({ description: 'It comes and goes so often that it is one alert.' }),
-  acknowledged: Type.Union([Type.Object({ by: Type.String(), at: Milliseconds }), Type.Null()]),
-  snoozed_until: MaybeMilliseconds,
-  suppressed_by: Type.Union(
-    [
-      Type.Object({ silence: Type.String() }),
-      Type.Object({ parent_alert: Type.String() }),
-      Type.Null(),
-    ],
-    { description: 'Why nobody is told: a silence, or the alert of its gateway.' },
-  ),
-  reason: Type.Object({
-    kind: Type.Enum(['condition', 'silence']),
-    condition: Type.String(),
-    metric: Type.Optional(Type.String()),
-    unit: Type.Optional(Type.String()),
-    value: Type.Optional(Type.Number()),
-    threshold: Type.Optional(Type.Number()),
-    value_before: Type.Optional(Type.Number()),
-  }),
-  values: Type.Record(Type.String(), Type.Number()),
-})
 
 const HistoryItem = Type.Object({
   at: Milliseconds,
@@ -64,41 +29,6 @@ const HistoryItem = Type.Object({
   text: Type.Optional(Type.String()),
   episode_id: Type.Optional(Type.String()),
 })
-
-function alertJson(alert: AlertRecord): Static<typeof Alert> {
-  const { kind, condition, metric, unit, value, threshold, valueBefore } = alert.reason
-  const { acknowledged, suppressedBy } = alert
-  return {
-    id: alert.id,
-    device_id: alert.deviceId,
-    rule_id: alert.ruleId,
-    rule_version: alert.ruleVersion,
-    severity: alert.severity,
-    state: alert.state,
-    triggered_at: alert.triggeredAtUs / 1000,
-    since: alert.sinceUs / 1000,
-    resolved_at: millisecondsOf(alert.resolvedAtUs),
-    occurrences: alert.occurrences,
-    flapping: alert.isFlapping,
-    acknowledged: acknowledged ? { by: acknowledged.by, at: acknowledged.atUs / 1000 } : null,
-    snoozed_until: millisecondsOf(alert.snoozedUntilUs),
-    suppressed_by: suppressedJson(suppressedBy),
-    reason: {
-      ...{ kind, condition },
-      ...(metric !== undefined && { metric }),
-      ...(unit !== undefined && { unit }),
-      ...(value !== undefined && { value }),
-      ...(threshold !== undefined && { threshold }),
-      ...(valueBefore !== undefined && { value_before: valueBefore }),
-    },
-    values: alert.values,
-  }
-}
-
-function suppressedJson(by: AlertRecord['suppressedBy']) {
-  if (by === undefined) return null
-  return 'silence' in by ? { silence: by.silence } : { parent_alert: by.parentAlert }
-}
 
 const historyJson = ({ atUs, what, by, text, episodeId }: HistoryEntry) => ({
   ...{ at: atUs / 1000, what },
@@ -114,8 +44,8 @@ export function alertRoutes({ ports }: Services<AlertPorts>): Route[] {
 function listRoute(ports: AlertPorts): Route {
   const answer = Type.Object({
     alerts: Type.Array(Alert),
-    next: Type.Union([Type.Number(), Type.Null()], {
-      description: 'What `before` is for the next page; null on the last one.',
+    next: Type.Union([Type.String(), Type.Null()], {
+      description: 'What `cursor` is for the next page; null on the last one.',
     }),
     meta: Meta,
   })
@@ -131,7 +61,7 @@ function listRoute(ports: AlertPorts): Route {
       rule_id: Type.Optional(Type.String()),
       state: Type.Optional(Type.Enum(['firing', 'resolved'])),
       severity: Type.Optional(Type.String()),
-      before: Type.Optional(Time),
+      cursor: Type.Optional(Type.String({ description: '`next` of the page before.' })),
       limit: Limit,
     }),
     answers: { 200: jsonAnswer('Alerts.', answer) },
@@ -144,14 +74,30 @@ function listRoute(ports: AlertPorts): Route {
         ...(ruleId !== undefined && { ruleId }),
         ...(state !== undefined && { state }),
         ...(severity !== undefined && { severity }),
-        ...(query.before !== undefined && { beforeUs: parseTime(query.before, 'before') }),
-        limit,
+        ...(query.cursor !== undefined && { after: placeOf(query.cursor) }),
+        limit: limit + 1,
       }
       const { rows, meta } = await withMeta(ports, () => ports.alerts.list(tenant, filter))
-      const next = rows.length < limit ? null : rows.at(-1)!.triggeredAtUs / 1000
-      return { status: 200, json: { alerts: rows.map(alertJson), next, meta } }
+      const { shown, next } = cutPage(rows, limit)
+      return { status: 200, json: { alerts: shown.map(alertJson), next, meta } }
     },
   })
+}
+
+function cutPage(
+  found: readonly AlertRecord[],
+  limit: number,
+): { shown: readonly AlertRecord[]; next: string | null } {
+  const shown = found.slice(0, limit)
+  const last = shown.at(-1)
+  const isLast = last === undefined || found.length <= limit
+  return { shown, next: isLast ? null : `${last.triggeredAtUs}-${last.id}` }
+}
+
+function placeOf(cursor: string): NonNullable<AlertFilter['after']> {
+  const [, time, id] = /^(\d{1,16})-(.{1,200})$/.exec(cursor) ?? []
+  if (time !== undefined && id !== undefined) return { triggeredAtUs: Number(time), id }
+  throw new WeirError('API_PARAMETER_INVALID', 'cursor: found no `next` of a page before')
 }
 
 function createRoute(ports: AlertPorts): Route {

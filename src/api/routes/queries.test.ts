@@ -168,26 +168,10 @@ test('while a restart replays the log, every answer says how much of it is in', 
   bench.pipeline.completenessNow = 1
 })
 
-test('a process without alerts lists episodes as they are stored, and has no routes of alerts', async () => {
+test('a process without alerts has no routes of alerts', async () => {
   const plain = await startBench({}, { hasAlerts: false })
   const ask = (target: string) => plain.call(target, { key: plain.admin })
-  const key = await plain.createDevice('hot')
-  await plain.createDevice('idle')
-  const body = [
-    { ts: START, temperature: 81 },
-    { ts: START + 1, temperature: 82 },
-  ]
-  await plain.call('POST /v1/telemetry', { key, body })
-  const { alerts } = (await ask('GET /v1/alerts?device_id=hot')).json
-  assert.deepEqual(
-    alerts.map((alert: any) => alert.triggered_at),
-    [START + 1, START],
-  )
-  assert.equal((await ask('GET /v1/alerts?limit=1')).json.alerts.length, 1)
-  const none = (await ask('GET /v1/alerts?device_id=idle')).json
-  assert.deepEqual(none, { alerts: [], meta: { completeness: 1 } })
-  for (const target of ['GET /v1/rules', 'POST /v1/recipients', 'GET /v1/alerts/x'])
-    assert.equal((await ask(target)).status, 404, target)
-  assert.equal((await ask('POST /v1/alerts')).status, 405)
+  const targets = ['GET /v1/alerts', 'POST /v1/alerts', 'GET /v1/rules', 'POST /v1/recipients']
+  for (const target of targets) assert.equal((await ask(target)).status, 404, target)
   await plain.close()
 })

@@ -63,7 +63,7 @@ test('two people edit the same rule: one wins, the other gets 412 with the curre
 test('If-Match and If-None-Match mean what RFC 9110 says', async () => {
   const put = async (headers: Record<string, string>): Promise<number> =>
     (await send('PUT /v1/rules/cond', WARM, headers)).status
-  assert.equal(await put({ 'if-match': '*' }), 412)
+  for (const tag of ['*', '"0"', '"1"']) assert.equal(await put({ 'if-match': tag }), 412)
   assert.equal(await put({ 'if-none-match': '*' }), 201)
   assert.equal(await put({ 'if-none-match': '*' }), 412)
   assert.equal(await put({ 'if-match': '*' }), 200)
@@ -147,7 +147,7 @@ test('POST /v1/alerts makes a rule for a device', async () => {
   assert.deepEqual([again.status, again.json], [201, made.json])
   const other = await send('POST /v1/alerts', { device_id: 'pump-2', rule })
   assert.notEqual(other.json.id, id)
-  for (const one of [made, other]) await send(`DELETE ${one.headers['location']}`)
+  for (const one of [made, other]) await send(`DELETE /v1/rules/${one.json.id}`)
 })
 
 test('POST /v1/alerts adds devices to a rule, from many scripts at once', async () => {

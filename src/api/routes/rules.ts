@@ -46,7 +46,8 @@ export const ruleJson = ({ id, revision, updatedAtUs, value }: Kept<RuleText>) =
   ...value,
 })
 
-function definitionJson({ id, version: _, ...text }: RuleDefinition) {
+function definitionJson(definition: RuleDefinition) {
+  const { id, version: _, ...text } = definition
   return { id, source: 'definition', revision: null, updated_at: null, ...text }
 }
 
@@ -108,7 +109,7 @@ function getRoute({ alerts: { rules } }: AlertPorts): Route {
   })
 }
 
-export const unknownRule = (id: string): WeirError =>
+const unknownRule = (id: string): WeirError =>
   new WeirError('API_NOT_FOUND', `there is no rule "${id}"`)
 
 function putRoute({ alerts: { rules } }: AlertPorts): Route {

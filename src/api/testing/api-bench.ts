@@ -108,6 +108,7 @@ export const TEST_PLAN: Plan = {
   windowsMs: [60_000, 300_000],
   detectors: [],
   rules: [],
+  ruleDefinitions: [],
 }
 
 const TEST_RULES: RuleDefinition[] = [

@@ -1,7 +1,7 @@
 /**
  * A small pipeline in memory for the API's tests: it truly stores what comes in and answers from
  * it.
- * One rule (temperature > 80) and one detector (|value| > 1000) make alerts and anomalies.
+ * One rule (temperature > 80) and one detector (|value| > 1000) make live alerts, and anomalies.
  */
 import type { AlertFeed } from '../../alerts/alerts.ts'
 import type { DeviceReader, Principal } from '../../control/control.ts'
@@ -12,7 +12,8 @@ import type {
   Rejection,
   TelemetryDoor,
 } from '../../gateway/gateway.ts'
-import type { AlertRow, AnomalyRow, DeadLetterRow, EventsFilter } from '../../query/query.ts'
+import { makeAlert } from './alert-body.ts'
+import type { AnomalyRow, DeadLetterRow, EventsFilter } from '../../query/query.ts'
 import type { Query, ReadingsQuestion, Value, WindowsQuestion } from '../../query/query.ts'
 import type { RuleEvent } from '../../stream/stream.ts'
 import type { Clock } from '../../world/world.ts'
@@ -49,7 +50,6 @@ export class MemoryPipeline implements TelemetryDoor, Query, LiveFeed {
   readonly #clock: Clock
   #readings: Reading[] = []
   #deadLetters: DeadLetterRow[] = []
-  #alerts: AlertRow[] = []
   #anomalies: AnomalyRow[] = []
   #events: RuleEvent[] = []
   readonly #listeners = new Map<(event: LiveEvent) => void, string[]>()
@@ -158,17 +158,9 @@ export class MemoryPipeline implements TelemetryDoor, Query, LiveFeed {
     if (typeof value !== 'number') return
     const id = `${device_id}-${metric}-${ts}`
     if (metric === 'temperature' && value > 80) {
-      const alert = {
-        id,
-        device_id,
-        rule_id: 'hot',
-        severity: 'critical',
-        state: 'firing',
-      } as const
-      const times = { triggered_at: ts, resolved_at: null }
-      this.#alerts.unshift({ ...alert, ...times })
+      const alert = makeAlert({ id, device_id, triggered_at: ts, values: { [metric]: value } })
       this.#events.push(hotEvent(id, device_id, { timeUs, value }))
-      this.publish({ event: 'alert', data: { ...alert, ...times, values: { [metric]: value } } })
+      this.publish({ event: 'alert', data: alert })
     }
     if (Math.abs(value) > 1000) {
       const anomaly = { id, device_id, metric, detector_id: 'far', ts, value, score: 9 }
@@ -251,10 +243,6 @@ export class MemoryPipeline implements TelemetryDoor, Query, LiveFeed {
       }
     }
     return newest
-  }
-
-  async alerts(filter: EventsFilter) {
-    return cut(this.#alerts, filter)
   }
 
   async anomalies(filter: EventsFilter) {
