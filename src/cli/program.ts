@@ -44,7 +44,6 @@ function buildProgram(): Command {
     addSend,
     addQuery,
     addReplay,
-    addRules,
     addAlerts,
     addRecipients,
     addSilences,
