@@ -94,6 +94,16 @@ export function testScan(traits: ScanTraits): void {
     )
   })
 
+  promise('V2 what came later and is older stands in its place', async ({ scan, give }) => {
+    await give({ series: SERIES, readings: [at(0, 5), at(0, 9), at(3, 5)] })
+    await give({ readings: [at(0, 2), at(0, 7), at(3, 1)] })
+    const { lines } = await readAll(scan, ask())
+    assert.deepEqual(
+      lines.map((text) => Number(text.split(' ')[2]) / 1e6 - BASE_MS / 1000),
+      [1, 2, 5, 5, 7, 9],
+    )
+  })
+
   promise('V3 a scan that is ended leaves nothing held', async ({ scan, give, query }) => {
     await give({ series: SERIES, readings: SERIES.map(({ series }) => at(series, 0)) })
     for (let round = 0; round < 20; round++) {
