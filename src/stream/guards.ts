@@ -14,7 +14,7 @@ export const HIGH = 1
 export const LAST = 2
 export const SET = 3
 
-export const LAST_CHUNK = 1024
+const LAST_CHUNK = 1024
 
 export class Guards {
   readonly table: Float64Array

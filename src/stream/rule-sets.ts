@@ -1,6 +1,7 @@
 /**
  * The rules that look at a series, shared by all series that the same ones look at. A set has a
- * *band*: a reading within it breaches no rule, so that while nothing goes on it costs two compares.
+ * *band*: a reading within it breaches no rule, so that while nothing goes on it costs two
+ * compares.
  */
 import type { Rule, Threshold, Variable } from '../pipeline/pipeline.ts'
 import { comparisonCode, NO_COMPARISON } from './comparisons.ts'
@@ -171,7 +172,7 @@ const bits = new BigInt64Array(1)
 const double = new Float64Array(bits.buffer)
 
 /** The next double above (1) or below (-1). */
-export function neighbour(value: number, direction: 1 | -1): number {
+function neighbour(value: number, direction: 1 | -1): number {
   if (value === 0) return direction * Number.MIN_VALUE
   double[0] = value
   bits[0]! += value > 0 === direction > 0 ? 1n : -1n

@@ -15,7 +15,7 @@ const HEARD = 2
 
 /** Per device: last heard, ingest time (NaN: never) | sequence. */
 const STRIDE = 2
-export const SEEN_CHUNK = 1024
+const SEEN_CHUNK = 1024
 
 export class Silence {
   readonly #state: Uint8Array
