@@ -91,10 +91,10 @@ export class DefinitionStore {
 
   /** That the log has them. One that was changed meanwhile is left as it is. */
   async markPublished(definitions: readonly Definition[]): Promise<void> {
-    const changes = definitions.map((one) =>
-      toChange({ ...one, published: one.revision }, one.revision),
-    )
-    if (await this.#database.write(changes)) return
+    const changes = definitions
+      .filter(({ published, revision }) => published < revision)
+      .map((one) => toChange({ ...one, published: one.revision }, one.revision))
+    if (changes.length === 0 || (await this.#database.write(changes))) return
     for (const change of changes) await this.#database.write([change])
   }
 

@@ -277,11 +277,12 @@ export class AlertEngine implements AlertFeed {
 
   #plan({ fresh }: Turn, { directories, nowUs, linkOf }: TurnParts): PlannedLane[] {
     const { lifeUs } = this.#parts
-    const isSnoozed = (tenant: string, id: string): boolean => {
-      const until = this.#memory.find(keyOf({ tenant, id }))?.record.snoozedUntilUs
-      return until !== undefined && until > nowUs
-    }
-    return this.#lanes.plan(fresh, { directories, nowUs, lifeUs, linkOf, isSnoozed })
+    const snoozed = new Set(
+      [...this.#memory.snoozed].filter(
+        (key) => (this.#memory.find(key)?.record.snoozedUntilUs ?? 0) > nowUs,
+      ),
+    )
+    return this.#lanes.plan(fresh, { directories, nowUs, lifeUs, linkOf, snoozed })
   }
 
   #apply(turn: Turn, planned: readonly PlannedLane[], { events, acted }: Work): void {

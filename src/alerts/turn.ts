@@ -226,9 +226,11 @@ export class Turn {
     recipientId: string,
     number = String(tellings),
   ): Notification {
+    const createdAtUs = this.#parts.nowUs
     return {
-      id: hashOf(record.tenant, record.id, number, recipientId),
-      ...{ change, createdAtUs: this.#parts.nowUs },
+      // In the order of time, so that an index of them grows at its end.
+      id: `${createdAtUs.toString(36)}-${hashOf(record.tenant, record.id, number, recipientId)}`,
+      ...{ change, createdAtUs },
       alert: toldOf(record),
       link: this.#parts.linkOf(record.id),
     }
