@@ -111,6 +111,7 @@ const TEST_DOORS = [
   'src/control/sqlite-control.ts',
   'src/control/memory-sign-ins.ts',
   'src/control/remote-device-reader.ts',
+  'src/api/testing/alert-body.ts',
   'src/pipeline/compile.ts',
 ]
 

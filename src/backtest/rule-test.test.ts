@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { parseTests } from '../pipeline/compile.ts'
 import { runRuleTest, type TestResult } from './rule-test.ts'
@@ -83,6 +84,20 @@ test('readings, clock, windows, silence, tags and schedules are those of the str
     [],
   )
   assert.equal(results.length, 9)
+})
+
+test('the tests on the page pass', () => {
+  const page = readFileSync(new URL('../../docs/pipeline.md', import.meta.url), 'utf8')
+  const blocks = [...page.matchAll(/```yaml\n(.*?)```/gs)].map(([, block]) => block!)
+  const results = blocks.flatMap((block) => {
+    const { plan, tests } = parseTests(block, 'docs/pipeline.md')
+    return tests.map((one) => runRuleTest(plan, one))
+  })
+  assert.ok(results.length >= 2)
+  assert.deepEqual(
+    results.filter(({ isPassed }) => !isPassed),
+    [],
+  )
 })
 
 test('what differs is told both ways; all rules count unless some are named', () => {
