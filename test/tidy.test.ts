@@ -47,31 +47,26 @@ const LAYERS: Record<string, readonly string[]> = {
     ...['batch', 'control', 'errors', 'line-protocol', 'log'],
     ...['mqtt', 'observe', 'pipeline', 'world'],
   ],
+  backtest: ['alerts', 'batch', 'pipeline', 'query', 'stream'],
   api: [
-    'alerts',
-    'config',
-    'control',
-    'errors',
-    'gateway',
-    'observe',
-    'pipeline',
-    'query',
-    'world',
+    ...['alerts', 'backtest', 'batch', 'config', 'control', 'errors', 'gateway'],
+    ...['observe', 'pipeline', 'query', 'world'],
   ],
   fanout: ['api', 'redis', 'world'],
   web: ['api', 'errors', 'query', 'world'],
   fleet: ['errors', 'world'],
   embedded: [
-    ...['alerts', 'api', 'batch', 'config', 'control', 'errors', 'gateway', 'log'],
+    ...['alerts', 'api', 'backtest', 'batch', 'config', 'control', 'errors', 'gateway', 'log'],
     ...['observe', 'pipeline', 'query', 'storage', 'stream', 'world'],
   ],
   cluster: [
-    ...['alerts', 'api', 'batch', 'cache', 'config', 'control', 'embedded', 'entries', 'errors'],
-    ...['fanout', 'gateway', 'kafka', 'lake', 'line-sink', 'log', 'objects', 'observe', 'pipeline'],
+    ...['alerts', 'api', 'backtest', 'batch', 'cache', 'config', 'control', 'embedded', 'entries'],
+    ...['errors', 'fanout', 'gateway', 'kafka', 'lake', 'line-sink', 'log', 'objects', 'observe'],
+    ...['pipeline'],
     ...['postgres', 'postgres-client', 'query', 'stream', 'world'],
   ],
   cli: [
-    ...['cluster', 'config', 'embedded', 'errors', 'fleet', 'lake'],
+    ...['api', 'backtest', 'cluster', 'config', 'embedded', 'errors', 'fleet', 'lake'],
     ...['observe', 'pipeline', 'query', 'world'],
   ],
 }
@@ -83,6 +78,13 @@ const COMPOSITION_ROOTS = ['embedded', 'cluster', 'cli']
 const DOORS: Record<string, { to: string; why: string }[]> = {
   'src/web/build.ts': [
     { to: 'src/world/node-world.ts', why: 'it is a program of its own, run by npm' },
+  ],
+  'src/backtest/device-replay.ts': ['rule-engine', 'replay-windows'].map((name) => ({
+    to: `src/stream/${name}.ts`,
+    why: 'the rules of a back-test are the stream’s own',
+  })),
+  'src/backtest/folding.ts': [
+    { to: 'src/alerts/alert-machine.ts', why: 'alerts of a back-test are those of live' },
   ],
   'src/alerts/open-channel.ts': ['webhook', 'slack', 'email', 'aws', 'mqtt-message'].map(
     (name) => ({
@@ -133,6 +135,7 @@ const TESTED_TOGETHER: Record<string, { layer: string; why: string }> = {
     why: 'what was written is read back by the parser of our own doors',
   },
   'src/lake/lake.test.ts': { layer: 'objects', why: 'it keeps its files in a store' },
+  'src/query/scan.test.ts': { layer: 'storage', why: 'what is scanned is a real store' },
   'src/query/query.test.ts': { layer: 'storage', why: 'answers are computed from a real store' },
 }
 

@@ -14,6 +14,7 @@ import type { Plan } from '../pipeline/pipeline.ts'
 import { nodeWorld } from '../world/node-world.ts'
 import { ensureAdminKey, type AdminKey } from './admin-key.ts'
 import { AlertStage } from './alert-stage.ts'
+import { ThreadBacktests } from './backtests.ts'
 import { DiskReserve } from './disk-reserve.ts'
 import { lockFolder } from './folder-lock.ts'
 import { LiveHub } from './live-hub.ts'
@@ -151,6 +152,9 @@ function openApi(
       telemetry: threads.gateway,
       query: threads.storage,
       alerts: alerts.alerts,
+      backtests: new ThreadBacktests(plan, (question, port) => {
+        void threads.storage.scan(question, port)
+      }),
       signIns: createMemorySignIns(nodeWorld),
       clock: nodeWorld.clock,
       metrics: async () => [...(await allSamples(threads)), ...alerts.metrics()],

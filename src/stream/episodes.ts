@@ -84,6 +84,11 @@ export class Episodes {
     this.first = new Uint32Array(options.deviceMax)
   }
 
+  /** When something falls due, or may; Infinity while nothing waits. */
+  get nextDueUs(): number {
+    return this.#due.nextUs
+  }
+
   get bytesHeld(): number {
     return this.arena.bytesHeld + this.first.byteLength
   }

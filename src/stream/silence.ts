@@ -40,6 +40,10 @@ export class Silence {
   get isNeeded(): boolean {
     return this.#rulesOf.size > 0
   }
+  /** When somebody may have been silent for long enough; Infinity while nobody is waited for. */
+  get nextDueUs(): number {
+    return this.#due.nextUs
+  }
   get bytesHeld(): number {
     return this.#rulesOf.size > 0 ? this.#seen.byteLength + this.#queuedFor.byteLength : 0
   }

@@ -6,6 +6,7 @@ import { QueryDatabase } from '../../src/postgres/query-database.ts'
 import { openPostgresQuery } from '../../src/postgres/query.ts'
 import { ask, BASE_MS, defineSeries } from '../../src/query/query-fixture.ts'
 import { testQuery } from '../../src/query/query.conformance.ts'
+import { testScan } from '../../src/query/scan.conformance.ts'
 import { accessOf, killService, restartService } from './cluster.ts'
 import { until } from '../system/weir-process.ts'
 import { openTables } from './postgres-bench.ts'
@@ -25,6 +26,14 @@ testQuery({
   tier: 'postgres',
   skip,
   open: (limits) => openTables(newPlace(), limits),
+})
+
+testScan({
+  ...{ name: 'PostgreSQL', skip, runs: 6 },
+  async open(limits) {
+    const tables = await openTables(newPlace(), limits)
+    return { ...tables, scan: tables.query }
+  },
 })
 
 const series = [defineSeries(0, 'temperature')]
