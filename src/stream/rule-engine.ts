@@ -88,7 +88,7 @@ export class RuleEngine {
     this.#windows = new RuleWindows({
       ...{ devices: this.devices, cells: this.cells },
       staleUs: time.alertStalenessUs + time.disorderUs + time.idleTimeoutUs,
-      rulesOn: (series) => this.#sets.sets[this.guards.setOf(series)]?.windows ?? [],
+      rulesOn: (series) => this.#sets.sets[this.guards.setOf(series)]?.part.windows ?? [],
       conclude: (live, device, at) => this.#conclude(live, device, { ...at, isClosed: true }),
     })
     for (const live of this.book.addPlan(rules)) this.#enlist(live)
@@ -231,13 +231,18 @@ export class RuleEngine {
     const isBusy = this.episodes.first[device]! > 0
     const isDirect = isBusy || !(value >= set.directLow && value <= set.directHigh)
     if (isDirect) this.#decideDirect(set, device, { value, before, eventUs, ingestUs })
-    for (const program of set.programs) {
+    let isOpen = false
+    for (const program of set.part.programs) {
       const mayHold = this.#mayHold(program, record, reading)
       if (isBusy || mayHold) this.#touch(program.entry, device)
-      // The rule's other metrics decide from here on, too.
-      if (mayHold && program.isOwn && !program.entry.live.isOfOneMetric) this.#openAll(device)
+      if (!mayHold) continue
+      // While a rule's guard lets it, each of its metrics decides.
+      if (!program.isOwn) isOpen = true
+      else if (!program.entry.live.isOfOneMetric) this.#openAll(device)
     }
-    this.#settle(set, record, reading)
+    isOpen ||= this.episodes.first[device]! > 0 && this.#isBusy(device, set)
+    this.#guard[at + LOW] = isOpen ? NaN : set.low
+    this.#guard[at + HIGH] = isOpen ? NaN : set.high
   }
 
   #decideDirect(
@@ -261,19 +266,19 @@ export class RuleEngine {
 
   /** Whether the rule's condition can hold at all, by one comparison. */
   #mayHold(
-    { entry, comparison, threshold, variable, place, isOwn }: SetProgram,
+    { entry, comparison, threshold, variable, place, isOwn, windowMs }: SetProgram,
     record: number,
     { value, eventUs }: Reading,
   ): boolean {
     if (comparison === NO_COMPARISON) return true
     if (isOwn && variable.of === 'latest') return compare(comparison, value, threshold)
-    const { rule, since } = entry.live
-    const startUs = rule.windowMs > 0 ? windowStart(eventUs, rule.windowMs) : -Infinity
-    return compare(comparison, this.cells.read(record + place, variable, since, startUs), threshold)
+    const startUs = windowMs > 0 ? windowStart(eventUs, windowMs) : -Infinity
+    const read = this.cells.read(record + place, variable, entry.live.since, startUs)
+    return compare(comparison, read, threshold)
   }
 
   #remember(set: RuleSet, record: number, reading: Reading): void {
-    const { cell, aggregates } = set
+    const { cell, aggregates } = set.part
     if (cell === undefined && aggregates.length === 0) return
     if (cell !== undefined) this.cells.store(record + cell.at, cell.kind, reading, this.sequence)
     for (const { at, windowMs } of aggregates) this.cells.aggregate(record + at, windowMs, reading)
@@ -287,18 +292,8 @@ export class RuleEngine {
     this.#touched.push(entry)
   }
 
-  /** The band of the set, unless something goes on, or may any time. */
-  #settle(set: RuleSet, record: number, reading: Reading): void {
-    const { series } = reading
-    const isOpen =
-      this.#isBusy(this.devices.deviceOf[series]!, set) ||
-      set.programs.some((program) => !program.isOwn && this.#mayHold(program, record, reading))
-    this.#guard[series * GUARD_STRIDE + LOW] = isOpen ? NaN : set.low
-    this.#guard[series * GUARD_STRIDE + HIGH] = isOpen ? NaN : set.high
-  }
-
+  /** Something goes on that this set's readings decide. */
   #isBusy(device: number, set: RuleSet): boolean {
-    if (this.episodes.first[device] === 0) return false
     for (const record of this.episodes.of(device))
       if (isIn(set, this.episodes.ruleOf(record).index)) return true
     return false
