@@ -76,7 +76,7 @@ async function ruleOf(
 ): Promise<Rule> {
   const { plan, backtests, alerts } = ports
   if (typeof asked === 'object') {
-    return backtests.compile({ id: `rule-${at + 1}`, ...asked } as RuleDefinition)
+    return backtests.compile({ id: `rule-${at + 1}`, ...asked })
   }
   const ofDefinition = plan.rules.find(({ id }) => id === asked)
   if (ofDefinition !== undefined) return ofDefinition
