@@ -62,8 +62,7 @@ const LAYERS: Record<string, readonly string[]> = {
   cluster: [
     ...['alerts', 'api', 'backtest', 'batch', 'cache', 'config', 'control', 'embedded', 'entries'],
     ...['errors', 'fanout', 'gateway', 'kafka', 'lake', 'line-sink', 'log', 'objects', 'observe'],
-    ...['pipeline'],
-    ...['postgres', 'postgres-client', 'query', 'stream', 'world'],
+    ...['pipeline', 'postgres', 'postgres-client', 'query', 'stream', 'world'],
   ],
   cli: [
     ...['api', 'backtest', 'cluster', 'config', 'embedded', 'errors', 'fleet', 'lake'],
@@ -86,12 +85,10 @@ const DOORS: Record<string, { to: string; why: string }[]> = {
   'src/backtest/folding.ts': [
     { to: 'src/alerts/alert-machine.ts', why: 'alerts of a back-test are those of live' },
   ],
-  'src/alerts/open-channel.ts': ['webhook', 'slack', 'email', 'aws', 'mqtt-message'].map(
-    (name) => ({
-      to: `src/notify/${name}.ts`,
-      why: 'it opens the channel that a recipient names, and loads none that nobody names',
-    }),
-  ),
+  'src/alerts/open-channel.ts': ['webhook', 'slack', 'email', 'aws'].map((name) => ({
+    to: `src/notify/${name}.ts`,
+    why: 'it opens the channel that a recipient names, and loads none that nobody names',
+  })),
 }
 
 /** Tests run on the real world, or on the adapters that keep nothing. */

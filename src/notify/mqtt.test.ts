@@ -1,4 +1,6 @@
-/** A real Mosquitto takes what the channel sends; without one the tests say that they were skipped. */
+/**
+ * A real Mosquitto takes what the channel sends; without one the tests say that they were skipped.
+ */
 import assert from 'node:assert/strict'
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
@@ -13,7 +15,8 @@ import { openSilentReceiver } from './http-receiver-fixture.ts'
 import { openMqttPublish } from './mqtt.ts'
 
 const PATH = `${process.env['PATH']}:/usr/sbin`
-const isThere = spawnSync('mosquitto', ['-h'], { env: { PATH } }).error === undefined
+const [MOSQUITTO, MOSQUITTO_PASSWD] = ['mosquitto', 'mosquitto_passwd']
+const isThere = spawnSync(MOSQUITTO, ['-h'], { env: { PATH } }).error === undefined
 const skip = isThere ? false : 'mosquitto is not installed'
 const folder = mkdtempSync(join(tmpdir(), 'weir-mqtt-'))
 const { clock } = nodeWorld
@@ -35,7 +38,7 @@ before(async () => {
   if (skip) return
   port = await freePort()
   const passwords = join(folder, 'passwords')
-  spawnSync('mosquitto_passwd', ['-b', '-c', passwords, 'weir', PASSWORD], { env: { PATH } })
+  spawnSync(MOSQUITTO_PASSWD, ['-b', '-c', passwords, 'weir', PASSWORD], { env: { PATH } })
   writeFileSync(join(folder, 'acl'), 'user weir\ntopic readwrite alerts/#\n')
   const config = [
     `listener ${port} 127.0.0.1`,
@@ -43,7 +46,7 @@ before(async () => {
     ...(process.getuid?.() === 0 ? ['user root'] : []),
   ]
   writeFileSync(join(folder, 'mosquitto.conf'), config.join('\n'))
-  broker = spawn('mosquitto', ['-c', join(folder, 'mosquitto.conf'), '-v'], { env: { PATH } })
+  broker = spawn(MOSQUITTO, ['-c', join(folder, 'mosquitto.conf'), '-v'], { env: { PATH } })
   let said = ''
   for await (const bytes of broker.stderr!) {
     said += String(bytes)

@@ -1,10 +1,12 @@
-/** Trying rules on what is stored: an answer of lines, so that its end can be waited for in sight. */
+/**
+ * Trying rules on what is stored: an answer of lines, so that its end can be waited for in sight.
+ */
 import type { ServerResponse } from 'node:http'
 import { Type } from 'typebox'
 import type { BacktestProgress, BacktestReport, RuleReport } from '../../backtest/backtest.ts'
 import type { DeviceFacts } from '../../batch/batch.ts'
 import { toProblem, WeirError } from '../../errors/errors.ts'
-import type { Rule, RuleDefinition } from '../../pipeline/pipeline.ts'
+import type { Rule } from '../../pipeline/pipeline.ts'
 import type { Clock } from '../../world/world.ts'
 import type { BacktestPorts } from '../api.ts'
 import { toWeirError } from '../problems.ts'
