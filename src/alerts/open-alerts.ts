@@ -99,8 +99,9 @@ export function openAlerts(parts: AlertParts): OpenAlerts {
     metrics: () => registry.samples(),
     async stop() {
       isRunning = false
+      const ended = engine.stop()
       await retention.stop()
-      await engine.stop()
+      await ended
       await dispatcher.stop()
     },
   }
