@@ -109,6 +109,7 @@ const TEST_DOORS = [
   'src/control/sqlite-control.ts',
   'src/control/memory-sign-ins.ts',
   'src/control/remote-device-reader.ts',
+  'src/api/testing/alert-body.ts',
   'src/pipeline/compile.ts',
 ]
 
@@ -150,12 +151,6 @@ const COMING: Record<string, string> = {
   'src/log/kafka-log.ts':
     'it holds Kafka to the suite of logs; roles have many partitions at once, and use src/kafka',
   'src/objects/folder-objects.ts': 'cold segments of the embedded engine, which come next, use it',
-  ...Object.fromEntries(
-    ['open-alerts', 'books', 'rule-book'].map((name) => [
-      `src/alerts/${name}.ts`,
-      'both engines open it once the stages of alerts are brought together',
-    ]),
-  ),
   'src/embedded/alert-options.ts': 'with src/alerts/open-alerts.ts',
 }
 

@@ -68,7 +68,7 @@ export class AlertDesk {
       AND id > $${parameters.length + 2})`
     const order = 'ORDER BY triggered_at_us DESC, id LIMIT'
     const clauses = `WHERE ${conditions} AND ${isBehind} ${order} ${filter.limit}`
-    const rows = await this.#parts.store.select('alert', clauses, [
+    const rows = await this.#parts.store.select('alert_state', clauses, [
       ...parameters,
       triggeredAtUs,
       id,

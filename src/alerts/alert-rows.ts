@@ -18,7 +18,7 @@ export const alertChange = (alert: LiveAlert, nowUs: number, isActed = false): C
     is_acted: isActed ? 1 : 0,
     value: JSON.stringify({ ...alert, record, revision: 0 }),
   }
-  return { table: 'alert', put, expected: revision }
+  return { table: 'alert_state', put, expected: revision }
 }
 
 export const toLiveAlert = (row: SqlRow): LiveAlert => ({

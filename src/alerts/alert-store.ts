@@ -15,7 +15,7 @@ import {
 
 export type AlertTable = Extract<
   Change['table'],
-  'alert' | 'alert_episode' | 'alert_history' | 'notification' | 'message' | 'recipient_pace'
+  'alert_state' | 'alert_episode' | 'alert_history' | 'notification' | 'message' | 'recipient_pace'
 >
 
 const PAGE = 1000
@@ -40,19 +40,19 @@ export class AlertStore {
 
   /** Those that fire, and those that may be reopened: of which an event was within `withinUs`. */
   async openAlerts(withinUs: number): Promise<LiveAlert[]> {
-    const [newest] = await this.select('alert', 'ORDER BY last_us DESC LIMIT 1', [])
+    const [newest] = await this.select('alert_state', 'ORDER BY last_us DESC LIMIT 1', [])
     const fromUs = Number(newest?.['last_us'] ?? 0) - withinUs
-    const rows = await this.#pages('alert', `(state = 'firing' OR last_us > $1)`, [fromUs])
+    const rows = await this.#pages('alert_state', `(state = 'firing' OR last_us > $1)`, [fromUs])
     return rows.map(toLiveAlert)
   }
 
   async alerts(tenant: string, ids: readonly string[]): Promise<LiveAlert[]> {
-    return (await this.#byIds('alert', tenant, ids)).map(toLiveAlert)
+    return (await this.#byIds('alert_state', tenant, ids)).map(toLiveAlert)
   }
 
   async actedAlerts(): Promise<LiveAlert[]> {
     const clauses = `WHERE is_acted = 1 ORDER BY tenant, id LIMIT ${PAGE}`
-    return (await this.select('alert', clauses, [])).map(toLiveAlert)
+    return (await this.select('alert_state', clauses, [])).map(toLiveAlert)
   }
 
   async episodes(tenant: string, ids: readonly string[]): Promise<EpisodeRow[]> {

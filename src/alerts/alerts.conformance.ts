@@ -200,7 +200,13 @@ function testRetention(promise: Promised): void {
     await removeOld(store, clock.nowUs() + 1, () => false)
     const left = async (table: Parameters<AlertStore['select']>[0]): Promise<number> =>
       (await store.select(table, '', [])).length
-    const tables = ['alert', 'alert_episode', 'alert_history', 'message', 'notification'] as const
+    const tables = [
+      'alert_state',
+      'alert_episode',
+      'alert_history',
+      'message',
+      'notification',
+    ] as const
     assert.deepEqual(await Promise.all(tables.map(left)), [1, 1, 1, 0, 0])
   })
 }

@@ -115,12 +115,13 @@ export class AlertEngine implements AlertFeed {
     this.#wake()
   }
 
-  /** The state of the stream was lost, so no end of these will come. */
+  /** The state of the stream was lost at `atUs`, so no end of what fired before will come. */
   async resolveAll(tenant: string, atUs: number): Promise<void> {
     // All that was given before is taken then, and what was kept is loaded.
     await this.#enqueue([])
     const firing = [...this.#memory.all()].filter(
-      ({ record }) => record.tenant === tenant && record.state === 'firing',
+      ({ record: { tenant: own, state }, newest }) =>
+        own === tenant && state === 'firing' && newest.triggeredAtUs <= atUs,
     )
     await this.take(firing.map((alert) => endOf(alert, atUs)))
   }

@@ -55,7 +55,7 @@ export interface OpenAlerts {
   readonly feed: AlertFeed
   /** Once, in one process of the database: from now on what is due by itself happens. */
   start(): void
-  /** The state of the stream was lost: all that fires ends. Errors: as of take(). */
+  /** The state of the stream was lost: all that fired until then ends. Errors: as of take(). */
   resolveAll(tenant: string, atUs: number): Promise<void>
   metrics(): MetricSample[]
   /** What is under way ends, or is tried again by the next process. May be called again. */

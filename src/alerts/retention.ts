@@ -24,7 +24,7 @@ export async function removeOld(
   }
   const ended = `WHERE last_us < $1 AND state = 'resolved' ORDER BY last_us LIMIT 50`
   while (!isStopped()) {
-    const alerts = await store.select('alert', ended, [beforeUs])
+    const alerts = await store.select('alert_state', ended, [beforeUs])
     for (const alert of alerts) await removeAlert(store, alert)
     if (alerts.length < 50) break
   }
@@ -42,7 +42,7 @@ async function removeAlert(store: AlertStore, alert: SqlRow): Promise<void> {
     }
   }
   const expected = Number(alert['revision'])
-  await store.write([{ ...removal('alert', alert), expected }])
+  await store.write([{ ...removal('alert_state', alert), expected }])
 }
 
 function removal(table: AlertTable, row: SqlRow): Change {

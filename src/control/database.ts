@@ -19,7 +19,7 @@ export type SqlRow = Record<string, SqlValue>
  */
 export const WRITTEN_KEYS = {
   definition: ['kind', 'tenant', 'id'],
-  alert: ['tenant', 'id'],
+  alert_state: ['tenant', 'id'],
   alert_episode: ['tenant', 'id'],
   alert_history: ['tenant', 'alert_id', 'number'],
   notification: ['tenant', 'id'],

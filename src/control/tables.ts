@@ -77,13 +77,16 @@ export const definitionTable = ({ integer, key, end }: Dialect): string => `
 `
 
 export const ALERT_TABLES = [
-  ...(['alert', 'alert_episode', 'alert_history'] as const),
+  ...(['alert_state', 'alert_episode', 'alert_history'] as const),
   ...(['notification', 'message', 'recipient_pace'] as const),
 ]
 
-/** Alerts, what happened to them, and who is to be told. */
+/**
+ * Alerts, what happened to them, and who is to be told. (A table `alert` of older versions may lie
+ * beside them, of the same PostgreSQL.)
+ */
 export const alertTables = ({ integer, key, end }: Dialect): string => `
-  CREATE TABLE alert (
+  CREATE TABLE alert_state (
     tenant ${key} NOT NULL,
     id ${key} NOT NULL, -- Of its first episode.
     revision ${integer} NOT NULL,
@@ -97,12 +100,12 @@ export const alertTables = ({ integer, key, end }: Dialect): string => `
     value TEXT NOT NULL, -- JSON.
     PRIMARY KEY (tenant, id)
   )${end};
-  CREATE INDEX alert_by_time ON alert (tenant, triggered_at_us, id);
-  CREATE INDEX alert_by_device ON alert (tenant, device_id, triggered_at_us);
-  CREATE INDEX alert_by_rule ON alert (tenant, rule_id, triggered_at_us);
-  CREATE INDEX alert_by_last ON alert (last_us);
-  CREATE INDEX alert_firing ON alert (tenant, triggered_at_us, id) WHERE state = 'firing';
-  CREATE INDEX alert_acted ON alert (tenant, id) WHERE is_acted = 1;
+  CREATE INDEX alert_state_by_time ON alert_state (tenant, triggered_at_us, id);
+  CREATE INDEX alert_state_by_device ON alert_state (tenant, device_id, triggered_at_us);
+  CREATE INDEX alert_state_by_rule ON alert_state (tenant, rule_id, triggered_at_us);
+  CREATE INDEX alert_state_by_last ON alert_state (last_us);
+  CREATE INDEX alert_state_firing ON alert_state (tenant, triggered_at_us, id) WHERE state = 'firing';
+  CREATE INDEX alert_state_acted ON alert_state (tenant, id) WHERE is_acted = 1;
   CREATE TABLE alert_episode (
     tenant ${key} NOT NULL,
     id ${key} NOT NULL,

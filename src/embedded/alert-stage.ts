@@ -32,13 +32,12 @@ export class AlertStage {
   readonly #open: OpenAlerts
   readonly #rules: PublishedRuleBook
   readonly #queue: RuleEventQueue
-  #hasLostState = false
 
   constructor({ config, plan, control, threads, tenant, events, changed }: AlertStageParts) {
     const parts = alertParts({
       ...{ config, plan, control, database: control.database, query: threads.storage },
       publisher: { publish: (changes) => threads.gateway.changeRules([...changes]) },
-      onProblem: (problem) => events?.ruleProblem({ problem }),
+      onProblem: (problem) => events?.roleFailed({ role: 'rules', problem }),
     })
     this.#tenant = tenant
     this.#rules = parts.rules
@@ -46,19 +45,15 @@ export class AlertStage {
     this.alerts = this.#open.alerts
     this.#queue = new RuleEventQueue({
       clock: nodeWorld.clock,
-      take: async (ruleEvents) => {
-        await this.#endWhatWasLost()
-        await this.#open.feed.take(ruleEvents)
-      },
+      take: (ruleEvents) => this.#open.feed.take(ruleEvents),
       taken: (offset) => void threads.stream.alertsTaken(offset),
-      failed: (error) => events?.alertsNotTaken({ problem: String(error) }),
+      failed: (error) => events?.roleFailed({ role: 'alerts', problem: String(error) }),
     })
   }
 
   /** Once the gateway takes rules. Errors: those of the log, CONTROL_WRITE_FAILED. */
   async start(): Promise<void> {
     await this.#rules.publishAll()
-    await this.#endWhatWasLost()
     this.#open.start()
   }
 
@@ -67,9 +62,12 @@ export class AlertStage {
     this.#queue.push(message)
   }
 
-  /** The stream has lost its state: the end of what fires will never come. */
-  loseState(): void {
-    this.#hasLostState = true
+  /**
+   * The stream has lost its state: the end of what fired until `atUs`, the last commit, will never
+   * come. What fired since is replayed. Call it before the replay.
+   */
+  loseState(atUs: number): Promise<void> {
+    return this.#open.resolveAll(this.#tenant, atUs)
   }
 
   metrics(): MetricSample[] {
@@ -79,11 +77,5 @@ export class AlertStage {
   stop(): Promise<void> {
     this.#rules.close()
     return this.#open.stop()
-  }
-
-  async #endWhatWasLost(): Promise<void> {
-    if (!this.#hasLostState) return
-    await this.#open.resolveAll(this.#tenant, nodeWorld.clock.nowUs())
-    this.#hasLostState = false
   }
 }

@@ -90,6 +90,8 @@ async function open(options: EmbeddedOptions, opened: AsyncDisposableStack): Pro
   hub.countDevices(() => control.countDevices(TENANT))
   const state = { isReady: false }
   const unready = (): string[] => (state.isReady ? hub.faults() : ['starting'])
+  const lostAtUs = await orCrash(threads, threads.storage.stateLostAtUs())
+  if (lostAtUs !== undefined) await alerts.loseState(lostAtUs)
   const opening = orCrash(threads, threads.gateway.open())
   const creating = openApi(options, { control, hub, threads, alerts, unready })
   const api = await creating
@@ -124,7 +126,6 @@ function takeEvent(
 ): void {
   if ('ruleEvents' in event) return alerts.take(event.ruleEvents)
   if (!('happened' in event)) return hub.take(event)
-  if (event.happened.name === 'stateLost') alerts.loseState()
   if (events !== undefined) tellEvent(events, event.happened)
 }
 

@@ -50,10 +50,6 @@ export function createEvents(options: EventsOptions) {
       emit('info', 'recovery_finished', 'Replayed the log', fields),
     threadFailed: (fields: { thread: string; problem: string }) =>
       emit('error', 'thread_failed', 'A thread failed', fields),
-    alertsNotTaken: (fields: { problem: string }) =>
-      emit('error', 'alerts_not_taken', 'Alerts cannot be written; tried again', fields),
-    ruleProblem: (fields: { problem: string }) =>
-      emit('error', 'rule_problem', 'A rule does not run', fields),
     logWriteRefused: (fields: { code: string; detail: string }) =>
       emit('error', 'log_write_refused', 'The log refuses writes', fields),
     logWriteRecovered: (fields: { outageMs: number }) =>

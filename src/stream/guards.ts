@@ -38,6 +38,15 @@ export class Guards {
     return this.table[series * GUARD_STRIDE + SET]!
   }
 
+  lastOf(series: number): number {
+    return this.table[series * GUARD_STRIDE + LAST]!
+  }
+
+  setLast(series: number, value: number): void {
+    this.table[series * GUARD_STRIDE + LAST] = value
+    this.changed[series >> 10] = 1
+  }
+
   /** The series has other rules: none of them knows of any reading. */
   bind(series: number, set: number): void {
     const { table } = this

@@ -31,6 +31,7 @@ export interface LiveRule {
   readonly clearThreshold: number
   /** All that it asks of readings is of one metric. */
   readonly isOfOneMetric: boolean
+  readonly metricKeys: ReadonlySet<string>
   readonly opening: Opening
   readonly values: Float64Array
   readonly textOf: (index: number) => number
@@ -158,9 +159,10 @@ export class RuleBook {
 
   #add(rule: Rule, as: Pick<LiveRule, 'order' | 'since' | 'isOfPlan'>): LiveRule {
     const index = this.#free.pop() ?? this.live.length
+    const metricKeys = metricKeysOf(rule)
     const live = {
       ...{ rule, index, ...as, touchedBy: -1 },
-      isOfOneMetric: metricKeysOf(rule).size === 1,
+      ...{ metricKeys, isOfOneMetric: metricKeys.size === 1 },
       ...directOf(rule),
       opening: new Opening(rule.schedule),
       values: new Float64Array(rule.variables.length),

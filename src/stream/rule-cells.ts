@@ -3,13 +3,14 @@
  * metric, whatever the number of rules. Devices that must remember the same share a *layout*; each
  * has one record in an arena: length | device | layout | cells as the layout says.
  *
- *   latest      value | sequence
+ *   latest      series that spoke last | sequence
  *   history     the same | newest by event time: value, time, sequence | the one before it: the same
  *   aggregate   window start | count | first to arrive | sum and squares of offsets from that |
  *               min | max | first: value, time | last: value, time
  *   device      what the registry says
  *
- * A sequence says when a value came: a rule does not know what was heard before it.
+ * A sequence says when a value came: a rule does not know what was heard before it. The latest
+ * value itself is where the hot path writes it (guards.ts), so that it need not come by here.
  */
 import type { DeviceFacts } from '../batch/batch.ts'
 import type {
@@ -20,6 +21,7 @@ import type {
   Variable,
 } from '../pipeline/pipeline.ts'
 import { Arena, recordsIn } from './arena.ts'
+import type { Guards } from './guards.ts'
 import type { LiveRule } from './rule-book.ts'
 import type { Texts } from './rule-texts.ts'
 import { metricKey, type DeviceName } from './watched-devices.ts'
@@ -29,7 +31,7 @@ const LAYOUT = 2
 const CELLS = 3
 
 /** Of a cell of readings. */
-const VALUE = 0
+const SERIES = 0
 const SEQUENCE = 1
 const NEWEST = 2
 const BEFORE = 5
@@ -51,6 +53,13 @@ const LAST_TIME = 10
 
 const WIDTHS = { latest: 2, history: 8, aggregate: 11, device: 1 } as const
 type CellKind = keyof typeof WIDTHS
+
+/** One reading that is looked at. */
+export interface Reading {
+  series: number
+  value: number
+  eventUs: number
+}
 
 export interface Cell {
   /** What it is of: `number temperature`, the same with a window, or a variable's label. */
@@ -97,24 +106,31 @@ export class RuleCells {
   /** Layouts are to be saved. */
   isChanged = true
   readonly #byText = new Map<string, Layout>()
+  readonly #byRules = new WeakMap<readonly LiveRule[], Layout | undefined>()
   /** By device variable's cell key. */
   readonly #deviceVariables = new Map<string, DeviceVariable>()
   readonly #texts: Texts
+  readonly #guards: Guards
 
-  constructor(deviceMax: number, texts: Texts) {
+  constructor(deviceMax: number, texts: Texts, guards: Guards) {
     this.of = new Uint32Array(deviceMax)
     this.#texts = texts
+    this.#guards = guards
   }
 
   get bytesHeld(): number {
     return this.arena.bytesHeld + this.of.byteLength
   }
 
-  /** What the rules of a device need; undefined for nothing. */
+  /** What rules that are more than a comparison need; undefined for nothing. */
   layoutFor(rules: readonly LiveRule[]): Layout | undefined {
+    if (!this.#byRules.has(rules)) this.#byRules.set(rules, this.#layoutFor(rules))
+    return this.#byRules.get(rules)
+  }
+
+  #layoutFor(rules: readonly LiveRule[]): Layout | undefined {
     const kinds = new Map<string, CellKind>()
-    for (const { rule, isDirect } of rules) {
-      if (isDirect) continue
+    for (const { rule } of rules) {
       for (const variable of rule.variables) {
         const key = cellKey(rule, variable)
         const isReading = variable.of !== 'device' && rule.on === 'readings'
@@ -162,15 +178,10 @@ export class RuleCells {
   }
 
   /** A reading of the metric whose cell is at `at`. */
-  store(
-    at: number,
-    kind: CellKind,
-    reading: { value: number; eventUs: number },
-    sequence: number,
-  ): void {
+  store(at: number, kind: CellKind, reading: Reading, sequence: number): void {
     const { table } = this.arena
-    const { value, eventUs } = reading
-    table[at + VALUE] = value
+    const { series, value, eventUs } = reading
+    table[at + SERIES] = series
     table[at + SEQUENCE] = sequence
     if (kind !== 'history') return
     // What is not newer changes nothing of how the values went on.
@@ -182,7 +193,7 @@ export class RuleCells {
   }
 
   /** A reading of the window that is under way; what belongs to one before it is too late. */
-  aggregate(at: number, windowMs: number, reading: { value: number; eventUs: number }): void {
+  aggregate(at: number, windowMs: number, reading: Reading): void {
     const { table } = this.arena
     const { value, eventUs } = reading
     const startUs = windowStart(eventUs, windowMs)
@@ -217,7 +228,8 @@ export class RuleCells {
     const { table } = this.arena
     if (of === 'device') return table[at]!
     if (startUs > -Infinity) return table[at + START] === startUs ? this.#aggregated(at, of) : NaN
-    if (of === 'latest') return table[at + SEQUENCE]! >= since ? table[at + VALUE]! : NaN
+    if (of === 'latest')
+      return table[at + SEQUENCE]! >= since ? this.#guards.lastOf(table[at + SERIES]!) : NaN
     if (!(table[at + BEFORE + SEQUENCE_OF]! >= since)) return NaN
     const before = table[at + BEFORE]!
     if (of === 'previous') return before

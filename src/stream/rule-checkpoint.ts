@@ -105,7 +105,7 @@ function restoreEpisodes(
     const name = devices.name(device)
     if (name === undefined) continue
     const live = current[index]
-    if (live !== undefined && devices.rulesOf(device).includes(live))
+    if (live !== undefined && devices.rulesOf(device).all.includes(live))
       episodes.restore(episodes.begin(live, device), table, from)
     else if (table[from + PHASE] === FIRING)
       episodes.add(

@@ -25,16 +25,16 @@
 import type { Definitions, DeviceFacts } from '../batch/batch.ts'
 import { run, type Rule, type TimePolicy } from '../pipeline/pipeline.ts'
 import { compare, NO_COMPARISON } from './comparisons.ts'
-import { Episodes, type Finding } from './episodes.ts'
+import { Episodes } from './episodes.ts'
 import { Guards, GUARD_STRIDE, HIGH, LAST, LOW, SET } from './guards.ts'
 import { RuleBook, type LiveRule, type SavedBook } from './rule-book.ts'
-import { RuleCells, windowStart, type ProgramEntry } from './rule-cells.ts'
-import { isIn, RuleSets, type RuleSet } from './rule-sets.ts'
+import { RuleCells, windowStart, type ProgramEntry, type Reading } from './rule-cells.ts'
+import { isIn, RuleSets, type RuleSet, type SetProgram } from './rule-sets.ts'
 import { Texts } from './rule-texts.ts'
-import { WindowPartials } from './rule-windows.ts'
+import { RuleWindows } from './rule-windows.ts'
 import { SERIES_RULED } from './series-flags.ts'
 import { Silence } from './silence.ts'
-import { PARTIAL_SERIES, PARTIAL_STRIDE, type RuleEvent } from './stream.ts'
+import type { RuleEvent } from './stream.ts'
 import { WatchedDevices } from './watched-devices.ts'
 
 export interface RuleEngineOptions {
@@ -61,12 +61,10 @@ export class RuleEngine {
   readonly #sets = new RuleSets()
   /** The table of `guards`, and devices of series: one step less on the hot path. */
   readonly #guard: Float64Array
-  readonly #partials = new WindowPartials()
-  /** Windows that ended longer ago wake nobody. */
-  readonly #staleUs: number
+  readonly #windows: RuleWindows
   readonly #dirty = new Set<number>()
-  readonly #finding: Finding & { values: ArrayLike<number> }
   readonly #one = new Float64Array(1)
+  readonly #reading: Reading = { series: 0, value: 0, eventUs: 0 }
   #stack = new Float64Array(16)
   #touched: ProgramEntry[] = []
   #touchedDevice = 0
@@ -77,10 +75,9 @@ export class RuleEngine {
   constructor({ rules, time, limits, flags }: RuleEngineOptions) {
     const { seriesMax, deviceMax } = limits
     this.#flags = flags ?? new Uint8Array(seriesMax)
-    this.#staleUs = time.alertStalenessUs + time.disorderUs + time.idleTimeoutUs
     this.devices = new WatchedDevices(limits)
-    this.cells = new RuleCells(deviceMax, this.texts)
     this.guards = new Guards(seriesMax, this.#flags)
+    this.cells = new RuleCells(deviceMax, this.texts, this.guards)
     this.#guard = this.guards.table
     this.episodes = new Episodes({
       ...{ book: this.book, devices: this.devices, deviceMax },
@@ -88,10 +85,12 @@ export class RuleEngine {
       closed: (device, ingestUs) => this.silence.queue(device, ingestUs),
     })
     this.silence = new Silence(deviceMax, this.episodes)
-    this.#finding = {
-      ...{ holds: false, isEnded: false, values: this.#one, eventUs: 0, ingestUs: 0 },
-      ...{ before: NaN, windowUs: -Infinity },
-    }
+    this.#windows = new RuleWindows({
+      ...{ devices: this.devices, cells: this.cells },
+      staleUs: time.alertStalenessUs + time.disorderUs + time.idleTimeoutUs,
+      rulesOn: (series) => this.#sets.sets[this.guards.setOf(series)]?.windows ?? [],
+      conclude: (live, device, at) => this.#conclude(live, device, { ...at, isClosed: true }),
+    })
     for (const live of this.book.addPlan(rules)) this.#enlist(live)
   }
 
@@ -167,7 +166,12 @@ export class RuleEngine {
     if (value >= guard[at + LOW]! && value <= guard[at + HIGH]!) {
       guard[at + LAST] = value
       this.guards.changed[series >> 10] = 1
-    } else this.#look(series, { value, eventUs }, ingestUs)
+    } else {
+      this.#reading.series = series
+      this.#reading.value = value
+      this.#reading.eventUs = eventUs
+      this.#look(this.#reading, ingestUs)
+    }
   }
 
   /** Decides the rules that the interpreter decides, on the message's readings. */
@@ -186,26 +190,8 @@ export class RuleEngine {
     }
   }
 
-  closeWindows(rows: Float64Array, [from, to]: [number, number], ingestUs: number): void {
-    const partials = this.#partials
-    for (let row = from; row < to; row++) {
-      const at = row * PARTIAL_STRIDE
-      if (partials.begins(rows, at)) {
-        this.#endWindow(ingestUs)
-        partials.begin(rows, at)
-      }
-      const series = rows[at + PARTIAL_SERIES]!
-      const set = this.#sets.sets[this.guards.setOf(series)]
-      if (set === undefined || set.windows.length === 0) continue
-      const device = this.devices.deviceOf[series]!
-      partials.add(device, this.devices.keyOf(series).name, at)
-      for (const entry of set.windows) {
-        if (entry.live.rule.windowMs !== partials.windowMs) continue
-        if (entry.live.isOfOneMetric) this.#decideWindow(entry, device, ingestUs)
-        else partials.wait(entry, device)
-      }
-    }
-    this.#endWindow(ingestUs)
+  closeWindows(rows: Float64Array, range: [number, number], ingestUs: number): void {
+    this.#windows.close(rows, range, ingestUs)
   }
 
   shift(stepUs: number, nowUs: number): void {
@@ -228,41 +214,61 @@ export class RuleEngine {
     return this.episodes.take()
   }
 
-  #look(series: number, reading: { value: number; eventUs: number }, ingestUs: number): void {
+  #look(reading: Reading, ingestUs: number): void {
+    const { series, value, eventUs } = reading
     const at = series * GUARD_STRIDE
-    const { value, eventUs } = reading
     const set = this.#sets.sets[this.#guard[at + SET]!]!
     const device = this.devices.deviceOf[series]!
     const before = this.#guard[at + LAST]!
     this.#guard[at + LAST] = value
     this.guards.changed[series >> 10] = 1
-    this.#remember(set, this.cells.of[device]!, reading)
+    const record = this.cells.of[device]!
+    this.#remember(set, record, reading)
     const isBusy = this.episodes.first[device]! > 0
+    const isDirect = isBusy || !(value >= set.directLow && value <= set.directHigh)
+    if (isDirect) this.#decideDirect(set, device, { value, before, eventUs, ingestUs })
+    for (const program of set.programs) {
+      const mayHold = this.#mayHold(program, record, reading)
+      if (isBusy || mayHold) this.#touch(program.entry, device)
+      // The rule's other metrics decide from here on, too.
+      if (mayHold && program.isOwn && !program.entry.live.isOfOneMetric) this.#openAll(device)
+    }
+    this.#settle(set, record, reading)
+  }
+
+  #decideDirect(
+    set: RuleSet,
+    device: number,
+    at: { value: number; before: number; eventUs: number; ingestUs: number },
+  ): void {
+    const { value } = at
+    const isBusy = this.episodes.first[device]! > 0
+    this.#one[0] = value
     for (const live of set.direct) {
       const holds = compare(live.comparison, value, live.threshold)
       if (!holds && !isBusy) continue
       const { clearComparison, clearThreshold } = live
-      const finding = this.#finding
-      finding.holds = holds
-      finding.isEnded =
+      const isEnded =
         clearComparison === NO_COMPARISON ? !holds : compare(clearComparison, value, clearThreshold)
-      this.#one[0] = value
-      finding.values = this.#one
-      finding.eventUs = eventUs
-      finding.ingestUs = ingestUs
-      finding.before = before
-      finding.windowUs = -Infinity
+      const finding = { ...at, holds, isEnded, values: this.#one, windowUs: -Infinity }
       this.episodes.decide(live, device, finding)
     }
-    for (const { entry, comparison, threshold } of set.programs) {
-      const isSettled = comparison !== NO_COMPARISON && !compare(comparison, value, threshold)
-      if (isSettled && !isBusy) continue
-      this.#touch(entry, device)
-    }
-    this.#settle(series, set, value)
   }
 
-  #remember(set: RuleSet, record: number, reading: { value: number; eventUs: number }): void {
+  /** Whether the rule's condition can hold at all, by one comparison. */
+  #mayHold(
+    { entry, comparison, threshold, variable, place, isOwn }: SetProgram,
+    record: number,
+    { value, eventUs }: Reading,
+  ): boolean {
+    if (comparison === NO_COMPARISON) return true
+    if (isOwn && variable.of === 'latest') return compare(comparison, value, threshold)
+    const { rule, since } = entry.live
+    const startUs = rule.windowMs > 0 ? windowStart(eventUs, rule.windowMs) : -Infinity
+    return compare(comparison, this.cells.read(record + place, variable, since, startUs), threshold)
+  }
+
+  #remember(set: RuleSet, record: number, reading: Reading): void {
     const { cell, aggregates } = set
     if (cell === undefined && aggregates.length === 0) return
     if (cell !== undefined) this.cells.store(record + cell.at, cell.kind, reading, this.sequence)
@@ -277,15 +283,14 @@ export class RuleEngine {
     this.#touched.push(entry)
   }
 
-  /** The band of the set, unless something goes on, or the latest value is outside of it. */
-  #settle(series: number, set: RuleSet, value: number): void {
-    const { low, high, cell } = set
-    const isWithin = cell === undefined || (value >= low && value <= high)
-    if (!isWithin || this.#isBusy(this.devices.deviceOf[series]!, set)) this.guards.open(series)
-    else {
-      this.#guard[series * GUARD_STRIDE + LOW] = low
-      this.#guard[series * GUARD_STRIDE + HIGH] = high
-    }
+  /** The band of the set, unless something goes on, or may any time. */
+  #settle(set: RuleSet, record: number, reading: Reading): void {
+    const { series } = reading
+    const isOpen =
+      this.#isBusy(this.devices.deviceOf[series]!, set) ||
+      set.programs.some((program) => !program.isOwn && this.#mayHold(program, record, reading))
+    this.#guard[series * GUARD_STRIDE + LOW] = isOpen ? NaN : set.low
+    this.#guard[series * GUARD_STRIDE + HIGH] = isOpen ? NaN : set.high
   }
 
   #isBusy(device: number, set: RuleSet): boolean {
@@ -318,7 +323,12 @@ export class RuleEngine {
     at: { eventUs: number; ingestUs: number; windowUs: number; isClosed?: boolean },
   ): void {
     const { program, clear, isEarly } = live.rule
-    const holds = run(program, live.values, this.#stack, live.textOf)
+    const { threshold } = program
+    const holds =
+      threshold === undefined
+        ? run(program, live.values, this.#stack, live.textOf)
+        : compare(live.comparison, live.values[threshold.variable]!, threshold.value)
+    if (!holds && this.episodes.first[device] === 0) return
     const isRunning = isEarly && at.isClosed !== true
     const ends = (): boolean =>
       clear === undefined ? !holds : run(clear, live.values, this.#stack, live.clearTextOf)
@@ -326,27 +336,6 @@ export class RuleEngine {
       ...{ holds, isEnded: isRunning ? undefined : ends(), values: live.values, before: NaN },
       ...{ eventUs: at.eventUs, ingestUs: at.ingestUs, windowUs: at.windowUs },
     })
-  }
-
-  #decideWindow(entry: ProgramEntry, device: number, ingestUs: number): void {
-    const { live, places } = entry
-    const { startUs, endUs } = this.#partials
-    if (endUs < ingestUs - this.#staleUs) return
-    for (const [i, variable] of live.rule.variables.entries()) {
-      const value =
-        variable.of === 'device'
-          ? this.cells.read(this.cells.of[device]! + places[i]!, variable, 0, startUs)
-          : this.#partials.read(device, variable)
-      if (Number.isNaN(value)) return
-      live.values[i] = value
-    }
-    this.#conclude(live, device, { eventUs: endUs, ingestUs, windowUs: startUs, isClosed: true })
-  }
-
-  #endWindow(ingestUs: number): void {
-    for (const { entry, device } of this.#partials.take())
-      this.#decideWindow(entry, device, ingestUs)
-    this.#partials.clear()
   }
 
   #enlist(live: LiveRule): void {
@@ -373,23 +362,22 @@ export class RuleEngine {
   #rebind(device: number): void {
     if (this.devices.name(device) === undefined) return
     const rules = this.devices.rulesOf(device)
-    this.#endOthers(device, rules)
-    const layout = this.cells.layoutFor(rules)
+    this.#endOthers(device, rules.all)
+    const layout = this.cells.layoutFor(rules.interpreted)
     this.cells.assign(device, layout)
     this.#describe(device)
-    const own = [...this.devices.seriesOf(device)].map((series) => ({
-      series,
-      key: this.devices.keyOf(series),
-    }))
-    for (const { series, key } of own) {
-      const isShared = own.some((other) => other.series !== series && other.key.name === key.name)
-      const number = this.#sets.acquire(rules, { key, layout, isShared })
+    const own = [...this.devices.seriesOf(device)]
+    for (const series of own) {
+      const key = this.devices.keyOf(series)
+      const isShared =
+        own.length > rules.byKey.size &&
+        own.some((other) => other !== series && this.devices.keyOf(other).name === key.name)
+      const number = this.#sets.acquire(rules.byKey.get(key) ?? [], { key, layout, isShared })
       const was = this.guards.setOf(series)
       if (number !== was) this.guards.bind(series, number)
       this.#sets.release(was)
     }
-    const silences = rules.filter(({ rule }) => rule.on === 'silence')
-    this.silence.watch(device, silences, this.#nowUs)
+    this.silence.watch(device, rules.silences, this.#nowUs)
   }
 
   /** Rules that no longer concern the device say nothing of it. */

@@ -2,24 +2,35 @@
  * The rules that look at a series, shared by all series that the same ones look at. A set has a
  * *band*: a reading within it breaches no rule, so that while nothing goes on it costs two compares.
  */
-import type { Program, Rule, Threshold, Variable } from '../pipeline/pipeline.ts'
+import type { Rule, Threshold, Variable } from '../pipeline/pipeline.ts'
 import { comparisonCode, NO_COMPARISON } from './comparisons.ts'
 import { cellKey, type Cell, type Layout, type ProgramEntry } from './rule-cells.ts'
 import type { LiveRule } from './rule-book.ts'
 import { metricKey, type SeriesKey } from './watched-devices.ts'
 
-/** Nothing needs to be computed while this comparison of the reading does not hold. */
-interface SetProgram {
+/**
+ * Nothing needs to be decided while one comparison does not hold, the rule's *guard*: while its
+ * metric stays within the band, readings of the rule's other metrics need not be looked at either.
+ */
+export interface SetProgram {
   entry: ProgramEntry
   /** NO_COMPARISON: each reading is to be looked at. */
   comparison: number
   threshold: number
+  /** What is compared, and where the device's record has it. */
+  variable: Variable
+  place: number
+  /** It is of this series' readings. */
+  isOwn: boolean
 }
 
 export interface RuleSet {
   /** A reading from `low` to `high` breaches nothing; NaN: each is looked at. */
   low: number
   high: number
+  /** It breaches none of `direct`. */
+  directLow: number
+  directHigh: number
   /** Rules that are one comparison of this series' reading. */
   direct: LiveRule[]
   programs: SetProgram[]
@@ -45,13 +56,18 @@ export class RuleSets {
   readonly sets: (RuleSet | undefined)[] = [undefined]
   readonly #free: number[] = []
   readonly #numbers = new Map<string, number>()
+  /** Of lists that many devices share. */
+  readonly #orders = new WeakMap<readonly LiveRule[], string>()
 
-  /** The number of the set for a series of a device; 0 when no rule looks at it. */
-  acquire(rules: readonly LiveRule[], of: SetPlace): number {
-    const own = rules.filter(({ rule }) => isOf(rule, of.key))
+  /** The number of the set of these rules for a series of a device; 0 for none. */
+  acquire(own: readonly LiveRule[], of: SetPlace): number {
     if (own.length === 0) return 0
     const layout = own.every(({ isDirect }) => isDirect) ? undefined : of.layout
-    const orders = own.map(({ order }) => order).join()
+    let orders = this.#orders.get(own)
+    if (orders === undefined) {
+      orders = own.map(({ order }) => order).join()
+      this.#orders.set(own, orders)
+    }
     const text = `${layout?.id ?? ''}:${of.key.name}:${of.isShared ? '*' : ''}${orders}`
     let number = this.#numbers.get(text)
     if (number === undefined) {
@@ -80,11 +96,6 @@ export const isIn = (set: RuleSet, index: number): boolean =>
 const isOfMetric = (variable: Variable, { name }: SeriesKey): boolean =>
   variable.of !== 'device' && metricKey(variable.metric, variable.kind) === name
 
-function isOf({ type, variables }: Rule, key: SeriesKey): boolean {
-  if (type !== undefined && type !== key.deviceType) return false
-  return variables.some((variable) => isOfMetric(variable, key))
-}
-
 function makeSet(
   rules: readonly LiveRule[],
   { key, layout, isShared }: SetPlace,
@@ -108,13 +119,19 @@ function makeSet(
   const cell = onReadings.length > 0 ? layout?.byKey.get(key.name) : undefined
   const isOpen = isShared && cell !== undefined
   const [low, high] = isOpen ? [NaN, NaN] : bandOf([...direct, ...onReadings, ...early], key)
+  const [directLow, directHigh] = bandOf(direct, key)
   return {
-    ...{ low, high, key: text, users: 0 },
+    ...{ low, high, directLow, directHigh, key: text, users: 0 },
     direct,
     programs: [...onReadings, ...early].map((live): SetProgram => {
-      const guard = guardOf(live.rule, key)
-      const comparison = guard ? comparisonCode(guard.comparison) : NO_COMPARISON
-      return { entry: entryOf(live), comparison, threshold: guard?.value ?? NaN }
+      const guard = guardOf(live.rule)
+      const variable = live.rule.variables[guard?.variable ?? 0]!
+      const entry = entryOf(live)
+      return {
+        ...{ entry, variable, isOwn: isOfMetric(variable, key) },
+        comparison: guard ? comparisonCode(guard.comparison) : NO_COMPARISON,
+        ...{ threshold: guard?.value ?? NaN, place: entry.places[guard?.variable ?? 0]! },
+      }
     }),
     cell,
     aggregates: [...windowsMs].flatMap((windowMs) => {
@@ -129,8 +146,12 @@ function bandOf(rules: readonly LiveRule[], key: SeriesKey): [number, number] {
   let low = -Infinity
   let high = Infinity
   for (const { rule } of rules) {
-    const guard = guardOf(rule, key)
-    if (guard === undefined) return [NaN, NaN]
+    // A running window and the way that values went are of every reading.
+    const own = rule.variables.filter((variable) => isOfMetric(variable, key))
+    const guard = guardOf(rule)
+    if (guard === undefined || rule.isEarly || own.some(({ of }) => of !== 'latest'))
+      return [NaN, NaN]
+    if (!isOfMetric(rule.variables[guard.variable]!, key)) continue
     const { comparison, value } = guard
     if (comparison === 'greater') high = Math.min(high, value)
     else if (comparison === 'greater-or-equal') high = Math.min(high, neighbour(value, -1))
@@ -140,16 +161,11 @@ function bandOf(rules: readonly LiveRule[], key: SeriesKey): [number, number] {
   return [low, high]
 }
 
-/** A comparison of this series' reading without which the rule's condition cannot hold. */
-function guardOf({ program, variables, isEarly }: Rule, key: SeriesKey): Threshold | undefined {
-  // A running window and the way that values went are of every reading.
-  const own = variables.filter((variable) => isOfMetric(variable, key))
-  if (isEarly || own.some(({ of }) => of !== 'latest')) return undefined
-  return guardsIn(program).find(({ variable }) => isOfMetric(variables[variable]!, key))
+/** A comparison without which the rule's condition cannot hold: of a metric, not of a tag. */
+function guardOf({ program, variables }: Rule): Threshold | undefined {
+  const guards = program.guards.filter(({ variable }) => variables[variable]!.of !== 'device')
+  return guards.find(({ variable }) => variables[variable]!.of === 'latest') ?? guards[0]
 }
-
-const guardsIn = ({ threshold, guards }: Program): Threshold[] =>
-  threshold === undefined ? guards : [threshold]
 
 const bits = new BigInt64Array(1)
 const double = new Float64Array(bits.buffer)

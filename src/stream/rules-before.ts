@@ -68,7 +68,7 @@ function restoreRecord(
   if (name === undefined) return
   const phase = table[from + PHASE]!
   const isSame = live !== undefined && metricsOf(live.rule).join('\n') === rule.metrics.join('\n')
-  if (isSame && devices.rulesOf(device).includes(live)) {
+  if (isSame && devices.rulesOf(device).all.includes(live)) {
     const values = table.subarray(from + VALUES, from + VALUES + rule.metrics.length)
     remember(engine, live, { device, metrics: rule.metrics, values })
     if (phase === IDLE) return
@@ -101,7 +101,7 @@ function restoreRecord(
 
 /** The latest values of a rule that is more than one comparison. */
 function remember(
-  { cells, sequence }: RuleEngine,
+  { cells, devices, guards, sequence }: RuleEngine,
   { rule }: LiveRule,
   of: { device: number; metrics: readonly string[]; values: Float64Array },
 ): void {
@@ -110,6 +110,11 @@ function remember(
     const value = of.values[of.metrics.indexOf(variable.metric)]!
     const place = cells.placeOf(of.device, metricKey(variable.metric, variable.kind))
     if (place === undefined || Number.isNaN(value)) continue
-    cells.store(place, 'latest', { value, eventUs: -Infinity }, sequence)
+    const key = metricKey(variable.metric, variable.kind)
+    for (const series of devices.seriesOf(of.device)) {
+      if (devices.keyOf(series).name !== key) continue
+      cells.store(place, 'latest', { series, value, eventUs: -Infinity }, sequence)
+      guards.setLast(series, value)
+    }
   }
 }

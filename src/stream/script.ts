@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import { encodeFrame, MESSAGE_HISTORICAL } from '../batch/batch.ts'
 import type { DeviceFacts, RuleChange, SeriesDefinition } from '../batch/batch.ts'
 import { compilePipeline, compileRule } from '../pipeline/compile.ts'
-import type { Plan } from '../pipeline/pipeline.ts'
+import type { Plan, RuleDefinition } from '../pipeline/pipeline.ts'
 import { DEFAULT_STREAM_LIMITS, type StreamLimits } from './limits.ts'
 import { COMING_RULES, SCRIPT_RULES } from './script-rules.ts'
 
@@ -92,8 +92,20 @@ export const PLAN: Plan = {
     { id: 'z', type: 'pump', metric: 'a', kind: 'zscore', n: 5, threshold: 1.618 },
     { id: 'other', type: 'fan', metric: 'a', kind: 'zscore', n: 2, threshold: 0 },
   ],
+  rules: SCRIPT_RULES.slice(0, 4).map((rule) => compileRule(rule, BASE)),
+}
+
+/** With rules of every kind. */
+export const PLAN_OF_ALL: Plan = {
+  ...PLAN,
   rules: SCRIPT_RULES.map((rule) => compileRule(rule, BASE)),
 }
+
+/** A plan of these rules alone. */
+export const planOf = (...rules: RuleDefinition[]): Plan => ({
+  ...PLAN,
+  rules: rules.map((rule) => compileRule(rule, BASE)),
+})
 
 export const LIMITS: StreamLimits = {
   ...DEFAULT_STREAM_LIMITS,

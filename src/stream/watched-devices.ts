@@ -22,6 +22,22 @@ export interface DeviceName {
   deviceType: string
 }
 
+/** Ascending by their order, each. */
+export interface DeviceRules {
+  all: readonly LiveRule[]
+  /** Those that are more than one comparison. The same list where it is the same rules. */
+  interpreted: readonly LiveRule[]
+  silences: readonly LiveRule[]
+  /** Those that look at a series of a key. */
+  byKey: ReadonlyMap<SeriesKey, readonly LiveRule[]>
+  /** Some ask for tags. */
+  hasTags: boolean
+}
+
+const NO_RULES: DeviceRules = {
+  ...{ all: [], interpreted: [], silences: [], byKey: new Map(), hasTags: false },
+}
+
 export const metricKey = (metric: string, kind: ValueKind): string => `${kind} ${metric}`
 
 /** The metrics that a rule looks at. */
@@ -45,7 +61,11 @@ export class WatchedDevices {
   readonly #byMetric = new Map<string, number[]>()
   readonly #fleet = new Map<string, Set<LiveRule>>()
   readonly #ofDevice = new Map<string, Set<LiveRule>>()
+  /** Of any device, and of any of a type, which the registry may change. */
   readonly #silences = new Set<LiveRule>()
+  readonly #typedSilences = new Set<LiveRule>()
+  /** By the keys of a device's series. */
+  readonly #classes = new Map<string, DeviceRules>()
 
   constructor({ seriesMax, deviceMax }: { seriesMax: number; deviceMax: number }) {
     this.deviceOf = new Uint32Array(seriesMax)
@@ -96,32 +116,85 @@ export class WatchedDevices {
   }
 
   addRule(live: LiveRule): void {
+    this.#classes.clear()
     for (const rules of this.#places(live)) rules.add(live)
   }
 
   removeRule(live: LiveRule): void {
+    this.#classes.clear()
     for (const rules of this.#places(live)) rules.delete(live)
   }
 
   /** The devices that a rule may concern; some more than once. */
-  *candidates({ rule }: LiveRule): Generator<number> {
+  *candidates({ rule, metricKeys }: LiveRule): Generator<number> {
     if (rule.deviceIds !== undefined)
       for (const id of rule.deviceIds) yield* this.#byId.get(id) ?? []
     else if (rule.on === 'silence') yield* this.all()
-    else for (const key of metricKeysOf(rule)) yield* this.#byMetric.get(key) ?? []
+    else for (const key of metricKeys) yield* this.#byMetric.get(key) ?? []
   }
 
-  /** The rules that concern a device, ascending by their order. */
-  rulesOf(device: number): LiveRule[] {
+  /** The rules that concern a device. */
+  rulesOf(device: number): DeviceRules {
     const name = this.#names[device]
-    if (name === undefined) return []
-    const found = new Set<LiveRule>(this.#ofDevice.get(name.deviceId))
-    for (const series of this.seriesOf(device))
-      for (const live of this.#fleet.get(this.keyOf(series).name) ?? []) found.add(live)
-    for (const live of this.#silences) found.add(live)
-    return [...found]
-      .filter(({ rule }) => this.#isOfType(device, rule) && this.#hasTags(device, rule))
-      .sort((a, b) => a.order - b.order)
+    if (name === undefined) return NO_RULES
+    const fleet = this.#fleetRules(device)
+    const own = [...(this.#ofDevice.get(name.deviceId) ?? [])]
+    if (own.length === 0 && this.#typedSilences.size === 0 && !fleet.hasTags) return fleet
+    const isOf = ({ rule }: LiveRule): boolean =>
+      this.#isOfType(device, rule) && this.#hasTags(device, rule)
+    const others = [...own, ...this.#typedSilences].filter(isOf)
+    const join = (some: readonly LiveRule[], more: readonly LiveRule[]): readonly LiveRule[] => {
+      const kept = fleet.hasTags ? some.filter(isOf) : some
+      return more.length === 0 ? kept : [...kept, ...more].sort((a, b) => a.order - b.order)
+    }
+    const looksAt = ({ rule, metricKeys }: LiveRule, key: SeriesKey): boolean =>
+      metricKeys.has(key.name) && (rule.type === undefined || rule.type === key.deviceType)
+    const interpreted = others.filter(({ isDirect, rule }) => !isDirect && rule.on !== 'silence')
+    return {
+      all: join(fleet.all, others),
+      interpreted: join(fleet.interpreted, interpreted),
+      silences: join(
+        fleet.silences,
+        others.filter(({ rule }) => rule.on === 'silence'),
+      ),
+      hasTags: fleet.hasTags,
+      byKey: new Map(
+        [...fleet.byKey].map(([key, some]) => [
+          key,
+          join(
+            some,
+            others.filter((live) => looksAt(live, key)),
+          ),
+        ]),
+      ),
+    }
+  }
+
+  /** Rules on any device that has such series, computed once for all that have the same ones. */
+  #fleetRules(device: number): DeviceRules {
+    let text = ''
+    for (const series of this.seriesOf(device)) text += `${this.#keyOf[series]} `
+    const known = this.#classes.get(text)
+    if (known !== undefined) return known
+    const keys = new Set([...this.seriesOf(device)].map((series) => this.keyOf(series)))
+    const byKey = new Map(
+      [...keys].map((key) => {
+        const rules = [...(this.#fleet.get(key.name) ?? [])]
+          .filter(({ rule }) => rule.type === undefined || rule.type === key.deviceType)
+          .sort((a, b) => a.order - b.order)
+        return [key, rules] as const
+      }),
+    )
+    const silences = [...this.#silences].sort((a, b) => a.order - b.order)
+    const onReadings = new Set([...byKey.values()].flat())
+    const all = [...onReadings, ...silences].sort((a, b) => a.order - b.order)
+    const fleet = {
+      interpreted: all.filter(({ isDirect, rule }) => !isDirect && rule.on !== 'silence'),
+      ...{ all, byKey, silences },
+      hasTags: all.some(({ rule }) => Object.keys(rule.tags).length > 0),
+    }
+    this.#classes.set(text, fleet)
+    return fleet
   }
 
   #isOfType(device: number, { on, type }: Rule): boolean {
@@ -140,10 +213,10 @@ export class WatchedDevices {
 
   /** The lists that a rule stands in. */
   #places(live: LiveRule): Set<LiveRule>[] {
-    const { deviceIds, on } = live.rule
+    const { deviceIds, on, type } = live.rule
     if (deviceIds !== undefined) return deviceIds.map((id) => setAt(this.#ofDevice, id))
-    if (on === 'silence') return [this.#silences]
-    return [...metricKeysOf(live.rule)].map((key) => setAt(this.#fleet, key))
+    if (on === 'silence') return [type === undefined ? this.#silences : this.#typedSilences]
+    return [...live.metricKeys].map((key) => setAt(this.#fleet, key))
   }
 
   #keyNumber(key: SeriesKey): number {

@@ -11,7 +11,7 @@ import { jsonAnswer, jsonRoute, type Call, type Route } from '../route.ts'
 import type { Services } from '../services.ts'
 import { DeviceId, Duration, Limit, Milliseconds, Moment } from '../shapes.ts'
 import { durationUsOf, parseTime } from '../times.ts'
-import { Delivery, deliveryJson, millisecondsOf } from './deliveries.ts'
+import { Delivery, deliveryJson } from './deliveries.ts'
 import { requireDevice } from './devices.ts'
 import { DeviceRuleBody, Rule, RULE_PROBLEMS, ruleJson } from './rules.ts'
 
