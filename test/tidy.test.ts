@@ -114,6 +114,7 @@ const TEST_DOORS = [
 
 /** What the tests of one file need besides, and why. */
 const TESTED_TOGETHER: Record<string, { layer: string; why: string }> = {
+  'src/alerts/charts.test.ts': { layer: 'notify', why: 'it has a notification to draw for' },
   'src/alerts/dispatcher.test.ts': {
     layer: 'notify',
     why: 'receivers that hang, fail and lie stand there',
