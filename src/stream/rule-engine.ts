@@ -26,7 +26,7 @@ import type { Definitions, DeviceFacts } from '../batch/batch.ts'
 import { run, type Rule, type TimePolicy } from '../pipeline/pipeline.ts'
 import { compare, NO_COMPARISON } from './comparisons.ts'
 import { Episodes } from './episodes.ts'
-import { Guards, GUARD_STRIDE, HIGH, LAST, LOW, SET } from './guards.ts'
+import { BAND_STRIDE, Guards, LAST, LAST_STRIDE } from './guards.ts'
 import { RuleBook, type LiveRule, type SavedBook } from './rule-book.ts'
 import { RuleCells, windowStart, type ProgramEntry, type Reading } from './rule-cells.ts'
 import { isIn, RuleSets, type RuleSet, type SetProgram } from './rule-sets.ts'
@@ -59,8 +59,10 @@ export class RuleEngine {
   readonly factsChanged = new Set<number>()
   readonly #flags: Uint8Array
   readonly #sets = new RuleSets()
-  /** The table of `guards`, and devices of series: one step less on the hot path. */
-  readonly #guard: Float64Array
+  /** Of `guards`: one step less on the hot path. */
+  readonly #bands: Float32Array
+  readonly #lasts: Float64Array
+  readonly #lastsChanged: Uint8Array
   readonly #windows: RuleWindows
   readonly #dirty = new Set<number>()
   readonly #one = new Float64Array(1)
@@ -78,7 +80,9 @@ export class RuleEngine {
     this.devices = new WatchedDevices(limits)
     this.guards = new Guards(seriesMax, this.#flags)
     this.cells = new RuleCells(deviceMax, this.texts, this.guards)
-    this.#guard = this.guards.table
+    this.#bands = this.guards.bands
+    this.#lasts = this.guards.lasts
+    this.#lastsChanged = this.guards.changed
     this.episodes = new Episodes({
       ...{ book: this.book, devices: this.devices, deviceMax },
       began: (device) => this.#openAll(device),
@@ -88,7 +92,7 @@ export class RuleEngine {
     this.#windows = new RuleWindows({
       ...{ devices: this.devices, cells: this.cells },
       staleUs: time.alertStalenessUs + time.disorderUs + time.idleTimeoutUs,
-      rulesOn: (series) => this.#sets.sets[this.guards.setOf(series)]?.part.windows ?? [],
+      rulesOn: (series) => this.#sets.sets[this.guards.sets[series]!]?.part.windows ?? [],
       conclude: (live, device, at) => this.#conclude(live, device, { ...at, isClosed: true }),
     })
     for (const live of this.book.addPlan(rules)) this.#enlist(live)
@@ -107,6 +111,11 @@ export class RuleEngine {
   }
   get hasWindows(): boolean {
     return this.#windowRules > 0
+  }
+
+  /** Where the hot path looks at a series, BAND_STRIDE float32 each; nothing while none is watched. */
+  get bands(): Float32Array | undefined {
+    return this.guards.bytesHeld > 0 ? this.#bands : undefined
   }
 
   isWatched(series: number): boolean {
@@ -165,11 +174,11 @@ export class RuleEngine {
   }
 
   observe(series: number, value: number, eventUs: number, ingestUs: number): void {
-    const guard = this.#guard
-    const at = series * GUARD_STRIDE
-    if (value >= guard[at + LOW]! && value <= guard[at + HIGH]!) {
-      guard[at + LAST] = value
-      this.guards.changed[series >> 10] = 1
+    const bands = this.#bands
+    const at = series * BAND_STRIDE
+    if (value >= bands[at]! && value <= bands[at + 1]!) {
+      this.#lasts[series * LAST_STRIDE + LAST] = value
+      this.#lastsChanged[series >> 10] = 1
     } else {
       this.#reading.series = series
       this.#reading.value = value
@@ -205,7 +214,7 @@ export class RuleEngine {
 
   /** The device went silent for good: its values are forgotten, and what was pending is idle. */
   forget(series: number): void {
-    const set = this.#sets.sets[this.guards.setOf(series)]
+    const set = this.#sets.sets[this.guards.sets[series]!]
     if (set === undefined) return
     const device = this.devices.deviceOf[series]!
     this.cells.forget(device, this.devices.keyOf(series).name)
@@ -220,12 +229,10 @@ export class RuleEngine {
 
   #look(reading: Reading, ingestUs: number): void {
     const { series, value, eventUs } = reading
-    const at = series * GUARD_STRIDE
-    const set = this.#sets.sets[this.#guard[at + SET]!]!
+    const set = this.#sets.sets[this.guards.sets[series]!]!
     const device = this.devices.deviceOf[series]!
-    const before = this.#guard[at + LAST]!
-    this.#guard[at + LAST] = value
-    this.guards.changed[series >> 10] = 1
+    const before = this.guards.lastOf(series)
+    this.guards.setLast(series, value)
     const record = this.cells.of[device]!
     this.#remember(set, record, reading)
     const isBusy = this.episodes.first[device]! > 0
@@ -241,8 +248,8 @@ export class RuleEngine {
       else if (!program.entry.live.isOfOneMetric) this.#openAll(device)
     }
     isOpen ||= this.episodes.first[device]! > 0 && this.#isBusy(device, set)
-    this.#guard[at + LOW] = isOpen ? NaN : set.low
-    this.#guard[at + HIGH] = isOpen ? NaN : set.high
+    if (isOpen) this.guards.open(series)
+    else this.guards.close(series, set.low, set.high)
   }
 
   #decideDirect(
@@ -301,7 +308,7 @@ export class RuleEngine {
 
   #openAll(device: number): void {
     for (const series of this.devices.seriesOf(device))
-      if (this.guards.setOf(series) > 0) this.guards.open(series)
+      if (this.guards.sets[series]! > 0) this.guards.open(series)
   }
 
   /** The rule's values from what is remembered; false when one is not known. */
@@ -372,7 +379,7 @@ export class RuleEngine {
         own.length > rules.byKey.size &&
         own.some((other) => other !== series && this.devices.keyOf(other).name === key.name)
       const number = this.#sets.acquire(rules.byKey.get(key) ?? [], { key, layout, isShared })
-      const was = this.guards.setOf(series)
+      const was = this.guards.sets[series]!
       if (number !== was) this.guards.bind(series, number)
       this.#sets.release(was)
     }

@@ -5,6 +5,7 @@
  */
 import type { Rule, Threshold, Variable } from '../pipeline/pipeline.ts'
 import { comparisonCode, NO_COMPARISON } from './comparisons.ts'
+import { inwards } from './guards.ts'
 import { cellKey, type Cell, type Layout, type ProgramEntry } from './rule-cells.ts'
 import type { LiveRule } from './rule-book.ts'
 import { metricKey, type SeriesKey } from './watched-devices.ts'
@@ -42,7 +43,7 @@ interface SetPart {
 }
 
 export interface RuleSet {
-  /** A reading from `low` to `high` breaches nothing; NaN: each is looked at. */
+  /** A reading from `low` to `high`, two float32, breaches nothing; NaN: each is looked at. */
   low: number
   high: number
   /** It breaches none of `direct`. */
@@ -122,7 +123,8 @@ export class RuleSets {
     const [directLow, directHigh] = bandOf(direct, of.key)
     return {
       // NaN of either is NaN of both.
-      ...{ low: Math.max(directLow, part.low), high: Math.min(directHigh, part.high) },
+      low: inwards(Math.max(directLow, part.low), 1),
+      high: inwards(Math.min(directHigh, part.high), -1),
       ...{ directLow, directHigh, direct, part, users: 0, key, partKey },
     }
   }
