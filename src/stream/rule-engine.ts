@@ -7,20 +7,16 @@
  *   each frame     define(definitions, ingestUs)   when it has some, before its messages
  *                  tick(ingestUs)                  its base ingest time
  *   each message   hear(device, ingestUs)          unless historical; only when hasSilence
- *                  observe(series, value, eventUs, ingestUs)
- *                                                  each fresh reading whose isWatched(series)
+ *                  observe(series, value, eventUs, ingestUs)   fresh, with isWatched(series)
  *                  endMessage(eventUs, ingestUs)   behind the last of them
  *   windows        closeWindows(rows, [fromRow, toRow], ingestUs)
- *                                                  on-time partials (PARTIAL_STRIDE float64 a row)
- *                                                  as they are emitted; only when hasWindows
- *   at any time    take(): RuleEvent[]             all since the last call
+ *                  on-time partials (PARTIAL_STRIDE float64 a row); only when hasWindows
+ *   always         take(): RuleEvent[]             all since the last call
  *
  * Nothing exists per rule and device while nothing goes on between them. A series has a number of a
  * *set* of rules, which it shares with all that the same rules watch, and a *guard*: a band of
- * values that breach none of them (guards.ts). What is outside is looked at: a rule that is one
- * comparison is decided at once, another behind the message, by the interpreter, on values that are
- * remembered once per device and metric (rule-cells.ts). What then goes on is an *episode*
- * (episodes.ts).
+ * values that breach none of them (guards.ts). What is outside is looked at: one comparison at
+ * once, another rule behind the message (rule-cells.ts). What goes on then is an *episode*.
  */
 import type { Definitions, DeviceFacts } from '../batch/batch.ts'
 import { run, type Rule, type TimePolicy } from '../pipeline/pipeline.ts'
