@@ -109,7 +109,7 @@ export class RuleEngine {
     return this.#windowRules > 0
   }
 
-  /** Where the hot path looks at a series, BAND_STRIDE float32 each; nothing while none is watched. */
+  /** Where the hot path looks at a series, BAND_STRIDE float32 each; nothing while it need not. */
   get bands(): Float32Array | undefined {
     return this.guards.bytesHeld > 0 ? this.#bands : undefined
   }
