@@ -4,7 +4,7 @@ import { Type } from 'typebox'
 import type { BacktestProgress, BacktestReport, RuleReport } from '../../backtest/backtest.ts'
 import type { DeviceFacts } from '../../batch/batch.ts'
 import { toProblem, WeirError } from '../../errors/errors.ts'
-import type { Rule, RuleDefinition } from '../../pipeline/pipeline.ts'
+import type { Rule } from '../../pipeline/pipeline.ts'
 import type { Clock } from '../../world/world.ts'
 import type { BacktestPorts } from '../api.ts'
 import { toWeirError } from '../problems.ts'
@@ -55,6 +55,7 @@ export function backtestRoutes({ ports }: Services<BacktestPorts>): Route[] {
         const rules: Rule[] = []
         for (const [at, one] of asked.entries())
           rules.push(await ruleOf(one, at, { ports, tenant }))
+        checkIds(rules)
         const facts = rules.some(asksOfDevice) ? await factsOf(ports, tenant) : []
         const endUs = ports.clock.nowUs()
         const startUs = Math.round(endUs - (body.days ?? DAYS_DEFAULT) * DAY_US)
@@ -76,13 +77,21 @@ async function ruleOf(
 ): Promise<Rule> {
   const { plan, backtests, alerts } = ports
   if (typeof asked === 'object') {
-    return backtests.compile({ id: `rule-${at + 1}`, ...asked } as RuleDefinition)
+    return backtests.compile({ id: `rule-${at + 1}`, ...asked })
   }
   const ofDefinition = plan.rules.find(({ id }) => id === asked)
   if (ofDefinition !== undefined) return ofDefinition
   const edited = await alerts?.rules.find(tenant, asked)
   if (edited === undefined) throw new WeirError('API_NOT_FOUND', `there is no rule "${asked}"`)
   return backtests.compile({ ...edited.value, id: asked })
+}
+
+/** A report tells them apart by their ids. Throws API_BODY_INVALID. */
+function checkIds(rules: readonly Rule[]): void {
+  const ids = rules.map(({ id }) => id)
+  const twice = ids.find((id, at) => ids.indexOf(id) !== at)
+  if (twice === undefined) return
+  throw new WeirError('API_BODY_INVALID', `rules: "${twice}" is there a second time`)
 }
 
 const asksOfDevice = ({ tags, variables }: Rule): boolean =>
