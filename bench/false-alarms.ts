@@ -1,7 +1,7 @@
 /**
- * How many alarms are false, and what makes them fewer? The same threshold, bare and with what rules
- * have against noise, over real series whose anomalies people labelled, and over the simulated fleet
- * with faults that are known. What is told is an alert; bare, each episode is told.
+ * How many alarms are false, and what makes them fewer? The same threshold, bare and with what
+ * rules have against noise, over real series whose anomalies people labelled, and over the
+ * simulated fleet with faults that are known. What is told is an alert; bare, each episode is told.
  */
 import { DeviceReplay } from '../src/backtest/device-replay.ts'
 import { foldEpisodes } from '../src/backtest/folding.ts'

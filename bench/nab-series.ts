@@ -1,6 +1,6 @@
 /**
- * Series of the Numenta Anomaly Benchmark (NAB 1.1, MIT) with their labelled windows, as far as they
- * are beside the repository.
+ * Series of the Numenta Anomaly Benchmark (NAB 1.1, MIT) with their labelled windows, as far as
+ * they are beside the repository.
  */
 import { existsSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'

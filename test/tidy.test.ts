@@ -57,13 +57,12 @@ const LAYERS: Record<string, readonly string[]> = {
   fleet: ['errors', 'world'],
   embedded: [
     ...['alerts', 'api', 'backtest', 'batch', 'config', 'control', 'errors', 'gateway', 'log'],
-    ...['observe', 'pipeline', 'query', 'storage', 'stream', 'world'],
+    ...['notify', 'observe', 'pipeline', 'query', 'storage', 'stream', 'world'],
   ],
   cluster: [
-    ...['api', 'backtest', 'batch', 'cache', 'config', 'control', 'embedded', 'entries'],
-    ...['errors', 'fanout'],
-    ...['gateway', 'kafka', 'lake', 'line-sink', 'log', 'objects', 'observe', 'pipeline'],
-    ...['postgres', 'postgres-client', 'query', 'stream', 'world'],
+    ...['alerts', 'api', 'backtest', 'batch', 'cache', 'config', 'control', 'embedded', 'entries'],
+    ...['errors', 'fanout', 'gateway', 'kafka', 'lake', 'line-sink', 'log', 'objects', 'observe'],
+    ...['pipeline', 'postgres', 'postgres-client', 'query', 'stream', 'world'],
   ],
   cli: [
     ...['api', 'backtest', 'cluster', 'config', 'embedded', 'errors', 'fleet', 'lake'],
@@ -86,12 +85,10 @@ const DOORS: Record<string, { to: string; why: string }[]> = {
   'src/backtest/folding.ts': [
     { to: 'src/alerts/alert-machine.ts', why: 'alerts of a back-test are those of live' },
   ],
-  'src/alerts/open-channel.ts': ['webhook', 'slack', 'email', 'aws', 'mqtt-message'].map(
-    (name) => ({
-      to: `src/notify/${name}.ts`,
-      why: 'it opens the channel that a recipient names, and loads none that nobody names',
-    }),
-  ),
+  'src/alerts/open-channel.ts': ['webhook', 'slack', 'email', 'aws'].map((name) => ({
+    to: `src/notify/${name}.ts`,
+    why: 'it opens the channel that a recipient names, and loads none that nobody names',
+  })),
 }
 
 /** Tests run on the real world, or on the adapters that keep nothing. */
@@ -117,6 +114,7 @@ const TEST_DOORS = [
 
 /** What the tests of one file need besides, and why. */
 const TESTED_TOGETHER: Record<string, { layer: string; why: string }> = {
+  'src/alerts/charts.test.ts': { layer: 'notify', why: 'it has a notification to draw for' },
   'src/alerts/dispatcher.test.ts': {
     layer: 'notify',
     why: 'receivers that hang, fail and lie stand there',
@@ -153,13 +151,6 @@ const COMING: Record<string, string> = {
   'src/log/kafka-log.ts':
     'it holds Kafka to the suite of logs; roles have many partitions at once, and use src/kafka',
   'src/objects/folder-objects.ts': 'cold segments of the embedded engine, which come next, use it',
-  ...Object.fromEntries(
-    ['open-alerts', 'books', 'rule-book'].map((name) => [
-      `src/alerts/${name}.ts`,
-      'both engines open it once the stages of alerts are brought together',
-    ]),
-  ),
-  'src/embedded/alert-options.ts': 'with src/alerts/open-alerts.ts',
 }
 
 const LINES_MAX = 400

@@ -1,7 +1,7 @@
 /**
  * Definitions in the control database. A removal is a row, too: the next definition of its id has a
- * revision above it, so that what is known of the id elsewhere (the stream's rules, somebody's ETag)
- * is never taken for the new one. Of what was removed only that is kept, not what it said.
+ * revision above it, so that what is known of the id elsewhere (the stream's rules, somebody's
+ * ETag) is never taken for the new one. Of what was removed only that is kept, not what it said.
  */
 import type { Change, ControlDatabase, SqlRow } from '../control/control.ts'
 import { WeirError } from '../errors/errors.ts'

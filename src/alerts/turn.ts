@@ -339,7 +339,7 @@ const noticeOf = (
 })
 
 /** What a message says of an alert. */
-export function toldOf(record: LiveAlert['record']): Alert {
+function toldOf(record: LiveAlert['record']): Alert {
   const { id, deviceId, ruleId, severity, state, sinceUs, triggeredAtUs, resolvedAtUs } = record
   const { kind: _, notify: __, ...reason } = record.reason
   return {

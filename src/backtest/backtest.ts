@@ -73,8 +73,8 @@ export interface Backtests {
   /** Errors: PIPELINE_RULE_INVALID, PIPELINE_DEFINITION_INVALID. */
   compile(rule: RuleDefinition): Rule
   /**
-   * Whether it starts is known at once: throws BACKTEST_RUNNING when one is under way. `signal` ends
-   * it, with its own reason. Errors besides: those of the scan.
+   * Whether it starts is known at once: throws BACKTEST_RUNNING when one is under way. `signal`
+   * ends it, with its own reason. Errors besides: those of the scan.
    */
   start(question: Omit<BacktestQuestion, 'plan'>, how: BacktestHandle): Promise<BacktestReport>
 }

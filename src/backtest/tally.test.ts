@@ -14,7 +14,9 @@ const SPAN = { startUs: 100 * DAY_US + DAY_US / 2, endUs: 103 * DAY_US + HOUR_US
 const tallyOf = (more: Partial<RuleDefinition> = {}): RuleTally =>
   new RuleTally(compileRule({ id: 'hot', when: 'value > 1', ...more }, defaultPlan()), SPAN)
 
-/** Episodes as `[begin, length]` in minutes from the span's start; without length it still fires. */
+/**
+ * Episodes as `[begin, length]` in minutes from the span's start; without length it still fires.
+ */
 function events(deviceId: string, ...episodes: [number, number?][]): RuleEvent[] {
   return episodes.flatMap(([begin, length]) => {
     const triggeredAtUs = SPAN.startUs + begin * MINUTE_US

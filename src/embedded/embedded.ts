@@ -94,6 +94,8 @@ async function open(options: EmbeddedOptions, opened: AsyncDisposableStack): Pro
   const lostAtUs = await orCrash(threads, threads.storage.stateLostAtUs())
   if (lostAtUs !== undefined) await alerts.loseState(lostAtUs)
   const opening = orCrash(threads, threads.gateway.open())
+  // Whoever awaits it hears of a failure, also when that is later.
+  opening.catch(() => undefined)
   const creating = openApi(options, { control, hub, threads, alerts, unready })
   const api = await creating
   opened.defer(() => api.close())

@@ -6,11 +6,25 @@ import type { DeviceFacts, ReadingBatch, RuleChange } from '../batch/batch.ts'
 import { WeirError } from '../errors/errors.ts'
 import { encodeFacts, type ControlEntry } from './control-entry.ts'
 import { deviceKey, encodeRules, MessageDecoder, MessageEncoder, partitionOf } from './entries.ts'
-import { PLAN } from '../stream/script.ts'
+import type { Rule } from '../pipeline/pipeline.ts'
 import { batchOf, EXAMPLE, MESSAGE_TYPE } from './message-fixture.ts'
 
 const LIMITS = { seriesMax: 1000, textsMax: 1000 }
 const TIME_US = 1_753_000_000_000_000
+const RULE: Rule = {
+  ...{ id: 'hot', version: 2, type: 'pump', deviceIds: undefined, tags: { line: 'a' } },
+  ...{ on: 'readings', when: 'temperature > 80', clear: undefined, windowMs: 0, isEarly: false },
+  variables: [
+    ...[{ of: 'latest', label: 't', metric: 't', kind: 'number', unit: '' } as const],
+    ...[{ of: 'device', label: 'x', field: 'tag', tag: 'x', kind: 'text' } as const],
+  ],
+  program: {
+    ...{ instructions: [['metric', 0], ['constant', 80], ['greater']], texts: [] },
+    ...{ stackDepthMax: 2, guards: [], threshold: undefined },
+  },
+  ...{ silentUs: 0, forUs: 0, keepUs: 0, repeat: undefined, schedule: undefined },
+  ...{ severity: 'critical', notify: ['someone'], summary: undefined, budget: undefined },
+}
 const text = fc.string({ unit: 'grapheme', maxLength: 12 })
 const some = fc.option(text, { nil: undefined })
 const ruleName = fc.record({ id: text, version: fc.nat() })
@@ -20,9 +34,7 @@ const anyFacts = fc.record({
   tags: fc.dictionary(text, text, { maxKeys: 3, noNullPrototype: true }),
 })
 const anyChange: fc.Arbitrary<RuleChange> = fc.oneof(
-  fc.tuple(fc.constantFrom(...PLAN.rules), ruleName).map(([rule, name]) => ({
-    put: { ...rule, ...name },
-  })),
+  ruleName.map((name) => ({ put: { ...RULE, ...name } })),
   fc.record({ remove: ruleName }),
   fc.record({ retain: fc.array(ruleName, { maxLength: 3 }) }),
 )
@@ -61,7 +73,7 @@ test('E5 it is defined in the next batch, and devices get the numbers that their
   const decoder = begun()
   const facts = { tenant: 'default', deviceId: EXAMPLE.deviceId, deviceType: 'pump' }
   const more = { location: 'hall', tags: { line: 'a' }, parent: undefined }
-  const rules = [{ put: PLAN.rules[0]! }, { remove: { id: 'cold', version: 3 } }]
+  const rules = [{ put: RULE }, { remove: { id: 'cold', version: 3 } }]
   decoder.define({ device: { ...facts, deviceId: 'other', ...more } })
   decoder.define({ device: { ...facts, ...more } })
   decoder.define({ rules: rules.slice(0, 1) })
@@ -99,7 +111,7 @@ test('facts stand before the messages of their frame, in the partition of their 
     ...{ device, tenant: 'default', deviceId, deviceType: 'pump' },
     ...{ location: 'hall', tags: {}, parent: undefined },
   }))
-  const rules = [{ put: PLAN.rules[0]! }]
+  const rules = [{ put: RULE }]
   const messages = batchOf([{ ...EXAMPLE, deviceId: 'b' }])
   const batch: ReadingBatch = {
     ...messages,
@@ -109,7 +121,10 @@ test('facts stand before the messages of their frame, in the partition of their 
   assert.equal(entries.length, partitions + 2 + 1)
   const decoder = begun()
   const told = entries.slice(0, -1).map(({ value }) => decoder.add(value))
-  assert.deepEqual(plain(told.slice(0, partitions)), plain(Array(partitions).fill({ rules })))
+  assert.deepEqual(
+    plain(told.slice(0, partitions)),
+    Array.from({ length: partitions }, () => plain({ rules })),
+  )
   assert.deepEqual(
     entries.slice(0, partitions).map(({ partition, key }) => [partition, key]),
     Array.from({ length: partitions }, (_, at) => [at, undefined]),
@@ -139,7 +154,7 @@ test('a tick may have dimensions of others', () => {
 
 test('E4 what is told badly is refused, and nothing of it stays', () => {
   const facts = { tenant: 't', deviceId: 'd', deviceType: '', tags: {} }
-  const good = { put: PLAN.rules[0]! }
+  const good = { put: RULE }
   const name = { id: 'a', version: 1 }
   const bad: Record<string, string>[] = [
     { 'weir.rules': '[' },

@@ -31,7 +31,7 @@ const micros = { type: 'long', logicalType: 'timestamp-micros' } as const
  * Of the topics telemetry and readings. Booleans and texts have maps of their own, since consumers
  * like one type a map. What has no device and no metric stands in telemetry alone:
  *
- *   no dimensions                a tick, without a key: one a second and partition from each gateway
+ *   no dimensions                a tick, without a key: one a second, partition and gateway
  *   dimension `weir.rules`       RuleChange[] as JSON, without a key, in every partition
  *   dimension `weir.device`      NamedFacts as JSON, with the key of their device
  *
@@ -90,7 +90,7 @@ export const WINDOW_SCHEMA = {
 
 export { deviceKey, hashKey, partitionOf } from './device-key.ts'
 export { MessageDecoder, type DecoderLimits } from './message-decoder.ts'
-export { encodeRules, encodeTick, type ControlEntry, type NamedFacts } from './control-entry.ts'
+export { encodeRules, encodeTick, type ControlEntry } from './control-entry.ts'
 export { MessageEncoder } from './message-encoder.ts'
 export { withoutReadings } from './without-readings.ts'
 export { decodeWindow, encodeWatermark, encodeWindow } from './window-entry.ts'

@@ -1,4 +1,6 @@
-/** What the registry says of a device goes into the log before its messages, and when it changed. */
+/**
+ * What the registry says of a device goes into the log before its messages, and when it changed.
+ */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Packet } from 'mqtt-packet'
@@ -18,11 +20,15 @@ async function register(rig: Rig, device: Omit<NewDevice, 'type'>): Promise<stri
   return token
 }
 
+function without({ device: _number, ...facts }: DeviceFacts): Omit<DeviceFacts, 'device'> {
+  return facts
+}
+
 /** What was told, and the messages, in the order of the log. */
 function story(rig: Rig): (string | Omit<DeviceFacts, 'device'>)[] {
   return rig.frames.flatMap((frame) => {
     const { definitions, messageCount, device, value } = decodeFrame(frame)
-    const told = (definitions?.devices ?? []).map(({ device: _, ...facts }) => facts)
+    const told = (definitions?.devices ?? []).map((one) => without(one))
     return [
       ...told,
       ...Array.from({ length: messageCount }, (_, at) => `${device[at]}:${value[at]}`),

@@ -170,7 +170,9 @@ export interface ScanBlock {
   count: number
   timeUs: Float64Array<ArrayBuffer>
   value: Float64Array<ArrayBuffer>
-  /** The place in `series` of each row, ascending within one time; undefined: all are of the first. */
+  /**
+   * The place in `series` of each row, ascending within one time; undefined: all are of the first.
+   */
   place: Uint16Array<ArrayBuffer> | undefined
   /** The next block is of another device. */
   isLast: boolean

@@ -1,4 +1,6 @@
-/** What every store's scan must hand over. An adapter's test calls `testScan` with how to open it. */
+/**
+ * What every store's scan must hand over. An adapter's test calls `testScan` with how to open it.
+ */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'

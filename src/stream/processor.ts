@@ -209,14 +209,14 @@ export class StreamProcessor {
     const { messageCount, baseIngestTimeUs, eventTimeUs, ingestDeltaUs, flags } = batch
     const { readingsInMessage } = batch
     const hasIdentities = batch.identityHigh !== undefined
-    const { hasSilence } = this.#rules
+    const { hasSilence, bands } = this.#rules
     let from = 0
     let warmUntil = 0
     for (let message = 0; message < messageCount; message++) {
       const to = from + readingsInMessage[message]!
       if (from >= warmUntil) {
         warmUntil = Math.min(from + WARMED_READINGS, batch.readingCount)
-        this.#warming.touch(batch.series, from, warmUntil)
+        this.#warming.touch(batch.series, [from, warmUntil], bands)
       }
       const eventUs = eventTimeUs[message]!
       const ingestUs = baseIngestTimeUs + ingestDeltaUs[message]!

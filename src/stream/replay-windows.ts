@@ -1,7 +1,7 @@
 /**
- * For back-tests: a device's windows, made by the stream's own code. They close when those of a fleet do in which
- * somebody always says something: the watermark is the clock less the allowed disorder. (In a fleet
- * that falls silent it may be later, by the idle timeout at most.)
+ * For back-tests: a device's windows, made by the stream's own code. They close when those of a
+ * fleet do in which somebody always says something: the watermark is the clock less the allowed
+ * disorder. (In a fleet that falls silent it may be later, by the idle timeout at most.)
  */
 import type { SeriesDefinition } from '../batch/batch.ts'
 import type { Plan, Rule } from '../pipeline/pipeline.ts'

@@ -10,10 +10,7 @@ version: 1
 time: { alertStaleness: 1d }
 windows: [1m]
 `
-const SETTINGS = `
-gateway: { autoRegister: true }
-alerts: { allowPrivateWebhooks: true }
-`
+const SETTINGS = 'alerts: { allowPrivateWebhooks: true }'
 
 export interface AlertBody {
   id: string
@@ -29,18 +26,18 @@ export class AlertInstallation {
   readonly receiver: WebhookReceiver
   #nowMs = Date.now() - 600_000
 
-  /** `names`: of control processes, beside one for all the other roles. */
+  /** Roles by the names of their processes. */
   static async open(
     t: Owner,
-    names: readonly string[],
+    roles: Readonly<Record<string, string>>,
     { more = '', ...options }: InstallationOptions = {},
   ): Promise<AlertInstallation> {
     const at = await Installation.open(t, {
-      ...{ pipeline: PIPELINE, more: `${SETTINGS}${more}`, ...options },
+      ...{ pipeline: PIPELINE, more: `${SETTINGS}\n${more}`, ...options },
     })
     const receiver = await WebhookReceiver.start()
     t.after(async () => receiver.stop())
-    await Promise.all(names.map((name) => at.start('control', name)))
+    await Promise.all(Object.entries(roles).map(([name, role]) => at.start(role, name)))
     return new AlertInstallation(at, receiver)
   }
 
@@ -76,6 +73,21 @@ export class AlertInstallation {
     const body = { name: 'operator', channels, rate_limit }
     const answer = await this.process(name).api('/v1/recipients', { body })
     assert.equal(answer.status, 201, answer.text)
+  }
+
+  /** Tokens in their order. */
+  async register(
+    name: string,
+    ids: readonly string[],
+    tags: Record<string, string> = {},
+  ): Promise<string[]> {
+    const registered = ids.map(async (id) => {
+      const body = { id, type: 'generic', tags }
+      const answer = await this.process(name).api<{ token: string }>('/v1/devices', { body })
+      assert.equal(answer.status, 201, answer.text)
+      return answer.body.token
+    })
+    return Promise.all(registered)
   }
 
   /** A message for each device, acknowledged when it resolves. */

@@ -11,13 +11,14 @@ import { open as openKafka, readAll } from './kafka-fixture.ts'
 
 const TIMEOUT_MS = 120_000
 const CONTROLS = ['one', 'other']
+const ROLES = { one: 'control', other: 'control', front: 'gateway,stream' }
 
 test(
   'a rule put over the API, a device beyond it by MQTT: a signed webhook, and any process takes the acknowledgement',
   { skip, timeout: TIMEOUT_MS },
   async (t) => {
-    const at = await AlertInstallation.open(t, CONTROLS)
-    const front = await at.at.start('gateway,stream', 'front')
+    const at = await AlertInstallation.open(t, ROLES)
+    const front = at.process('front')
     const holder = await at.holder(CONTROLS)
     const other = CONTROLS.find((name) => name !== holder)!
     await at.addRecipient(other)
@@ -26,7 +27,9 @@ test(
       severity: 'critical',
       tags: { line: 'b' },
     })
-    const { token, id } = await register(at, other, { id: 'oven', tags: { line: 'b' } })
+    const id = 'oven'
+    const [token = ''] = await at.register(other, [id], { line: 'b' })
+    await at.register(other, ['toaster'], { line: 'a' })
     const client = new MqttClient({
       ...{ dial: dialTo(new URL(`mqtt://127.0.0.1:${front.mqtt}`)), clock: nodeWorld.clock },
       ...{ random: nodeWorld.random, clientId: id, username: id, password: token },
@@ -72,11 +75,11 @@ test(
   async (t) => {
     // No checkpoint: all of it is processed again.
     const more = 'stream: { checkpointInterval: 1h }'
-    const at = await AlertInstallation.open(t, ['control'], { more })
-    await at.at.start('gateway', 'gateway')
-    await at.at.start('stream', 'stream')
+    const roles = { control: 'control', gateway: 'gateway', stream: 'stream' }
+    const at = await AlertInstallation.open(t, roles, { more })
     await at.addRecipient('control')
     const devices = Array.from({ length: 8 }, (_, number) => `oven-${number}`)
+    await at.register('control', [...devices, 'late'])
     const [hot, warm] = [devices.slice(0, 4), devices.slice(4)]
     await at.send('gateway', devices, { temperature: 20 })
     await at.putRule('control', 'hot', { when: 'temperature > 80' })
@@ -111,13 +114,13 @@ test(
   'the process that makes alerts is killed in the middle of a burst, and another goes on',
   { skip, timeout: TIMEOUT_MS },
   async (t) => {
-    const at = await AlertInstallation.open(t, CONTROLS)
-    await at.at.start('gateway,stream', 'front')
+    const at = await AlertInstallation.open(t, ROLES)
     const holder = await at.holder(CONTROLS)
     const other = CONTROLS.find((name) => name !== holder)!
     await at.addRecipient(other)
     await at.putRule(other, 'hot', { when: 'temperature > 80' })
     const devices = Array.from({ length: 80 }, (_, number) => `oven-${number}`)
+    await at.register(other, devices)
     const burning = Promise.withResolvers<void>()
     at.receiver.onWebhook = () => {
       if (at.receiver.webhooks.size === 10) burning.resolve()
@@ -153,16 +156,6 @@ test(
     t.diagnostic(`${at.receiver.received - told.length} webhooks came twice`)
   },
 )
-
-async function register(
-  at: AlertInstallation,
-  name: string,
-  device: { id: string; tags: Record<string, string> },
-): Promise<{ id: string; token: string }> {
-  const answer = await at.process(name).api('/v1/devices', { body: { type: 'generic', ...device } })
-  assert.equal(answer.status, 201, answer.text)
-  return JSON.parse(answer.text) as { id: string; token: string }
-}
 
 /** Rule events that were ever said, and their ids and states. */
 async function distinctEvents(at: AlertInstallation): Promise<{ count: number; ids: string[] }> {

@@ -1,4 +1,6 @@
-/** Trying rules on what is stored: an answer of lines, so that its end can be waited for in sight. */
+/**
+ * Trying rules on what is stored: an answer of lines, so that its end can be waited for in sight.
+ */
 import type { ServerResponse } from 'node:http'
 import { Type } from 'typebox'
 import type { BacktestProgress, BacktestReport, RuleReport } from '../../backtest/backtest.ts'
