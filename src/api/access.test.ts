@@ -44,6 +44,7 @@ const TABLE: [target: string, statuses: number[], body?: string][] = [
   ['GET /v1/rules/none', [401, 401, 403, 403, 404, 404]],
   ['PUT /v1/rules/none', [401, 401, 403, 403, 422, 422], '{}'],
   ['DELETE /v1/rules/none', [401, 401, 403, 403, 404, 404]],
+  ['POST /v1/rules/backtest', [401, 401, 403, 403, 400, 400], '{}'],
   ['GET /v1/recipients', [401, 401, 403, 403, 200, 200]],
   ['POST /v1/recipients', [401, 401, 403, 403, 400, 400], '{}'],
   ['GET /v1/recipients/none', [401, 401, 403, 403, 404, 404]],

@@ -75,10 +75,11 @@ export class DeviceReplay {
   /** To this moment, and until then to each at which something falls due. */
   #goTo(atUs: number): void {
     const engine = this.#engine
+    const { episodes, silence } = engine
     let stops = 0
     for (let lastUs = -Infinity; ;) {
       const closingUs = this.#windows?.closingUs ?? Infinity
-      const nextUs = Math.min(engine.nextDueUs, closingUs)
+      const nextUs = Math.min(episodes.nextDueUs, silence.nextDueUs, closingUs)
       if (nextUs > atUs) break
       stops = nextUs > lastUs ? 0 : stops + 1
       if (stops > STOPS_AT_ONE_TIME_MAX) throw new RangeError('the rules’ clock stands still')

@@ -64,6 +64,7 @@ test('a device that comes in several blocks is as one that comes in one', async 
   assert.deepEqual([...rules].toSorted(), ['for', 'mean', 'off', 'silent'])
   // In the middle of what is pending, of a window, and of a text that goes on.
   const cut = await eventsOf([47, 48, 93, 95, 642, 1440])
+  // Of a text that decided the number is another one.
   const withoutTexts = (event: RuleEvent): unknown => ({ ...event, values: {} })
   assert.deepEqual(cut.map(withoutTexts), whole.map(withoutTexts))
 })

@@ -98,10 +98,6 @@ export class RuleEngine {
     const { cells, episodes, guards, silence } = this
     return [cells, episodes, guards, silence].reduce((sum, { bytesHeld }) => sum + bytesHeld, 0)
   }
-  /** When a tick may change something; a clock that stops there misses nothing. */
-  get nextDueUs(): number {
-    return Math.min(this.episodes.nextDueUs, this.silence.nextDueUs)
-  }
   get hasSilence(): boolean {
     return this.silence.isNeeded
   }

@@ -52,6 +52,13 @@ test('what is wrong is told before anything starts', async (t) => {
   assert.deepEqual([typo.status, typo.json.code], [422, 'PIPELINE_RULE_INVALID'])
   assert.match(typo.json.detail, /did you mean "temperature"/)
   assert.equal((await post({ rule: 'none' })).json.code, 'API_NOT_FOUND')
+  const twice = await post({
+    rules: [
+      { ...RULE, id: 'hot' },
+      { ...RULE, id: 'hot' },
+    ],
+  })
+  assert.match(twice.json.detail, /rules: "hot" is there a second time/)
   assert.equal((await post({})).json.code, 'API_BODY_INVALID')
   assert.equal((await post({ rule: RULE, days: 0 })).json.code, 'API_BODY_INVALID')
   assert.equal((await call(POST, { body: { rule: RULE } })).status, 401)

@@ -57,6 +57,7 @@ export function backtestRoutes({ ports }: Services<BacktestPorts>): Route[] {
         const rules: Rule[] = []
         for (const [at, one] of asked.entries())
           rules.push(await ruleOf(one, at, { ports, tenant }))
+        checkIds(rules)
         const facts = rules.some(asksOfDevice) ? await factsOf(ports, tenant) : []
         const endUs = ports.clock.nowUs()
         const startUs = Math.round(endUs - (body.days ?? DAYS_DEFAULT) * DAY_US)
@@ -85,6 +86,14 @@ async function ruleOf(
   const edited = await alerts?.rules.find(tenant, asked)
   if (edited === undefined) throw new WeirError('API_NOT_FOUND', `there is no rule "${asked}"`)
   return backtests.compile({ ...edited.value, id: asked })
+}
+
+/** A report tells them apart by their ids. Throws API_BODY_INVALID. */
+function checkIds(rules: readonly Rule[]): void {
+  const ids = rules.map(({ id }) => id)
+  const twice = ids.find((id, at) => ids.indexOf(id) !== at)
+  if (twice === undefined) return
+  throw new WeirError('API_BODY_INVALID', `rules: "${twice}" is there a second time`)
 }
 
 const asksOfDevice = ({ tags, variables }: Rule): boolean =>
