@@ -28,8 +28,8 @@ export interface SetProgram {
 }
 
 /**
- * What the interpreter's rules make of a series: the same object wherever it is the same, since what
- * few lines of memory have stays in the cache, whatever rules single devices have besides.
+ * What the interpreter's rules make of a series: the same object wherever it is the same, since
+ * what few lines of memory have stays in the cache, whatever rules single devices have besides.
  */
 interface SetPart {
   programs: readonly SetProgram[]
