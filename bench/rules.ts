@@ -105,9 +105,7 @@ interface Measured {
   definingMs: number
 }
 
-/**
- * CPU time of this process, ms: others on the machine do not count, the collector of garbage does.
- */
+/** CPU time of this process, ms: others on the machine do not count, collecting garbage does. */
 function cpuMs(): number {
   const { user, system } = process.cpuUsage()
   return (user + system) / 1000

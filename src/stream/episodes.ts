@@ -301,7 +301,6 @@ export class Episodes {
     table[record + PHASE] = FIRING
     table[record + TRIGGERED] = ingestUs
     table[record + ENDED] = NaN
-    table[record + COUNTED] = 0
     this.arena.mark(record)
     this.#queue(record)
     this.#emit(record, undefined)

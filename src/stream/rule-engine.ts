@@ -105,7 +105,7 @@ export class RuleEngine {
     return this.#windowRules > 0
   }
 
-  /** Where the hot path looks at a series, BAND_STRIDE float32 each; nothing while it need not. */
+  /** What the hot path looks at, BAND_STRIDE float32 a series; undefined while none is watched. */
   get bands(): Float32Array | undefined {
     return this.guards.bytesHeld > 0 ? this.#bands : undefined
   }

@@ -138,6 +138,24 @@ test('rate, delta and previous are between the two last readings by event time',
   ])
 })
 
+test('while one metric cannot breach, another is not looked at; once it can, it decides', () => {
+  const on = (at: number, value: number): Step => ({ at, readings: [[METRIC_ON, value]] })
+  play({ id: 'r', when: 'a > 60 && on' }, [
+    [on(0, 0), ''],
+    [a(1, 10), ''],
+    [on(2, 0), ''],
+    [a(3, 20), ''],
+    [a(4, 70), ''],
+    [on(5, 1), FIRES],
+    [on(6, 0), ENDS],
+    [a(7, 10), ''],
+    [on(8, 1), ''],
+    [on(9, 0), ''],
+    [on(10, 1), ''],
+    [a(11, 61), FIRES],
+  ])
+})
+
 test('silence: interval × count without a message, and it ends with the first', () => {
   const [fired, resolved] = play({ id: 'r', silent: { interval: '10s', count: 3 } }, [
     [tick(0), ''],
