@@ -1,6 +1,6 @@
 /**
- * How long from a reading over its threshold, published by MQTT, until the webhook is received, on a
- * cluster: gateway, stream and two control processes are processes of their own, beside Kafka and
+ * How long from a reading over its threshold, published by MQTT, until the webhook is received, on
+ * a cluster: gateway, stream and two control processes are processes of their own, beside Kafka and
  * PostgreSQL, all on this machine.
  */
 import { TOPICS } from '../src/entries/entries.ts'

@@ -47,31 +47,25 @@ const LAYERS: Record<string, readonly string[]> = {
     ...['batch', 'control', 'errors', 'line-protocol', 'log'],
     ...['mqtt', 'observe', 'pipeline', 'world'],
   ],
+  backtest: ['alerts', 'batch', 'pipeline', 'query', 'stream'],
   api: [
-    'alerts',
-    'config',
-    'control',
-    'errors',
-    'gateway',
-    'observe',
-    'pipeline',
-    'query',
-    'world',
+    ...['alerts', 'backtest', 'batch', 'config', 'control', 'errors', 'gateway'],
+    ...['observe', 'pipeline', 'query', 'world'],
   ],
   fanout: ['api', 'redis', 'world'],
   web: ['api', 'errors', 'query', 'world'],
   fleet: ['errors', 'world'],
   embedded: [
-    ...['alerts', 'api', 'batch', 'config', 'control', 'errors', 'gateway', 'log'],
-    ...['observe', 'pipeline', 'query', 'storage', 'stream', 'world'],
+    ...['alerts', 'api', 'backtest', 'batch', 'config', 'control', 'errors', 'gateway', 'log'],
+    ...['notify', 'observe', 'pipeline', 'query', 'storage', 'stream', 'world'],
   ],
   cluster: [
-    ...['alerts', 'api', 'batch', 'cache', 'config', 'control', 'embedded', 'entries', 'errors'],
-    ...['fanout', 'gateway', 'kafka', 'lake', 'line-sink', 'log', 'objects', 'observe', 'pipeline'],
-    ...['postgres', 'postgres-client', 'query', 'stream', 'world'],
+    ...['alerts', 'api', 'backtest', 'batch', 'cache', 'config', 'control', 'embedded', 'entries'],
+    ...['errors', 'fanout', 'gateway', 'kafka', 'lake', 'line-sink', 'log', 'objects', 'observe'],
+    ...['pipeline', 'postgres', 'postgres-client', 'query', 'stream', 'world'],
   ],
   cli: [
-    ...['cluster', 'config', 'embedded', 'errors', 'fleet', 'lake'],
+    ...['api', 'backtest', 'cluster', 'config', 'embedded', 'errors', 'fleet', 'lake'],
     ...['observe', 'pipeline', 'query', 'world'],
   ],
 }
@@ -84,12 +78,17 @@ const DOORS: Record<string, { to: string; why: string }[]> = {
   'src/web/build.ts': [
     { to: 'src/world/node-world.ts', why: 'it is a program of its own, run by npm' },
   ],
-  'src/alerts/open-channel.ts': ['webhook', 'slack', 'email', 'aws', 'mqtt-message'].map(
-    (name) => ({
-      to: `src/notify/${name}.ts`,
-      why: 'it opens the channel that a recipient names, and loads none that nobody names',
-    }),
-  ),
+  'src/backtest/device-replay.ts': ['rule-engine', 'replay-windows'].map((name) => ({
+    to: `src/stream/${name}.ts`,
+    why: 'the rules of a back-test are the stream’s own',
+  })),
+  'src/backtest/folding.ts': [
+    { to: 'src/alerts/alert-machine.ts', why: 'alerts of a back-test are those of live' },
+  ],
+  'src/alerts/open-channel.ts': ['webhook', 'slack', 'email', 'aws'].map((name) => ({
+    to: `src/notify/${name}.ts`,
+    why: 'it opens the channel that a recipient names, and loads none that nobody names',
+  })),
 }
 
 /** Tests run on the real world, or on the adapters that keep nothing. */
@@ -115,6 +114,7 @@ const TEST_DOORS = [
 
 /** What the tests of one file need besides, and why. */
 const TESTED_TOGETHER: Record<string, { layer: string; why: string }> = {
+  'src/alerts/charts.test.ts': { layer: 'notify', why: 'it has a notification to draw for' },
   'src/alerts/dispatcher.test.ts': {
     layer: 'notify',
     why: 'receivers that hang, fail and lie stand there',
@@ -133,6 +133,7 @@ const TESTED_TOGETHER: Record<string, { layer: string; why: string }> = {
     why: 'what was written is read back by the parser of our own doors',
   },
   'src/lake/lake.test.ts': { layer: 'objects', why: 'it keeps its files in a store' },
+  'src/query/scan.test.ts': { layer: 'storage', why: 'what is scanned is a real store' },
   'src/query/query.test.ts': { layer: 'storage', why: 'answers are computed from a real store' },
 }
 
@@ -150,13 +151,6 @@ const COMING: Record<string, string> = {
   'src/log/kafka-log.ts':
     'it holds Kafka to the suite of logs; roles have many partitions at once, and use src/kafka',
   'src/objects/folder-objects.ts': 'cold segments of the embedded engine, which come next, use it',
-  ...Object.fromEntries(
-    ['open-alerts', 'books', 'rule-book'].map((name) => [
-      `src/alerts/${name}.ts`,
-      'both engines open it once the stages of alerts are brought together',
-    ]),
-  ),
-  'src/embedded/alert-options.ts': 'with src/alerts/open-alerts.ts',
 }
 
 const LINES_MAX = 400

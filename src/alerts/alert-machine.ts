@@ -15,7 +15,9 @@ import type { AlertAction, AlertRecord, HistoryEntry } from './alerts.ts'
 export interface AlertTimes {
   /** After an end, for how long a breach reopens the alert; its end is told after that. */
   reopenUs: number
-  /** So many episodes that fired within `flapWithinUs` are folded; the next may be that far away. */
+  /**
+   * So many episodes that fired within `flapWithinUs` are folded; the next may be that far away.
+   */
   flapEpisodes: number
   flapWithinUs: number
   /** What gave no sign of life for this long is told, unless its parent is silent, too. */

@@ -21,6 +21,7 @@ export class AlertMemory {
   /** Firing alerts that say that a device is silent, and alerts that wait for a silent parent. */
   readonly #silenceOf = new Map<string, Set<string>>()
   readonly #childrenOf = new Map<string, Set<string>>()
+  readonly #snoozed = new Set<string>()
   readonly #dues = new Map<string, number>()
   /** No due is before that. */
   #nextUs = Infinity
@@ -43,6 +44,11 @@ export class AlertMemory {
     return this.#silenceOf.get(deviceKey) ?? new Set()
   }
 
+  /** Keys of those that were snoozed, perhaps not any more. */
+  get snoozed(): ReadonlySet<string> {
+    return this.#snoozed
+  }
+
   all(): IterableIterator<LiveAlert> {
     return this.#alerts.values()
   }
@@ -61,6 +67,8 @@ export class AlertMemory {
       this.#newestOf.set(subject, key)
     }
     this.#index(alert)
+    if (alert.record.snoozedUntilUs === undefined) this.#snoozed.delete(key)
+    else this.#snoozed.add(key)
     this.setDue(key, dueUs)
     const hasEnded = before?.record.state === 'firing' && alert.record.state === 'resolved'
     if (hasEnded && isSilence(alert)) this.#wakeChildren(alert)
@@ -113,6 +121,7 @@ export class AlertMemory {
       if (phaseOf(alert) !== 'closed' || alert.lastUs > this.#newestUs - keptUs) continue
       this.#alerts.delete(key)
       this.#dues.delete(key)
+      this.#snoozed.delete(key)
       this.counts[alert.record.state]--
       const subject = subjectOf(alert.record)
       if (this.#newestOf.get(subject) === key) this.#newestOf.delete(subject)
@@ -122,6 +131,7 @@ export class AlertMemory {
   clear(): void {
     for (const map of [this.#alerts, this.#newestOf, this.#silenceOf, this.#childrenOf]) map.clear()
     this.#dues.clear()
+    this.#snoozed.clear()
     this.#nextUs = Infinity
     Object.assign(this.counts, { firing: 0, resolved: 0 })
   }

@@ -112,7 +112,9 @@ export const deliveryOfNotice = (row: NoticeRow): Delivery => ({
   ...{ deliveredAtUs: undefined, problem: row.problem },
 })
 
-/** One message to one channel. Its body is made of `notification` alone, so each try has the same. */
+/**
+ * One message to one channel. Its body is made of `notification` alone, so each try has the same.
+ */
 export interface MessageRow {
   tenant: string
   /** Also the idempotency key. */

@@ -39,10 +39,11 @@ async function until(what: string, isSo: () => boolean | Promise<boolean>): Prom
   }
 }
 
-export function testAlerts({ name, skip, open }: AlertsTraits): void {
+export function testAlerts(traits: AlertsTraits): void {
+  const { name, skip } = traits
   const promise = (title: string, run: (pair: Pair) => Promise<void>): void => {
     test(`${title} [${name}]`, { skip: skip ?? false }, async () => {
-      const databases = await open()
+      const databases = await traits.open()
       const pair = openPair(databases)
       pair.runner.start()
       try {

@@ -1,7 +1,7 @@
 /**
  * Alerts: what people are told, made of what rules say. A rule event is one *episode* of one rule
- * on one device; an *alert* is what a person deals with: episodes that follow each other closely are
- * one alert, with its acknowledgement, notes and history.
+ * on one device; an *alert* is what a person deals with: episodes that follow each other closely
+ * are one alert, with its acknowledgement, notes and history.
  *
  * A1 take() resolves once the events, the alerts that they change and the notifications that follow
  *    are durable, in one transaction. The same event again changes nothing, in whatever order.

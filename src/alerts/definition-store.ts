@@ -1,7 +1,7 @@
 /**
  * Definitions in the control database. A removal is a row, too: the next definition of its id has a
- * revision above it, so that what is known of the id elsewhere (the stream's rules, somebody's ETag)
- * is never taken for the new one. Of what was removed only that is kept, not what it said.
+ * revision above it, so that what is known of the id elsewhere (the stream's rules, somebody's
+ * ETag) is never taken for the new one. Of what was removed only that is kept, not what it said.
  */
 import type { Change, ControlDatabase, SqlRow } from '../control/control.ts'
 import { WeirError } from '../errors/errors.ts'
@@ -91,10 +91,10 @@ export class DefinitionStore {
 
   /** That the log has them. One that was changed meanwhile is left as it is. */
   async markPublished(definitions: readonly Definition[]): Promise<void> {
-    const changes = definitions.map((one) =>
-      toChange({ ...one, published: one.revision }, one.revision),
-    )
-    if (await this.#database.write(changes)) return
+    const changes = definitions
+      .filter(({ published, revision }) => published < revision)
+      .map((one) => toChange({ ...one, published: one.revision }, one.revision))
+    if (changes.length === 0 || (await this.#database.write(changes))) return
     for (const change of changes) await this.#database.write([change])
   }
 

@@ -301,6 +301,19 @@ test('The state of the stream was lost: all that fires ends, and a late end chan
     assert.equal((await opened.alerts.history(TENANT, 'e-a')).length, 2)
   }))
 
+test('What was not taken when the stage ended is refused, and taken by the next one', () =>
+  withBench(async (bench) => {
+    const { clock, opened } = bench
+    const event = eventOf(1, clock.nowUs())
+    const stopped = opened.stop()
+    await assert.rejects(opened.feed.take([event]), { code: 'CONTROL_UNAVAILABLE' })
+    await clock.run(5000)
+    await stopped
+    await bench.restart()
+    await take(bench, event)
+    assert.deepEqual(changes(bench, 'ada'), ['opened'])
+  }))
+
 test('A4 of a storm each recipient gets what its limit says, and the history has all', () =>
   withBench(async (bench) => {
     const { clock, opened } = bench

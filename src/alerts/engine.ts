@@ -6,6 +6,7 @@
  * There is one engine to a database. What other processes change (a person acknowledges) shows by
  * its row's revision: then the turn is worked out again.
  */
+import { WeirError } from '../errors/errors.ts'
 import type { Clock } from '../world/world.ts'
 import type { RuleEvent } from '../stream/stream.ts'
 import type { AlertFeed, AlertRecord, Book, Recipient, Silence } from './alerts.ts'
@@ -93,11 +94,16 @@ export class AlertEngine implements AlertFeed {
     this.#cancel()
     this.#cancelPolling()
     await this.#running
+    this.#fail([...this.#queue], stopped())
   }
 
   take(events: readonly RuleEvent[]): Promise<void> {
+    return events.length === 0 ? Promise.resolve() : this.#enqueue(events)
+  }
+
+  #enqueue(events: readonly RuleEvent[]): Promise<void> {
+    if (this.#isStopped) return Promise.reject(stopped())
     const result = Promise.withResolvers<void>()
-    if (events.length === 0) return Promise.resolve()
     this.#queue.push({ events, done: 0, result })
     this.#wake()
     return result.promise
@@ -111,17 +117,13 @@ export class AlertEngine implements AlertFeed {
 
   /** The state of the stream was lost at `atUs`, so no end of what fired before will come. */
   async resolveAll(tenant: string, atUs: number): Promise<void> {
-    await this.#idle()
-    if (!this.#isLoaded) await this.#load()
+    // All that was given before is taken then, and what was kept is loaded.
+    await this.#enqueue([])
     const firing = [...this.#memory.all()].filter(
       ({ record: { tenant: own, state }, newest }) =>
         own === tenant && state === 'firing' && newest.triggeredAtUs <= atUs,
     )
     await this.take(firing.map((alert) => endOf(alert, atUs)))
-  }
-
-  async #idle(): Promise<void> {
-    while (this.#running !== undefined) await this.#running
   }
 
   #wake(): void {
@@ -189,7 +191,7 @@ export class AlertEngine implements AlertFeed {
       events.push(...one.events.slice(one.done, one.done + EVENTS_MAX - events.length))
     }
     const keys = this.#memory.due(nowUs, DUES_MAX)
-    const isIdle = events.length + keys.length + acted.length === 0
+    const isIdle = taken.length + keys.length + acted.length === 0
     return isIdle && this.#lanes.nextUs > nowUs ? undefined : { events, keys, acted, nowUs }
   }
 
@@ -278,11 +280,12 @@ export class AlertEngine implements AlertFeed {
 
   #plan({ fresh }: Turn, { directories, nowUs, linkOf }: TurnParts): PlannedLane[] {
     const { lifeUs } = this.#parts
-    const isSnoozed = (tenant: string, id: string): boolean => {
-      const until = this.#memory.find(keyOf({ tenant, id }))?.record.snoozedUntilUs
-      return until !== undefined && until > nowUs
-    }
-    return this.#lanes.plan(fresh, { directories, nowUs, lifeUs, linkOf, isSnoozed })
+    const snoozed = new Set(
+      [...this.#memory.snoozed].filter(
+        (key) => (this.#memory.find(key)?.record.snoozedUntilUs ?? 0) > nowUs,
+      ),
+    )
+    return this.#lanes.plan(fresh, { directories, nowUs, lifeUs, linkOf, snoozed })
   }
 
   #apply(turn: Turn, planned: readonly PlannedLane[], { events, acted }: Work): void {
@@ -345,6 +348,8 @@ const changesOf = (turn: Turn, planned: readonly PlannedLane[]) => [
   ...planned.flatMap(({ messages }) => messages).map((row) => messageChange(row)),
   ...planned.map(({ pace }) => paceChange(pace)),
 ]
+
+const stopped = (): WeirError => new WeirError('CONTROL_UNAVAILABLE', 'the stage of alerts ended')
 
 /** As the stream would have said it. */
 function endOf({ record, newest }: LiveAlert, atUs: number): RuleEvent {

@@ -1,7 +1,12 @@
 /** A channel of a recipient, opened. */
 import { WeirError } from '../errors/errors.ts'
-import { checkKey, type Channel, type EndpointRules, type Resolve } from '../notify/notify.ts'
-import { mqttMessageOf } from '../notify/mqtt-message.ts'
+import {
+  checkKey,
+  notificationBody,
+  type Channel,
+  type EndpointRules,
+  type Resolve,
+} from '../notify/notify.ts'
 import { openSlack } from '../notify/slack.ts'
 import { openWebhook } from '../notify/webhook.ts'
 import type { Clock } from '../world/world.ts'
@@ -19,8 +24,8 @@ export interface ChannelOptions {
     endpoint?: string
     credentials?: { accessKey: string; secretKey: string }
   }
-  /** To devices' own topics; without, MQTT is refused. */
-  publish?: (topic: string, payload: string) => Promise<void>
+  /** To the operator's broker (`openMqttPublish`); without, MQTT is refused. */
+  publish?: (topic: string, payload: string, idempotencyKey: string) => Promise<void>
   /** Instead of the system's resolver and certificates. */
   resolve?: Resolve
   ca?: string
@@ -76,13 +81,11 @@ async function openAws(definition: AwsDefinition, { aws, clock, timeoutMs }: Cha
 }
 
 function openMqtt(topic: string, publish: ChannelOptions['publish']): Channel {
-  if (publish === undefined) {
-    throw new WeirError('NOTIFY_ENDPOINT_INVALID', 'this process does not publish over MQTT')
-  }
+  if (publish === undefined) throw unset('mqtt', 'alerts.mqttUrl')
   return {
     async send(notification, idempotencyKey) {
       checkKey(idempotencyKey)
-      await publish(topic, mqttMessageOf(notification, idempotencyKey).payload)
+      await publish(topic, notificationBody(notification), idempotencyKey)
     },
     close: () => undefined,
   }

@@ -1,6 +1,6 @@
 /** What waits for each recipient, what it got of late, and when to plan again. */
 import type { MessageRow, NoticeRow, PaceRow } from './alert-rows.ts'
-import { deviceKeyOf as laneKeyOf } from './alert-memory.ts'
+import { deviceKeyOf as laneKeyOf, keyOf } from './alert-memory.ts'
 import { planOutbox } from './outbox.ts'
 import type { Directory } from './recipients.ts'
 
@@ -26,7 +26,8 @@ export interface LanesContext {
   nowUs: number
   lifeUs: number
   linkOf: (alertId: string | undefined) => string
-  isSnoozed: (tenant: string, alertId: string) => boolean
+  /** Keys of alerts of which nobody is told anything now. */
+  snoozed: ReadonlySet<string>
 }
 
 export class OutboxLanes {
@@ -86,7 +87,7 @@ export class OutboxLanes {
   }
 
   #planLane(key: string, fresh: readonly NoticeRow[], context: LanesContext): PlannedLane {
-    const { directories, isSnoozed, ...rest } = context
+    const { directories, snoozed, ...rest } = context
     const [first] = fresh
     const lane = this.#lanes.get(key) ?? this.#laneOf(first!)
     const { pace } = lane
@@ -97,9 +98,10 @@ export class OutboxLanes {
       const notices = [...all, ...fresh].map((row) => suppressed(row, problem))
       return { key, messages: [], notices, pace, againUs: undefined }
     }
-    const isHeld = (row: NoticeRow): boolean => isSnoozed(row.tenant, row.notification.alert.id)
+    const isHeld = ({ tenant, notification }: NoticeRow): boolean =>
+      snoozed.size > 0 && snoozed.has(keyOf({ tenant, id: notification.alert.id }))
     const held = all.filter(isHeld).map((row) => suppressed(row, 'snoozed'))
-    const waiting = all.filter((row) => !isHeld(row))
+    const waiting = held.length === 0 ? all : all.filter((row) => !isHeld(row))
     const planned = planOutbox({ ...rest, recipient, pace, fresh, waiting })
     return { ...planned, key, notices: [...planned.notices, ...held] }
   }

@@ -15,7 +15,7 @@ import type { ChannelDefinition, Recipient } from './alerts.ts'
 import type { MessageRow, NoticeRow, PaceRow } from './alert-rows.ts'
 
 /** Of a recipient that names none. */
-export const RATE_LIMIT: RateLimit = { messages: 10, perUs: 60_000_000 }
+const RATE_LIMIT: RateLimit = { messages: 10, perUs: 60_000_000 }
 
 export interface PlanInput {
   recipient: Recipient

@@ -1,7 +1,7 @@
 /**
- * Rules that people edit while the pipeline runs. A rule is durable here first, then in the log, and
- * takes effect where the log has it. What a crash or a full disk leaves between the two is made good
- * at the next start, or a moment later.
+ * Rules that people edit while the pipeline runs. A rule is durable here first, then in the log,
+ * and takes effect where the log has it. What a crash or a full disk leaves between the two is made
+ * good at the next start, or a moment later.
  */
 import type { RuleChange, RuleName } from '../batch/batch.ts'
 import { WeirError } from '../errors/errors.ts'

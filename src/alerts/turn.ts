@@ -226,9 +226,11 @@ export class Turn {
     recipientId: string,
     number = String(tellings),
   ): Notification {
+    const createdAtUs = this.#parts.nowUs
     return {
-      id: hashOf(record.tenant, record.id, number, recipientId),
-      ...{ change, createdAtUs: this.#parts.nowUs },
+      // In the order of time, so that an index of them grows at its end.
+      id: `${createdAtUs.toString(36)}-${hashOf(record.tenant, record.id, number, recipientId)}`,
+      ...{ change, createdAtUs },
       alert: toldOf(record),
       link: this.#parts.linkOf(record.id),
     }
@@ -337,7 +339,7 @@ const noticeOf = (
 })
 
 /** What a message says of an alert. */
-export function toldOf(record: LiveAlert['record']): Alert {
+function toldOf(record: LiveAlert['record']): Alert {
   const { id, deviceId, ruleId, severity, state, sinceUs, triggeredAtUs, resolvedAtUs } = record
   const { kind: _, notify: __, ...reason } = record.reason
   return {

@@ -44,6 +44,7 @@ export const ACCESS = {
   'POST /v1/deliveries/{id}/retry': 'admin',
   'GET /v1/anomalies': 'admin',
   'GET /v1/live': 'admin',
+  'POST /v1/rules/backtest': 'admin',
   'POST /v1/session': 'anyone',
   'DELETE /v1/session': 'anyone',
   'POST /v1/session/code': 'admin',

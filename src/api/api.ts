@@ -1,4 +1,5 @@
 /** What the API needs from the rest; the composition root brings it. */
+import type { Backtests } from '../backtest/backtest.ts'
 import type { Alerts } from '../alerts/alerts.ts'
 import type { AlertBody } from './alert-json.ts'
 import type { Control, SignIns } from '../control/control.ts'
@@ -53,6 +54,8 @@ export interface ApiPorts {
   /** Without them there are no registry, no queries, no live events and no page. */
   query?: Query | undefined
   live?: LiveFeed | undefined
+  /** Without it there is no trying of rules. */
+  backtests?: Backtests | undefined
   /** Without it nobody acknowledges, and there are no rules to edit and nobody to tell. */
   alerts?: Alerts | undefined
   plan: Plan
@@ -68,6 +71,9 @@ export type DoorPorts = ApiPorts & { telemetry: TelemetryDoor }
 
 /** Of a process that answers questions. */
 export type QueryPorts = ApiPorts & { query: Query }
+
+/** Of a process that tries rules on what is stored. */
+export type BacktestPorts = ApiPorts & { backtests: Backtests }
 
 /** Of a process with the registry, queries, live events and the page. */
 export type ConsolePorts = QueryPorts & { live: LiveFeed }

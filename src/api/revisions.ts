@@ -20,7 +20,8 @@ export const keptAnswer = <T>(
 
 /**
  * What Book.put() and remove() expect, from the request's headers; undefined without them. `*` of
- * If-Match, and lists, are about what is there now. Throws API_PARAMETER_INVALID for what is no tag.
+ * If-Match, and lists, are about what is there now. Throws API_PARAMETER_INVALID for what is no
+ * tag.
  */
 export async function expectedOf(
   { headers }: FastifyRequest,

@@ -24,6 +24,7 @@ import { LiveStreams } from './live-streams.ts'
 import { registerPage } from './page.ts'
 import { sendProblem, toWeirError } from './problems.ts'
 import { TAKEN_OVER, type Answer, type Incoming, type Route } from './route.ts'
+import { backtestRoutes } from './routes/backtests.ts'
 import { alertRoutes } from './routes/alerts.ts'
 import { deliveryRoutes } from './routes/deliveries.ts'
 import { deviceRoutes } from './routes/devices.ts'
@@ -114,7 +115,7 @@ function createLiveStreams({ ports, limits, registry, events }: Services, feed: 
 /** What a process does not do it has no routes for: on a cluster each does a part. */
 function allRoutes(services: Services, liveStreams: LiveStreams | undefined): Route[] {
   const { ports } = services
-  const { telemetry, query, live, alerts } = ports
+  const { telemetry, query, live, alerts, backtests } = ports
   const routes = systemRoutes(services)
   if (telemetry !== undefined) {
     routes.unshift(...telemetryRoutes({ ...services, ports: { ...ports, telemetry } }))
@@ -137,6 +138,9 @@ function allRoutes(services: Services, liveStreams: LiveStreams | undefined): Ro
         ...deliveryRoutes(desk),
       )
     }
+  }
+  if (backtests !== undefined) {
+    routes.unshift(...backtestRoutes({ ...services, ports: { ...ports, backtests } }))
   }
   return [...routes, documentRoute(routes)]
 }

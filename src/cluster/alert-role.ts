@@ -1,7 +1,7 @@
 /**
  * Alerts on a cluster. Every control process answers what people ask and edits what they edit; one
- * of them, by a lease, makes alerts of the events topic and sends what is due. When it ends, or only
- * its connection to PostgreSQL does, another one goes on from the rows and the offsets.
+ * of them, by a lease, makes alerts of the events topic and sends what is due. When it ends, or
+ * only its connection to PostgreSQL does, another one goes on from the rows and the offsets.
  */
 import type { AlertFeed, Alerts } from '../alerts/alerts.ts'
 import { openAlerts, type AlertParts, type OpenAlerts } from '../alerts/open-alerts.ts'

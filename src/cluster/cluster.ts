@@ -112,6 +112,7 @@ async function open(options: ClusterOptions, opened: AsyncDisposableStack): Prom
       ...{ control, signIns: control.signIns, plan, clock: nodeWorld.clock },
       telemetry: gateway?.gateway,
       query: asking?.query,
+      backtests: asking?.backtests,
       live: asking && live.source,
       alerts: alerts?.alerts,
       metrics: async (): Promise<MetricSample[]> => [

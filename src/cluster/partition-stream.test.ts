@@ -50,8 +50,8 @@ const anyChanges = fc.array(fc.tuple(fc.nat(200), anyChange), { maxLength: 10 })
 type Changes = readonly (readonly [place: number, change: Definitions])[]
 
 /**
- * A tick before the messages of each frame, as gateways write them, and changes at their places. The
- * devices may have other names.
+ * A tick before the messages of each frame, as gateways write them, and changes at their places.
+ * The devices may have other names.
  */
 function entriesOf(
   script: readonly ScriptFrame[],

@@ -1,6 +1,6 @@
 /**
- * Changes of rules, into the log of the cluster: an entry for each partition of the telemetry topic,
- * so that the stream of each meets them between two messages.
+ * Changes of rules, into the log of the cluster: an entry for each partition of the telemetry
+ * topic, so that the stream of each meets them between two messages.
  *
  * When the topic is sealed because there are more partitions now, what was refused goes to all
  * partitions of the next generation. A partition that had taken it before hears it twice: the

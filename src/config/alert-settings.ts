@@ -14,6 +14,9 @@ export const ALERTS = Type.Object(
     smtpUrl: secret('smtps://user:password@host:465 or smtp://host:587; empty: nobody gets email.'),
     smtpFrom: text('weir@localhost', 'Address that email comes from.'),
     smtpPlain: boolean(false, 'Without TLS too, where a mail server has none.'),
+    mqttUrl: secret(
+      'mqtts://user:password@host:8883 or mqtt://host:1883, a broker of yours; empty: nobody is told by MQTT.',
+    ),
     awsRegion: optionalText('Region of SNS and SQS; empty: neither they nor SMS are used.'),
     awsEndpoint: optionalText('Another service than AWS that speaks SNS and SQS.'),
     awsAccessKey: optionalText(

@@ -85,7 +85,10 @@ export const ALERT_TABLES = [
  * Alerts, what happened to them, and who is to be told. (A table `alert` of older versions may lie
  * beside them, of the same PostgreSQL.)
  */
-export const alertTables = ({ integer, key, end }: Dialect): string => `
+export const alertTables = (dialect: Dialect): string =>
+  `${stateTables(dialect)}${messageTables(dialect)}`
+
+const stateTables = ({ integer, key, end }: Dialect): string => `
   CREATE TABLE alert_state (
     tenant ${key} NOT NULL,
     id ${key} NOT NULL, -- Of its first episode.
@@ -124,6 +127,9 @@ export const alertTables = ({ integer, key, end }: Dialect): string => `
     value TEXT NOT NULL, -- JSON.
     PRIMARY KEY (tenant, alert_id, number)
   )${end};
+`
+
+const messageTables = ({ integer, key, end }: Dialect): string => `
   CREATE TABLE notification (
     tenant ${key} NOT NULL,
     id ${key} NOT NULL,

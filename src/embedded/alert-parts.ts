@@ -8,7 +8,7 @@ import { compileRule } from '../pipeline/compile.ts'
 import type { Plan } from '../pipeline/pipeline.ts'
 import type { Query } from '../query/query.ts'
 import { nodeWorld } from '../world/node-world.ts'
-import { alertOptions } from './stage-options.ts'
+import { alertOptions } from './alert-options.ts'
 
 /** More is no better picture. */
 const CHART_POINTS_MAX = 500
@@ -25,7 +25,7 @@ export interface AlertSources extends Pick<RuleBookOptions, 'publisher'> {
 
 export function alertParts(sources: AlertSources): AlertParts & { rules: PublishedRuleBook } {
   const { config, plan, control, database, query, publisher, onProblem } = sources
-  const options = alertOptions(config)
+  const options = alertOptions(config, `http://127.0.0.1:${config.http.port}`)
   const books = { database, clock: nodeWorld.clock }
   return {
     ...{ database, world: nodeWorld, options },

@@ -14,6 +14,7 @@ import type { Plan } from '../pipeline/pipeline.ts'
 import { nodeWorld } from '../world/node-world.ts'
 import { ensureAdminKey, type AdminKey } from './admin-key.ts'
 import { AlertStage } from './alert-stage.ts'
+import { ThreadBacktests } from './backtests.ts'
 import { DiskReserve } from './disk-reserve.ts'
 import { lockFolder } from './folder-lock.ts'
 import { LiveHub } from './live-hub.ts'
@@ -93,6 +94,8 @@ async function open(options: EmbeddedOptions, opened: AsyncDisposableStack): Pro
   const lostAtUs = await orCrash(threads, threads.storage.stateLostAtUs())
   if (lostAtUs !== undefined) await alerts.loseState(lostAtUs)
   const opening = orCrash(threads, threads.gateway.open())
+  // Whoever awaits it hears of a failure, also when that is later.
+  opening.catch(() => undefined)
   const creating = openApi(options, { control, hub, threads, alerts, unready })
   const api = await creating
   opened.defer(() => api.close())
@@ -151,6 +154,9 @@ function openApi(
       telemetry: threads.gateway,
       query: threads.storage,
       alerts: alerts.alerts,
+      backtests: new ThreadBacktests(plan, (question, port) => {
+        void threads.storage.scan(question, port)
+      }),
       signIns: createMemorySignIns(nodeWorld),
       clock: nodeWorld.clock,
       metrics: async () => [...(await allSamples(threads)), ...alerts.metrics()],

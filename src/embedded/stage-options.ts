@@ -1,7 +1,6 @@
 /** From the configuration to the options of the stages that both engines have. */
 import { fileURLToPath } from 'node:url'
 import type { ApiOptions } from '../api/server.ts'
-import type { AlertOptions } from '../alerts/open-alerts.ts'
 import type { Config } from '../config/config.ts'
 import type { GatewayOptions } from '../gateway/gateway-stage.ts'
 import type { Plan } from '../pipeline/pipeline.ts'
@@ -42,30 +41,3 @@ export const apiOptions = ({ http }: Config): ApiOptions => ({
     connectionsMax: http.connectionsMax,
   },
 })
-
-export function alertOptions({ alerts, http }: Config): Omit<AlertOptions, 'publish'> {
-  const { publicUrl, smtpUrl, awsRegion: region, awsEndpoint: endpoint, ...own } = alerts
-  const { awsAccessKey: accessKey, awsSecretKey: secretKey } = alerts
-  return {
-    publicUrl: publicUrl === '' ? `http://127.0.0.1:${http.port}` : publicUrl,
-    allowPrivateWebhooks: own.allowPrivateWebhooks,
-    ...(smtpUrl !== '' && {
-      smtp: { url: smtpUrl, from: own.smtpFrom, allowPlain: own.smtpPlain },
-    }),
-    ...(region !== '' && {
-      aws: {
-        region,
-        ...(endpoint !== '' && { endpoint }),
-        ...(accessKey !== '' && { credentials: { accessKey, secretKey } }),
-      },
-    }),
-    retentionUs: own.retentionUs,
-    lifeUs: own.messageLifeUs,
-    times: {
-      reopenUs: own.reopenWithinUs,
-      flapEpisodes: own.flapEpisodes,
-      flapWithinUs: own.flapWithinUs,
-      parentWaitUs: own.parentWaitUs,
-    },
-  }
-}

@@ -1,7 +1,7 @@
 /**
- * What the stream is told in the log beside messages: rules that change, and what the registry knows
- * of a device. They have the form of a tick, and dimensions that say what they are; so a reader that
- * has never heard of them takes them for a tick.
+ * What the stream is told in the log beside messages: rules that change, and what the registry
+ * knows of a device. They have the form of a tick, and dimensions that say what they are; so a
+ * reader that has never heard of them takes them for a tick.
  */
 import type { DeviceFacts, RuleChange, RuleName } from '../batch/batch.ts'
 import { isRule } from '../pipeline/pipeline.ts'

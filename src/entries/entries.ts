@@ -31,7 +31,7 @@ const micros = { type: 'long', logicalType: 'timestamp-micros' } as const
  * Of the topics telemetry and readings. Booleans and texts have maps of their own, since consumers
  * like one type a map. What has no device and no metric stands in telemetry alone:
  *
- *   no dimensions                a tick, without a key: one a second and partition from each gateway
+ *   no dimensions                a tick, without a key: one a second, partition and gateway
  *   dimension `weir.rules`       RuleChange[] as JSON, without a key, in every partition
  *   dimension `weir.device`      NamedFacts as JSON, with the key of their device
  *

@@ -317,6 +317,11 @@ export const ERRORS = {
     { http: 500, retryable: true },
     'Retry; if it persists, see the log.',
   ),
+  BACKTEST_RUNNING: row(
+    'A back-test is under way',
+    { http: 429, retryable: true },
+    'Wait for it to end; there is one at a time.',
+  ),
   SINK_UNAVAILABLE: row(
     'The sink’s database does not answer',
     { http: 503, exit: 4, retryable: true },

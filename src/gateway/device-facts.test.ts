@@ -1,4 +1,6 @@
-/** What the registry says of a device goes into the log before its messages, and when it changed. */
+/**
+ * What the registry says of a device goes into the log before its messages, and when it changed.
+ */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Packet } from 'mqtt-packet'

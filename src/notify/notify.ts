@@ -30,6 +30,8 @@ export { decide } from './preferences.ts'
 export { refusalOfQuietHours, type QuietHours } from './quiet-hours.ts'
 export { TokenBucket, type RateLimit } from './token-bucket.ts'
 
+export { notificationBody } from './body.ts'
+
 export interface Channel {
   /** N1 to N6. `idempotencyKey` is printable ASCII without spaces, of at most 128 characters. */
   send(notification: Notification, idempotencyKey: string): Promise<void>

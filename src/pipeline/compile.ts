@@ -17,8 +17,9 @@ import { PipelineDefinition, type TimeDefinition, type TypeDefinition } from './
 import { resolveDetectors } from './detectors.ts'
 import { resolveDurationUs } from './durations.ts'
 import { resolveTypes } from './device-types.ts'
-import type { Plan, Rule, TimePolicy } from './pipeline.ts'
+import type { Plan, Rule, RuleTest, TimePolicy } from './pipeline.ts'
 import { RuleDefinition } from './rule-definition.ts'
+import { resolveTests } from './rule-tests.ts'
 import { resolveRule, resolveRules } from './rules.ts'
 
 /** DESIGN "Time": what holds unless the definition says otherwise. */
@@ -39,9 +40,18 @@ export function defaultPlan(): Plan {
 
 /** Compiles YAML (or JSON); errors as `compilePipeline`, with `fileName` and lines. */
 export function parsePipeline(yamlText: string, fileName: string): Plan {
+  return parseTests(yamlText, fileName).plan
+}
+
+/** The tests of its rules, too, with the line on which each begins. */
+export function parseTests(
+  yamlText: string,
+  fileName: string,
+): { plan: Plan; tests: (RuleTest & { line: number | undefined })[] } {
   const { value, source, problems } = readDocument(yamlText, fileName)
   if (problems.length > 0) throw invalid(problems, source)
-  return compilePipeline(value, source)
+  const { plan, tests } = compileAll(value, source)
+  return { plan, tests: tests.map((test) => ({ ...test, line: source.placeOf(test.path)?.line })) }
 }
 
 /**
@@ -52,6 +62,10 @@ export function compilePipeline(
   definition: unknown,
   source: Source = sourceWithoutText('pipeline'),
 ): Plan {
+  return compileAll(definition, source).plan
+}
+
+function compileAll(definition: unknown, source: Source): { plan: Plan; tests: RuleTest[] } {
   const problems = checkShape(PipelineDefinition, definition)
   if (problems.some(({ path }) => path.length === 0)) throw invalid(problems, source)
   // Parts whose shape is wrong are left out of what follows; everything else is checked further,
@@ -65,10 +79,15 @@ export function compilePipeline(
   const context = { types, unsoundTypes: unsoundTypes(written, types), windowsMs, problems }
   const detectors = resolveDetectors(soundItems('detectors', written, isSound), context)
   const rules = resolveRules(soundItems('rules', written, isSound), context)
+  const ruleIds = namesOf(written)
+  const tests = resolveTests(soundItems('tests', written, isSound), { ...context, ruleIds })
   if (problems.length > 0) throw invalid(problems, source)
   const fingerprint = fingerprintOf(definition)
   const { rules: ruleDefinitions = [] } = written
-  return { version: 1, fingerprint, types, time, windowsMs, detectors, rules, ruleDefinitions }
+  const plan: Plan = {
+    ...{ version: 1, fingerprint, types, time, windowsMs, detectors, rules, ruleDefinitions },
+  }
+  return { plan, tests }
 }
 
 /**
@@ -104,12 +123,21 @@ function soundTypes(written: PipelineDefinition, isSound: IsSound): Record<strin
   return Object.fromEntries(entries.filter(([name]) => isSound('types', name)))
 }
 
+/** Also of rules that have problems of their own: a test that names one has none. */
+function namesOf({ rules }: { rules?: unknown }): string[] {
+  const items: unknown[] = Array.isArray(rules) ? rules : []
+  return items.flatMap((rule) => {
+    const { id } = (rule ?? {}) as { id?: unknown }
+    return typeof id === 'string' ? [id] : []
+  })
+}
+
 function unsoundTypes(written: PipelineDefinition, types: Plan['types']): ReadonlySet<string> {
   return new Set(Object.keys(written.types ?? {}).filter((name) => !Object.hasOwn(types, name)))
 }
 
 /** With their places in the list as written. */
-function soundItems<Section extends 'detectors' | 'rules'>(
+function soundItems<Section extends 'detectors' | 'rules' | 'tests'>(
   section: Section,
   written: PipelineDefinition,
   isSound: IsSound,

@@ -68,7 +68,7 @@ const tagTerm = (tag: string): Extract<Term, { of: 'device' }> => ({
 })
 
 /** The metric that a node names, if it names one: `a`, `a.b` or `metrics["a b"]`. */
-export function metricName(node: ASTNode): string | undefined {
+function metricName(node: ASTNode): string | undefined {
   if (node.op === 'id') return node.args
   if (node.op === '.') {
     const [object, field] = node.args

@@ -5,6 +5,7 @@
  */
 import Type, { type Static } from 'typebox'
 import { closed, Duration, Name, RuleDefinition } from './rule-definition.ts'
+import { TestDefinition } from './test-definition.ts'
 
 const METRIC_NAME_PATTERN = '^[^\\x00-\\x1f\\x7f]{1,128}$'
 const MetricName = Type.String({
@@ -99,6 +100,7 @@ export const PipelineDefinition = Type.Object(
     windows: Type.Optional(Type.Array(Duration, { minItems: 1, maxItems: 8 })),
     detectors: Type.Optional(Type.Array(DetectorDefinition, { maxItems: 1_000 })),
     rules: Type.Optional(Type.Array(RuleDefinition, { maxItems: 10_000 })),
+    tests: Type.Optional(Type.Array(TestDefinition, { maxItems: 1_000 })),
   },
   { ...closed, expected: 'a pipeline definition: a map with the key version: 1' },
 )

@@ -3,7 +3,7 @@
  * never see YAML or CEL. The embedded engine's operators are its first back end. Plain data: it is
  * passed between threads by structured clone.
  */
-import type { ValueKind } from '../batch/batch.ts'
+import type { DeviceFacts, ValueKind } from '../batch/batch.ts'
 import type { Schedule } from '../schedule/schedule.ts'
 import type { RuleDefinition } from './rule-definition.ts'
 
@@ -177,6 +177,23 @@ export interface Threshold {
   variable: number
   comparison: 'less' | 'less-or-equal' | 'greater' | 'greater-or-equal'
   value: number
+}
+
+/** A test of rules: what one device says, and what the rules are to say of it. All times µs. */
+export interface RuleTest {
+  name: string
+  /** Where it stands in the definition. */
+  path: readonly (string | number)[]
+  device: DeviceFacts
+  startUs: number
+  /** In the order of their times; those of one time are one message. */
+  readings: { timeUs: number; metric: string; kind: ValueKind; value: number | boolean | string }[]
+  /** Up to then the clock goes on. */
+  endUs: number
+  /** What others say does not matter; without, all do. */
+  rules: string[] | undefined
+  /** `atUs` from the start. */
+  expected: { atUs: number; ruleId: string; state: 'firing' | 'resolved' }[]
 }
 
 /** The names of the metrics that a rule looks at, each once. */

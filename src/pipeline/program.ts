@@ -9,8 +9,8 @@ import type { Program } from './pipeline.ts'
 /**
  * Whether the condition holds.
  *
- * @param values one per variable, in the order of `Rule.variables`: numbers as they are, booleans as
- *   0 or 1, texts as dictionary ids (0 or more)
+ * @param values one per variable, in the order of `Rule.variables`: numbers as they are, booleans
+ *   as 0 or 1, texts as dictionary ids (0 or more)
  * @param stack scratch space of at least `program.stackDepthMax`
  * @param textId the number of `program.texts[index]`; -1 when the dictionary has no such text yet,
  *   and then it equals no value

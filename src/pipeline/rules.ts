@@ -141,7 +141,7 @@ function resolveSchedule(
       message: `found ${to}, expected another time than from; a whole day is 00:00 to 24:00`,
     })
   const numbers = days?.map((day) => WEEKDAYS.indexOf(day) + 1) ?? EVERY_DAY
-  return { days: [...new Set(numbers)].toSorted(), from, to, timeZone }
+  return { days: [...new Set(numbers)].toSorted((a, b) => a - b), from, to, timeZone }
 }
 
 function resolveConditions(

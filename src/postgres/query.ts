@@ -8,14 +8,17 @@ import {
   type EventsFilter,
   type Query,
   type QueryLimits,
+  type ReadingScan,
   type ReadingsQuestion,
   type ReadingSource,
+  type ScanQuestion,
   type WindowsQuestion,
 } from '../query/query.ts'
 import type { PostgresPlace } from '../postgres-client/postgres-client.ts'
 import { QueryDatabase, type Ask } from './query-database.ts'
 import { readAnomalies, readDeadLetters } from './query-events.ts'
 import { readLatest } from './query-latest.ts'
+import { scanTables } from './query-scan.ts'
 import { loadSource, type DevicePlace } from './query-source.ts'
 
 export interface PostgresQueryOptions {
@@ -27,7 +30,7 @@ export interface PostgresQueryOptions {
   windowsMs: readonly number[]
 }
 
-export interface PostgresQuery extends Query {
+export interface PostgresQuery extends Query, ReadingScan {
   /** Waits for the questions under way. */
   close(): Promise<void>
 }
@@ -58,6 +61,11 @@ class TableQuery implements PostgresQuery {
     return this.#answer({ ...question, hasPartials: true }, (source) =>
       answerWindows(source, question, limits),
     )
+  }
+
+  scan(question: ScanQuestion): ReturnType<ReadingScan['scan']> {
+    const { hashDevice } = this.#options
+    return scanTables({ database: this.#database, hashDevice }, question)
   }
 
   #answer<T>(

@@ -167,7 +167,8 @@ const GENERATIONS = `
 
 /**
  * Alerts are a stage of their own, whose state is in the control store. In the same schema, so the
- * names that this table and its indices had are taken on the way here: no other table may have them.
+ * names that this table and its indices had are taken on the way here: no other table may have
+ * them.
  */
 const WITHOUT_ALERTS = 'DROP TABLE alert'
 

@@ -9,7 +9,14 @@
  * While devices change their store, a row may be in two: the one of its device's store counts.
  */
 import { WeirError } from '../errors/errors.ts'
-import type { AnomalyRow, DeadLetterRow, EventsFilter, Query } from '../query/query.ts'
+import type {
+  AnomalyRow,
+  DeadLetterRow,
+  EventsFilter,
+  Query,
+  ScanQuestion,
+  ScanStep,
+} from '../query/query.ts'
 import { isInRange, type HashRange } from './postgres.ts'
 import { LETTER_ID_SEPARATOR } from './query-events.ts'
 import type { PostgresQuery } from './query.ts'
@@ -64,6 +71,32 @@ class StoresQuery implements PostgresQuery {
 
   deadLetters(filter: EventsFilter): Promise<DeadLetterRow[]> {
     return this.#list(filter, (query) => query.deadLetters(filter), compareLetters)
+  }
+
+  /** One store after the other; a device's readings are those of its own. */
+  async *scan(question: ScanQuestion): AsyncGenerator<ScanStep, void> {
+    const { stores, hashDevice } = this.#options
+    const scans = stores.map(({ query }) => query.scan(question))
+    try {
+      // How many devices there are each says with its first step.
+      const firsts = await Promise.all(scans.map((scan, at) => named(stores[at]!, scan.next())))
+      const totals = firsts.map(({ value }) => value?.devicesTotal ?? 0)
+      const devicesTotal = totals.reduce((sum, total) => sum + total, 0)
+      let before = 0
+      for (const [at, scan] of scans.entries()) {
+        const store = stores[at]!
+        for (let step = firsts[at]!; !step.done; step = await named(store, scan.next())) {
+          const blocks = step.value.blocks.filter(({ series: [first] }) =>
+            isInRange(store.range, hashDevice(first!.tenant, first!.deviceId)),
+          )
+          const devicesDone = before + step.value.devicesDone
+          yield { ...step.value, blocks, devicesDone, devicesTotal }
+        }
+        before += totals[at]!
+      }
+    } finally {
+      await Promise.all(scans.map((scan) => scan.return()))
+    }
   }
 
   /** The least that any store promises. */

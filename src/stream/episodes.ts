@@ -1,11 +1,11 @@
 /**
- * Episodes: what a rule says of a device, from pending over firing to resolved. A record exists only
- * for a rule and device that are not idle, or whose breaches are counted; a device's records are a
- * chain, which is short.
+ * Episodes: what a rule says of a device, from pending over firing to resolved. A record exists
+ * only for a rule and device that are not idle, or whose breaches are counted; a device's records
+ * are a chain, which is short.
  *
- *   length | device | rule | next of the device | phase | since | breach event time | triggered at |
- *   queued for | ended since | newest window in breach | value before | breaches counted | closes at
- *   | spare | spare | times of the breaches counted | values
+ *   length | device | rule | next of the device | phase | since | breach event time
+ *   | triggered at | queued for | ended since | newest window in breach | value before
+ *   | breaches counted | closes at | spare | spare | times of the breaches counted | values
  *
  *   idle ──breach──▶ pending ──for──▶ firing ──ended, keep──▶ resolved, and idle
  *                       └──no breach──▶ idle
@@ -27,7 +27,7 @@ export const TRIGGERED = 7
 /** The due time of the one entry in the queue that counts, or 0. */
 const QUEUED_FOR = 8
 /** NaN: it has not ended. */
-export const ENDED = 9
+const ENDED = 9
 /** -Infinity: none, or the rule is not decided early. */
 export const WINDOW = 10
 const BEFORE = 11
@@ -37,7 +37,7 @@ export const CLOSES = 13
 const VARIABLE_PART = 16
 
 export const IDLE = 0
-export const PENDING = 1
+const PENDING = 1
 export const FIRING = 2
 
 /** What one evaluation found. */
@@ -82,6 +82,11 @@ export class Episodes {
     this.#began = options.began
     this.#closed = options.closed
     this.first = new Uint32Array(options.deviceMax)
+  }
+
+  /** When something falls due, or may; Infinity while nothing waits. */
+  get nextDueUs(): number {
+    return this.#due.nextUs
   }
 
   get bytesHeld(): number {

@@ -12,13 +12,8 @@
 import { decodeFrame, MESSAGE_HISTORICAL, type ReadingBatch } from '../batch/batch.ts'
 import type { Definitions } from '../batch/batch.ts'
 import type { Plan } from '../pipeline/pipeline.ts'
-import {
-  collectParts,
-  hasSameWindows,
-  restoreParts,
-  type SavedPlan,
-  type Stores,
-} from './checkpoint.ts'
+import { collectParts, hasSameWindows, restoreParts } from './checkpoint.ts'
+import type { SavedPlan, Stores } from './checkpoint.ts'
 import { clockStep } from './clock-steps.ts'
 import { observeTime } from './deduplication.ts'
 import { Detectors } from './detectors.ts'
@@ -84,8 +79,8 @@ export class StreamProcessor {
     const flags = new Uint8Array(limits.seriesMax)
     this.#rules = new RuleEngine({ rules: plan.rules, time: plan.time, limits, flags })
     this.#detectors = new Detectors(plan.detectors, limits.seriesMax)
-    const [rules, detectors] = [this.#rules, this.#detectors]
-    this.#directory = new Directory({ limits, flags, rules, detectors })
+    const watchers = { rules: this.#rules, detectors: this.#detectors }
+    this.#directory = new Directory({ limits, flags, ...watchers })
     this.#warming = new Warming(this.#state)
     this.#stores = {
       state: this.#state,
@@ -100,9 +95,9 @@ export class StreamProcessor {
   /** Takes one log entry; entries come in the log's order, each once. */
   process(offset: number, frame: Uint8Array<ArrayBuffer>): StreamOutput {
     const batch = decodeFrame(frame)
-    if (batch.definitions !== undefined)
-      this.#directory.define(batch.definitions, batch.baseIngestTimeUs)
-    this.#tick(batch.baseIngestTimeUs)
+    const { definitions, baseIngestTimeUs } = batch
+    if (definitions !== undefined) this.#directory.define(definitions, baseIngestTimeUs)
+    this.#tick(baseIngestTimeUs)
     this.#processMessages(batch)
     this.#late.flush()
     this.#readingsSinceCheckpoint += batch.readingCount
@@ -203,9 +198,8 @@ export class StreamProcessor {
     if (watermarkUs < this.#windows.closesAtUs) return
     const fromRow = this.#rows.count
     this.#windows.closeThrough(watermarkUs)
-    const toRow = this.#rows.count
-    if (this.#rules.hasWindows && fromRow < toRow)
-      this.#rules.closeWindows(this.#rows.reserve(0), [fromRow, toRow], ingestUs)
+    if (this.#rules.hasWindows)
+      this.#rules.closeWindows(this.#rows.reserve(0), [fromRow, this.#rows.count], ingestUs)
     const pastUs = watermarkUs - this.#plan.time.allowedLatenessUs
     for (const [k, size] of this.#windows.sizesUs.entries())
       this.#late.expire(k, (pastUs - size) / 1000)
@@ -215,14 +209,14 @@ export class StreamProcessor {
     const { messageCount, baseIngestTimeUs, eventTimeUs, ingestDeltaUs, flags } = batch
     const { readingsInMessage } = batch
     const hasIdentities = batch.identityHigh !== undefined
-    const { hasSilence } = this.#rules
+    const { hasSilence, bands } = this.#rules
     let from = 0
     let warmUntil = 0
     for (let message = 0; message < messageCount; message++) {
       const to = from + readingsInMessage[message]!
       if (from >= warmUntil) {
         warmUntil = Math.min(from + WARMED_READINGS, batch.readingCount)
-        this.#warming.touch(batch.series, from, warmUntil)
+        this.#warming.touch(batch.series, [from, warmUntil], bands)
       }
       const eventUs = eventTimeUs[message]!
       const ingestUs = baseIngestTimeUs + ingestDeltaUs[message]!

@@ -4,7 +4,7 @@
  * has one record in an arena: length | device | layout | cells as the layout says.
  *
  *   latest      series that spoke last | sequence
- *   history     the same | newest by event time: value, time, sequence | the one before it: the same
+ *   history     the same | newest by event time: value, time, sequence | the one before: the same
  *   aggregate   window start | count | first to arrive | sum and squares of offsets from that |
  *               min | max | first: value, time | last: value, time
  *   device      what the registry says
@@ -87,7 +87,7 @@ export interface Layout {
 
 const isHistory = ({ of }: Variable): boolean =>
   of === 'previous' || of === 'delta' || of === 'rate'
-export const aggregateKey = (variable: MetricVariable, windowMs: number): string =>
+const aggregateKey = (variable: MetricVariable, windowMs: number): string =>
   `${windowMs} ${metricKey(variable.metric, variable.kind)}`
 const deviceKey = ({ label, kind }: DeviceVariable): string => `${kind} of ${label}`
 
@@ -235,7 +235,7 @@ export class RuleCells {
     if (of === 'previous') return before
     const delta = table[at + NEWEST]! - before
     if (of === 'delta') return delta
-    return (delta / (table[at + NEWEST + TIME_OF]! - table[at + BEFORE + TIME_OF]!)) * 1e6
+    return delta / ((table[at + NEWEST + TIME_OF]! - table[at + BEFORE + TIME_OF]!) / 1e6)
   }
 
   /** Where a device keeps what; undefined where it does not. */
@@ -363,7 +363,7 @@ export function aggregateOf(of: Aggregate, moments: Moments): number {
       return moments.count < 2 ? NaN : Math.sqrt(moments.squares / (moments.count - 1))
     case 'rate': {
       const passedUs = moments.lastUs - moments.firstUs
-      return passedUs > 0 ? ((moments.last - moments.first) / passedUs) * 1e6 : NaN
+      return passedUs > 0 ? (moments.last - moments.first) / (passedUs / 1e6) : NaN
     }
     default:
       return moments[of]

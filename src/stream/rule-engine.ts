@@ -7,26 +7,22 @@
  *   each frame     define(definitions, ingestUs)   when it has some, before its messages
  *                  tick(ingestUs)                  its base ingest time
  *   each message   hear(device, ingestUs)          unless historical; only when hasSilence
- *                  observe(series, value, eventUs, ingestUs)
- *                                                  each fresh reading whose isWatched(series)
+ *                  observe(series, value, eventUs, ingestUs)   fresh, with isWatched(series)
  *                  endMessage(eventUs, ingestUs)   behind the last of them
  *   windows        closeWindows(rows, [fromRow, toRow], ingestUs)
- *                                                  on-time partials (PARTIAL_STRIDE float64 a row)
- *                                                  as they are emitted; only when hasWindows
- *   at any time    take(): RuleEvent[]             all since the last call
+ *                  on-time partials (PARTIAL_STRIDE float64 a row); only when hasWindows
+ *   always         take(): RuleEvent[]             all since the last call
  *
  * Nothing exists per rule and device while nothing goes on between them. A series has a number of a
  * *set* of rules, which it shares with all that the same rules watch, and a *guard*: a band of
- * values that breach none of them (guards.ts). What is outside is looked at: a rule that is one
- * comparison is decided at once, another behind the message, by the interpreter, on values that are
- * remembered once per device and metric (rule-cells.ts). What then goes on is an *episode*
- * (episodes.ts).
+ * values that breach none of them (guards.ts). What is outside is looked at: one comparison at
+ * once, another rule behind the message (rule-cells.ts). What goes on then is an *episode*.
  */
 import type { Definitions, DeviceFacts } from '../batch/batch.ts'
 import { run, type Rule, type TimePolicy } from '../pipeline/pipeline.ts'
 import { compare, NO_COMPARISON } from './comparisons.ts'
 import { Episodes } from './episodes.ts'
-import { Guards, GUARD_STRIDE, HIGH, LAST, LOW, SET } from './guards.ts'
+import { BAND_STRIDE, Guards, LAST, LAST_STRIDE } from './guards.ts'
 import { RuleBook, type LiveRule, type SavedBook } from './rule-book.ts'
 import { RuleCells, windowStart, type ProgramEntry, type Reading } from './rule-cells.ts'
 import { isIn, RuleSets, type RuleSet, type SetProgram } from './rule-sets.ts'
@@ -59,8 +55,10 @@ export class RuleEngine {
   readonly factsChanged = new Set<number>()
   readonly #flags: Uint8Array
   readonly #sets = new RuleSets()
-  /** The table of `guards`, and devices of series: one step less on the hot path. */
-  readonly #guard: Float64Array
+  /** Of `guards`: one step less on the hot path. */
+  readonly #bands: Float32Array
+  readonly #lasts: Float64Array
+  readonly #lastsChanged: Uint8Array
   readonly #windows: RuleWindows
   readonly #dirty = new Set<number>()
   readonly #one = new Float64Array(1)
@@ -78,7 +76,9 @@ export class RuleEngine {
     this.devices = new WatchedDevices(limits)
     this.guards = new Guards(seriesMax, this.#flags)
     this.cells = new RuleCells(deviceMax, this.texts, this.guards)
-    this.#guard = this.guards.table
+    this.#bands = this.guards.bands
+    this.#lasts = this.guards.lasts
+    this.#lastsChanged = this.guards.changed
     this.episodes = new Episodes({
       ...{ book: this.book, devices: this.devices, deviceMax },
       began: (device) => this.#openAll(device),
@@ -88,7 +88,7 @@ export class RuleEngine {
     this.#windows = new RuleWindows({
       ...{ devices: this.devices, cells: this.cells },
       staleUs: time.alertStalenessUs + time.disorderUs + time.idleTimeoutUs,
-      rulesOn: (series) => this.#sets.sets[this.guards.setOf(series)]?.windows ?? [],
+      rulesOn: (series) => this.#sets.sets[this.guards.sets[series]!]?.part.windows ?? [],
       conclude: (live, device, at) => this.#conclude(live, device, { ...at, isClosed: true }),
     })
     for (const live of this.book.addPlan(rules)) this.#enlist(live)
@@ -98,11 +98,20 @@ export class RuleEngine {
     const { cells, episodes, guards, silence } = this
     return [cells, episodes, guards, silence].reduce((sum, { bytesHeld }) => sum + bytesHeld, 0)
   }
+  /** When a tick may change something; a clock that stops there misses nothing. */
+  get nextDueUs(): number {
+    return Math.min(this.episodes.nextDueUs, this.silence.nextDueUs)
+  }
   get hasSilence(): boolean {
     return this.silence.isNeeded
   }
   get hasWindows(): boolean {
     return this.#windowRules > 0
+  }
+
+  /** Where the hot path looks at a series, BAND_STRIDE float32 each; nothing while none is watched. */
+  get bands(): Float32Array | undefined {
+    return this.guards.bytesHeld > 0 ? this.#bands : undefined
   }
 
   isWatched(series: number): boolean {
@@ -161,11 +170,11 @@ export class RuleEngine {
   }
 
   observe(series: number, value: number, eventUs: number, ingestUs: number): void {
-    const guard = this.#guard
-    const at = series * GUARD_STRIDE
-    if (value >= guard[at + LOW]! && value <= guard[at + HIGH]!) {
-      guard[at + LAST] = value
-      this.guards.changed[series >> 10] = 1
+    const bands = this.#bands
+    const at = series * BAND_STRIDE
+    if (value >= bands[at]! && value <= bands[at + 1]!) {
+      this.#lasts[series * LAST_STRIDE + LAST] = value
+      this.#lastsChanged[series >> 10] = 1
     } else {
       this.#reading.series = series
       this.#reading.value = value
@@ -201,7 +210,7 @@ export class RuleEngine {
 
   /** The device went silent for good: its values are forgotten, and what was pending is idle. */
   forget(series: number): void {
-    const set = this.#sets.sets[this.guards.setOf(series)]
+    const set = this.#sets.sets[this.guards.sets[series]!]
     if (set === undefined) return
     const device = this.devices.deviceOf[series]!
     this.cells.forget(device, this.devices.keyOf(series).name)
@@ -216,24 +225,27 @@ export class RuleEngine {
 
   #look(reading: Reading, ingestUs: number): void {
     const { series, value, eventUs } = reading
-    const at = series * GUARD_STRIDE
-    const set = this.#sets.sets[this.#guard[at + SET]!]!
+    const set = this.#sets.sets[this.guards.sets[series]!]!
     const device = this.devices.deviceOf[series]!
-    const before = this.#guard[at + LAST]!
-    this.#guard[at + LAST] = value
-    this.guards.changed[series >> 10] = 1
+    const before = this.guards.lastOf(series)
+    this.guards.setLast(series, value)
     const record = this.cells.of[device]!
     this.#remember(set, record, reading)
     const isBusy = this.episodes.first[device]! > 0
     const isDirect = isBusy || !(value >= set.directLow && value <= set.directHigh)
     if (isDirect) this.#decideDirect(set, device, { value, before, eventUs, ingestUs })
-    for (const program of set.programs) {
+    let isOpen = false
+    for (const program of set.part.programs) {
       const mayHold = this.#mayHold(program, record, reading)
       if (isBusy || mayHold) this.#touch(program.entry, device)
-      // The rule's other metrics decide from here on, too.
-      if (mayHold && program.isOwn && !program.entry.live.isOfOneMetric) this.#openAll(device)
+      if (!mayHold) continue
+      // While a rule's guard lets it, each of its metrics decides.
+      if (!program.isOwn) isOpen = true
+      else if (!program.entry.live.isOfOneMetric) this.#openAll(device)
     }
-    this.#settle(set, record, reading)
+    isOpen ||= this.episodes.first[device]! > 0 && this.#isBusy(device, set)
+    if (isOpen) this.guards.open(series)
+    else this.guards.close(series, set.low, set.high)
   }
 
   #decideDirect(
@@ -257,19 +269,19 @@ export class RuleEngine {
 
   /** Whether the rule's condition can hold at all, by one comparison. */
   #mayHold(
-    { entry, comparison, threshold, variable, place, isOwn }: SetProgram,
+    { entry, comparison, threshold, variable, place, isOwn, windowMs }: SetProgram,
     record: number,
     { value, eventUs }: Reading,
   ): boolean {
     if (comparison === NO_COMPARISON) return true
     if (isOwn && variable.of === 'latest') return compare(comparison, value, threshold)
-    const { rule, since } = entry.live
-    const startUs = rule.windowMs > 0 ? windowStart(eventUs, rule.windowMs) : -Infinity
-    return compare(comparison, this.cells.read(record + place, variable, since, startUs), threshold)
+    const startUs = windowMs > 0 ? windowStart(eventUs, windowMs) : -Infinity
+    const read = this.cells.read(record + place, variable, entry.live.since, startUs)
+    return compare(comparison, read, threshold)
   }
 
   #remember(set: RuleSet, record: number, reading: Reading): void {
-    const { cell, aggregates } = set
+    const { cell, aggregates } = set.part
     if (cell === undefined && aggregates.length === 0) return
     if (cell !== undefined) this.cells.store(record + cell.at, cell.kind, reading, this.sequence)
     for (const { at, windowMs } of aggregates) this.cells.aggregate(record + at, windowMs, reading)
@@ -283,18 +295,8 @@ export class RuleEngine {
     this.#touched.push(entry)
   }
 
-  /** The band of the set, unless something goes on, or may any time. */
-  #settle(set: RuleSet, record: number, reading: Reading): void {
-    const { series } = reading
-    const isOpen =
-      this.#isBusy(this.devices.deviceOf[series]!, set) ||
-      set.programs.some((program) => !program.isOwn && this.#mayHold(program, record, reading))
-    this.#guard[series * GUARD_STRIDE + LOW] = isOpen ? NaN : set.low
-    this.#guard[series * GUARD_STRIDE + HIGH] = isOpen ? NaN : set.high
-  }
-
+  /** Something goes on that this set's readings decide. */
   #isBusy(device: number, set: RuleSet): boolean {
-    if (this.episodes.first[device] === 0) return false
     for (const record of this.episodes.of(device))
       if (isIn(set, this.episodes.ruleOf(record).index)) return true
     return false
@@ -302,7 +304,7 @@ export class RuleEngine {
 
   #openAll(device: number): void {
     for (const series of this.devices.seriesOf(device))
-      if (this.guards.setOf(series) > 0) this.guards.open(series)
+      if (this.guards.sets[series]! > 0) this.guards.open(series)
   }
 
   /** The rule's values from what is remembered; false when one is not known. */
@@ -373,7 +375,7 @@ export class RuleEngine {
         own.length > rules.byKey.size &&
         own.some((other) => other !== series && this.devices.keyOf(other).name === key.name)
       const number = this.#sets.acquire(rules.byKey.get(key) ?? [], { key, layout, isShared })
-      const was = this.guards.setOf(series)
+      const was = this.guards.sets[series]!
       if (number !== was) this.guards.bind(series, number)
       this.#sets.release(was)
     }

@@ -5,7 +5,7 @@
 import type { DeviceFacts, RuleChange } from '../batch/batch.ts'
 import { metricsOf, type Plan, type Rule, type Variable } from '../pipeline/pipeline.ts'
 import { isWithin, nextChangeUs } from '../schedule/schedule.ts'
-import { CONDITIONS } from './script-rules.ts'
+import { aggregated, CLEARS, CONDITIONS } from './script-rules.ts'
 import { METRICS, SERIES, type ScriptFrame } from './script.ts'
 
 export interface OracleEpisode {
@@ -329,7 +329,7 @@ export class RuleOracle {
     if (before === undefined || newest === undefined || before.sequence < since) return NaN
     if (variable.of === 'previous') return before.value
     const delta = newest.value - before.value
-    return variable.of === 'delta' ? delta : (delta / (newest.eventUs - before.eventUs)) * 1e6
+    return variable.of === 'delta' ? delta : delta / ((newest.eventUs - before.eventUs) / 1e6)
   }
 
   /** Of the newest window that the device's metric spoke in, if that is the one. */
@@ -387,13 +387,6 @@ export class RuleOracle {
   }
 }
 
-/** What ends a rule that has a condition for it. */
-const CLEARS: Record<string, string> = {
-  latch: 'a < 30',
-  apart: 'a < 20 && b >= 20',
-  both: 'max(a) < 60 && count(b) > 1',
-}
-
 const keyOf = ({ order }: Live, device: number): string => `${order} ${device}`
 
 const startOf = (eventUs: number, windowMs: number): number =>
@@ -405,15 +398,3 @@ const isOf =
     variable.of !== 'device' &&
     Math.floor(series / METRICS.length) === device &&
     METRICS[series % METRICS.length]!.name === variable.metric
-
-function aggregated(
-  { of }: Variable,
-  readings: readonly { eventUs: number; value: number }[],
-): number {
-  if (readings.length === 0) return NaN
-  const values = readings.toSorted((a, b) => a.eventUs - b.eventUs).map(({ value }) => value)
-  if (of === 'avg') return values.reduce((sum, one) => sum + one, 0) / values.length
-  if (of === 'max') return Math.max(...values)
-  if (of === 'min') return Math.min(...values)
-  return of === 'count' ? values.length : values.at(-1)!
-}

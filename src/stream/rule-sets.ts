@@ -1,9 +1,11 @@
 /**
  * The rules that look at a series, shared by all series that the same ones look at. A set has a
- * *band*: a reading within it breaches no rule, so that while nothing goes on it costs two compares.
+ * *band*: a reading within it breaches no rule, so that while nothing goes on it costs two
+ * compares.
  */
 import type { Rule, Threshold, Variable } from '../pipeline/pipeline.ts'
 import { comparisonCode, NO_COMPARISON } from './comparisons.ts'
+import { inwards } from './guards.ts'
 import { cellKey, type Cell, type Layout, type ProgramEntry } from './rule-cells.ts'
 import type { LiveRule } from './rule-book.ts'
 import { metricKey, type SeriesKey } from './watched-devices.ts'
@@ -22,25 +24,38 @@ export interface SetProgram {
   place: number
   /** It is of this series' readings. */
   isOwn: boolean
+  windowMs: number
+}
+
+/**
+ * What the interpreter's rules make of a series: the same object wherever it is the same, since
+ * what few lines of memory have stays in the cache, whatever rules single devices have besides.
+ */
+interface SetPart {
+  programs: readonly SetProgram[]
+  /** Where the device's record keeps this series' readings. */
+  cell: Cell | undefined
+  aggregates: { at: number; windowMs: number }[]
+  windows: ProgramEntry[]
+  low: number
+  high: number
+  users: number
 }
 
 export interface RuleSet {
-  /** A reading from `low` to `high` breaches nothing; NaN: each is looked at. */
+  /** A reading from `low` to `high`, two float32, breaches nothing; NaN: each is looked at. */
   low: number
   high: number
   /** It breaches none of `direct`. */
   directLow: number
   directHigh: number
   /** Rules that are one comparison of this series' reading. */
-  direct: LiveRule[]
-  programs: SetProgram[]
-  /** Where the device's record keeps this series' readings. */
-  cell: Cell | undefined
-  aggregates: { at: number; windowMs: number }[]
-  windows: ProgramEntry[]
-  /** Series and devices that use it. */
+  direct: readonly LiveRule[]
+  part: SetPart
+  /** Series that use it. */
   users: number
   key: string
+  partKey: string
 }
 
 /** Which series a set is for. */
@@ -56,6 +71,7 @@ export class RuleSets {
   readonly sets: (RuleSet | undefined)[] = [undefined]
   readonly #free: number[] = []
   readonly #numbers = new Map<string, number>()
+  readonly #parts = new Map<string, SetPart>()
   /** Of lists that many devices share. */
   readonly #orders = new WeakMap<readonly LiveRule[], string>()
 
@@ -63,16 +79,12 @@ export class RuleSets {
   acquire(own: readonly LiveRule[], of: SetPlace): number {
     if (own.length === 0) return 0
     const layout = own.every(({ isDirect }) => isDirect) ? undefined : of.layout
-    let orders = this.#orders.get(own)
-    if (orders === undefined) {
-      orders = own.map(({ order }) => order).join()
-      this.#orders.set(own, orders)
-    }
-    const text = `${layout?.id ?? ''}:${of.key.name}:${of.isShared ? '*' : ''}${orders}`
+    const kind = `${layout?.id ?? ''}:${of.key.name}:${of.isShared ? '*' : ''}`
+    const text = `${kind}${this.#ordersOf(own)}`
     let number = this.#numbers.get(text)
     if (number === undefined) {
       number = this.#free.pop() ?? this.sets.length
-      this.sets[number] = makeSet(own, { ...of, layout }, text)
+      this.sets[number] = this.#make(own, { ...of, layout }, { key: text, kind })
       this.#numbers.set(text, number)
     }
     this.sets[number]!.users++
@@ -85,22 +97,48 @@ export class RuleSets {
     this.#numbers.delete(set.key)
     this.sets[number] = undefined
     this.#free.push(number)
+    if (--set.part.users === 0) this.#parts.delete(set.partKey)
+  }
+
+  #ordersOf(rules: readonly LiveRule[]): string {
+    let orders = this.#orders.get(rules)
+    if (orders === undefined) {
+      orders = rules.map(({ order }) => order).join()
+      this.#orders.set(rules, orders)
+    }
+    return orders
+  }
+
+  #make(
+    rules: readonly LiveRule[],
+    of: SetPlace,
+    { key, kind }: { key: string; kind: string },
+  ): RuleSet {
+    const direct = rules.filter(({ isDirect }) => isDirect)
+    const others = rules.filter(({ isDirect }) => !isDirect)
+    const partKey = `${kind}${this.#ordersOf(others)}`
+    let part = this.#parts.get(partKey)
+    if (part === undefined) this.#parts.set(partKey, (part = makePart(others, of)))
+    part.users++
+    const [directLow, directHigh] = bandOf(direct, of.key)
+    return {
+      // NaN of either is NaN of both.
+      low: inwards(Math.max(directLow, part.low), 1),
+      high: inwards(Math.min(directHigh, part.high), -1),
+      ...{ directLow, directHigh, direct, part, users: 0, key, partKey },
+    }
   }
 }
 
 /** Whether a rule that readings decide is in the set. */
 export const isIn = (set: RuleSet, index: number): boolean =>
   set.direct.some((live) => live.index === index) ||
-  set.programs.some(({ entry }) => entry.live.index === index)
+  set.part.programs.some(({ entry }) => entry.live.index === index)
 
 const isOfMetric = (variable: Variable, { name }: SeriesKey): boolean =>
   variable.of !== 'device' && metricKey(variable.metric, variable.kind) === name
 
-function makeSet(
-  rules: readonly LiveRule[],
-  { key, layout, isShared }: SetPlace,
-  text: string,
-): RuleSet {
+function makePart(others: readonly LiveRule[], { key, layout, isShared }: SetPlace): SetPart {
   const entryOf = (live: LiveRule): ProgramEntry => {
     const known = layout?.entries.get(live)
     if (known !== undefined) return known
@@ -110,35 +148,31 @@ function makeSet(
     layout?.entries.set(live, entry)
     return entry
   }
-  const direct = rules.filter(({ isDirect }) => isDirect)
-  const others = rules.filter(({ isDirect }) => !isDirect)
   const windowed = others.filter(({ rule }) => rule.on === 'window')
   const early = windowed.filter(({ rule }) => rule.isEarly)
   const onReadings = others.filter(({ rule }) => rule.on === 'readings')
   const windowsMs = new Set(early.map(({ rule }) => rule.windowMs))
   const cell = onReadings.length > 0 ? layout?.byKey.get(key.name) : undefined
   const isOpen = isShared && cell !== undefined
-  const [low, high] = isOpen ? [NaN, NaN] : bandOf([...direct, ...onReadings, ...early], key)
-  const [directLow, directHigh] = bandOf(direct, key)
+  const [low, high] = isOpen ? [NaN, NaN] : bandOf([...onReadings, ...early], key)
   return {
-    ...{ low, high, directLow, directHigh, key: text, users: 0 },
-    direct,
-    programs: [...onReadings, ...early].map((live): SetProgram => {
-      const guard = guardOf(live.rule)
-      const variable = live.rule.variables[guard?.variable ?? 0]!
-      const entry = entryOf(live)
-      return {
-        ...{ entry, variable, isOwn: isOfMetric(variable, key) },
-        comparison: guard ? comparisonCode(guard.comparison) : NO_COMPARISON,
-        ...{ threshold: guard?.value ?? NaN, place: entry.places[guard?.variable ?? 0]! },
-      }
-    }),
-    cell,
+    programs: [...onReadings, ...early].map((live) => programOf(entryOf(live), key)),
+    ...{ cell, low, high, windows: windowed.map(entryOf), users: 0 },
     aggregates: [...windowsMs].flatMap((windowMs) => {
       const at = layout?.byKey.get(`${windowMs} ${key.name}`)?.at
       return at === undefined ? [] : [{ at, windowMs }]
     }),
-    windows: windowed.map(entryOf),
+  }
+}
+
+function programOf(entry: ProgramEntry, key: SeriesKey): SetProgram {
+  const { rule } = entry.live
+  const guard = guardOf(rule)
+  const variable = rule.variables[guard?.variable ?? 0]!
+  return {
+    ...{ entry, variable, isOwn: isOfMetric(variable, key), windowMs: rule.windowMs },
+    comparison: guard ? comparisonCode(guard.comparison) : NO_COMPARISON,
+    ...{ threshold: guard?.value ?? NaN, place: entry.places[guard?.variable ?? 0]! },
   }
 }
 
@@ -171,7 +205,7 @@ const bits = new BigInt64Array(1)
 const double = new Float64Array(bits.buffer)
 
 /** The next double above (1) or below (-1). */
-export function neighbour(value: number, direction: 1 | -1): number {
+function neighbour(value: number, direction: 1 | -1): number {
   if (value === 0) return direction * Number.MIN_VALUE
   double[0] = value
   bits[0]! += value > 0 === direction > 0 ? 1n : -1n

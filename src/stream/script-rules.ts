@@ -1,5 +1,5 @@
 /** The rules of the tests of this folder, and what their conditions say, without a program. */
-import type { RuleDefinition } from '../pipeline/pipeline.ts'
+import type { RuleDefinition, Variable } from '../pipeline/pipeline.ts'
 
 export const SCRIPT_RULES: RuleDefinition[] = [
   { id: 'hot', type: 'pump', when: 'a > 80', for: '30s' },
@@ -65,4 +65,24 @@ export const CONDITIONS: Record<string, (of: Values) => boolean> = {
   'last(a) > last(b)': (of) => of('last(a)') > of('last(b)'),
   'a > number(device.tags.limit)': (of) => of('a') > of('number(device.tags.limit)'),
   'a > 50': (of) => of('a') > 50,
+}
+
+/** What ends a rule that has a condition for it. */
+export const CLEARS: Record<string, string> = {
+  latch: 'a < 30',
+  apart: 'a < 20 && b >= 20',
+  both: 'max(a) < 60 && count(b) > 1',
+}
+
+/** What a window says of its readings; NaN of none. */
+export function aggregated(
+  { of }: Variable,
+  readings: readonly { eventUs: number; value: number }[],
+): number {
+  if (readings.length === 0) return NaN
+  const values = readings.toSorted((a, b) => a.eventUs - b.eventUs).map(({ value }) => value)
+  if (of === 'avg') return values.reduce((sum, one) => sum + one, 0) / values.length
+  if (of === 'max') return Math.max(...values)
+  if (of === 'min') return Math.min(...values)
+  return of === 'count' ? values.length : values.at(-1)!
 }

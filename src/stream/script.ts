@@ -34,6 +34,7 @@ export const METRICS = [
   { name: 'label', kind: 'text' },
 ] as const
 export const METRIC_A = 0
+export const METRIC_B = 1
 export const METRIC_ON = 2
 export const METRIC_LABEL = 3
 const START_US = 1_700_000_000_000_000

@@ -15,7 +15,7 @@ const HEARD = 2
 
 /** Per device: last heard, ingest time (NaN: never) | sequence. */
 const STRIDE = 2
-export const SEEN_CHUNK = 1024
+const SEEN_CHUNK = 1024
 
 export class Silence {
   readonly #state: Uint8Array
@@ -39,6 +39,10 @@ export class Silence {
   /** Whether any device is watched. */
   get isNeeded(): boolean {
     return this.#rulesOf.size > 0
+  }
+  /** When somebody may have been silent for long enough; Infinity while nobody is waited for. */
+  get nextDueUs(): number {
+    return this.#due.nextUs
   }
   get bytesHeld(): number {
     return this.#rulesOf.size > 0 ? this.#seen.byteLength + this.#queuedFor.byteLength : 0

@@ -1,4 +1,6 @@
-/** The way of rule events from their topic to alerts, when the lease on it is lost in the middle. */
+/**
+ * The way of rule events from their topic to alerts, when the lease on it is lost in the middle.
+ */
 import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
 import pg from 'pg'

@@ -41,7 +41,7 @@ const HOT = { when: 'temperature > 80' }
 
 test('A6 of processes that edit one revision at once one wins', { skip }, async () => {
   const processes = await Promise.all([openProcess(), openProcess(), openProcess()])
-  const { recipients } = processes[0]!
+  const { recipients } = processes[0]
   await recipients.put('default', 'a', ME, 0)
   for (let revision = 1; revision <= 10; revision++) {
     const edits = processes.map((one) => one.recipients.put('default', 'a', ME, revision))

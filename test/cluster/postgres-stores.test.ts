@@ -2,9 +2,11 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import type { HashRange } from '../../src/postgres/postgres.ts'
+import type { PostgresQuery } from '../../src/postgres/query.ts'
 import { openStoresQuery } from '../../src/postgres/stores-query.ts'
 import { ask, BASE_MS, defineSeries, type QueryBench } from '../../src/query/query-fixture.ts'
 import { testQuery } from '../../src/query/query.conformance.ts'
+import { testScan } from '../../src/query/scan.conformance.ts'
 import type { QueryLimits } from '../../src/query/query.ts'
 import type { AnomalyEvent } from '../../src/stream/stream.ts'
 import { until } from '../system/weir-process.ts'
@@ -34,6 +36,7 @@ before(async () => {
 after(() => second?.close())
 
 interface StoresBench extends QueryBench {
+  query: PostgresQuery
   stores: readonly TablesBench[]
 }
 
@@ -59,6 +62,14 @@ async function openStores(limits: QueryLimits): Promise<StoresBench> {
 }
 
 testQuery({ name: 'two PostgreSQL', tier: 'postgres', skip, open: openStores })
+
+testScan({
+  ...{ name: 'two PostgreSQL', skip, runs: 4 },
+  async open(limits) {
+    const stores = await openStores(limits)
+    return { ...stores, scan: stores.query }
+  },
+})
 
 const series = [
   defineSeries(0, 'temperature'),

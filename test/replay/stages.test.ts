@@ -71,7 +71,10 @@ class Stages {
   }
 }
 
-/** Everything that can be asked of storage. Sums are in the order of the readings: nine digits are told. */
+/**
+ * Everything that can be asked of storage. Sums are in the order of the readings: nine digits are
+ * told.
+ */
 async function answersOf(store: Query): Promise<Record<string, unknown>> {
   const told: Record<string, unknown> = {}
   for (const { deviceId, metric, kind } of SERIES) {

@@ -1,8 +1,8 @@
 /**
  * `kill -9` between a reading and its webhook, again and again on one data folder: at any time, as
  * soon as a reading is acknowledged, when a webhook arrives (before it is answered, and right
- * behind), and in the first moments of a start. In the end every episode is in the history once, who
- * was to be told was told at least once and under one key, and of nothing that never was.
+ * behind), and in the first moments of a start. In the end every episode is in the history once,
+ * who was to be told was told at least once and under one key, and of nothing that never was.
  *
  * Devices overheat and cool down in turns, one reading at a time, and send again what was not
  * acknowledged: so each knows how many episodes it had.

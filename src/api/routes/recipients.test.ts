@@ -88,6 +88,17 @@ test('a secret is kept for its own url only', async () => {
   assert.ok(!(await secretOf('keep')).includes(SECRET))
 })
 
+test('who asks for no revision gets through, however many do', async () => {
+  const { secret: _, ...hook } = HOOK
+  await send('PUT /v1/recipients/busy', ME)
+  const names = Array.from({ length: 10 }, (_, at) => `n${at}`)
+  const edits = names.map((name) =>
+    send('PUT /v1/recipients/busy', { name, channels: [hook], severities: ['info'] }),
+  )
+  for (const { status } of await Promise.all(edits)) assert.equal(status, 200)
+  assert.equal((await send('GET /v1/recipients/busy')).json.revision, 11)
+})
+
 test('a recipient that cannot be told is refused', async () => {
   const wrong: [object, number, string, RegExp][] = [
     [{ name: 'x', channels: [] }, 422, 'ALERT_RECIPIENT_INVALID', /channels/],

@@ -1,5 +1,6 @@
 /** Who is told of alerts. */
-import { Type } from 'typebox'
+import { Type, type Static } from 'typebox'
+import type { Book, Kept, Recipient as Kind } from '../../alerts/alerts.ts'
 import { WeirError } from '../../errors/errors.ts'
 import type { AlertPorts } from '../api.ts'
 import { create } from '../created.ts'
@@ -99,18 +100,39 @@ function putRoute({ alerts: { recipients } }: AlertPorts): Route {
     },
     problems: PROBLEMS,
     async handle({ tenant, id, body, request }) {
-      const before = await recipients.find(tenant, id)
-      const asked = await expectedOf(request, async () => before)
-      // Secrets that it keeps are those of this revision, and must not come back over newer ones.
-      const expected = asked ?? before?.revision
-      const status = before === undefined ? 201 : 200
+      const asked = await expectedOf(request, () => recipients.find(tenant, id))
       return withCurrent(recipientJson, async () => {
-        const value = recipientOf(body, before?.value)
-        const now = await recipients.put(tenant, id, value, expected)
-        return keptAnswer(now, { status, json: recipientJson(now) })
+        const { before, now } = await putRecipient(recipients, { tenant, id, body, asked })
+        return keptAnswer(now, { status: before ? 200 : 201, json: recipientJson(now) })
       })
     },
   })
+}
+
+/**
+ * Secrets that it keeps are those of one revision, and must not come back over newer ones: who asks
+ * for no revision is tried again with the next one.
+ */
+async function putRecipient(
+  recipients: Book<Kind>,
+  put: {
+    tenant: string
+    id: string
+    body: Static<typeof RecipientBody>
+    asked: number | undefined
+  },
+): Promise<{ before: Kept<Kind> | undefined; now: Kept<Kind> }> {
+  const { tenant, id, body, asked } = put
+  const before = await recipients.find(tenant, id)
+  const value = recipientOf(body, before?.value)
+  try {
+    const now = await recipients.put(tenant, id, value, asked ?? before?.revision ?? 0)
+    return { before, now }
+  } catch (error) {
+    const isStale = error instanceof WeirError && error.code === 'CONTROL_REVISION_STALE'
+    if (isStale && asked === undefined) return putRecipient(recipients, put)
+    throw error
+  }
 }
 
 function deleteRoute({ alerts: { recipients } }: AlertPorts): Route {

@@ -16,6 +16,7 @@ import type { Clock } from '../../world/world.ts'
 import { nodeWorld } from '../../world/node-world.ts'
 import { createApi, type ApiOptions } from '../server.ts'
 import { Conformance, type OpenApiDocument } from './conformance.ts'
+import { MemoryBacktests } from './memory-backtests.ts'
 import { MemoryPipeline } from './memory-pipeline.ts'
 
 export interface Reply {
@@ -140,6 +141,7 @@ export async function startBench(options: ApiOptions = {}, { hasAlerts = true } 
   const clock = new ManualClock()
   const control = openControl({ path: join(folder, 'control.db'), world: { ...nodeWorld, clock } })
   const pipeline = new MemoryPipeline(control.reader, clock)
+  const backtests = new MemoryBacktests(TEST_PLAN)
   const unready: string[] = []
   const { opened, ruleLog } = openTestAlerts(control.database, clock)
   opened.start()
@@ -151,6 +153,7 @@ export async function startBench(options: ApiOptions = {}, { hasAlerts = true } 
       telemetry: pipeline,
       query: pipeline,
       live: pipeline,
+      backtests,
       plan: TEST_PLAN,
       clock,
       signIns: createMemorySignIns({ ...nodeWorld, clock }),
@@ -170,6 +173,7 @@ export async function startBench(options: ApiOptions = {}, { hasAlerts = true } 
     clock,
     control,
     pipeline,
+    backtests,
     port,
     admin,
     unready,
