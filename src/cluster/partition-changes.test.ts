@@ -24,10 +24,10 @@ const messageSays = (deviceId: string | undefined, eventUs: number): string =>
 const factsSay = ({ deviceId, tags }: DeviceFacts): string => `${deviceId} has ${tags['line']}`
 
 /** A tick, then the messages of the frame. */
-function written(frame: ScriptFrame): Written[] {
-  const { baseUs, messages } = frame
+function written({ baseUs, messages }: ScriptFrame): Written[] {
   const [tick] = encoder.encode({ ...nobody, baseIngestTimeUs: baseUs })
-  const entries = messages.length > 0 ? encoder.encode(decodeFrame(frameOf(frame))) : []
+  const said = frameOf({ baseUs, messages })
+  const entries = messages.length > 0 ? encoder.encode(decodeFrame(said)) : []
   const says = messages.map(({ device, eventUs }) => messageSays(namesOf.get(device), eventUs))
   return [
     { value: tick!.value, says: undefined },

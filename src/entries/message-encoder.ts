@@ -161,8 +161,8 @@ export class MessageEncoder {
   }
 
   /** What messages of this frame may ask for stands before them. */
-  #told({ rules, devices = [] }: Definitions, timeUs: number): Entry[] {
-    const changes = rules === undefined ? [] : this.#everywhere(encodeRules(rules, timeUs))
+  #told({ rules = [], devices = [] }: Definitions, timeUs: number): Entry[] {
+    const changes = rules.length === 0 ? [] : this.#everywhere(encodeRules(rules, timeUs))
     const facts = devices.map((one) => {
       const key = deviceKey(one.tenant, one.deviceId)
       return { partition: partitionOf(key, this.#partitions), key, value: encodeFacts(one, timeUs) }
