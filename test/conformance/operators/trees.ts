@@ -31,6 +31,28 @@ const BINARY = {
   or: (x: number, y: number) => Number(x !== 0 || y !== 0),
 }
 
+/** Every operation, over a quotient, which may be infinite or not a number, and a metric. */
+export function eachOperation(): [string, Tree][] {
+  const metric = (index: number): Tree => ({ kind: 'metric', index })
+  const [left, right] = [metric(0), metric(1)]
+  const quotient: Tree = { kind: 'binary', operation: 'divide', left, right }
+  const unary = (Object.keys(UNARY) as (keyof typeof UNARY)[]).map((operation): [string, Tree] => [
+    operation,
+    { kind: 'unary', operation, of: quotient },
+  ])
+  const binary = (Object.keys(BINARY) as (keyof typeof BINARY)[]).flatMap(
+    (operation): [string, Tree][] => [
+      [operation, { kind: 'binary', operation, left: quotient, right: metric(2) }],
+      [
+        `${operation}, the other way`,
+        { ...{ kind: 'binary', operation }, ...{ left: metric(2), right: quotient } },
+      ],
+    ],
+  )
+  const select: Tree = { kind: 'select', condition: quotient, yes: metric(2), no: metric(0) }
+  return [...unary, ...binary, ['select', select]]
+}
+
 /** A text that the dictionary does not have is unlike every value and every other text. */
 export function valueOf(tree: Tree, values: number[], textIds: number[]): number {
   const of = (one: Tree): number => valueOf(one, values, textIds)
