@@ -136,7 +136,7 @@ function movesOf(name: string, calls: Call[], disorderUs = 10e6): Vectors['water
 }
 
 /** Of three metrics; the first by the second is a number, an infinity or none. */
-const GRID = [0, 1, -7].flatMap((a) => [0, 2].flatMap((b) => [0, 2.5, -1].map((c) => [a, b, c])))
+const GRID = [0, 1, -7].flatMap((a) => [0, 2].flatMap((b) => [0, 2.5, -0.5].map((c) => [a, b, c])))
 const QUOTIENT: Tree = {
   ...{ kind: 'binary', operation: 'divide' },
   ...{ left: { kind: 'metric', index: 0 }, right: { kind: 'metric', index: 1 } },
