@@ -14,6 +14,7 @@ import { SeriesState } from '../../../src/stream/series-state.ts'
 import * as words from '../../../src/stream/stream.ts'
 import { Watermark } from '../../../src/stream/watermark.ts'
 import { ZScore } from '../../../src/stream/zscore.ts'
+import { assertClose, assertRow } from './compare.ts'
 import { textOf } from './generate.ts'
 import { asJson, inOrder, pathOf, readVectors, VECTOR_NAMES, type Vectors } from './vectors.ts'
 import { frameOfArrival } from './window-cases.ts'
@@ -90,31 +91,6 @@ const rowsOf = (partials: Float64Array = new Float64Array()): number[][] =>
   Array.from({ length: partials.length / words.PARTIAL_STRIDE }, (_, at) => [
     ...partials.subarray(at * words.PARTIAL_STRIDE, (at + 1) * words.PARTIAL_STRIDE),
   ])
-
-/** Count, min, max, first, last and times exactly; the others to 1e-9 of what they are made of. */
-function assertRow(actual: number[], expected: number[], what: string): void {
-  const [min, max] = [expected[words.PARTIAL_MIN]!, expected[words.PARTIAL_MAX]!]
-  const scales: Record<number, number> = {
-    [words.PARTIAL_SUM]: Math.max(-min, max),
-    [words.PARTIAL_MEAN]: Math.max(-min, max),
-    [words.PARTIAL_SQUARES]: 1e-6 * (max - min) ** 2,
-  }
-  for (const [place, value] of expected.entries()) {
-    const scale = scales[place]
-    const where = `${what}, place ${place}`
-    if (scale === undefined) assert.equal(actual[place], value, where)
-    else assertClose(actual[place]!, value, { scale, what: where })
-  }
-}
-
-function assertClose(
-  actual: number,
-  expected: number,
-  { scale, what }: { scale: number; what: string },
-): void {
-  const isClose = Math.abs(actual - expected) <= 1e-9 * Math.max(Math.abs(expected), scale)
-  assert.ok(isClose, `${what}: ${actual} is not ${expected}`)
-}
 
 for (const { name, instructions, stackDepthMax, textIds, steps } of readVectors('program')) {
   test(`program: ${name}`, () => {

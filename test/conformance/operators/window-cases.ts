@@ -21,7 +21,7 @@ const KEPT = 3
 const STEPS_MAX = 150
 
 /** What arrives in a step, before anybody says what comes of it. */
-type Arrival = Pick<WindowStep, 'ingestUs' | 'eventUs' | 'readings'>
+export type Arrival = Pick<WindowStep, 'ingestUs' | 'eventUs' | 'readings'>
 
 export function windowCases(): Vectors['windows'][] {
   return [
@@ -134,7 +134,8 @@ function freshOf(oracle: Oracle, message: ScriptMessage, baseUs: number): [numbe
     .map(({ series, value }) => [series, value])
 }
 
-function caseOf(
+/** What must come of it. */
+export function caseOf(
   name: string,
   arrivals: Arrival[],
   overrides: Partial<WindowTime> = {},
