@@ -5,7 +5,6 @@
  * which the distribution has. Whoever reaches the JobManager or the gateway runs code with it, so
  * all listen on loopback only.
  */
-import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { freePort } from '../../bench/peers.ts'
@@ -112,10 +111,13 @@ async function ask<T>(url: string): Promise<T> {
   return (await answer.json()) as T
 }
 
-/** 17 of `openjdk version "17.0.15" 2025-04-15`, which Java prints to its error output; else 0. */
+/** 17 of `openjdk 17.0.15 2025-04-15`; 0 of a Java that is too old to be asked. */
 function javaVersion(): number {
-  const { stderr } = spawnSync('java', ['-version'], { encoding: 'utf8' })
-  return Number(/version "(\d+)/.exec(stderr)?.[1] ?? 0)
+  try {
+    return Number(/^\S+ (\d+)/.exec(execute('java', ['--version']))?.[1] ?? 0)
+  } catch {
+    return 0
+  }
 }
 
 /** Leaves `lib/` of the wheel in the folder, and the empty folders that Flink looks for. */

@@ -1,5 +1,4 @@
 /** The cases of all operators but windows, answered by the naive oracle. */
-import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import { Oracle, twoPass } from '../../../src/stream/oracle.ts'
 import { messageAt, METRIC_A, PLAN } from '../../../src/stream/script.ts'
