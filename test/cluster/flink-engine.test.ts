@@ -4,7 +4,7 @@
  * they need the same Java and take as long.
  */
 import assert from 'node:assert/strict'
-import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -17,9 +17,17 @@ import {
   type WindowTime,
 } from '../conformance/operators/vectors.ts'
 import { caseOf, type Arrival } from '../conformance/operators/window-cases.ts'
-import { accessOf } from './cluster.ts'
+import { accessOf, killService, restartService } from './cluster.ts'
 import { execute, findProgram } from './process.ts'
 import { SqlGateway } from './sql-gateway.ts'
+
+const TIME: WindowTime = { disorderUs: 10e6, idleTimeoutUs: 30e6, allowedLatenessUs: 3600e6 }
+/** Its place among the processes of the service. */
+const TASK_MANAGER = 1
+
+const at = (series: number, second: number): Arrival => ({
+  ...{ ingestUs: 0, eventUs: second * 1e6, readings: [[series, 1]] },
+})
 
 const folder = fileURLToPath(new URL('../../engines/flink', import.meta.url))
 const jar = join(folder, 'target', 'weir-flink.jar')
@@ -62,12 +70,7 @@ test(
   'in a job of Flink: a window of a silent device is emitted as soon as the others passed it',
   { skip: missing() ?? notRunning },
   async () => {
-    const at = (series: number, second: number): Arrival => ({
-      ...{ ingestUs: 0, eventUs: second * 1e6, readings: [[series, 1]] },
-    })
-    const messages = [at(0, 10), at(4, 80), at(4, 200)]
-    const time = { disorderUs: 10e6, idleTimeoutUs: 30e6, allowedLatenessUs: 3600e6 }
-    const rows = await runJob(messages, time)
+    const rows = await runJob([at(0, 10), at(4, 80), at(4, 200)], TIME)
     const small = rows.filter(([, , windowMs]) => windowMs === 60_000)
     assert.deepEqual(
       small.map(([, series, , startMs]) => [series, startMs]),
@@ -75,6 +78,36 @@ test(
         [0, 0],
         [4, 60_000],
         [4, 180_000],
+      ],
+    )
+  },
+)
+
+test(
+  'in a job of Flink: what was late before a TaskManager died is late after it',
+  { skip: missing() ?? notRunning },
+  async () => {
+    await using job = await openJob(TIME, {})
+    job.send([at(0, 10), at(0, 80)].map(lineOf))
+    await job.session.run(messagesOf(job.input, TIME, '100 ms'))
+    let killed = 0
+    const { jobId, rows } = await job.session.runUntil(QUERY, async ({ rows }) => {
+      // A row is shown when a checkpoint has it.
+      if (rows.length > 0 && killed++ === 0) {
+        await killService('flink', TASK_MANAGER)
+        await restartService('flink')
+        // The source has no watermark now, and of this message alone it is 1 s.
+        job.send([lineOf(at(0, 11))])
+      }
+      return rows.length > 1
+    })
+    await fetch(`${access!['rest']}/jobs/${jobId}`, { method: 'PATCH' })
+    const [SMALL, ON_TIME, LATE] = [60_000, 0, 1]
+    assert.deepEqual(
+      rows.map((row) => row.slice(1, 6)),
+      [
+        [0, SMALL, 0, ON_TIME, 1],
+        [0, SMALL, 0, LATE, 1],
       ],
     )
   },
@@ -92,6 +125,27 @@ function oneOfEachKind(): Vectors['windows'][] {
 
 /** One message after the other, each sent twice; the watermark follows each. */
 async function runJob(messages: Arrival[], time: WindowTime): Promise<unknown[][]> {
+  // What fails is told at once.
+  await using job = await openJob(time, { 'restart-strategy.type': 'none' })
+  const lines = messages.flatMap((one) => [lineOf(one), lineOf(one)])
+  // Nothing to count, and of the first a device that nobody has heard of.
+  const { eventUs } = messages.at(-1)!
+  for (const metrics of [{}, { 0: null }])
+    lines.push(JSON.stringify({ device: 'device-9', event_us: eventUs, metrics }))
+  job.send(lines)
+  await job.session.run(messagesOf(job.input, time))
+  return (await job.session.run(QUERY)).rows
+}
+
+interface Job extends AsyncDisposable {
+  session: SqlGateway
+  /** Folder of files with messages. */
+  input: string
+  /** Puts a file with these lines there. */
+  send: (lines: string[]) => void
+}
+
+async function openJob(time: WindowTime, settings: Record<string, string>): Promise<Job> {
   const work = mkdtempSync(join(tmpdir(), 'weir-flink-'))
   const input = join(work, 'messages')
   mkdirSync(input)
@@ -102,37 +156,44 @@ async function runJob(messages: Arrival[], time: WindowTime): Promise<unknown[][
     'execution.runtime-mode': 'streaming',
     // A second reader without a file would hold the watermark back until it has ended.
     'parallelism.default': '1',
-    // What fails is told at once.
-    'restart-strategy.type': 'none',
     'pipeline.auto-watermark-interval': '1 ms',
     'pipeline.global-job-parameters': `weir.allowed-lateness-ms:${time.allowedLatenessUs / 1000}`,
+    ...settings,
   })
-  try {
-    const lines = messages.flatMap((one) => [lineOf(one), lineOf(one)])
-    // Nothing to count, and of the first a device that nobody has heard of.
-    const { eventUs } = messages.at(-1)!
-    for (const metrics of [{}, { 0: null }])
-      lines.push(JSON.stringify({ device: 'device-9', event_us: eventUs, metrics }))
-    writeFileSync(join(input, 'messages.json'), lines.join('\n'))
-    await session.run(`CREATE TEMPORARY TABLE messages (
-      device STRING, event_us BIGINT, metrics MAP<STRING, DOUBLE>,
-      event_time AS TO_TIMESTAMP_LTZ(event_us / 1000, 3),
-      WATERMARK FOR event_time AS event_time - INTERVAL '${time.disorderUs / 1e6}' SECOND(3)
-    ) WITH ('connector' = 'filesystem', 'path' = 'file://${input}', 'format' = 'json')`)
-    await session.run(`CREATE TEMPORARY SYSTEM FUNCTION DeviceFunction
-      AS 'weir.flink.DeviceFunction' USING JAR 'file://${ownJar}'`)
-    const { rows } = await session.run(`SELECT kind, CAST(metric AS INT), window_ms, start_ms,
-        CAST(is_late AS INT), n, sum_of, lowest, highest, mean, squares,
-        earliest, earliest_us, latest, latest_us
-      FROM DeviceFunction(
-        input => TABLE messages PARTITION BY device, on_time => DESCRIPTOR(event_time),
-        uid => 'device')`)
-    return rows
-  } finally {
-    await session.close()
-    rmSync(work, { recursive: true })
+  await session.run(`CREATE TEMPORARY SYSTEM FUNCTION DeviceFunction
+    AS 'weir.flink.DeviceFunction' USING JAR 'file://${ownJar}'`)
+  let files = 0
+  return {
+    ...{ session, input },
+    send(lines) {
+      const written = join(work, 'written')
+      writeFileSync(written, lines.join('\n'))
+      renameSync(written, join(input, `${files++}.json`))
+    },
+    async [Symbol.asyncDispose]() {
+      await session.close()
+      rmSync(work, { recursive: true })
+    },
   }
 }
+
+/** Bounded by the files that are there, or, with an interval, open to those that come. */
+const messagesOf = (input: string, time: WindowTime, interval?: string): string => `
+  CREATE TEMPORARY TABLE messages (
+    device STRING, event_us BIGINT, metrics MAP<STRING, DOUBLE>,
+    event_time AS TO_TIMESTAMP_LTZ(event_us / 1000, 3),
+    WATERMARK FOR event_time AS event_time - INTERVAL '${time.disorderUs / 1e6}' SECOND(3)
+  ) WITH ('connector' = 'filesystem', 'path' = 'file://${input}', 'format' = 'json'
+    ${interval === undefined ? '' : `, 'source.monitor-interval' = '${interval}'`})`
+
+/** The kind, and a row of PARTIAL_STRIDE. */
+const QUERY = `
+  SELECT kind, CAST(metric AS INT), window_ms, start_ms,
+    CAST(is_late AS INT), n, sum_of, lowest, highest, mean, squares,
+    earliest, earliest_us, latest, latest_us
+  FROM DeviceFunction(
+    input => TABLE messages PARTITION BY device, on_time => DESCRIPTOR(event_time),
+    uid => 'device')`
 
 /** Its metrics are named by their series, so that rows say which one they are of. */
 const lineOf = ({ eventUs, readings }: Arrival): string =>

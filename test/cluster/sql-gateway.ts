@@ -37,6 +37,14 @@ export class SqlGateway {
 
   /** Runs one statement, without a semicolon, to its last row. Throws with what Flink said. */
   async run(statement: string): Promise<Answer> {
+    return this.runUntil(statement, () => false)
+  }
+
+  /** As `run`, for a statement that may never end: until its rows are what they are wanted to be. */
+  async runUntil(
+    statement: string,
+    isEnough: (answer: Answer) => boolean | Promise<boolean>,
+  ): Promise<Answer> {
     const { operationHandle } = await send<{ operationHandle: string }>(
       `${this.#url}/v1/sessions/${this.#session}/statements`,
       { method: 'POST', body: JSON.stringify({ statement }) },
@@ -48,12 +56,15 @@ export class SqlGateway {
     while (performance.now() < untilMs) {
       const page = await send<Page>(`${this.#url}${next}`)
       answer.jobId ??= page.jobID
-      answer.rows.push(...(page.results?.data ?? []).map(({ fields }) => fields))
-      if (page.resultType === 'EOS') return answer
+      const rows = page.results?.data ?? []
+      answer.rows.push(...rows.map(({ fields }) => fields))
+      if (page.resultType === 'EOS' || (await isEnough(answer))) return answer
       next = page.nextResultUri ?? next
-      if (page.resultType === 'NOT_READY') await delay(POLL_MS)
+      if (rows.length === 0) await delay(POLL_MS)
     }
-    throw new Error(`no end after ${DEADLINE_MS / 1000} s: ${statement}`)
+    throw new Error(
+      `no end after ${DEADLINE_MS / 1000} s: ${statement}\n${JSON.stringify(answer.rows)}`,
+    )
   }
 
   async close(): Promise<void> {
