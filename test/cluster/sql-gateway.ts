@@ -67,6 +67,7 @@ export class SqlGateway {
     )
   }
 
+  /** Cancels what still runs of its queries. */
   async close(): Promise<void> {
     await send(`${this.#url}/v1/sessions/${this.#session}`, { method: 'DELETE' })
   }
