@@ -17,10 +17,11 @@ const LAYERS: Record<string, readonly string[]> = {
   batch: [],
   world: ['errors'],
   config: ['errors'],
+  schedule: [],
   observe: ['errors', 'world'],
   mqtt: ['errors'],
   'line-protocol': ['errors'],
-  pipeline: ['batch', 'config', 'errors'],
+  pipeline: ['batch', 'config', 'errors', 'schedule'],
   sqlite: ['errors'],
   redis: ['errors', 'world'],
   'postgres-client': ['errors'],
@@ -30,34 +31,41 @@ const LAYERS: Record<string, readonly string[]> = {
   'line-sink': ['batch', 'errors', 'world'],
   objects: ['errors', 'world'],
   parquet: [],
-  notify: ['errors', 'world'],
+  notify: ['errors', 'schedule', 'world'],
   lake: ['batch', 'errors', 'objects', 'parquet', 'world'],
-  stream: ['batch', 'errors', 'pipeline'],
+  stream: ['batch', 'errors', 'pipeline', 'schedule'],
   query: ['batch', 'errors', 'stream'],
-  entries: ['batch', 'errors', 'stream'],
+  entries: ['batch', 'errors', 'pipeline', 'stream'],
   cache: ['query', 'redis', 'world'],
   postgres: ['batch', 'errors', 'postgres-client', 'query', 'stream', 'world'],
   storage: ['batch', 'errors', 'parquet', 'query', 'sqlite', 'stream', 'world'],
-  alerts: ['errors', 'notify', 'pipeline', 'stream'],
+  alerts: [
+    ...['batch', 'control', 'errors', 'notify', 'observe', 'pipeline', 'schedule', 'stream'],
+    'world',
+  ],
   gateway: [
     ...['batch', 'control', 'errors', 'line-protocol', 'log'],
     ...['mqtt', 'observe', 'pipeline', 'world'],
   ],
-  api: ['config', 'control', 'errors', 'gateway', 'observe', 'pipeline', 'query', 'world'],
+  backtest: ['alerts', 'batch', 'pipeline', 'query', 'stream'],
+  api: [
+    ...['alerts', 'backtest', 'batch', 'config', 'control', 'errors', 'gateway'],
+    ...['observe', 'pipeline', 'query', 'world'],
+  ],
   fanout: ['api', 'redis', 'world'],
   web: ['api', 'errors', 'query', 'world'],
   fleet: ['errors', 'world'],
   embedded: [
-    ...['api', 'batch', 'config', 'control', 'errors', 'gateway', 'log'],
-    ...['observe', 'pipeline', 'query', 'storage', 'stream', 'world'],
+    ...['alerts', 'api', 'backtest', 'batch', 'config', 'control', 'errors', 'gateway', 'log'],
+    ...['notify', 'observe', 'pipeline', 'query', 'storage', 'stream', 'world'],
   ],
   cluster: [
-    ...['api', 'batch', 'cache', 'config', 'control', 'embedded', 'entries', 'errors', 'fanout'],
-    ...['gateway', 'kafka', 'lake', 'line-sink', 'log', 'objects', 'observe', 'pipeline'],
-    ...['postgres', 'postgres-client', 'query', 'stream', 'world'],
+    ...['alerts', 'api', 'backtest', 'batch', 'cache', 'config', 'control', 'embedded', 'entries'],
+    ...['errors', 'fanout', 'gateway', 'kafka', 'lake', 'line-sink', 'log', 'objects', 'observe'],
+    ...['pipeline', 'postgres', 'postgres-client', 'query', 'stream', 'world'],
   ],
   cli: [
-    ...['cluster', 'config', 'embedded', 'errors', 'fleet', 'lake'],
+    ...['api', 'backtest', 'cluster', 'config', 'embedded', 'errors', 'fleet', 'lake'],
     ...['observe', 'pipeline', 'query', 'world'],
   ],
 }
@@ -70,10 +78,25 @@ const DOORS: Record<string, { to: string; why: string }[]> = {
   'src/web/build.ts': [
     { to: 'src/world/node-world.ts', why: 'it is a program of its own, run by npm' },
   ],
+  'src/backtest/device-replay.ts': ['rule-engine', 'replay-windows'].map((name) => ({
+    to: `src/stream/${name}.ts`,
+    why: 'the rules of a back-test are the stream’s own',
+  })),
+  'src/backtest/folding.ts': [
+    { to: 'src/alerts/alert-machine.ts', why: 'alerts of a back-test are those of live' },
+  ],
+  'src/alerts/open-channel.ts': ['webhook', 'slack', 'email', 'aws'].map((name) => ({
+    to: `src/notify/${name}.ts`,
+    why: 'it opens the channel that a recipient names, and loads none that nobody names',
+  })),
 }
 
 /** Tests run on the real world, or on the adapters that keep nothing. */
 const TEST_DOORS = [
+  'src/alerts/books.ts',
+  'src/alerts/open-alerts.ts',
+  'src/alerts/rule-book.ts',
+  'src/alerts/rule-log-fixture.ts',
   'src/world/node-world.ts',
   'src/world/memory-disk.ts',
   'src/world/simulated-clock.ts',
@@ -85,11 +108,21 @@ const TEST_DOORS = [
   'src/control/sqlite-control.ts',
   'src/control/memory-sign-ins.ts',
   'src/control/remote-device-reader.ts',
+  'src/api/testing/alert-body.ts',
   'src/pipeline/compile.ts',
 ]
 
 /** What the tests of one file need besides, and why. */
 const TESTED_TOGETHER: Record<string, { layer: string; why: string }> = {
+  'src/alerts/charts.test.ts': { layer: 'notify', why: 'it has a notification to draw for' },
+  'src/alerts/dispatcher.test.ts': {
+    layer: 'notify',
+    why: 'receivers that hang, fail and lie stand there',
+  },
+  'src/api/routes/recipients.test.ts': { layer: 'notify', why: 'a test message goes to somebody' },
+  'src/api/routes/alerts.test.ts': { layer: 'stream', why: 'episodes are what a stream says' },
+  'src/api/testing/memory-pipeline.ts': { layer: 'stream', why: 'it says what a stream would' },
+  'src/cli/desk.test.ts': { layer: 'api', why: 'commands are run against a server' },
   'src/embedded/embedded.test.ts': {
     layer: 'sqlite',
     why: 'it writes a newer format, checksum included',
@@ -100,6 +133,7 @@ const TESTED_TOGETHER: Record<string, { layer: string; why: string }> = {
     why: 'what was written is read back by the parser of our own doors',
   },
   'src/lake/lake.test.ts': { layer: 'objects', why: 'it keeps its files in a store' },
+  'src/query/scan.test.ts': { layer: 'storage', why: 'what is scanned is a real store' },
   'src/query/query.test.ts': { layer: 'storage', why: 'answers are computed from a real store' },
 }
 
@@ -117,15 +151,6 @@ const COMING: Record<string, string> = {
   'src/log/kafka-log.ts':
     'it holds Kafka to the suite of logs; roles have many partitions at once, and use src/kafka',
   'src/objects/folder-objects.ts': 'cold segments of the embedded engine, which come next, use it',
-  ...Object.fromEntries(
-    [
-      ...['webhook', 'slack', 'email', 'aws', 'mqtt-message', 'backoff', 'circuit-breaker'],
-      ...['token-bucket', 'digest', 'preferences', 'escalation'],
-    ].map((name) => [
-      `src/notify/${name}.ts`,
-      'the outbox and the episodes of alerts, which come next, send by it',
-    ]),
-  ),
 }
 
 const LINES_MAX = 400

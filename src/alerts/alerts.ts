@@ -1,7 +1,7 @@
 /**
  * Alerts: what people are told, made of what rules say. A rule event is one *episode* of one rule
- * on one device; an *alert* is what a person deals with: episodes that follow each other closely are
- * one alert, with its acknowledgement, notes and history.
+ * on one device; an *alert* is what a person deals with: episodes that follow each other closely
+ * are one alert, with its acknowledgement, notes and history.
  *
  * A1 take() resolves once the events, the alerts that they change and the notifications that follow
  *    are durable, in one transaction. The same event again changes nothing, in whatever order.
@@ -29,7 +29,7 @@ export interface Alerts {
   readonly rules: RuleBook
   readonly recipients: Book<Recipient>
   readonly silences: Book<Silence>
-  /** The newest first. */
+  /** The newest first; of one time in the order of their ids. */
   list(tenant: string, filter: AlertFilter): Promise<AlertRecord[]>
   find(tenant: string, id: string): Promise<AlertRecord | undefined>
   /** In the order in which it happened. */
@@ -49,8 +49,8 @@ export interface AlertFilter {
   ruleId?: string
   state?: AlertState
   severity?: string
-  /** Triggered before this, for the next page. */
-  beforeUs?: number
+  /** The last one of the page before. */
+  after?: Pick<AlertRecord, 'triggeredAtUs' | 'id'>
   limit: number
 }
 

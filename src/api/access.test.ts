@@ -34,6 +34,29 @@ const TABLE: [target: string, statuses: number[], body?: string][] = [
   ],
   ['GET /v1/dead-letters', [401, 401, 403, 403, 200, 200]],
   ['GET /v1/alerts', [401, 401, 403, 403, 200, 200]],
+  ['POST /v1/alerts', [401, 401, 403, 403, 400, 400], '{}'],
+  ['GET /v1/alerts/none', [401, 401, 403, 403, 404, 404]],
+  ['POST /v1/alerts/none/acknowledge', [401, 401, 403, 403, 404, 404]],
+  ['POST /v1/alerts/none/snooze', [401, 401, 403, 403, 404, 404], '{"for":"1h"}'],
+  ['POST /v1/alerts/none/wake', [401, 401, 403, 403, 404, 404]],
+  ['POST /v1/alerts/none/notes', [401, 401, 403, 403, 404, 404], '{"text":"x"}'],
+  ['GET /v1/rules', [401, 401, 403, 403, 200, 200]],
+  ['GET /v1/rules/none', [401, 401, 403, 403, 404, 404]],
+  ['PUT /v1/rules/none', [401, 401, 403, 403, 422, 422], '{}'],
+  ['DELETE /v1/rules/none', [401, 401, 403, 403, 404, 404]],
+  ['GET /v1/recipients', [401, 401, 403, 403, 200, 200]],
+  ['POST /v1/recipients', [401, 401, 403, 403, 400, 400], '{}'],
+  ['GET /v1/recipients/none', [401, 401, 403, 403, 404, 404]],
+  ['PUT /v1/recipients/none', [401, 401, 403, 403, 400, 400], '{}'],
+  ['DELETE /v1/recipients/none', [401, 401, 403, 403, 404, 404]],
+  ['POST /v1/recipients/none/test', [401, 401, 403, 403, 404, 404]],
+  ['GET /v1/silences', [401, 401, 403, 403, 200, 200]],
+  ['POST /v1/silences', [401, 401, 403, 403, 400, 400], '{}'],
+  ['GET /v1/silences/none', [401, 401, 403, 403, 404, 404]],
+  ['PUT /v1/silences/none', [401, 401, 403, 403, 400, 400], '{}'],
+  ['DELETE /v1/silences/none', [401, 401, 403, 403, 404, 404]],
+  ['GET /v1/deliveries', [401, 401, 403, 403, 200, 200]],
+  ['POST /v1/deliveries/none/retry', [401, 401, 403, 403, 404, 404]],
   ['GET /v1/anomalies', [401, 401, 403, 403, 200, 200]],
   ['GET /v1/live?device_id=missing', [401, 401, 403, 403, 404, 404]],
   ['GET /metrics', [200, 401, 403, 403, 200, 200]],
@@ -47,6 +70,8 @@ const TABLE: [target: string, statuses: number[], body?: string][] = [
   // Last: it ends the session.
   ['DELETE /v1/session', [204, 204, 204, 204, 204, 204]],
 ]
+
+const ID_IN_PATH = /\/(devices|alerts|rules|recipients|silences|deliveries)\/\w+/
 
 let bench: Awaited<ReturnType<typeof startBench>>
 const headersOf: Record<Caller, Record<string, string>> = {
@@ -91,9 +116,7 @@ for (const [target, statuses, body] of TABLE) {
 }
 
 test('A2 the table above has every route', () => {
-  const tested = TABLE.map(([target]) =>
-    target.split('?')[0]?.replace(/\/devices\/\w+/, '/devices/{id}'),
-  )
+  const tested = TABLE.map(([target]) => target.split('?')[0]?.replace(ID_IN_PATH, '/$1/{id}'))
   assert.deepEqual(new Set(tested), new Set(Object.keys(ACCESS)))
 })
 

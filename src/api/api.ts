@@ -1,4 +1,7 @@
 /** What the API needs from the rest; the composition root brings it. */
+import type { Backtests } from '../backtest/backtest.ts'
+import type { Alerts } from '../alerts/alerts.ts'
+import type { AlertBody } from './alert-json.ts'
 import type { Control, SignIns } from '../control/control.ts'
 import type { TelemetryDoor } from '../gateway/gateway.ts'
 import type { MetricSample } from '../observe/observe.ts'
@@ -7,6 +10,7 @@ import type { Query } from '../query/query.ts'
 import type { Clock } from '../world/world.ts'
 
 export type { MetricSample }
+export { alertJson, type AlertBody } from './alert-json.ts'
 
 /** Pushed to `GET /v1/live` subscribers. */
 export type LiveEvent =
@@ -18,19 +22,7 @@ export type LiveEvent =
       event: 'reading'
       data: { device_id: string; metric: string; ts: number; value: number | boolean | string }
     }
-  | {
-      event: 'alert'
-      data: {
-        id: string
-        device_id: string
-        rule_id: string
-        severity: string
-        state: 'firing' | 'resolved'
-        triggered_at: number
-        resolved_at: number | null
-        values: Record<string, number>
-      }
-    }
+  | { event: 'alert'; data: AlertBody }
   | {
       event: 'anomaly'
       data: {
@@ -62,6 +54,10 @@ export interface ApiPorts {
   /** Without them there are no registry, no queries, no live events and no page. */
   query?: Query | undefined
   live?: LiveFeed | undefined
+  /** Without it there is no trying of rules. */
+  backtests?: Backtests | undefined
+  /** Without it nobody acknowledges, and there are no rules to edit and nobody to tell. */
+  alerts?: Alerts | undefined
   plan: Plan
   clock: Clock
   /** Samples of every stage. */
@@ -76,5 +72,11 @@ export type DoorPorts = ApiPorts & { telemetry: TelemetryDoor }
 /** Of a process that answers questions. */
 export type QueryPorts = ApiPorts & { query: Query }
 
+/** Of a process that tries rules on what is stored. */
+export type BacktestPorts = ApiPorts & { backtests: Backtests }
+
 /** Of a process with the registry, queries, live events and the page. */
 export type ConsolePorts = QueryPorts & { live: LiveFeed }
+
+/** Of a process that deals with alerts, too. */
+export type AlertPorts = ConsolePorts & { alerts: Alerts }

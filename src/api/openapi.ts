@@ -116,7 +116,7 @@ function queryParameters(query: TObject | undefined): object[] {
 function requestBody(body: NonNullable<Route['body']>): object {
   const mediaTypes = body.kind === 'json' ? ['application/json'] : body.mediaTypes
   return {
-    required: true,
+    required: body.kind === 'raw' || body.isOptional !== true,
     content: Object.fromEntries(mediaTypes.map((type) => [type, { schema: body.schema }])),
   }
 }

@@ -37,6 +37,8 @@ export function sendProblem(reply: FastifyReply, error: WeirError): FastifyReply
     const seconds = Number(error.details['retryAfterSeconds'] ?? RETRY_AFTER_SECONDS)
     reply.header('retry-after', String(Math.max(1, Math.ceil(seconds))))
   }
+  const { headers } = error.details
+  if (headers !== undefined) reply.headers(headers as Record<string, string>)
   // Nobody reads the rest of the body.
   if (!reply.request.raw.complete) reply.header('connection', 'close')
   if (problem.status === 401) reply.header('www-authenticate', 'Bearer realm="weir"')
@@ -51,7 +53,8 @@ export function sendProblem(reply: FastifyReply, error: WeirError): FastifyReply
 }
 
 /**
- * Extension members [RFC 9457, 3.2], and another status, that an error brings in `details.problem`.
+ * Extension members [RFC 9457, 3.2], and another status, that an error brings in `details.problem`;
+ * headers come in `details.headers`.
  */
 const extensionsOf = (error: WeirError): object =>
   (error.details['problem'] as object | undefined) ?? {}

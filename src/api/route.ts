@@ -15,7 +15,7 @@ import { bodyReader, parameterReader } from './parameters.ts'
 
 /** JSON is parsed and checked; raw bytes are inflated and handed on as they are. */
 export type BodyShape<B extends TSchema> =
-  | { kind: 'json'; schema: B }
+  | { kind: 'json'; schema: B; isOptional?: boolean }
   | { kind: 'raw'; mediaTypes: readonly string[]; schema: TSchema }
 
 export interface AnswerShape {
@@ -81,11 +81,15 @@ export interface Route extends Omit<RouteDefinition<TObject, TSchema, never>, 'h
 
 /** A route whose body is JSON of this schema, or that has none. */
 export function jsonRoute<Q extends TObject = TObject<{}>, B extends TSchema = TSchema>(
-  definition: Omit<RouteDefinition<Q, B, Static<B>>, 'body'> & { body?: B },
+  definition: Omit<RouteDefinition<Q, B, Static<B>>, 'body'> & {
+    body?: B
+    /** No body at all is an empty object. */
+    isBodyOptional?: true
+  },
 ): Route {
-  const { body, ...rest } = definition
+  const { body, isBodyOptional: isOptional = false, ...rest } = definition
   const read = body === undefined ? undefined : bodyReader(body)
-  const shape = body === undefined ? {} : { body: { kind: 'json' as const, schema: body } }
+  const shape = body && { body: { kind: 'json' as const, schema: body, isOptional } }
   return route({ ...rest, ...shape }, (bytes) => (read === undefined ? undefined : read(bytes)))
 }
 
@@ -97,6 +101,7 @@ export function rawRoute<Q extends TObject = TObject<{}>>(
 }
 
 const NOTHING = new Uint8Array(0)
+const EMPTY_OBJECT = new TextEncoder().encode('{}')
 const JSON_TYPES = ['application/json'] as const
 
 function route<Q extends TObject, B extends TSchema, Body>(
@@ -111,7 +116,9 @@ function route<Q extends TObject, B extends TSchema, Body>(
       const { request, principal, params } = incoming
       const parameters = readQuery(incoming.query) as Static<Q>
       let bytes = incoming.body ?? NOTHING
-      if (body !== undefined) {
+      const isLeftOut = body?.kind === 'json' && body.isOptional === true && bytes.length === 0
+      if (isLeftOut) bytes = EMPTY_OBJECT
+      else if (body !== undefined) {
         checkMediaType(
           request.headers['content-type'],
           body.kind === 'json' ? JSON_TYPES : body.mediaTypes,

@@ -24,10 +24,16 @@ import { LiveStreams } from './live-streams.ts'
 import { registerPage } from './page.ts'
 import { sendProblem, toWeirError } from './problems.ts'
 import { TAKEN_OVER, type Answer, type Incoming, type Route } from './route.ts'
+import { backtestRoutes } from './routes/backtests.ts'
+import { alertRoutes } from './routes/alerts.ts'
+import { deliveryRoutes } from './routes/deliveries.ts'
 import { deviceRoutes } from './routes/devices.ts'
 import { liveRoutes } from './routes/live.ts'
 import { queryRoutes } from './routes/queries.ts'
+import { recipientRoutes } from './routes/recipients.ts'
+import { ruleRoutes } from './routes/rules.ts'
 import { sessionRoutes } from './routes/sessions.ts'
+import { silenceRoutes } from './routes/silences.ts'
 import { documentRoute, systemRoutes } from './routes/system.ts'
 import { telemetryRoutes } from './routes/telemetry.ts'
 import { API_LIMITS, type ApiLimits, type Services } from './services.ts'
@@ -109,7 +115,7 @@ function createLiveStreams({ ports, limits, registry, events }: Services, feed: 
 /** What a process does not do it has no routes for: on a cluster each does a part. */
 function allRoutes(services: Services, liveStreams: LiveStreams | undefined): Route[] {
   const { ports } = services
-  const { telemetry, query, live } = ports
+  const { telemetry, query, live, alerts, backtests } = ports
   const routes = systemRoutes(services)
   if (telemetry !== undefined) {
     routes.unshift(...telemetryRoutes({ ...services, ports: { ...ports, telemetry } }))
@@ -122,6 +128,19 @@ function allRoutes(services: Services, liveStreams: LiveStreams | undefined): Ro
       ...liveRoutes(console, liveStreams),
       ...sessionRoutes(console),
     )
+    if (alerts !== undefined) {
+      const desk = { ...console, ports: { ...console.ports, alerts } }
+      routes.unshift(
+        ...alertRoutes(desk),
+        ...ruleRoutes(desk),
+        ...recipientRoutes(desk),
+        ...silenceRoutes(desk),
+        ...deliveryRoutes(desk),
+      )
+    }
+  }
+  if (backtests !== undefined) {
+    routes.unshift(...backtestRoutes({ ...services, ports: { ...ports, backtests } }))
   }
   return [...routes, documentRoute(routes)]
 }

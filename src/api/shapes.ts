@@ -1,5 +1,6 @@
 /** The schemas of what the API answers and of parameters that several routes share. */
 import { Type } from 'typebox'
+import { DURATION_PATTERN } from '../config/config.ts'
 import { DEVICE_ID_PATTERN } from '../control/control.ts'
 
 export const DeviceId = Type.String({ pattern: DEVICE_ID_PATTERN, description: 'A device’s id.' })
@@ -48,4 +49,31 @@ export const Problem = Type.Object(
     hint: Type.String({ description: 'What to do.' }),
   },
   { description: 'RFC 9457 problem details.' },
+)
+
+export const After = Type.Optional(Type.String({ description: 'The `next` of the page before.' }))
+
+export const PageLimit = Type.Optional(Type.Integer({ minimum: 1, maximum: 1000, default: 100 }))
+
+export const Next = Type.Union([Type.String(), Type.Null()], {
+  description: 'Null on the last page.',
+})
+
+export const Duration = Type.String({
+  pattern: DURATION_PATTERN,
+  description: 'Such as 500ms, 30s, 5m, 1h or 8d.',
+})
+
+/** A moment in a body. */
+export const Moment = Type.Union([Type.Number(), Type.String()], {
+  description: 'Milliseconds since 1970, or RFC 3339.',
+})
+
+export const Hours = Type.Object(
+  {
+    from: Type.String({ examples: ['22:00'] }),
+    to: Type.String({ examples: ['07:00'] }),
+    time_zone: Type.String({ examples: ['Europe/Berlin'] }),
+  },
+  { additionalProperties: false, description: 'By the clock on the wall of a time zone.' },
 )

@@ -50,3 +50,10 @@ export function parseStep(text: string, parameter: string): number {
     `${parameter}: "${text}" is neither milliseconds nor a duration such as 30s, 5m or 1h`,
   )
 }
+
+/** A duration of a body → µs, more than none. Throws API_BODY_INVALID naming `key`. */
+export function durationUsOf(text: string, key: string): number {
+  const us = parseDurationUs(text)
+  if (us !== undefined && us > 0) return us
+  throw new WeirError('API_BODY_INVALID', `${key}: "${text}" is no duration such as 30s, 5m or 1h`)
+}

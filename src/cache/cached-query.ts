@@ -87,10 +87,6 @@ export class CachedQuery implements Query {
     return this.#query.latest(tenant, deviceId)
   }
 
-  alerts(filter: EventsFilter): ReturnType<Query['alerts']> {
-    return this.#query.alerts(filter)
-  }
-
   anomalies(filter: EventsFilter): ReturnType<Query['anomalies']> {
     return this.#query.anomalies(filter)
   }

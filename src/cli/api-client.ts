@@ -62,12 +62,42 @@ export class ApiClient {
 
   /** A 2xx answer, 207 included; anything else throws. */
   post(path: string, body: string | Uint8Array<ArrayBuffer>, type?: string): Promise<ApiAnswer> {
-    return this.#request('POST', path, body, type)
+    return this.#request('POST', path, body, { type })
+  }
+
+  /** A 2xx answer; `headers` for If-Match. */
+  put(path: string, body: string, headers: Record<string, string> = {}): Promise<ApiAnswer> {
+    return this.#request('PUT', path, body, { headers })
+  }
+
+  async delete(path: string): Promise<void> {
+    await this.#request('DELETE', path)
+  }
+
+  /**
+   * Calls back for each line of an answer that takes its time; what `consume` throws ends it. The
+   * server sees when this process is gone.
+   */
+  async postForLines(path: string, body: string, consume: (line: string) => void): Promise<void> {
+    const response = await this.#send('POST', path, { body })
+    if (!response.ok) await this.#read(response)
+    let rest = ''
+    try {
+      for await (const piece of response.body!.pipeThrough(new TextDecoderStream())) {
+        const lines = (rest + piece).split('\n')
+        rest = lines.pop()!
+        for (const line of lines) consume(line)
+      }
+    } catch (cause) {
+      throw cause instanceof WeirError ? cause : this.#unreachable(cause)
+    }
   }
 
   /** Line protocol; the door answers 204 also when it kept some lines as dead letters. */
   async postLines(path: string, body: string): Promise<{ rejectedLines: number }> {
-    const { headers } = await this.#request('POST', path, body, 'text/plain; charset=utf-8')
+    const { headers } = await this.#request('POST', path, body, {
+      type: 'text/plain; charset=utf-8',
+    })
     return { rejectedLines: Number(headers.get('x-weir-rejected') ?? 0) }
   }
 
@@ -75,22 +105,43 @@ export class ApiClient {
     method: string,
     path: string,
     body?: string | Uint8Array<ArrayBuffer>,
-    type = 'application/json',
+    how: { type?: string | undefined; headers?: Record<string, string> } = {},
   ): Promise<ApiAnswer> {
-    const headers: Record<string, string> = body === undefined ? {} : { 'content-type': type }
-    if (this.#key !== undefined) headers['authorization'] = `Bearer ${this.#key}`
-    let response: Response
-    let text: string
+    const signal = AbortSignal.timeout(this.#timeoutMs)
+    return this.#read(await this.#send(method, path, { ...how, body, signal }))
+  }
+
+  async #send(
+    method: string,
+    path: string,
+    parts: {
+      body?: string | Uint8Array<ArrayBuffer> | undefined
+      type?: string | undefined
+      headers?: Record<string, string>
+      signal?: AbortSignal
+    },
+  ): Promise<Response> {
+    const { body, type = 'application/json', signal } = parts
+    const headers = { ...parts.headers, ...(body === undefined ? {} : { 'content-type': type }) }
+    if (this.#key !== undefined) Object.assign(headers, { authorization: `Bearer ${this.#key}` })
+    const init = body === undefined ? { method, headers } : { method, headers, body }
     try {
-      const signal = AbortSignal.timeout(this.#timeoutMs)
-      const init = body === undefined ? { method, headers } : { method, headers, body }
-      response = await fetch(this.url + path, { ...init, signal })
-      text = await response.text()
+      return await fetch(this.url + path, signal === undefined ? init : { ...init, signal })
     } catch (cause) {
-      const reason = cause instanceof Error && cause.cause instanceof Error ? cause.cause : cause
-      const detail = `${this.url}: ${reason instanceof Error ? reason.message : String(reason)}`
-      throw new WeirError('CLIENT_UNREACHABLE', detail, { cause })
+      throw this.#unreachable(cause)
     }
+  }
+
+  #unreachable(cause: unknown): WeirError {
+    const reason = cause instanceof Error && cause.cause instanceof Error ? cause.cause : cause
+    const detail = `${this.url}: ${reason instanceof Error ? reason.message : String(reason)}`
+    return new WeirError('CLIENT_UNREACHABLE', detail, { cause })
+  }
+
+  async #read(response: Response): Promise<ApiAnswer> {
+    const text = await response.text().catch((cause: unknown) => {
+      throw this.#unreachable(cause)
+    })
     const answer = parseJson(text)
     if (!response.ok)
       throw errorOfAnswer(response.status, answer, response.headers.get('retry-after'))

@@ -15,7 +15,7 @@ import { DeviceTokens } from './device-tokens.ts'
 import { openEvents } from './event-output.ts'
 import { numberBetween, printFailure } from './failure.ts'
 import { registerMissing } from './registration.ts'
-import { addSettingsFlags, loadPlan, loadSettings, type SettingsFlags } from './settings.ts'
+import { addPipelineFlags, loadPlan, loadSettings, type SettingsFlags } from './settings.ts'
 import { untilStopped } from './until-stopped.ts'
 
 interface DemoFlags extends SettingsFlags {
@@ -44,7 +44,7 @@ export function addDemo(program: Command): void {
     .description('start with a simulated fleet and a page to look at')
     .option('--devices <n>', 'size of the fleet', numberBetween(1, 20_000), 50)
     .option('--interval <s>', 'seconds between two messages', numberBetween(0.05, 3600, false), 1)
-  addSettingsFlags(command).addHelpText('after', EXAMPLES).action(demo)
+  addPipelineFlags(command).addHelpText('after', EXAMPLES).action(demo)
 }
 
 async function demo(flags: DemoFlags): Promise<void> {

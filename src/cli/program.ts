@@ -1,5 +1,6 @@
 /** The command line: one file per command, one place that turns errors into exit codes. */
 import { Command, CommanderError } from 'commander'
+import { addAlerts } from './alerts-command.ts'
 import { addCompletion } from './completion.ts'
 import { addConfig } from './config-command.ts'
 import { addDemo } from './demo.ts'
@@ -8,9 +9,12 @@ import { addLake } from './lake.ts'
 import { addPartitions } from './partitions.ts'
 import { addPipeline } from './pipeline-command.ts'
 import { addQuery } from './query.ts'
+import { addRecipients } from './recipients-command.ts'
 import { addReplay } from './replay.ts'
+import { addRules } from './rules-command.ts'
 import { addSend } from './send.ts'
 import { addSignIn } from './sign-in.ts'
+import { addSilences } from './silences-command.ts'
 import { addSimulate } from './simulate.ts'
 import { addStart } from './start.ts'
 import { addStores } from './stores.ts'
@@ -40,8 +44,12 @@ function buildProgram(): Command {
     addSend,
     addQuery,
     addReplay,
+    addAlerts,
+    addRecipients,
+    addSilences,
     addConfig,
     addPipeline,
+    addRules,
     addLake,
     addStores,
     addPartitions,

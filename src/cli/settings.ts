@@ -20,6 +20,7 @@ export interface SettingsFlags {
   coapPort?: number
   host?: string
   logFormat?: 'human' | 'json'
+  allowPrivateWebhooks?: boolean
 }
 
 const port = numberBetween(0, 65_535)
@@ -34,6 +35,14 @@ export function addSettingsFlags(command: Command): Command {
     .option('--coap-port <n>', 'kept for CoAP, which does not exist yet', port)
     .option('--host <address>', 'address to listen on (default: 127.0.0.1)')
     .addOption(new Option('--log-format <format>', 'events as').choices(['human', 'json']))
+}
+
+/** Of commands that run a pipeline. */
+export function addPipelineFlags(command: Command): Command {
+  return addSettingsFlags(command).option(
+    '--allow-private-webhooks',
+    'webhooks may lead to private addresses, and by http',
+  )
 }
 
 /** Throws CONFIG_*, or CLI_USAGE_INVALID when the file cannot be read. */
@@ -52,6 +61,7 @@ function configFlags(flags: SettingsFlags): Record<string, unknown> {
     'coap.port': flags.coapPort,
     'http.host': flags.host,
     'mqtt.host': flags.host,
+    'alerts.allowPrivateWebhooks': flags.allowPrivateWebhooks,
   }
 }
 

@@ -3,7 +3,7 @@ import type { Command } from 'commander'
 import type { Cluster } from '../cluster/cluster.ts'
 import { parseRoles } from '../cluster/roles.ts'
 import type { EmbeddedOptions } from '../embedded/embedded.ts'
-import { addSettingsFlags, loadPlan, loadSettings, type SettingsFlags } from './settings.ts'
+import { addPipelineFlags, loadPlan, loadSettings, type SettingsFlags } from './settings.ts'
 import { openEvents } from './event-output.ts'
 import { untilStopped } from './until-stopped.ts'
 
@@ -33,7 +33,7 @@ export function addStart(program: Command): void {
     .description('start the pipeline')
     .option('--write-credentials <file>', 'write {"adminKey":…} to a file of mode 600')
     .option('--role <roles>', 'on a cluster: all, or of gateway,stream,writer,lake,sink,control')
-  addSettingsFlags(command).addHelpText('after', EXAMPLES).action(start)
+  addPipelineFlags(command).addHelpText('after', EXAMPLES).action(start)
 }
 
 async function start(flags: StartFlags): Promise<void> {

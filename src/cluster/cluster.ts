@@ -4,6 +4,7 @@
  *
  *   devices ─▶ gateway ─▶ telemetry ─▶ stream ─▶ readings, windows, events ─▶ writer ─▶ PostgreSQL
  *                                                   │                          control ◀─┘
+ *                                                   ├─▶ control: alerts ─▶ whoever is told
  *                                                   ├─▶ lake ─▶ Parquet in S3
  *                                                   └─▶ sink ─▶ another time series database
  */
@@ -26,6 +27,7 @@ import { ControlRole } from './control-role.ts'
 import { GatewayRole } from './gateway-role.ts'
 import { openLive } from './live.ts'
 import type { Role } from './roles.ts'
+import { openAlertRole } from './open-alert-role.ts'
 import { openLakeRole } from './open-lake-role.ts'
 import { openStreamRole } from './open-stream-role.ts'
 import { guardStores } from './store-guard.ts'
@@ -88,6 +90,8 @@ async function open(options: ClusterOptions, opened: AsyncDisposableStack): Prom
   opened.defer(() => live.close())
   const asking = roles.has('control') ? new ControlRole(shared) : undefined
   if (asking !== undefined) opened.defer(() => asking.close())
+  const alerts = asking && (await openAlertRole(shared, { control, query: asking.query, live }))
+  if (alerts !== undefined) opened.defer(() => alerts.stop())
   const writer = roles.has('writer') ? await WriterRole.open(shared) : undefined
   if (writer !== undefined) opened.defer(() => writer.stop())
   const stream = roles.has('stream') ? await openStreamRole(shared, TENANT, live) : undefined
@@ -101,14 +105,16 @@ async function open(options: ClusterOptions, opened: AsyncDisposableStack): Prom
     : undefined
   if (gateway !== undefined) opened.defer(() => gateway.stop())
   const state = { isReady: false }
-  const reading = [writer, stream, lake?.role, sink].filter((role) => role !== undefined)
+  const reading = [writer, stream, lake?.role, sink, alerts].filter((role) => role !== undefined)
   const working = [asking, ...reading, gateway].filter((role) => role !== undefined)
   const api = await createApi(
     {
       ...{ control, signIns: control.signIns, plan, clock: nodeWorld.clock },
       telemetry: gateway?.gateway,
       query: asking?.query,
+      backtests: asking?.backtests,
       live: asking && live.source,
+      alerts: alerts?.alerts,
       metrics: async (): Promise<MetricSample[]> => [
         ...processSamples(),
         ...working.flatMap((role) => role.metrics()),

@@ -1,8 +1,11 @@
 /** What answers people: queries from PostgreSQL, with a cache before them. */
+import type { Backtests } from '../backtest/backtest.ts'
 import { CachedQuery, type Cache } from '../cache/cache.ts'
 import { MemoryCache } from '../cache/memory-cache.ts'
 import { openRedisCache } from '../cache/redis-cache.ts'
 import type { Config } from '../config/config.ts'
+import { ThreadBacktests } from '../embedded/backtests.ts'
+import { serveScan } from '../embedded/scan-port.ts'
 import { deviceKey, hashKey } from '../entries/entries.ts'
 import type { MetricSample } from '../observe/observe.ts'
 import { openPostgresQuery, type PostgresQuery } from '../postgres/query.ts'
@@ -20,6 +23,7 @@ const WINDOWS_MAX = 100_000
 
 export class ControlRole {
   readonly query: Query
+  readonly backtests: Backtests
   readonly #tables: PostgresQuery
   readonly #cache: Cache
 
@@ -45,6 +49,9 @@ export class ControlRole {
       clock,
       allowedLatenessUs,
     })
+    this.backtests = new ThreadBacktests(plan, (question, port) =>
+      serveScan(port, this.#tables.scan(question)),
+    )
   }
 
   metrics(): MetricSample[] {

@@ -2,23 +2,65 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { decodeFrame, type ReadingBatch } from '../batch/batch.ts'
+import { decodeFrame, type Definitions, type ReadingBatch } from '../batch/batch.ts'
 import { decodeWindow, deviceKey, MessageEncoder, partitionOf } from '../entries/entries.ts'
 import type { NewEntry, ReadEntry } from '../kafka/kafka.ts'
 import type { StreamCheckpoint } from '../postgres/stream-state.ts'
-import { anyScript, frameOf, LIMITS, PLAN, type ScriptFrame } from '../stream/script.ts'
+import { anyScript, frameOf, LIMITS, PLAN, SERIES, type ScriptFrame } from '../stream/script.ts'
+import { compileRule } from '../pipeline/compile.ts'
+import type { Rule } from '../pipeline/pipeline.ts'
 import { PARTIAL_COUNT } from '../stream/stream.ts'
 import type { EventEntry } from './output-entries.ts'
 import { PartitionStream, type StreamEntries } from './partition-stream.ts'
 
+const LINES = ['a', 'b']
+const ofLine = (line: string) => ({ tags: { line } })
+/** What is put of three ids, again and again, by version. */
+const RULES: ((id: string, version: number) => Rule)[] = [
+  (id, version) => ({ ...PLAN.rules[0]!, id, version, forUs: 0 }),
+  (id, version) => ({ ...PLAN.rules[1]!, ...ofLine('a'), id, version }),
+  (id, version) => compileRule({ id, version, silent: { interval: '20s', count: 1 } }, PLAN),
+  (id, version) =>
+    compileRule({ id, version, ...ofLine('b'), window: '1m', when: 'avg(a) > 50' }, PLAN),
+]
+
+/** Rules that change, and what is known of devices, between two messages. */
+const anyChange: fc.Arbitrary<Definitions> = fc.oneof(
+  fc
+    .record({
+      id: fc.constantFrom('x', 'y', 'z'),
+      version: fc.integer({ min: 1, max: 9 }),
+      kind: fc.nat(RULES.length),
+    })
+    .map(({ id, version, kind }) => {
+      const put = RULES[kind]?.(id, version)
+      return {
+        series: [],
+        texts: [],
+        rules: [put === undefined ? { remove: { id, version } } : { put }],
+      }
+    }),
+  fc.record({ device: fc.nat(3), line: fc.constantFrom(...LINES) }).map(({ device, line }) => {
+    const { tenant, deviceId, deviceType } = SERIES.find((one) => one.device === device)!
+    const named = { device, tenant, deviceId, deviceType, location: undefined, parent: undefined }
+    return { series: [], texts: [], devices: [{ ...named, ...ofLine(line) }] }
+  }),
+)
+const anyChanges = fc.array(fc.tuple(fc.nat(200), anyChange), { maxLength: 10 })
+type Changes = readonly (readonly [place: number, change: Definitions])[]
+
 /**
- * A tick before the messages of each frame, as gateways write them. The devices may have other
- * names.
+ * A tick before the messages of each frame, as gateways write them, and changes at their places.
+ * The devices may have other names.
  */
-function entriesOf(script: readonly ScriptFrame[], suffix = ''): ReadEntry[] {
+function entriesOf(
+  script: readonly ScriptFrame[],
+  { suffix = '', changes = [] }: { suffix?: string; changes?: Changes } = {},
+): ReadEntry[] {
   const encoder = new MessageEncoder({ partitions: 1 })
   const named = (batch: ReadingBatch): ReadingBatch => {
-    for (const one of batch.definitions?.series ?? []) one.deviceId += suffix
+    const { series = [], devices = [] } = batch.definitions ?? {}
+    for (const one of [...series, ...devices]) one.deviceId += suffix
     return batch
   }
   const tickOf = ({ baseUs }: ScriptFrame, at: number) =>
@@ -27,6 +69,11 @@ function entriesOf(script: readonly ScriptFrame[], suffix = ''): ReadEntry[] {
     ...encoder.encode(tickOf(frame, at)),
     ...(frame.messages.length > 0 ? encoder.encode(decodeFrame(frameOf(frame, false))) : []),
   ])
+  const nobody = decodeFrame(frameOf({ baseUs: 1, messages: [] }))
+  for (const [place, change] of changes) {
+    const [told] = encoder.encode(named({ ...nobody, definitions: structuredClone(change) }))
+    entries.splice(place % (entries.length + 1), 0, told!)
+  }
   return entries.map(({ key, value }, offset) => ({ offset, key, value, timestampMs: 1 }))
 }
 
@@ -49,7 +96,10 @@ class Saved {
     for (const { name, bytes } of next.parts) parts.set(name, { name, bytes: bytes.slice() })
     const series = [...(before?.definitions.series ?? []), ...next.definitions.series]
     const texts = [...(before?.definitions.texts ?? []), ...next.definitions.texts]
-    this.#last = { ...next, parts: [...parts.values()], definitions: { series, texts } }
+    const told = [before?.definitions.devices ?? [], next.definitions.devices ?? []].flat()
+    const devices = [...new Map(told.map((one) => [one.device, one])).values()]
+    const definitions = { series, texts, devices }
+    this.#last = { ...next, parts: [...parts.values()], definitions }
   }
 
   restore(): PartitionStream {
@@ -64,8 +114,12 @@ class Saved {
     const series = definitions.series.filter(({ tenant, deviceId }) =>
       isOwn(deviceKey(tenant, deviceId)),
     )
+    const devices = definitions.devices!.filter(({ tenant, deviceId }) =>
+      isOwn(deviceKey(tenant, deviceId)),
+    )
     const divided = new Saved()
-    divided.add({ ...last, nextOffset: 0, definitions: { series, texts: definitions.texts } })
+    const own = { series, texts: definitions.texts, devices }
+    divided.add({ ...last, nextOffset: 0, definitions: own })
     return divided
   }
 }
@@ -148,16 +202,19 @@ const anyCut = fc.record({
 
 test('S1 on Kafka: reads of any size, checkpoints and crashes change nothing in the outcome', () => {
   let events = 0
+  let ofChanges = 0
   let windows = 0
   fc.assert(
     fc.property(
       anyScript,
       fc.array(anyCut, { maxLength: 20 }),
       fc.array(fc.integer({ min: 0, max: 19 }), { maxLength: 3 }),
-      (script, cuts, crashes) => {
-        const entries = entriesOf(script)
+      anyChanges,
+      (script, cuts, crashes, changes) => {
+        const entries = entriesOf(script, { changes })
         const whole = stored(run(entries, []))
         events += whole['events']!.length
+        ofChanges += whole['events']!.filter((event) => /"ruleId":"[xyz]"/.test(event)).length
         windows += whole['windows']!.length
         const lives = cuts.map((cut, at) => ({ ...cut, isCrash: crashes.includes(at) }))
         const cut = stored(run(entries, lives))
@@ -169,7 +226,7 @@ test('S1 on Kafka: reads of any size, checkpoints and crashes change nothing in 
     { numRuns: 100 },
   )
   assert.ok(windows > 100, `${windows} windows`)
-  assert.ok(events > 0)
+  assert.ok(events > 0 && ofChanges > 20, `${events} events, ${ofChanges} of rules that changed`)
   assert.deepEqual(malformedAt, [])
 })
 
@@ -194,10 +251,11 @@ test('a partition that is divided goes on with its own devices as if it had not 
       fc.double({ min: 0, max: 1, noNaN: true }),
       fc.array(anyCut, { maxLength: 10 }),
       fc.array(fc.integer({ min: 0, max: 9 }), { maxLength: 3 }),
-      (script, place, cuts, crashes) => {
-        const before = entriesOf(script)
+      anyChanges,
+      (script, place, cuts, crashes, changes) => {
+        const before = entriesOf(script, { changes })
         // Others join in later, and may be given the numbers of those that went.
-        const later = entriesOf(script, '-later')
+        const later = entriesOf(script, { suffix: '-later', changes })
         const divided = Math.floor(place * before.length)
         const stream = create()
         stream.process(before.slice(0, divided))
@@ -259,4 +317,33 @@ test('an entry that nobody can read becomes a dead letter, and its neighbours co
   assert.equal(letter['code'], 'ENTRY_MALFORMED')
   assert.deepEqual([letter['tenant'], letter['deviceId']], ['default', 'device-0'])
   assert.equal(letter['payload'], Buffer.from(broken.value).toString('base64'))
+})
+
+test('what was told of a device that has said nothing is its own after a restart', () => {
+  const baseUs = 1.7e15
+  const messageOf = (device: number, at: number): ScriptFrame => ({
+    baseUs: baseUs + at,
+    messages: [
+      {
+        ...{ device, eventUs: baseUs + at, ingestDeltaUs: 1, identity: 0, isHistorical: false },
+        readings: [[0, 90]],
+      },
+    ],
+  })
+  const rule = { ...PLAN.rules[0]!, ...ofLine('a'), id: 'x', version: 1, forUs: 0 }
+  const { tenant, deviceId, deviceType } = SERIES[0]!
+  const named = { device: 0, tenant, deviceId, deviceType, location: undefined, parent: undefined }
+  const nothing = { series: [], texts: [] }
+  const changes: Changes = [
+    [1, { ...nothing, rules: [{ put: rule }] }],
+    [1, { ...nothing, devices: [{ ...named, ...ofLine('a') }] }],
+  ]
+  const entries = entriesOf([messageOf(1, 0), messageOf(0, 1000)], { changes })
+  // A tick, and what is told.
+  const cut = { ...WHOLE, count: 1 + changes.length, isSaved: true, isCrash: true }
+  const { events } = stored(run(entries, [cut]))
+  assert.deepEqual(
+    events!.map((event) => (JSON.parse(event) as { event: { deviceId: string } }).event.deviceId),
+    [deviceId],
+  )
 })

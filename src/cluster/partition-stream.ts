@@ -5,9 +5,10 @@
  *
  * That is why the clock moves by ticks alone, of which gateways write one a second: everything
  * between two ticks is processed under the first one's time, whether it came in one read or in ten.
+ * Rules and what is known of devices change between two messages, wherever a read is cut.
  */
 import { encodeFrame, type Definitions, type ReadingBatch } from '../batch/batch.ts'
-import { MessageDecoder, withoutReadings } from '../entries/entries.ts'
+import { MessageDecoder, withoutReadings, type ControlEntry } from '../entries/entries.ts'
 import { WeirError } from '../errors/errors.ts'
 import type { NewEntry, ReadEntry } from '../kafka/kafka.ts'
 import type { Plan } from '../pipeline/pipeline.ts'
@@ -54,7 +55,8 @@ export class PartitionStream {
   #emittedOffset = -1
   /** Messages of the frame that is being filled. */
   #entries: ReadEntry[] = []
-  #definitions: Definitions = { series: [], texts: [] }
+  /** Since the last checkpoint. Rules are in the processor's. */
+  #definitions: Required<Omit<Definitions, 'rules'>> = { series: [], texts: [], devices: [] }
 
   constructor(parts: PartitionStreamParts) {
     this.#parts = parts
@@ -94,8 +96,9 @@ export class PartitionStream {
     this.#begin()
     for (const entry of entries) {
       this.#nextOffset = entry.offset + 1
-      const tickUs = this.#add(entry, into)
-      if (tickUs !== undefined) this.#tick(tickUs, into)
+      const told = this.#add(entry, into)
+      if (typeof told === 'number') this.#tick(told, into)
+      else if (told !== undefined) this.#change(told, into)
     }
     this.#flush(into)
     return into
@@ -105,7 +108,7 @@ export class PartitionStream {
   checkpoint(): StreamCheckpoint {
     const { parts } = this.processor.checkpoint(this.#nextOffset - 1)
     const definitions = this.#definitions
-    this.#definitions = { series: [], texts: [] }
+    this.#definitions = { series: [], texts: [], devices: [] }
     const { partition } = this.#parts
     return { partition, nextOffset: this.#nextOffset, clockUs: this.#clockUs, parts, definitions }
   }
@@ -115,12 +118,12 @@ export class PartitionStream {
     this.#entries = []
   }
 
-  /** The time of a tick, when it is one. */
-  #add(entry: ReadEntry, into: StreamEntries): number | undefined {
+  /** What it tells, when it is no message. */
+  #add(entry: ReadEntry, into: StreamEntries): number | ControlEntry | undefined {
     try {
-      const tickUs = this.#decoder.add(entry.value)
-      if (tickUs === undefined) this.#entries.push(entry)
-      return tickUs
+      const told = this.#decoder.add(entry.value)
+      if (told === undefined) this.#entries.push(entry)
+      return told
     } catch (error) {
       if (!(error instanceof WeirError)) throw error
       this.#parts.malformed(entry.offset, error)
@@ -140,8 +143,15 @@ export class PartitionStream {
     this.#begin()
   }
 
+  /** Devices that are new in a row are one change, as is what they say next. */
+  #change(told: ControlEntry, into: StreamEntries): void {
+    if ('rules' in told || this.#entries.length > 0) this.#flush(into)
+    this.#decoder.define(told)
+    if ('rules' in told) this.#flush(into)
+  }
+
   #flush(into: StreamEntries): void {
-    if (this.#entries.length === 0) return
+    if (this.#entries.length === 0 && !this.#decoder.isDefining) return
     this.#run(this.#decoder.take(), this.#entries, into)
     this.#begin()
   }
@@ -152,6 +162,7 @@ export class PartitionStream {
       this.#output.define(definitions)
       this.#definitions.series.push(...definitions.series)
       this.#definitions.texts.push(...definitions.texts)
+      this.#definitions.devices.push(...(definitions.devices ?? []))
     }
     const output = this.processor.process(this.#nextOffset - 1, encodeFrame(batch))
     this.#parts.tap.tap(output, false)

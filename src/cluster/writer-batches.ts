@@ -230,16 +230,15 @@ class EventBatches implements BatchDecoder {
 
   decode(entries: readonly ReadEntry[]): Rows {
     const { malformed, range } = this.#options
-    const alerts: NonNullable<WriterBatch['alerts']>[number][] = []
     const anomalies: NonNullable<WriterBatch['anomalies']>[number][] = []
     const dirty: NonNullable<WriterBatch['dirty']>[number][] = []
     const isOurs = (name: DeviceName): boolean => isInRange(range, hashOf(name))
     this.#series.begin()
     tryEach(entries, malformed, ({ value }) => {
       const entry = parseJson(value) as EventEntry
-      if (entry.type === 'alert') {
-        if (isOurs(entry.event)) alerts.push(entry.event)
-      } else if (entry.type === 'anomaly') {
+      // The alerts read the topic themselves.
+      if (entry.type === 'alert') return
+      if (entry.type === 'anomaly') {
         if (isOurs(entry.event)) anomalies.push(entry.event)
       } else if (entry.type === 'dirty') {
         const { fromMs, toMs } = entry
@@ -247,7 +246,7 @@ class EventBatches implements BatchDecoder {
         if (series !== FOREIGN) dirty.push({ series, fromMs, toMs })
       } else throw new WeirError('ENTRY_MALFORMED', 'an event of an unknown type')
     })
-    return { series: this.#series.ids, alerts, anomalies, dirty }
+    return { series: this.#series.ids, anomalies, dirty }
   }
 }
 

@@ -3,6 +3,7 @@
  * Defaults are for one small machine (2 cores, 4 GiB); limits are where a value stops making sense.
  */
 import Type from 'typebox'
+import { ALERTS } from './alert-settings.ts'
 import {
   boolean,
   bytes,
@@ -340,6 +341,7 @@ export const SECTIONS = {
   writer: WRITER,
   lake: LAKE,
   sink: SINK,
+  alerts: ALERTS,
 } as const
 
 /** The keys that belong to no stage. */

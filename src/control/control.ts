@@ -4,6 +4,9 @@
  * Errors of all calls: CONTROL_UNAVAILABLE, where the store is a server that cannot be reached.
  */
 
+export { WRITTEN_KEYS } from './database.ts'
+export type { Change, ControlDatabase, SqlRow, SqlValue } from './database.ts'
+
 /**
  * 1 to 128 printable characters except `/ + #` (ids stand in MQTT topics) and line breaks; neither
  * "." nor ".." (clients resolve them in paths), no space at either end. A JSON Schema pattern.

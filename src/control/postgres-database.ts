@@ -8,8 +8,15 @@ import {
   problemOf,
   type PostgresPlace,
 } from '../postgres-client/postgres-client.ts'
-import type { ControlDatabase, SqlRow, SqlValue, TableName } from './database.ts'
-import { firstTables, POSTGRES_DIALECT, SIGN_IN_TABLE } from './tables.ts'
+import type { Change, ControlDatabase, SqlRow, SqlValue, TableName } from './database.ts'
+import { makeChanges } from './postgres-changes.ts'
+import {
+  alertTables,
+  definitionTable,
+  firstTables,
+  POSTGRES_DIALECT,
+  SIGN_IN_TABLE,
+} from './tables.ts'
 
 const CONNECTIONS_MAX = 10
 const CONNECT_TIMEOUT_MS = 5000
@@ -17,7 +24,19 @@ const CONNECT_TIMEOUT_MS = 5000
 const STATEMENT_TIMEOUT_MS = 30_000
 
 /** `MIGRATIONS[n]` leads from version n to n + 1. Published steps never change. */
-const MIGRATIONS: readonly string[] = [firstTables(POSTGRES_DIALECT), SIGN_IN_TABLE]
+const MIGRATIONS: readonly string[] = [
+  firstTables(POSTGRES_DIALECT),
+  SIGN_IN_TABLE,
+  definitionTable(POSTGRES_DIALECT),
+  alertTables(POSTGRES_DIALECT),
+]
+
+/**
+ * Two that change the same rows in another order: PostgreSQL ends one, and it is made again. Each
+ * time at least one gets through.
+ */
+const DEADLOCK = '40P01'
+const TRIES_MAX = 10
 
 /**
  * Connects, and brings the tables up to date: any number of processes may do so at once.
@@ -80,7 +99,7 @@ class PostgresDatabase implements ControlDatabase {
     }
   }
 
-  async insert(table: TableName, values: SqlRow): Promise<SqlRow | undefined> {
+  async insert(table: 'device' | 'admin_key', values: SqlRow): Promise<SqlRow | undefined> {
     const names = Object.keys(values)
     const places = names.map((_, index) => `$${index + 1}`)
     const text = `INSERT INTO ${table} (${names.join(', ')}) VALUES (${places.join(', ')})
@@ -91,6 +110,37 @@ class PostgresDatabase implements ControlDatabase {
     } catch (cause) {
       // The connection may have broken behind the commit: then the row is there.
       throw new WeirError('CONTROL_WRITE_FAILED', problemOf(cause), { cause })
+    }
+  }
+
+  /**
+   * One transaction. An UPDATE that waited for another one's row looks at its revision again, and
+   * an INSERT that waited for another one's key finds it taken.
+   */
+  async write(changes: readonly Change[]): Promise<boolean> {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await this.#writeOnce(changes)
+      } catch (cause) {
+        if ((cause as { code?: string }).code === DEADLOCK && tries < TRIES_MAX) continue
+        // The connection may have broken behind the commit: then it is written.
+        throw new WeirError('CONTROL_WRITE_FAILED', problemOf(cause), { cause })
+      }
+    }
+  }
+
+  async #writeOnce(changes: readonly Change[]): Promise<boolean> {
+    const client = await this.pool.connect()
+    let isBroken = true
+    try {
+      await client.query('BEGIN')
+      const isDone = await makeChanges(client, changes)
+      await client.query(isDone ? 'COMMIT' : 'ROLLBACK')
+      isBroken = false
+      return isDone
+    } finally {
+      // A connection in the middle of a transaction is not given to anybody else.
+      client.release(isBroken)
     }
   }
 

@@ -15,12 +15,24 @@ import {
   guarded,
   schemaCrc,
 } from '../sqlite/sqlite.ts'
-import { firstTables, SQLITE_DIALECT } from './tables.ts'
+import { WRITTEN_KEYS, type WrittenTable } from './database.ts'
+import {
+  ALERT_TABLES,
+  alertTables,
+  definitionTable,
+  firstTables,
+  SQLITE_DIALECT,
+} from './tables.ts'
 
 type Step = (database: DatabaseSync) => void
 
 /** `MIGRATIONS[n]` leads from version n to n + 1. Published steps never change. */
-const MIGRATIONS: readonly Step[] = [createTables, addChecksums]
+const MIGRATIONS: readonly Step[] = [
+  createTables,
+  addChecksums,
+  (database) => addTables(database, definitionTable(SQLITE_DIALECT), ['definition']),
+  (database) => addTables(database, alertTables(SQLITE_DIALECT), ALERT_TABLES),
+]
 
 function createTables(database: DatabaseSync): void {
   database.exec(firstTables(SQLITE_DIALECT))
@@ -32,6 +44,13 @@ function addChecksums(database: DatabaseSync): void {
   addRowChecksums(database, 'admin_key', ['hash'])
   database.exec('CREATE TABLE meta (schema_crc INTEGER NOT NULL) STRICT')
   database.prepare('INSERT INTO meta VALUES (?)').run(schemaCrc(database))
+}
+
+/** Tables whose rows have checksums from the first one on. */
+function addTables(database: DatabaseSync, text: string, tables: readonly WrittenTable[]): void {
+  database.exec(text)
+  for (const table of tables) addRowChecksums(database, table, WRITTEN_KEYS[table])
+  database.prepare('UPDATE meta SET schema_crc = ?').run(schemaCrc(database))
 }
 
 /**
@@ -59,6 +78,8 @@ export function openWriter(path: string, { mustExist }: { mustExist: boolean }):
       // FULL: in WAL mode NORMAL may lose the last commits at a power cut, and a token is shown
       // once.
       database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL')
+      // Of a recipient that was removed no secret is left in the file's free space.
+      database.exec('PRAGMA secure_delete = ON')
       checkStructure(database, path, sizeOf(database) <= THOROUGH_BYTES_MAX)
       migrate(database, version)
       checkSchema(database, path)

@@ -7,6 +7,8 @@ import { after, test } from 'node:test'
 import { Worker } from 'node:worker_threads'
 import { nodeWorld } from '../world/node-world.ts'
 import { testControl } from './control.conformance.ts'
+import { definition, testDatabase } from './database.conformance.ts'
+import { startWriter } from './database-writer-fixture.ts'
 import { testDeviceReader } from './device-reader.conformance.ts'
 import { openWriter } from './schema.ts'
 import { openControl, openDeviceReader } from './sqlite-control.ts'
@@ -30,6 +32,48 @@ testControl({
         [path, `${path}-wal`].map((file) => readFileSync(file).toString('latin1')).join(''),
     }
   },
+})
+
+testDatabase({
+  name: 'SQLite',
+  isShared: false,
+  async createBench() {
+    const path = newPath()
+    return { open: async () => open(path).database, startWriter: () => startWriter({ path }) }
+  },
+})
+
+test('D4 a definition that was changed behind the store is left out and named, not told', async () => {
+  const path = newPath()
+  const writer = open(path)
+  const values = ['a', 'b'].map((id) => definition(id, 1, { value: '{"secret":"s3cr3t"}' }))
+  await writer.database.write(values.map((put) => ({ table: 'definition', put })))
+  await writer.close()
+  const raw = new DatabaseSync(path)
+  raw.exec(`UPDATE definition SET revision = 3 WHERE id = 'a'`)
+  raw.close()
+  const problems: string[] = []
+  const onDamage = (problem: string): void => void problems.push(problem)
+  const control = openControl({ path, world: nodeWorld, onDamage })
+  const rows = await control.database.select('definition', '', [])
+  assert.deepEqual(
+    rows.map(({ id }) => id),
+    ['b'],
+  )
+  assert.equal(problems.length, 1)
+  assert.match(problems[0]!, /definition .*"id":"a"/)
+  assert.doesNotMatch(problems[0]!, /s3cr3t/)
+  await control.close()
+})
+
+test('D5 writes of one turn share a flush', async () => {
+  const path = newPath()
+  const control = open(path)
+  const puts = Array.from({ length: 500 }, (_, at) => definition(`r${at}`, 1))
+  await Promise.all(puts.map((put) => control.database.write([{ table: 'definition', put }])))
+  const { length } = readFileSync(`${path}-wal`)
+  assert.ok(length < 500 * 4096, `${length} bytes of log`)
+  await control.close()
 })
 
 test('numbers are dense, and a refused creation uses none', async () => {

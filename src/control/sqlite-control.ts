@@ -6,7 +6,7 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import type { Row } from '../sqlite/sqlite.ts'
 import type { World } from '../world/world.ts'
-import type { Control, Device, DeviceNumbers, DeviceReader } from './control.ts'
+import type { Control, ControlDatabase, Device, DeviceNumbers, DeviceReader } from './control.ts'
 import { ControlStore } from './control-store.ts'
 import { toDevice, type DeviceRow } from './device-row.ts'
 import { openReader, openWriter } from './schema.ts'
@@ -15,8 +15,10 @@ import { isIntactRow, SqliteDatabase, type OnDamage } from './sqlite-database.ts
 
 export type LocalDeviceReader = DeviceReader & DeviceNumbers
 
-/** With a reader on the writer's own connection: what is not durable yet, it sees too. */
 export interface SqliteControl extends Control {
+  /** For what else is kept beside the registry. Ends with it. */
+  readonly database: ControlDatabase
+  /** On the writer's own connection: what is not durable yet, it sees too. */
   readonly reader: LocalDeviceReader
 }
 
@@ -35,7 +37,7 @@ export function openControl(options: {
   const connection = openWriter(path, { mustExist })
   const database = new SqliteDatabase(connection, world.clock, onDamage)
   const reader = new SqliteDeviceReader(connection, onDamage)
-  return Object.assign(new ControlStore(database, world), { reader })
+  return Object.assign(new ControlStore(database, world), { database, reader })
 }
 
 /** Opens a read-only connection to the store that openControl() made at `path`. */

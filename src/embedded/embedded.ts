@@ -13,6 +13,8 @@ import { tellEvent, type Events, type MetricSample } from '../observe/observe.ts
 import type { Plan } from '../pipeline/pipeline.ts'
 import { nodeWorld } from '../world/node-world.ts'
 import { ensureAdminKey, type AdminKey } from './admin-key.ts'
+import { AlertStage } from './alert-stage.ts'
+import { ThreadBacktests } from './backtests.ts'
 import { DiskReserve } from './disk-reserve.ts'
 import { lockFolder } from './folder-lock.ts'
 import { LiveHub } from './live-hub.ts'
@@ -21,6 +23,7 @@ import { registerMissing } from './register-missing.ts'
 import { startThreads, type Threads } from './start-threads.ts'
 import { apiOptions } from './stage-options.ts'
 import { processSamples } from './stage-metrics.ts'
+import type { MainEvent } from './threads.ts'
 
 const TENANT = 'default'
 
@@ -74,23 +77,30 @@ async function open(options: EmbeddedOptions, opened: AsyncDisposableStack): Pro
   opened.defer(() => hub.close())
   const threads = startThreads({
     ...{ config, plan, folder, tenant: TENANT },
-    onEvent: (event) => {
-      if ('ruleEvents' in event) void threads.stream.alertsTaken(event.ruleEvents.offset)
-      else if (!('happened' in event)) hub.take(event)
-      else if (options.events !== undefined) tellEvent(options.events, event.happened)
-    },
+    onEvent: (event) => takeEvent(event, { hub, alerts, events: options.events }),
     main: { register: (ids) => registerMissing(control, TENANT, ids) },
   })
+  const alerts = new AlertStage({
+    ...{ config, plan, control, threads, tenant: TENANT, events: options.events },
+    changed: (records) => hub.alert(records),
+  })
+  // Behind the threads, whose last checkpoint waits for it.
+  opened.defer(() => alerts.stop())
   opened.defer(() => threads.stop())
   hub.onFollow((deviceIds) => void threads.stream.follow(deviceIds))
   hub.countDevices(() => control.countDevices(TENANT))
   const state = { isReady: false }
   const unready = (): string[] => (state.isReady ? hub.faults() : ['starting'])
+  const lostAtUs = await orCrash(threads, threads.storage.stateLostAtUs())
+  if (lostAtUs !== undefined) await alerts.loseState(lostAtUs)
   const opening = orCrash(threads, threads.gateway.open())
-  const creating = openApi(options, { control, hub, threads, unready })
+  // Whoever awaits it hears of a failure, also when that is later.
+  opening.catch(() => undefined)
+  const creating = openApi(options, { control, hub, threads, alerts, unready })
   const api = await creating
   opened.defer(() => api.close())
   const mqttPort = await opening
+  await orCrash(threads, alerts.start())
   const httpPort = await api.listen(config.http.host, config.http.port)
   const portsFile = join(folder, 'ports.json')
   opened.defer(() => rm(portsFile, { force: true }))
@@ -113,6 +123,15 @@ async function open(options: EmbeddedOptions, opened: AsyncDisposableStack): Pro
   }
 }
 
+function takeEvent(
+  event: MainEvent,
+  { hub, alerts, events }: { hub: LiveHub; alerts: AlertStage; events: Events | undefined },
+): void {
+  if ('ruleEvents' in event) return alerts.take(event.ruleEvents)
+  if (!('happened' in event)) return hub.take(event)
+  if (events !== undefined) tellEvent(events, event.happened)
+}
+
 /** A thread that ended answers nothing: waiting for its answer ends with the reason. */
 function orCrash<T>({ crashed }: Threads, answer: Promise<T>): Promise<T> {
   return Promise.race([answer, crashed.then((error) => Promise.reject<T>(error))])
@@ -120,17 +139,27 @@ function orCrash<T>({ crashed }: Threads, answer: Promise<T>): Promise<T> {
 
 function openApi(
   { config, plan, events }: EmbeddedOptions,
-  parts: { control: Control; hub: LiveHub; threads: Threads; unready: () => string[] },
+  parts: {
+    control: Control
+    hub: LiveHub
+    threads: Threads
+    alerts: AlertStage
+    unready: () => string[]
+  },
 ): Promise<Api> {
-  const { control, hub, threads, unready } = parts
+  const { control, hub, threads, alerts, unready } = parts
   return createApi(
     {
       ...{ control, plan, unready, live: hub },
       telemetry: threads.gateway,
       query: threads.storage,
+      alerts: alerts.alerts,
+      backtests: new ThreadBacktests(plan, (question, port) => {
+        void threads.storage.scan(question, port)
+      }),
       signIns: createMemorySignIns(nodeWorld),
       clock: nodeWorld.clock,
-      metrics: () => allSamples(threads),
+      metrics: async () => [...(await allSamples(threads)), ...alerts.metrics()],
     },
     {
       ...apiOptions(config),

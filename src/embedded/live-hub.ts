@@ -1,5 +1,6 @@
 /** The live feed on the main thread: takes events of all threads and hands them to subscribers. */
-import type { LiveEvent, LiveFeed } from '../api/api.ts'
+import type { AlertRecord } from '../alerts/alerts.ts'
+import { alertJson, type LiveEvent, type LiveFeed } from '../api/api.ts'
 import type { Clock } from '../world/world.ts'
 import type { MainEvent } from './threads.ts'
 
@@ -56,6 +57,12 @@ export class LiveHub implements LiveFeed {
     if ('live' in event) this.#publish(event.live.tenant, event.live.event)
     else if ('rates' in event) this.#rates(event.rates)
     else this.#fault = event.failure?.message
+  }
+
+  alert(records: readonly AlertRecord[]): void {
+    for (const record of records) {
+      this.#publish(record.tenant, { event: 'alert', data: alertJson(record) })
+    }
   }
 
   close(): void {

@@ -1,6 +1,6 @@
 /**
- * What people watch, taken from the stream as it passes: rule events and anomalies always, readings
- * of the devices that somebody follows. Costs nothing per reading while nobody does.
+ * What people watch, taken from the stream as it passes: anomalies always, readings of the devices
+ * that somebody follows. Costs nothing per reading while nobody does.
  */
 import type { LiveEvent } from '../api/api.ts'
 import { decodeFrame, type Definitions, type SeriesDefinition } from '../batch/batch.ts'
@@ -41,25 +41,10 @@ export class LiveTap {
   }
 
   /**
-   * Of what is replayed after a restart, rule events and anomalies go out all the same, since
-   * nobody knows whether they did before; its readings are no news.
+   * Of what is replayed after a restart, anomalies go out all the same, since nobody knows whether
+   * they did before; its readings are no news.
    */
   tap(output: StreamOutput, isReplayed: boolean): void {
-    for (const { id, deviceId, ruleId, severity, state, values, ...at } of output.ruleEvents) {
-      this.#emit({
-        event: 'alert',
-        data: {
-          id,
-          device_id: deviceId,
-          rule_id: ruleId,
-          severity,
-          state,
-          triggered_at: at.triggeredAtUs / 1000,
-          resolved_at: at.resolvedAtUs === undefined ? null : at.resolvedAtUs / 1000,
-          values,
-        },
-      })
-    }
     for (const {
       id,
       deviceId,

@@ -14,8 +14,31 @@ interface Call {
 interface Answer {
   id: number
   value?: unknown
-  error?: { code: ErrorCode | undefined; message: string; details: Record<string, unknown> }
+  error?: RemoteError
 }
+
+/** An error on its way between threads. */
+export interface RemoteError {
+  code: ErrorCode | undefined
+  message: string
+  details: Record<string, unknown>
+}
+
+export function remoteError(error: unknown): RemoteError {
+  const isKnown = error instanceof WeirError
+  return {
+    code: isKnown ? error.code : undefined,
+    message:
+      error instanceof Error ? (isKnown ? error.message : (error.stack ?? '')) : String(error),
+    details: isKnown ? { ...error.details } : {},
+  }
+}
+
+export const localError = ({ code, message, details }: RemoteError): Error =>
+  code === undefined ? new Error(message) : new WeirError(code, message, { details })
+
+/** By method: the buffers of its arguments, or of its answer, that are moved instead of copied. */
+type Give = Record<string, (...args: never[]) => Transferable[]>
 
 type Methods = Record<string, (...args: never[]) => unknown>
 
@@ -28,42 +51,32 @@ export type Remote<T> = {
     : never
 }
 
-export function serve(port: MessagePort, methods: Methods): void {
+/** What `give` names must not be used once it was answered. */
+export function serve(port: MessagePort, methods: Methods, give: Give = {}): void {
   port.on('message', async ({ id, method, args }: Call) => {
     const answer: Answer = { id }
+    let transfer: Transferable[] = []
     try {
       const handler = methods[method] as ((...args: unknown[]) => unknown) | undefined
       if (handler === undefined) throw new TypeError(`no method ${method} on this thread`)
       answer.value = await handler(...args)
+      transfer = give[method]?.(answer.value as never) ?? []
     } catch (error) {
-      const isKnown = error instanceof WeirError
-      answer.error = {
-        code: isKnown ? error.code : undefined,
-        message:
-          error instanceof Error ? (isKnown ? error.message : (error.stack ?? '')) : String(error),
-        details: isKnown ? { ...error.details } : {},
-      }
+      answer.error = remoteError(error)
     }
-    port.postMessage(answer)
+    port.postMessage(answer, transfer)
   })
 }
 
-/**
- * `give` names, by method, the buffers of a call's arguments that are moved instead of copied; the
- * caller must not use them afterwards.
- */
-export function connect<T>(
-  port: MessagePort,
-  give: Record<string, (...args: never[]) => Transferable[]> = {},
-): Remote<T> {
+/** What `give` names must not be used after the call. */
+export function connect<T>(port: MessagePort, give: Give = {}): Remote<T> {
   const waiting = new Map<number, { resolve(value: unknown): void; reject(error: Error): void }>()
   let nextId = 0
   port.on('message', ({ id, value, error }: Answer) => {
     const caller = waiting.get(id)
     waiting.delete(id)
     if (error === undefined) caller?.resolve(value)
-    else if (error.code === undefined) caller?.reject(new Error(error.message))
-    else caller?.reject(new WeirError(error.code, error.message, { details: error.details }))
+    else caller?.reject(localError(error))
   })
   const call = (method: string, args: unknown[]): Promise<unknown> =>
     new Promise((resolve, reject) => {

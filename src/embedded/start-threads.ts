@@ -5,6 +5,7 @@ import type { Config } from '../config/config.ts'
 import { ERRORS, WeirError } from '../errors/errors.ts'
 import type { IngestRequest } from '../gateway/gateway.ts'
 import type { Plan } from '../pipeline/pipeline.ts'
+import type { ScanQuestion } from '../query/query.ts'
 import { nodeWorld } from '../world/node-world.ts'
 import { connect, serve, transferOf, type Remote } from './rpc.ts'
 import type {
@@ -30,7 +31,7 @@ const STORAGE_FILE = './storage-thread.ts'
 const YOUNG_MEGABYTES = 32
 
 /** Node runs the TypeScript of a checkout; the package holds the JavaScript emitted from it. */
-const fileOfThread = (source: string): URL =>
+export const fileOfThread = (source: string): URL =>
   new URL(source.replace(/\.ts$/, extname(import.meta.url)), import.meta.url)
 
 export interface Threads {
@@ -92,10 +93,11 @@ export function startThreads(options: ThreadsOptions): Threads {
     if (file !== STORAGE_FILE) await Promise.race([storage.stop().catch(() => {}), late.promise])
     crashed.resolve(error)
   }
-  const storage = start<StorageThread>(STORAGE_FILE, {
-    upstream: streamToStorage.port2,
-    loop: storageToGateway.port1,
-  })
+  const storage = start<StorageThread>(
+    STORAGE_FILE,
+    { upstream: streamToStorage.port2, loop: storageToGateway.port1 },
+    { scan: (_question: ScanQuestion, port: MessagePort) => [port] },
+  )
   const stream = start<StreamThread>('./stream-thread.ts', {
     upstream: gatewayToStream.port2,
     downstream: streamToStorage.port1,

@@ -28,6 +28,11 @@ export interface StorageLoopParts {
 export class StorageLoop {
   /** Since start, what was replayed included. */
   readingsTaken = 0
+  /**
+   * When the stream's state was lost, known once start() has resolved: the time of the last commit,
+   * µs. Rules start anew, so nothing ends what fired until then.
+   */
+  stateLostAtUs: number | undefined
   readonly #parts: StorageLoopParts
   /** Readings output and not yet in a segment. */
   #readingsInMemory = 0
@@ -43,6 +48,9 @@ export class StorageLoop {
   async start(): Promise<void> {
     const { storage, toStream, toGateway } = this.#parts
     const recovered = await storage.recover()
+    if (recovered.floors !== undefined) {
+      this.stateLostAtUs = storage.statistics().lastCommitAtUs
+    }
     toStream({ recovered })
     // The gateway wants the dictionary and the offset; the state is the stream's alone.
     toGateway({ recovered: { ...recovered, state: [], floors: undefined } }, [])

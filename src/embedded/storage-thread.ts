@@ -6,6 +6,7 @@ import { openStorage } from '../storage/open-storage.ts'
 import { storageSamples } from './stage-metrics.ts'
 import { nodeWorld } from '../world/node-world.ts'
 import { serve } from './rpc.ts'
+import { serveScan } from './scan-port.ts'
 import { StorageLoop } from './storage-loop.ts'
 import type { LogMessage, MainEvent, StorageThread, StreamMessage, ThreadData } from './threads.ts'
 
@@ -61,10 +62,11 @@ const methods: StorageThread = {
   readings: (question) => storage.readings(question),
   windows: (question) => storage.windows(question),
   latest: (tenant, deviceId) => storage.latest(tenant, deviceId),
-  alerts: (filter) => storage.alerts(filter),
   anomalies: (filter) => storage.anomalies(filter),
   deadLetters: (filter) => storage.deadLetters(filter),
   completeness: () => storage.completeness(),
+  scan: (question, port) => serveScan(port, storage.scan(question)),
+  stateLostAtUs: () => stage.stateLostAtUs,
   metrics: () => storageSamples(storage, stage.readingsTaken),
   stop: () => stage.stop(),
 }

@@ -1,11 +1,11 @@
 /**
  * The stream stage between its neighbours: frames in, outputs and checkpoints out, rule events to
- * the alerts. One checkpoint is on its way at a time; the next is made when storage has committed it
- * and the processor finds one due.
+ * the alerts. One checkpoint is on its way at a time; the next is made when storage has committed
+ * it and the processor finds one due.
  *
  * No checkpoint stands for rule events that the alerts have not made durable: while some are on
- * their way and a checkpoint is due, frames wait. So what a crash takes from the alerts is processed
- * again.
+ * their way and a checkpoint is due, frames wait. So what a crash takes from the alerts is
+ * processed again.
  */
 import type { Plan } from '../pipeline/pipeline.ts'
 import { StreamProcessor } from '../stream/processor.ts'

@@ -16,7 +16,7 @@ import type { Config } from '../config/config.ts'
 import type { TelemetryDoor } from '../gateway/gateway.ts'
 import type { EventCall } from '../observe/observe.ts'
 import type { Plan } from '../pipeline/pipeline.ts'
-import type { Query } from '../query/query.ts'
+import type { Query, ScanQuestion } from '../query/query.ts'
 import type { Recovered } from '../storage/storage.ts'
 import type { Checkpoint, RuleEvent, StreamOutput } from '../stream/stream.ts'
 
@@ -107,4 +107,12 @@ export interface StreamThread extends Stage {
   alertsTaken(offset: number): void
 }
 
-export type StorageThread = Stage & Query
+export interface StorageThread extends Stage, Query {
+  /** Serves the steps of a scan on this port until its other end closes: ScanPort. */
+  scan(question: ScanQuestion, port: MessagePort): void
+  /**
+   * Undefined unless the stream's state was lost; else the time of the last commit, µs: alerts that
+   * are open have no end to come. Asked before the gateway opens, no rule event is under way yet.
+   */
+  stateLostAtUs(): number | undefined
+}

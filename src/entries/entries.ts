@@ -11,6 +11,8 @@
  * E3 What was encoded is decoded to the same readings, numbers first, then booleans, then texts.
  * E4 Bytes that are no entry are refused by ENTRY_MALFORMED, whatever they are, and nothing of
  *    them stays.
+ * E5 A change of rules and the facts of a device have a place in the order of a partition: they
+ *    hold for what is behind them.
  */
 /** What each topic holds; a version is part of its name. */
 export const TOPICS = ['telemetry', 'readings', 'windows', 'events', 'dead-letters'] as const
@@ -27,8 +29,13 @@ const micros = { type: 'long', logicalType: 'timestamp-micros' } as const
 
 /**
  * Of the topics telemetry and readings. Booleans and texts have maps of their own, since consumers
- * like one type a map. A tick, one a second and partition from each gateway, has no device, no
- * metric and no key: it tells the time.
+ * like one type a map. What has no device and no metric stands in telemetry alone:
+ *
+ *   no dimensions                a tick, without a key: one a second, partition and gateway
+ *   dimension `weir.rules`       RuleChange[] as JSON, without a key, in every partition
+ *   dimension `weir.device`      NamedFacts as JSON, with the key of their device
+ *
+ * Readers that know the first only take the others for ticks, too. Other dimensions say nothing.
  */
 export const MESSAGE_SCHEMA = {
   type: 'record',
@@ -83,6 +90,7 @@ export const WINDOW_SCHEMA = {
 
 export { deviceKey, hashKey, partitionOf } from './device-key.ts'
 export { MessageDecoder, type DecoderLimits } from './message-decoder.ts'
-export { encodeTick, MessageEncoder } from './message-encoder.ts'
+export { encodeRules, encodeTick, type ControlEntry } from './control-entry.ts'
+export { MessageEncoder } from './message-encoder.ts'
 export { withoutReadings } from './without-readings.ts'
 export { decodeWindow, encodeWatermark, encodeWindow } from './window-entry.ts'

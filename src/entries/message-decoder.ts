@@ -8,6 +8,7 @@
 import { type Definitions, type ReadingBatch, type ValueKind } from '../batch/batch.ts'
 import { WeirError } from '../errors/errors.ts'
 import { AvroReader, malformed } from './avro-reader.ts'
+import { decodeTold, type ControlEntry } from './control-entry.ts'
 import { latin1 } from './latin1.ts'
 import { MessageColumns } from './message-columns.ts'
 import { SeriesGroup } from './series-group.ts'
@@ -65,7 +66,11 @@ export class MessageDecoder {
   }
 
   /** What was given before. Call it first. */
-  restore({ series, texts }: Definitions): void {
+  restore({ series, texts, devices = [] }: Definitions): void {
+    for (const { tenant, deviceId, device: number } of devices) {
+      this.#devices.set(nameOf(tenant, deviceId), newDevice(number, tenant, deviceId))
+      this.#nextDevice = Math.max(this.#nextDevice, number + 1)
+    }
     for (const one of series) {
       const { tenant, deviceId, device: number, dimensions, kind } = one
       const name = nameOf(tenant, deviceId)
@@ -92,11 +97,11 @@ export class MessageDecoder {
   }
 
   /**
-   * Adds a message to the batch, or gives the time of a tick, µs. After an error nothing of the
-   * entry is in the batch, and nothing that it named is defined. Errors: ENTRY_MALFORMED,
-   * SERIES_LIMIT, TEXT_LIMIT.
+   * Adds a message to the batch, or gives the time of a tick, µs, or what define() takes. After an
+   * error nothing of the entry is in the batch, and nothing that it named is defined.
+   * Errors: ENTRY_MALFORMED, SERIES_LIMIT, TEXT_LIMIT.
    */
-  add(value: Uint8Array): number | undefined {
+  add(value: Uint8Array): number | ControlEntry | undefined {
     try {
       return this.#add(value)
     } catch (error) {
@@ -107,7 +112,25 @@ export class MessageDecoder {
     }
   }
 
-  #add(value: Uint8Array): number | undefined {
+  /**
+   * For all messages of the batch: those that were read before are to be taken before. Facts of a
+   * device replace those that it had.
+   */
+  define(told: ControlEntry): void {
+    if ('rules' in told) {
+      this.#new.rules ??= []
+      this.#new.rules.push(...told.rules)
+      return
+    }
+    const { tenant, deviceId } = told.device
+    const name = nameOf(tenant, deviceId)
+    const device = this.#devices.get(name) ?? newDevice(this.#nextDevice++, tenant, deviceId)
+    this.#devices.set(name, device)
+    this.#new.devices ??= []
+    this.#new.devices.push({ device: device.number, ...told.device })
+  }
+
+  #add(value: Uint8Array): number | ControlEntry | undefined {
     const reader = this.#reader
     reader.reset(value)
     reader.stringStart()
@@ -126,14 +149,15 @@ export class MessageDecoder {
     }
     const dimensionsAt = reader.at
     reader.skipStrings()
+    const dimensionsEnd = reader.at
     const header = isTick ? undefined : this.#header(headerEnd)
-    const group = header && this.#group(header.device, dimensionsAt, reader.at)
+    const group = header && this.#group(header.device, dimensionsAt, dimensionsEnd)
     let count = 0
     for (let kind = 0; kind < KINDS.length; kind++) {
       count = this.#readMap(header, group, { kind, count })
     }
     reader.finish()
-    if (isTick && count === 0) return eventUs
+    if (isTick) return this.#told(dimensionsAt, dimensionsEnd) ?? eventUs
     if (count === 0) throw malformed('a message without readings')
     this.#columns.endMessage({
       device: header!.device.number,
@@ -146,12 +170,32 @@ export class MessageDecoder {
     return undefined
   }
 
+  #told(start: number, end: number): ControlEntry | undefined {
+    if (end - start === 1) return undefined
+    const reader = new AvroReader()
+    reader.reset(this.#reader.bytes)
+    reader.at = start
+    const told = decodeTold(reader.strings())
+    if (told === undefined || 'rules' in told) return told
+    const { tenant, deviceId } = told.device
+    // As many as there may be series: those whose messages are all refused have none.
+    if (this.#nextDevice < this.#limits.seriesMax) return told
+    if (this.#devices.has(nameOf(tenant, deviceId))) return told
+    throw new WeirError('SERIES_LIMIT', `all ${this.#limits.seriesMax} devices are in use`)
+  }
+
+  /** Whether the next batch defines something. */
+  get isDefining(): boolean {
+    const { series, texts, devices, rules } = this.#new
+    return series.length > 0 || texts.length > 0 || devices !== undefined || rules !== undefined
+  }
+
   /** The batch so far, good until begin(). What is new in it is defined in it. */
   take(): ReadingBatch {
     const definitions = this.#new
-    const isNew = definitions.series.length > 0 || definitions.texts.length > 0
-    if (isNew) this.#new = { series: [], texts: [] }
-    return this.#columns.batch(this.#baseUs, isNew ? definitions : undefined)
+    if (!this.isDefining) return this.#columns.batch(this.#baseUs, undefined)
+    this.#new = { series: [], texts: [] }
+    return this.#columns.batch(this.#baseUs, definitions)
   }
 
   #readMap(

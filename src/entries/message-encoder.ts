@@ -4,11 +4,12 @@
  */
 import type { Definitions, ReadingBatch, SeriesDefinition } from '../batch/batch.ts'
 import { AvroWriter } from './avro-writer.ts'
+import { encodeFacts, encodeRules, encodeTick } from './control-entry.ts'
 import { deviceKey, partitionOf } from './device-key.ts'
 
 export interface Entry {
   partition: number
-  /** A tick has none. */
+  /** A tick has none, nor have changes of rules. */
   key?: Uint8Array
   value: Uint8Array
 }
@@ -61,8 +62,12 @@ export class MessageEncoder {
 
   /** Frames come in their order, since each defines what the later ones use. */
   encode(batch: ReadingBatch): Entry[] {
-    if (batch.definitions !== undefined) this.#define(batch.definitions)
-    if (batch.messageCount === 0) return this.#tick(batch.baseIngestTimeUs)
+    const { definitions, baseIngestTimeUs } = batch
+    if (definitions !== undefined) this.#define(definitions)
+    const told = definitions === undefined ? [] : this.#told(definitions, baseIngestTimeUs)
+    if (batch.messageCount === 0) {
+      return [...told, ...this.#everywhere(encodeTick(baseIngestTimeUs))]
+    }
     const writer = this.#writer
     writer.renew()
     const ends = new Uint32Array(batch.messageCount)
@@ -73,7 +78,8 @@ export class MessageEncoder {
       ends[message] = writer.length
       from = to
     }
-    return this.#cut(batch, ends)
+    const entries = this.#cut(batch, ends)
+    return told.length === 0 ? entries : [...told, ...entries]
   }
 
   /** The buffer grew while it was written: only now are its views good. */
@@ -154,8 +160,17 @@ export class MessageEncoder {
     writer.long(0)
   }
 
-  #tick(timeUs: number): Entry[] {
-    const value = encodeTick(timeUs)
+  /** What messages of this frame may ask for stands before them. */
+  #told({ rules, devices = [] }: Definitions, timeUs: number): Entry[] {
+    const changes = rules === undefined ? [] : this.#everywhere(encodeRules(rules, timeUs))
+    const facts = devices.map((one) => {
+      const key = deviceKey(one.tenant, one.deviceId)
+      return { partition: partitionOf(key, this.#partitions), key, value: encodeFacts(one, timeUs) }
+    })
+    return [...changes, ...facts]
+  }
+
+  #everywhere(value: Uint8Array): Entry[] {
     return Array.from({ length: this.#partitions }, (_, partition) => ({ partition, value }))
   }
 
@@ -184,17 +199,6 @@ export class MessageEncoder {
     for (const name of [tenant, deviceId, deviceType]) writer.string(name)
     return { key, partition: partitionOf(key, this.#partitions), header: writer.take() }
   }
-}
-
-/** A message of nobody, which tells the time. */
-export function encodeTick(timeUs: number): Uint8Array {
-  const writer = new AvroWriter(64)
-  for (let name = 0; name < 3; name++) writer.string('')
-  writer.long(timeUs)
-  writer.long(timeUs)
-  // Flags, identity, and four empty maps.
-  for (let field = 0; field < 6; field++) writer.long(0)
-  return writer.take()
 }
 
 function encodeString(value: string): Uint8Array {

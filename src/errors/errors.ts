@@ -3,6 +3,8 @@
  * decides every outside at once: HTTP status, MQTT 5 reason code, process exit code, whether a
  * retry of the same bytes can help, and what to do. If you add a row, run `npm run docs`.
  */
+import { ALERT_ERRORS } from './alert-errors.ts'
+import { DEFINITION_ERRORS } from './definition-errors.ts'
 import { LAKE_ERRORS } from './lake-errors.ts'
 import { MQTT_ERRORS } from './mqtt-errors.ts'
 import { NOTIFY_ERRORS } from './notify-errors.ts'
@@ -303,6 +305,7 @@ export const ERRORS = {
     { http: 503, exit: 4 },
     'Nothing was written. Claim the lease again, or leave the partition to the other writer.',
   ),
+  ...DEFINITION_ERRORS,
   ...LAKE_ERRORS,
   QUERY_LIMIT_EXCEEDED: row(
     'The query exceeds a limit',
@@ -313,6 +316,11 @@ export const ERRORS = {
     'The query failed',
     { http: 500, retryable: true },
     'Retry; if it persists, see the log.',
+  ),
+  BACKTEST_RUNNING: row(
+    'A back-test is under way',
+    { http: 429, retryable: true },
+    'Wait for it to end; there is one at a time.',
   ),
   SINK_UNAVAILABLE: row(
     'The sink’s database does not answer',
@@ -325,6 +333,7 @@ export const ERRORS = {
     'Check database, user and token; the detail has its own words.',
   ),
   ...NOTIFY_ERRORS,
+  ...ALERT_ERRORS,
   CLIENT_UNREACHABLE: row(
     'The server cannot be reached',
     { http: 503, exit: 6, retryable: true },

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { LiveEvent } from '../api/api.ts'
+import { makeAlert } from '../api/testing/alert-body.ts'
 import { SimulatedClock } from '../world/simulated-clock.ts'
 import { LiveSink, LiveSource, type FollowedDevice } from './fanout.ts'
 import { MemoryBus } from './memory-fanout.ts'
@@ -51,11 +52,7 @@ const textOf = ({ event, data }: LiveEvent): string =>
 const reading = (device_id: string) =>
   ({ event: 'reading', data: { device_id, metric: 'flow', ts: 1, value: 1 } }) as const
 
-const alert = (device_id: string) => {
-  const times = { triggered_at: 1, resolved_at: null }
-  const data = { id: 'a', device_id, rule_id: 'r', severity: 'high', values: {}, ...times }
-  return { event: 'alert', data: { ...data, state: 'firing' } } as const
-}
+const alert = (device_id: string) => ({ event: 'alert', data: makeAlert({ device_id }) }) as const
 
 const anomaly = (device_id: string) => {
   const data = { id: 'b', device_id, metric: 'flow', detector_id: 'z', ts: 1, value: 1, score: 9 }

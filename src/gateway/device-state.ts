@@ -1,9 +1,14 @@
 /**
  * What the gateway keeps of a device between its messages, and how it finds one by a topic's bytes.
  */
-import type { DeviceReader } from '../control/control.ts'
+import type { Device, DeviceReader } from '../control/control.ts'
 import type { Dictionary } from './dictionary.ts'
 import type { GatewayType, GatewayTypes } from './device-types.ts'
+
+/** What rules may ask of a device, to compare it. */
+const factsOf = ({ location, tags, parent }: Device): string =>
+  JSON.stringify([location, tags, parent])
+const NO_FACTS = JSON.stringify([undefined, {}, undefined])
 
 export class DeviceState {
   readonly number: number
@@ -21,6 +26,8 @@ export class DeviceState {
   connections = 0
   deadLettersInHour = 0
   deadLetterHour = 0
+  /** What was told of it last. */
+  facts = NO_FACTS
 
   constructor(
     device: { number: number; tenant: string; id: string; parent: string | undefined },
@@ -118,6 +125,20 @@ export class DeviceTable {
     return this.findByBytes(bytes, 0, bytes.length)
   }
 
+  /**
+   * The registry was asked again: what has changed of a device, or was never told, goes into the
+   * log before its next message.
+   */
+  tell(state: DeviceState, device: Device): void {
+    const facts = factsOf(device)
+    if (facts === state.facts) return
+    state.facts = facts
+    const { number, tenant, id: deviceId, location, tags, parent } = device
+    const deviceType = state.type.name
+    const told = { device: number, tenant, deviceId, deviceType, location, tags, parent }
+    this.#dictionary.tellFacts(told)
+  }
+
   typeOf(name: string): GatewayType {
     return this.#types.get(name)
   }
@@ -142,6 +163,7 @@ export class DeviceTable {
     if (device === undefined) return undefined
     const state = new DeviceState(device, this.#types.get(device.type), device.isGateway)
     this.#dictionary.adopt(state)
+    this.tell(state, device)
     this.#insert(state, encoder.encode(id))
     return state
   }

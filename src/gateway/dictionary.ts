@@ -1,9 +1,15 @@
 /**
  * The dictionaries behind the numbers in a frame: series and texts. A number is dense, durable and
  * never reused: its definition travels in the frame that first uses it, so it is exactly as
- * durable as the readings that need it.
+ * durable as the readings that need it. What the registry says of devices travels beside them.
  */
-import type { Definitions, RuleChange, SeriesDefinition, ValueKind } from '../batch/batch.ts'
+import type {
+  Definitions,
+  DeviceFacts,
+  RuleChange,
+  SeriesDefinition,
+  ValueKind,
+} from '../batch/batch.ts'
 import { WeirError } from '../errors/errors.ts'
 import type { DeviceState } from './device-state.ts'
 import { JSON_BYTES_MAX } from './frame-room.ts'
@@ -14,6 +20,8 @@ export interface DictionaryLimits {
   textsMax: number
   /** Of the definitions that wait for their frame. */
   definitionBytesMax: number
+  /** Of the facts of devices in one frame. */
+  factsBytesMax: number
 }
 
 export type Dimensions = [string, string][]
@@ -41,8 +49,11 @@ export class Dictionary {
   #newSeries: SeriesDefinition[] = []
   #newTexts: [number, string][] = []
   #newRules: RuleChange[] = []
-  /** At most what the new definitions take in the next frame. */
+  /** At most what the new definitions take in the next frame, without the facts. */
   newBytes = 0
+  /** In the order in which they were learnt, each as JSON would have it. */
+  #newFacts: { facts: DeviceFacts; bytes: number }[] = []
+  #factsBytes = 0
 
   constructor(limits: DictionaryLimits) {
     this.#limits = limits
@@ -127,7 +138,7 @@ export class Dictionary {
       const detail = `dimensions of more than ${DIMENSIONS_CHARACTERS_MAX} characters`
       throw new WeirError('TELEMETRY_LIMIT_EXCEEDED', detail)
     }
-    const bytes = Buffer.byteLength(JSON.stringify(definition)) + 1
+    const bytes = bytesOf(definition)
     if (this.newBytes + bytes <= this.#limits.definitionBytesMax) return bytes
     const detail = 'more new series than fit into one entry of the log: send smaller bodies'
     throw new WeirError('TELEMETRY_LIMIT_EXCEEDED', detail)
@@ -158,15 +169,50 @@ export class Dictionary {
     this.#newRules.push(...changes)
   }
 
-  /** Definitions since the last call; they go into the frame that is being sealed. */
+  /**
+   * What the registry says of a device goes into the next frame that has room for it. Tags that
+   * are more than a frame takes are left out.
+   */
+  tellFacts(facts: DeviceFacts): void {
+    const { factsBytesMax } = this.#limits
+    let told = facts
+    let bytes = bytesOf(told)
+    if (bytes > factsBytesMax) bytes = bytesOf((told = { ...facts, tags: {} }))
+    this.#newFacts.push({ facts: told, bytes })
+    this.#factsBytes += bytes
+  }
+
+  /** Whether facts wait for more than the next frame: it should be sealed soon. */
+  get hasManyFacts(): boolean {
+    return this.#factsBytes >= this.#limits.factsBytesMax
+  }
+
+  /**
+   * Definitions since the last call; they go into the frame that is being sealed. Facts beyond its
+   * room go into the frames behind, where they may come later than the first messages.
+   */
   takeNew(): Definitions | undefined {
     const [series, texts, rules] = [this.#newSeries, this.#newTexts, this.#newRules]
-    if (series.length + texts.length + rules.length === 0) return undefined
+    const devices = this.#newFacts.length > 0 ? this.#takeFacts() : []
+    if (series.length + texts.length + rules.length + devices.length === 0) return undefined
     this.#newSeries = []
     this.#newTexts = []
     this.#newRules = []
     this.newBytes = 0
-    return { series, texts, ...(rules.length > 0 && { rules }) }
+    const told = { ...(devices.length > 0 && { devices }), ...(rules.length > 0 && { rules }) }
+    return { series, texts, ...told }
+  }
+
+  #takeFacts(): DeviceFacts[] {
+    let bytes = 0
+    let count = 0
+    for (const one of this.#newFacts) {
+      if (count > 0 && bytes + one.bytes > this.#limits.factsBytesMax) break
+      bytes += one.bytes
+      count++
+    }
+    this.#factsBytes -= bytes
+    return this.#newFacts.splice(0, count).map(({ facts }) => facts)
   }
 
   #give(device: DeviceState, definition: SeriesDefinition): void {
@@ -186,6 +232,9 @@ export class Dictionary {
     this.#isKnown[series] = 1
   }
 }
+
+/** With the comma behind it. */
+const bytesOf = (value: unknown): number => Buffer.byteLength(JSON.stringify(value)) + 1
 
 function grown(bytes: Uint8Array, length: number): Uint8Array<ArrayBuffer> {
   const larger = new Uint8Array(length)

@@ -26,7 +26,11 @@ const frameOf = (time: number): Uint8Array<ArrayBuffer> =>
 /** The tail of a log without damage. */
 function tailOf(log: Log): { tail: LogTail; dictionary: Dictionary } {
   const counts = { seriesMax: 10, seriesPerDeviceMax: 10, textsMax: 1000 }
-  const dictionary = new Dictionary({ ...counts, definitionBytesMax: 1 << 20 })
+  const dictionary = new Dictionary({
+    ...counts,
+    definitionBytesMax: 1 << 20,
+    factsBytesMax: 1 << 16,
+  })
   const numbers = undefined as never
   const lost = (): void => assert.fail('nothing is lost')
   return { tail: new LogTail({ log, dictionary, numbers, tenant: 'default', lost }), dictionary }

@@ -3,6 +3,7 @@
  * durable, nor could anything behind it. The shares of the room that an entry has:
  *
  *   1/4 readings, 1/8 dead letters and definitions    then the batch is sealed
+ *   1/16 facts of devices                             then too, and what is more waits
  *   1/2 all of it                                     then a body that cannot be cut is refused
  *   1/8 readings or dead letter of one message, 1/4 definitions    what may come on top
  */
@@ -29,12 +30,14 @@ export interface RoomLimits {
 export function messageShare({ frameBytesMax }: RoomLimits): {
   readingsMax: number
   definitionBytesMax: number
+  factsBytesMax: number
   payloadBytesMax: number
 } {
   const share = frameBytesMax / 8
   return {
     readingsMax: Math.floor(share / READING_BYTES),
     definitionBytesMax: 2 * share,
+    factsBytesMax: share / 2,
     payloadBytesMax: Math.floor(share / JSON_BYTES_MAX),
   }
 }
@@ -58,6 +61,7 @@ export class FrameRoom {
 
   /** True when the batch should be sealed before more is put into it. */
   get isFull(): boolean {
+    if (this.#dictionary.hasManyFacts) return true
     return (
       this.#builder.readingCount >= this.#readingsMax || this.#otherBytes >= this.#otherBytesMax
     )

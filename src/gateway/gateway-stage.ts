@@ -35,7 +35,7 @@ const TICK_INTERVAL_MS = 1000
 
 export interface GatewayOptions {
   plan: Plan
-  limits: Omit<DictionaryLimits, 'definitionBytesMax'> &
+  limits: Omit<DictionaryLimits, 'definitionBytesMax' | 'factsBytesMax'> &
     MessageLimits &
     GroupCommitLimits &
     RoomLimits & { deadLettersPerDeviceMax: number }

@@ -27,7 +27,11 @@ class Bench {
     }
     const { builder } = this
     const counts = { seriesMax: 10, seriesPerDeviceMax: 10, textsMax: 10 }
-    const dictionary = new Dictionary({ ...counts, definitionBytesMax: 1 << 20 })
+    const dictionary = new Dictionary({
+      ...counts,
+      definitionBytesMax: 1 << 20,
+      factsBytesMax: 1 << 16,
+    })
     const limits = { batchReadingsMax: 1000, frameBytesMax: 1 << 20 }
     this.commit = new GroupCommit({
       builder,

@@ -55,7 +55,13 @@ async function rigOf(frames: Uint8Array[], damaged: number[]): Promise<Rig> {
   for (const index of damaged) await flip(disk, frames[index]!)
   const log = await openFileLog({ disk, folder: FOLDER, options })
   const dictionary = new Dictionary({
-    ...{ seriesMax: 100, seriesPerDeviceMax: 100, textsMax: 100, definitionBytesMax: 1 << 20 },
+    ...{
+      seriesMax: 100,
+      seriesPerDeviceMax: 100,
+      textsMax: 100,
+      definitionBytesMax: 1 << 20,
+      factsBytesMax: 1 << 16,
+    },
   })
   const numbers = {
     findByNumber: (number: number) => (number === PUMP.number ? PUMP : undefined),

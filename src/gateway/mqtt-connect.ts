@@ -153,9 +153,11 @@ function authenticate(connection: MqttConnection, connect: Connect): DeviceState
     connection.wait(answerOf(asking, connect))
     return undefined
   }
-  if (context.reader.authenticate(connection.tenant, userName, token) === undefined) throw wrong
+  const known = context.reader.authenticate(connection.tenant, userName, token)
+  if (known === undefined) throw wrong
   const device = context.devices.find(userName)
   if (device === undefined) throw wrong
+  context.devices.tell(device, known)
   return device
 }
 

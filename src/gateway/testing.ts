@@ -74,6 +74,7 @@ export class TestGateway {
     seriesPerDeviceMax: 20,
     textsMax: 100,
     definitionBytesMax: 1 << 20,
+    factsBytesMax: 1 << 16,
   })
   readonly devices: DeviceTable
   readonly decoder: TelemetryDecoder

@@ -27,7 +27,10 @@ export interface SendPlan {
 
 /** Known severities, the gravest first; others stand between `warning` and `info`. */
 const RANKS: Record<string, number> = { critical: 0, error: 1, warning: 2, info: 4 }
-const rankOf = ({ severity }: Alert): number => RANKS[severity] ?? 3
+const rankOf = ({ severity }: Pick<Alert, 'severity'>): number => RANKS[severity] ?? 3
+
+export const isGraver = (severity: string, than: string): boolean =>
+  rankOf({ severity }) < rankOf({ severity: than })
 
 /** `waiting` in the order in which they came; of one rank the first comes first. */
 export function planMessages(waiting: readonly Notification[], state: WaitingState): SendPlan {
@@ -50,8 +53,10 @@ export function planMessages(waiting: readonly Notification[], state: WaitingSta
 }
 
 /** News of something critical, of a rule that is new to the recipient. */
-const isUrgent = ({ alert, change }: Notification, toldRules: ReadonlySet<string>): boolean =>
-  alert.severity === 'critical' && change !== 'resolved' && !toldRules.has(alert.ruleId)
+export const isUrgent = (
+  { alert, change }: Notification,
+  toldRules: ReadonlySet<string>,
+): boolean => alert.severity === 'critical' && change !== 'resolved' && !toldRules.has(alert.ruleId)
 
 const urgency = (notification: Notification, toldRules: ReadonlySet<string>): number =>
   isUrgent(notification, toldRules) ? -1 : rankOf(notification.alert)

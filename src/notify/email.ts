@@ -10,6 +10,7 @@ import { drawChart } from './chart.ts'
 import { withDeadline } from './deadline.ts'
 import { explain, explainText } from './explanation.ts'
 import { explainHtml } from './html.ts'
+import { isMailbox } from './mailbox.ts'
 import { checkKey, type Channel, type Notification } from './notify.ts'
 
 export interface EmailOptions {
@@ -27,8 +28,6 @@ export interface EmailOptions {
 
 const TIMEOUT_MS = 20_000
 const CHART_ID = 'chart@weir'
-/** One mailbox and nothing around it: no list, no name, no folding. */
-const MAILBOX = /^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9.-]{1,255}$/
 
 /** Connects with each send. Errors: NOTIFY_ENDPOINT_INVALID. */
 export function openEmail(options: EmailOptions): Channel {
@@ -132,7 +131,7 @@ interface Server {
 
 function parseServer({ url, from, to }: EmailOptions): Server {
   for (const mailbox of [from, to]) {
-    if (!MAILBOX.test(mailbox)) throw invalid('not a mailbox such as name@example.com')
+    if (!isMailbox(mailbox)) throw invalid('not a mailbox such as name@example.com')
   }
   const parsed = URL.parse(url)
   const isSecure = parsed?.protocol === 'smtps:'

@@ -4,7 +4,6 @@ import fc from 'fast-check'
 import { drawChart } from './chart.ts'
 import { durationText, explain, explainText } from './explanation.ts'
 import { explainHtml } from './html.ts'
-import { mqttMessageOf } from './mqtt-message.ts'
 import { notificationOf, NOW_US } from './notification-fixture.ts'
 import type { Notification } from './notify.ts'
 import { explainSms, SMS_UNITS_MAX, smsUnits } from './sms.ts'
@@ -144,13 +143,4 @@ test('A chart is drawn of any readings: small, with numbers in it, and with noth
   const large = drawChart(readings(many), { title: 'many' })!
   assert.ok(large.length < 20_000, String(large.length))
   assert.ok(large.includes('>1000<'), 'the one that matters is kept')
-})
-
-test('An MQTT message goes to its device’s topic, whatever the device is called', () => {
-  const { topic, payload, userProperties } = mqttMessageOf(notificationOf(), 'key-1')
-  assert.equal(topic, 'devices/pump-01/alerts')
-  assert.equal((JSON.parse(payload) as { id: string }).id, 'notification-1')
-  assert.deepEqual(userProperties, { 'idempotency-key': 'key-1' })
-  const odd = mqttMessageOf(notificationOf({ deviceId: 'a/b/+/#\u0000' }), 'key-1')
-  assert.equal(odd.topic, 'devices/a_b_____/alerts')
 })

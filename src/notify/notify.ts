@@ -1,7 +1,7 @@
 /**
  * The sending half of notifications: channels that bring one message to one receiver, and the
  * policy of when to send (`backoff.ts` to `escalation.ts`, pure). Who gets what, episodes of alerts
- * and the durable outbox are not here.
+ * and the durable outbox are in `src/alerts/`.
  *
  * What a channel promises:
  *
@@ -20,7 +20,17 @@
  */
 import { WeirError } from '../errors/errors.ts'
 
-export type { QuietHours } from './quiet-hours.ts'
+export { BACKOFF, backoffMs } from './backoff.ts'
+export { CircuitBreaker } from './circuit-breaker.ts'
+export { isGraver, isUrgent, planMessages, toDigest } from './digest.ts'
+export { checkEndpoint, type EndpointRules, type Resolve } from './endpoint.ts'
+export { escalate } from './escalation.ts'
+export { isMailbox } from './mailbox.ts'
+export { decide } from './preferences.ts'
+export { refusalOfQuietHours, type QuietHours } from './quiet-hours.ts'
+export { TokenBucket, type RateLimit } from './token-bucket.ts'
+
+export { notificationBody } from './body.ts'
 
 export interface Channel {
   /** N1 to N6. `idempotencyKey` is printable ASCII without spaces, of at most 128 characters. */

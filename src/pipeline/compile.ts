@@ -14,10 +14,13 @@ import {
 } from '../config/config.ts'
 import { WeirError } from '../errors/errors.ts'
 import { PipelineDefinition, type TimeDefinition, type TypeDefinition } from './definition.ts'
+import { resolveDetectors } from './detectors.ts'
 import { resolveDurationUs } from './durations.ts'
 import { resolveTypes } from './device-types.ts'
-import type { Plan, TimePolicy } from './pipeline.ts'
-import { resolveDetectors, resolveRules } from './rules.ts'
+import type { Plan, Rule, RuleTest, TimePolicy } from './pipeline.ts'
+import { RuleDefinition } from './rule-definition.ts'
+import { resolveTests } from './rule-tests.ts'
+import { resolveRule, resolveRules } from './rules.ts'
 
 /** DESIGN "Time": what holds unless the definition says otherwise. */
 const TIME_DEFAULTS: Required<TimeDefinition> = {
@@ -37,9 +40,18 @@ export function defaultPlan(): Plan {
 
 /** Compiles YAML (or JSON); errors as `compilePipeline`, with `fileName` and lines. */
 export function parsePipeline(yamlText: string, fileName: string): Plan {
+  return parseTests(yamlText, fileName).plan
+}
+
+/** The tests of its rules, too, with the line on which each begins. */
+export function parseTests(
+  yamlText: string,
+  fileName: string,
+): { plan: Plan; tests: (RuleTest & { line: number | undefined })[] } {
   const { value, source, problems } = readDocument(yamlText, fileName)
   if (problems.length > 0) throw invalid(problems, source)
-  return compilePipeline(value, source)
+  const { plan, tests } = compileAll(value, source)
+  return { plan, tests: tests.map((test) => ({ ...test, line: source.placeOf(test.path)?.line })) }
 }
 
 /**
@@ -50,6 +62,10 @@ export function compilePipeline(
   definition: unknown,
   source: Source = sourceWithoutText('pipeline'),
 ): Plan {
+  return compileAll(definition, source).plan
+}
+
+function compileAll(definition: unknown, source: Source): { plan: Plan; tests: RuleTest[] } {
   const problems = checkShape(PipelineDefinition, definition)
   if (problems.some(({ path }) => path.length === 0)) throw invalid(problems, source)
   // Parts whose shape is wrong are left out of what follows; everything else is checked further,
@@ -60,12 +76,35 @@ export function compilePipeline(
   const time = resolveTime(isSound('time') ? (written.time ?? {}) : {}, problems)
   const windows = isSound('windows') ? (written.windows ?? WINDOWS_DEFAULT) : WINDOWS_DEFAULT
   const windowsMs = resolveWindows(windows, problems)
-  const context = { types, unsoundTypes: unsoundTypes(written, types), problems }
+  const context = { types, unsoundTypes: unsoundTypes(written, types), windowsMs, problems }
   const detectors = resolveDetectors(soundItems('detectors', written, isSound), context)
   const rules = resolveRules(soundItems('rules', written, isSound), context)
+  const ruleIds = namesOf(written)
+  const tests = resolveTests(soundItems('tests', written, isSound), { ...context, ruleIds })
   if (problems.length > 0) throw invalid(problems, source)
   const fingerprint = fingerprintOf(definition)
-  return { version: 1, fingerprint, types, time, windowsMs, detectors, rules }
+  const { rules: ruleDefinitions = [] } = written
+  const plan: Plan = {
+    ...{ version: 1, fingerprint, types, time, windowsMs, detectors, rules, ruleDefinitions },
+  }
+  return { plan, tests }
+}
+
+/**
+ * Compiles one rule against the types and windows of a plan. Errors: PIPELINE_RULE_INVALID when all
+ * that is wrong is in its conditions, else PIPELINE_DEFINITION_INVALID; with `details.problems`.
+ */
+export function compileRule(
+  definition: RuleDefinition,
+  { types, windowsMs }: Pick<Plan, 'types' | 'windowsMs'>,
+): Rule {
+  const problems = checkShape(RuleDefinition, definition)
+  const source = sourceWithoutText('rule')
+  if (problems.length > 0) throw invalid(problems, source)
+  const context = { types, unsoundTypes: new Set<string>(), windowsMs, problems }
+  const rule = resolveRule(definition, [], context)
+  if (rule === undefined || problems.length > 0) throw invalid(problems, source)
+  return rule
 }
 
 type IsSound = (...path: Path) => boolean
@@ -84,12 +123,21 @@ function soundTypes(written: PipelineDefinition, isSound: IsSound): Record<strin
   return Object.fromEntries(entries.filter(([name]) => isSound('types', name)))
 }
 
+/** Also of rules that have problems of their own: a test that names one has none. */
+function namesOf({ rules }: { rules?: unknown }): string[] {
+  const items: unknown[] = Array.isArray(rules) ? rules : []
+  return items.flatMap((rule) => {
+    const { id } = (rule ?? {}) as { id?: unknown }
+    return typeof id === 'string' ? [id] : []
+  })
+}
+
 function unsoundTypes(written: PipelineDefinition, types: Plan['types']): ReadonlySet<string> {
   return new Set(Object.keys(written.types ?? {}).filter((name) => !Object.hasOwn(types, name)))
 }
 
 /** With their places in the list as written. */
-function soundItems<Section extends 'detectors' | 'rules'>(
+function soundItems<Section extends 'detectors' | 'rules' | 'tests'>(
   section: Section,
   written: PipelineDefinition,
   isSound: IsSound,
@@ -100,7 +148,9 @@ function soundItems<Section extends 'detectors' | 'rules'>(
 }
 
 function invalid(problems: Problem[], source: Source): WeirError {
-  const isCondition = ({ path }: Problem): boolean => path[0] === 'rules' && path.at(-1) === 'when'
+  const isCondition = ({ path }: Problem): boolean =>
+    (path[0] === 'rules' || path.length === 1) &&
+    (path.at(-1) === 'when' || path.at(-1) === 'clear')
   const code = problems.every(isCondition) ? 'PIPELINE_RULE_INVALID' : 'PIPELINE_DEFINITION_INVALID'
   return new WeirError(code, formatProblems(problems, source), { details: { problems } })
 }

@@ -1,6 +1,7 @@
 /** Which metrics a condition names, and what kind of value each of them has. */
 import type { ASTNode } from '@marcbachmann/cel-js'
 import type { ValueKind } from '../batch/batch.ts'
+import { termOf, type Term } from './condition-terms.ts'
 
 /** The metrics that a condition may name. */
 export interface Scope {
@@ -12,20 +13,10 @@ export interface Scope {
   isOpen: boolean
   /** For messages: `type pump`. */
   title: string
-}
-
-/** The metric that a node names, if it names one: `a`, `a.b` or `metrics["a b"]`. */
-export function metricName(node: ASTNode): string | undefined {
-  if (node.op === 'id') return node.args
-  if (node.op === '.') {
-    const [object, field] = node.args
-    const prefix = metricName(object)
-    return prefix === undefined ? undefined : `${prefix}.${field}`
-  }
-  if (node.op !== '[]') return undefined
-  const [object, key] = node.args
-  const isMetrics = object.op === 'id' && object.args === 'metrics'
-  return isMetrics && key.op === 'value' && typeof key.args === 'string' ? key.args : undefined
+  /** Of metrics that have the same unit wherever they are declared. */
+  units: ReadonlyMap<string, string>
+  /** Whether metrics stand for what a window says of them, or for their readings. */
+  isWindowed: boolean
 }
 
 /**
@@ -60,15 +51,20 @@ class Inference {
 
   /** The kind of a node as far as it is known; a metric without one gets the `wanted` kind. */
   visit(node: ASTNode, wanted: ValueKind | undefined): ValueKind | undefined {
-    const name = metricName(node)
-    const kind = name === undefined ? this.#operation(node, wanted) : this.#metric(name, wanted)
+    const term = termOf(node)
+    const kind = term === undefined ? this.#operation(node, wanted) : this.#term(term, wanted)
     if (kind !== undefined) this.#nodes.set(node, kind)
     return kind
   }
 
-  #metric(name: string, wanted: ValueKind | undefined): ValueKind | undefined {
-    if (!this.kinds.has(name) && wanted !== undefined) this.kinds.set(name, wanted)
-    return this.kinds.get(name)
+  #term(term: Term, wanted: ValueKind | undefined): ValueKind | undefined {
+    if (term.of === 'device') return term.kind
+    const { of, metric } = term
+    // What a function makes is a number, of a number unless it is known for something else.
+    const isItself = of === 'latest' || of === 'previous'
+    const kind = isItself ? wanted : 'number'
+    if (!this.kinds.has(metric) && kind !== undefined) this.kinds.set(metric, kind)
+    return isItself ? this.kinds.get(metric) : 'number'
   }
 
   #operation(node: ASTNode, wanted: ValueKind | undefined): ValueKind | undefined {
@@ -107,6 +103,11 @@ class Inference {
         const first = list.op === 'list' ? list.args[0] : undefined
         this.visit(value, first && this.visit(first, undefined))
         return 'boolean'
+      }
+      case 'call': {
+        const [name, args] = node.args
+        for (const argument of args) this.visit(argument, name === 'abs' ? 'number' : undefined)
+        return name === 'abs' ? 'number' : undefined
       }
       default:
         return undefined

@@ -3,8 +3,9 @@ import { test } from 'node:test'
 import { Environment } from '@marcbachmann/cel-js'
 import fc from 'fast-check'
 import type { ValueKind } from '../batch/batch.ts'
-import { compileCondition, ConditionError, type Condition } from './condition.ts'
+import { compileCondition, ConditionError } from './condition.ts'
 import type { Scope } from './condition-kinds.ts'
+import type { Program, Variable } from './pipeline.ts'
 import { run } from './program.ts'
 
 const PUMP: Scope = {
@@ -19,17 +20,33 @@ const PUMP: Scope = {
   ambiguous: new Set(),
   isOpen: false,
   title: 'type pump',
+  units: new Map([['t', '°C']]),
+  isWindowed: false,
 }
-const GENERIC: Scope = { kinds: new Map(), ambiguous: new Set(), isOpen: true, title: 'no type' }
+const GENERIC: Scope = {
+  ...{ kinds: new Map(), ambiguous: new Set(), isOpen: true, title: 'no type' },
+  ...{ units: new Map(), isWindowed: false },
+}
+const WINDOWED: Scope = { ...PUMP, isWindowed: true }
+
+interface Condition {
+  variables: Variable[]
+  program: Program
+}
+
+function compile(text: string, scope: Scope): Condition {
+  const variables: Variable[] = []
+  return { program: compileCondition(text, scope, variables), variables }
+}
 
 /** A dictionary as the gateway fills it; "absent" is never in it. */
 const DICTIONARY = ['idle', 'run', 'fault']
 
 type Values = Record<string, number | boolean | string>
 
-function holds({ metrics, program }: Condition, values: Values): boolean {
-  const numbers = metrics.map((name) => {
-    const value = values[name]!
+function holds({ variables, program }: Condition, values: Values): boolean {
+  const numbers = variables.map(({ label }) => {
+    const value = values[label]!
     return typeof value === 'string' ? DICTIONARY.indexOf(value) : Number(value)
   })
   return run(
@@ -42,7 +59,7 @@ function holds({ metrics, program }: Condition, values: Values): boolean {
 
 function refusal(text: string, scope: Scope = PUMP): string {
   try {
-    compileCondition(text, scope)
+    compile(text, scope)
   } catch (error) {
     assert.ok(error instanceof ConditionError)
     return error.message
@@ -51,11 +68,15 @@ function refusal(text: string, scope: Scope = PUMP): string {
 }
 
 test('one metric compared with a constant is a threshold, also when mirrored or folded', () => {
-  const threshold = (text: string) => compileCondition(text, PUMP).program.threshold
-  assert.deepEqual(threshold('t > 80'), { comparison: 'greater', value: 80 })
-  assert.deepEqual(threshold('80 < t'), { comparison: 'greater', value: 80 })
-  assert.deepEqual(threshold('80.5 >= t'), { comparison: 'less-or-equal', value: 80.5 })
-  assert.deepEqual(threshold('t < -(2 + 3) * 4'), { comparison: 'less', value: -20 })
+  const threshold = (text: string) => compile(text, PUMP).program.threshold
+  assert.deepEqual(threshold('t > 80'), { variable: 0, comparison: 'greater', value: 80 })
+  assert.deepEqual(threshold('80 < t'), { variable: 0, comparison: 'greater', value: 80 })
+  assert.deepEqual(threshold('80.5 >= t'), {
+    ...{ variable: 0, comparison: 'less-or-equal', value: 80.5 },
+  })
+  assert.deepEqual(threshold('t < -(2 + 3) * 4'), {
+    ...{ variable: 0, comparison: 'less', value: -20 },
+  })
   assert.equal(threshold('t > p'), undefined)
   assert.equal(threshold('t == 3'), undefined)
   assert.equal(threshold('on == true'), undefined)
@@ -82,27 +103,75 @@ test('conditions decide over numbers, booleans and texts', () => {
     ['mode != "absent"', true],
   ]
   for (const [text, result] of expected)
-    assert.equal(holds(compileCondition(text, PUMP), values), result, text)
+    assert.equal(holds(compile(text, PUMP), values), result, text)
+})
+
+test('guards are the comparisons without which the condition cannot hold', () => {
+  const guards = (text: string) =>
+    compile(text, PUMP).program.guards.map(
+      ({ variable, comparison, value }) => `${variable} ${comparison} ${value}`,
+    )
+  assert.deepEqual(guards('t > 80'), ['0 greater 80'])
+  assert.deepEqual(guards('on && 80 < t && (p >= 3 && hot)'), [
+    '1 greater 80',
+    '2 greater-or-equal 3',
+  ])
+  assert.deepEqual(guards('(t > 80 || on) && p < t && p < 5'), ['2 less 5'])
+  assert.deepEqual(guards('!(t > 80)'), [])
+  assert.deepEqual(guards('t > 80 || p > 2'), [])
+})
+
+test('functions of a metric and the registry’s words are variables of their own', () => {
+  const said = (text: string, scope = PUMP) =>
+    compile(text, scope).variables.map((one) => [
+      one.label,
+      one.kind,
+      one.of === 'device' ? one.field : one.unit,
+    ])
+  assert.deepEqual(said('rate(t) > 1 && abs(delta(t)) > 2 && previous(t) < t'), [
+    ['rate(t)', 'number', '°C/s'],
+    ['delta(t)', 'number', '°C'],
+    ['previous(t)', 'number', '°C'],
+    ['t', 'number', '°C'],
+  ])
+  assert.deepEqual(said('t > number(device.tags.limit) && device.tags["site"] == "a"'), [
+    ['t', 'number', '°C'],
+    ['number(device.tags.limit)', 'number', 'tag'],
+    ['device.tags.site', 'text', 'tag'],
+  ])
+  assert.deepEqual(said('metrics["device.id"] > 1 && device.location != "x"', GENERIC), [
+    ['device.id', 'number', ''],
+    ['device.location', 'text', 'location'],
+  ])
+  assert.deepEqual(said('avg(t) > 3 && count(on) > 2', WINDOWED), [
+    ['avg(t)', 'number', '°C'],
+    ['count(on)', 'boolean', '1'],
+  ])
+  assert.deepEqual(said('previous(mode) == "x" && rate(a) > 1', GENERIC), [
+    ['previous(mode)', 'text', ''],
+    ['rate(a)', 'number', ''],
+  ])
+  assert.equal(holds(compile('abs(t - p) > 2', PUMP), { t: 1, p: 4 }), true)
 })
 
 test('two texts that the dictionary does not know differ', () => {
-  const condition = compileCondition('(on ? "a" : "b") == "b"', PUMP)
+  const condition = compile('(on ? "a" : "b") == "b"', PUMP)
   assert.equal(holds(condition, { on: true }), false)
   assert.equal(holds(condition, { on: false }), true)
 })
 
 test('metrics are named plainly, with dots or in brackets, and numbered by first use', () => {
-  const condition = compileCondition(
-    'metrics["PM2.5"] > 1 && cpu.load > 2 && metrics["PM2.5"] < 9',
-    GENERIC,
+  const condition = compile('metrics["PM2.5"] > 1 && cpu.load > 2 && metrics["PM2.5"] < 9', GENERIC)
+  assert.deepEqual(
+    condition.variables.map(({ label }) => label),
+    ['PM2.5', 'cpu.load'],
   )
-  assert.deepEqual(condition.metrics, ['PM2.5', 'cpu.load'])
   assert.equal(holds(condition, { 'PM2.5': 3, 'cpu.load': 3 }), true)
   assert.equal(holds(condition, { 'PM2.5': 3, 'cpu.load': 2 }), false)
 })
 
 test('without a schema the kind of a metric follows from its use', () => {
-  const kinds = (text: string) => compileCondition(text, GENERIC).metricKinds
+  const kinds = (text: string) => compile(text, GENERIC).variables.map(({ kind }) => kind)
   assert.deepEqual(kinds('a > 1 && b && c == "x"'), ['number', 'boolean', 'text'])
   assert.deepEqual(kinds('a == b && b == c && c == "x"'), ['text', 'text', 'text'])
   assert.deepEqual(kinds('(a ? b : c) == "x"'), ['boolean', 'text', 'text'])
@@ -138,8 +207,18 @@ test('what cannot be compiled is refused with what was found, what is expected a
     ['t > 1.0 / 0.0', /a constant that is Infinity/],
     ['t > 9007199254740993', /expected a whole number below 2\^53/],
     ['1 < 2', /found no metric/],
+    ['device.type == "pump"', /found no metric/],
+    ['avg(t) > 1', /found avg\(\), which is of a window.*\(at character 1 /],
+    ['rate(on) > 1', /found rate\(on\), which is a boolean, expected a number/],
+    ['rate(t + p) > 1', /found rate\(t \+ p\), expected rate\(\) of one metric/],
+    ['number(t) > 1', /found number\(\) of something else/],
+    ['abs(on) > 1', /found on, which is a boolean, expected a number/],
+    ['t > device.tags.limit', /found device\.tags\.limit, which is a text, expected a number/],
   ]
   for (const [text, message] of expected) assert.match(refusal(text), message, text)
+  assert.match(refusal('t > 1', WINDOWED), /found t, expected what the window says.*avg\(t\)/)
+  assert.match(refusal('delta(t) > 1', WINDOWED), /found delta\(\), which is of readings/)
+  assert.match(refusal('avg(mode) > 1', WINDOWED), /found avg\(mode\), which is a text/)
   const ambiguous = { ...PUMP, ambiguous: new Set(['t']) }
   assert.match(refusal('t > 1', ambiguous), /whose kind differs between schemas/)
 })
@@ -151,7 +230,7 @@ test('a condition that would run for long is refused, and a deep one compiles in
     /more than 1000 operations/,
   )
   const deep = `${'(a == '.repeat(100)}true${')'.repeat(100)}`
-  assert.equal(compileCondition(deep, GENERIC).metricKinds[0], 'boolean')
+  assert.equal(compile(deep, GENERIC).variables[0]!.kind, 'boolean')
 })
 
 const number = fc.constantFrom(-2.5, -1, 0, 0.5, 1, 3, 80)
@@ -225,7 +304,7 @@ test('a compiled condition agrees with CEL itself, for random expressions and va
     fc.property(expressions.boolean, values, (text, context) => {
       let condition: Condition
       try {
-        condition = compileCondition(text, PUMP)
+        condition = compile(text, PUMP)
       } catch (error) {
         // Conditions without a metric and constants such as 1.0 / 0.0 are refused, rightly.
         assert.match((error as Error).message, /found no metric|found a constant that is/)
@@ -263,6 +342,11 @@ test('any text is compiled or refused with a ConditionError, never another failu
     '}',
     ',',
     'size',
+    'rate',
+    'avg',
+    'number',
+    'device',
+    'tags',
   )
   const text = fc.oneof(
     fc.string(),
@@ -271,7 +355,7 @@ test('any text is compiled or refused with a ConditionError, never another failu
   fc.assert(
     fc.property(text, fc.boolean(), (source, isOpen) => {
       try {
-        compileCondition(source, isOpen ? GENERIC : PUMP)
+        compile(source, isOpen ? GENERIC : PUMP)
       } catch (error) {
         assert.ok(error instanceof ConditionError, String(error))
       }

@@ -2,7 +2,8 @@
  * Compiles a rule's condition from CEL to a typed stack program.
  *
  * What is taken of CEL: numbers, booleans, texts, metrics by name (`temperature`, `motor.current`,
- * `metrics["PM2.5"]`), `+ - * / %`, comparisons, `&& || !`, `? :`, and `in [constants]`. Numbers
+ * `metrics["PM2.5"]`), functions of a metric (`rate(temperature)`), what the registry says
+ * (`device.tags.site`), `+ - * / %`, comparisons, `&& || !`, `? :`, and `in [constants]`. Numbers
  * are doubles, as telemetry is, so `80` and `80.0` are the same, where CEL proper would refuse to
  * compare a double with an int; the one place where that could change a result, the division of
  * two whole constants, is refused. Everything else of CEL gets an error that names it.
@@ -10,17 +11,11 @@
 import { parse, type ASTNode } from '@marcbachmann/cel-js'
 import { suggest } from '../config/config.ts'
 import type { ValueKind } from '../batch/batch.ts'
-import { inferKinds, metricName, type Scope } from './condition-kinds.ts'
-import type { Instruction, Program } from './pipeline.ts'
+import { inferKinds, type Scope } from './condition-kinds.ts'
+import { functionsOf, termOf, type Term } from './condition-terms.ts'
+import type { Instruction, MetricVariable, Program, Variable } from './pipeline.ts'
 import { evaluate } from './program.ts'
-
-export interface Condition {
-  /** In the order of the program's variables. */
-  metrics: string[]
-  /** Parallel to `metrics`. */
-  metricKinds: ValueKind[]
-  program: Program
-}
+import { measureStack, thresholdsOf } from './thresholds.ts'
 
 /** What is wrong with a condition, and where. */
 export class ConditionError extends Error {
@@ -49,35 +44,25 @@ const ORDER = {
 const EQUALITY = { '==': 'equal', '!=': 'not-equal' } as const
 const LOGIC = { '&&': 'and', '||': 'or' } as const
 
-/** `80 < t` is `t > 80`. */
-const MIRRORED = {
-  less: 'greater',
-  'less-or-equal': 'greater-or-equal',
-  greater: 'less',
-  'greater-or-equal': 'less-or-equal',
-} as const
-
-type Comparison = keyof typeof MIRRORED
 type Operation = Exclude<Instruction[0], 'constant' | 'text' | 'metric'>
 
-/** Throws ConditionError. */
-export function compileCondition(text: string, scope: Scope): Condition {
+/**
+ * Throws ConditionError. What the program's variables stand for is added to `variables`, where it
+ * is not there yet: conditions of one rule share them.
+ */
+export function compileCondition(text: string, scope: Scope, variables: Variable[]): Program {
   const root = parseCel(text)
-  const kinds = inferKinds(root, scope)
-  const compiler = new Compiler(text, scope, kinds)
+  const compiler = new Compiler(text, { scope, kinds: inferKinds(root, scope), variables })
   const kind = compiler.compile(root)
-  const { instructions, metrics, texts } = compiler
+  const { instructions, texts } = compiler
   if (kind !== 'boolean')
     throw new ConditionError(text, 0, `found a ${kind}, expected a condition (true or false)`)
-  if (metrics.length === 0)
+  if (!compiler.hasMetric)
     throw new ConditionError(text, 0, 'found no metric, expected a condition on at least one')
   if (instructions.length > INSTRUCTIONS_MAX)
     throw new ConditionError(text, 0, `found more than ${INSTRUCTIONS_MAX} operations`)
   const stackDepthMax = measureStack(instructions)
-  const metricKinds = metrics.map((name) => kinds.get(name) ?? 'number')
-  const threshold = thresholdOf(instructions, metricKinds[0]!)
-  const program = { instructions, texts, stackDepthMax, threshold }
-  return { metrics, metricKinds, program }
+  return { instructions, texts, stackDepthMax, ...thresholdsOf(instructions) }
 }
 
 function parseCel(text: string): ASTNode {
@@ -93,21 +78,26 @@ function parseCel(text: string): ASTNode {
 /** Emits instructions in postfix order, checking kinds on the way. */
 class Compiler {
   readonly instructions: Instruction[] = []
-  readonly metrics: string[] = []
   readonly texts: string[] = []
+  hasMetric = false
+  readonly #variables: Variable[]
   readonly #text: string
   readonly #scope: Scope
   readonly #kinds: ReadonlyMap<string, ValueKind>
 
-  constructor(text: string, scope: Scope, kinds: ReadonlyMap<string, ValueKind>) {
+  constructor(
+    text: string,
+    of: { scope: Scope; kinds: ReadonlyMap<string, ValueKind>; variables: Variable[] },
+  ) {
     this.#text = text
-    this.#scope = scope
-    this.#kinds = kinds
+    this.#scope = of.scope
+    this.#kinds = of.kinds
+    this.#variables = of.variables
   }
 
   compile(node: ASTNode): ValueKind {
-    const name = metricName(node)
-    if (name !== undefined) return this.#metric(node, name)
+    const term = termOf(node)
+    if (term !== undefined) return this.#term(node, term)
     switch (node.op) {
       case 'value':
         return this.#literal(node, node.args)
@@ -115,6 +105,8 @@ class Compiler {
         return this.#unary('not', node.args, 'boolean')
       case '-_':
         return this.#unary('negate', node.args, 'number')
+      case 'call':
+        return this.#call(node, node.args)
       case '?:':
         return this.#select(node.args)
       case 'in':
@@ -141,21 +133,71 @@ class Compiler {
     }
   }
 
-  #metric(node: ASTNode, name: string): ValueKind {
+  #call(node: ASTNode, [name, args]: [string, ASTNode[]]): ValueKind {
+    const [argument] = args
+    if (name === 'abs' && argument !== undefined && args.length === 1)
+      return this.#unary('absolute', argument, 'number')
+    if (name === 'number')
+      this.#fail(node, 'found number() of something else, expected number(device.tags.limit)')
+    if (ALL_FUNCTIONS.has(name))
+      this.#fail(node, `found ${sourceOf(node)}, expected ${name}() of one metric’s name`)
+    return this.#fail(node, `${describe(node)} is not supported in rules`)
+  }
+
+  #term(node: ASTNode, term: Term): ValueKind {
+    if (term.of === 'device') {
+      const { of, label, field, tag, kind } = term
+      return this.#variable({ of, label, field, tag, kind }, kind)
+    }
+    const { of, metric, label, argument } = term
+    const metricKind = this.#kindOf(argument, metric)
+    this.#checkUse(node, term, metricKind)
+    this.hasMetric = true
+    const isItself = of === 'latest' || of === 'previous'
+    const unit = unitOf(of, this.#scope.units.get(metric) ?? '')
+    const variable = { of, label, metric, kind: metricKind, unit }
+    return this.#variable(variable, isItself ? metricKind : 'number')
+  }
+
+  #variable(variable: Variable, kind: ValueKind): ValueKind {
+    const isSame = (one: Variable): boolean =>
+      one.label === variable.label && one.of === variable.of && one.kind === variable.kind
+    let index = this.#variables.findIndex(isSame)
+    if (index === -1) index = this.#variables.push(variable) - 1
+    this.instructions.push(['metric', index])
+    return kind
+  }
+
+  #kindOf(node: ASTNode, name: string): ValueKind {
     const { isOpen, title, kinds, ambiguous } = this.#scope
     if (ambiguous.has(name))
       this.#fail(node, `found the metric "${name}", whose kind differs between schemas`)
     const kind = this.#kinds.get(name) ?? (isOpen ? 'number' : undefined)
-    if (kind === undefined) {
-      const known = [...kinds.keys()]
+    if (kind !== undefined) return kind
+    const known = [...kinds.keys()]
+    const detail = `found the metric "${name}", which ${title} does not have`
+    return this.#fail(node, `${detail}${suggest(name, known)}`)
+  }
+
+  #checkUse(node: ASTNode, { of, metric }: Exclude<Term, { of: 'device' }>, kind: ValueKind): void {
+    const { isWindowed } = this.#scope
+    if (isWindowed && of === 'latest')
       this.#fail(
         node,
-        `found the metric "${name}", which ${title} does not have${suggest(name, known)}`,
+        `found ${sourceOf(node)}, expected what the window says of it, such as avg(${metric})`,
       )
-    }
-    if (!this.metrics.includes(name)) this.metrics.push(name)
-    this.instructions.push(['metric', this.metrics.indexOf(name)])
-    return kind
+    if (of !== 'latest' && !functionsOf(isWindowed).includes(of))
+      this.#fail(
+        node,
+        isWindowed
+          ? `found ${of}(), which is of readings, expected none in a rule with a window`
+          : `found ${of}(), which is of a window, expected a rule with one, such as window: 5m`,
+      )
+    const isOfNumbers = of === 'rate' || of === 'delta'
+    if (kind === 'text' && of !== 'latest' && of !== 'previous')
+      this.#fail(node, `found ${of}(${metric}), which is a text, expected a number or boolean`)
+    if (isOfNumbers && kind !== 'number')
+      this.#fail(node, `found ${of}(${metric}), which is a ${kind}, expected a number`)
   }
 
   #literal(node: ASTNode, value: unknown): ValueKind {
@@ -270,6 +312,13 @@ class Compiler {
 
 const NOTHING = new Float64Array(0)
 
+const ALL_FUNCTIONS: ReadonlySet<string> = new Set([...functionsOf(false), ...functionsOf(true)])
+
+function unitOf(of: MetricVariable['of'], unit: string): string {
+  if (of === 'count') return '1'
+  return of === 'rate' && unit !== '' ? `${unit}/s` : unit
+}
+
 const sourceOf = (node: ASTNode): string => node.input.slice(node.start, node.end)
 
 function isConstant(node: ASTNode): boolean {
@@ -299,30 +348,4 @@ function describe(node: ASTNode): string {
     default:
       return `${sourceOf(node)} (${node.op})`
   }
-}
-
-/** The greatest count of values on the stack at any time. */
-function measureStack(instructions: Instruction[]): number {
-  let depth = 0
-  let depthMax = 0
-  for (const [operation] of instructions) {
-    if (operation === 'constant' || operation === 'text' || operation === 'metric') depth += 1
-    else if (operation === 'select') depth -= 2
-    else if (operation !== 'not' && operation !== 'negate') depth -= 1
-    depthMax = Math.max(depthMax, depth)
-  }
-  return depthMax
-}
-
-/** The whole condition as one comparison of a number metric with a constant, if it is that. */
-function thresholdOf(instructions: Instruction[], kind: ValueKind): Program['threshold'] {
-  const [left, right, last] = instructions
-  if (instructions.length !== 3 || left === undefined || right === undefined) return undefined
-  const operation = last![0]
-  if (kind !== 'number' || !Object.hasOwn(MIRRORED, operation)) return undefined
-  const comparison = operation as Comparison
-  if (left[0] === 'metric' && right[0] === 'constant') return { comparison, value: right[1] }
-  if (left[0] === 'constant' && right[0] === 'metric')
-    return { comparison: MIRRORED[comparison], value: left[1] }
-  return undefined
 }

@@ -4,20 +4,8 @@
  * docs/pipeline.md (its examples are compiled by a test) and carry it into `Plan`.
  */
 import Type, { type Static } from 'typebox'
-import { DURATION_PATTERN } from '../config/config.ts'
-
-const closed = { additionalProperties: false }
-
-const Duration = Type.String({
-  pattern: DURATION_PATTERN,
-  expected: 'a duration such as 500ms, 10s, 5m, 1h or 8d',
-})
-
-/** Also part of alert ids, file names and URLs, so kept plain. */
-const Name = Type.String({
-  pattern: '^[A-Za-z0-9][A-Za-z0-9_.\\-]{0,63}$',
-  expected: 'a name of 1 to 64 letters, digits, "_", "." or "-", beginning with a letter or digit',
-})
+import { closed, Duration, Name, RuleDefinition } from './rule-definition.ts'
+import { TestDefinition } from './test-definition.ts'
 
 const METRIC_NAME_PATTERN = '^[^\\x00-\\x1f\\x7f]{1,128}$'
 const MetricName = Type.String({
@@ -98,27 +86,6 @@ const DetectorDefinition = Type.Object(
   closed,
 )
 
-const RuleDefinition = Type.Object(
-  {
-    id: Name,
-    version: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000_000, default: 1 })),
-    type: Type.Optional(Name),
-    device: Type.Optional(Type.String({ pattern: '^.{1,128}$', expected: 'a device id' })),
-    when: Type.String({
-      pattern: '^[\\s\\S]{1,2000}$',
-      expected: 'a condition such as temperature > 80',
-    }),
-    for: Type.Optional(Duration),
-    severity: Type.Optional(
-      Type.String({
-        pattern: '^[a-z][a-z0-9_\\-]{0,31}$',
-        expected: 'a severity such as info, warning or critical',
-      }),
-    ),
-  },
-  closed,
-)
-
 export const PipelineDefinition = Type.Object(
   {
     version: Type.Literal(1),
@@ -133,6 +100,7 @@ export const PipelineDefinition = Type.Object(
     windows: Type.Optional(Type.Array(Duration, { minItems: 1, maxItems: 8 })),
     detectors: Type.Optional(Type.Array(DetectorDefinition, { maxItems: 1_000 })),
     rules: Type.Optional(Type.Array(RuleDefinition, { maxItems: 10_000 })),
+    tests: Type.Optional(Type.Array(TestDefinition, { maxItems: 1_000 })),
   },
   { ...closed, expected: 'a pipeline definition: a map with the key version: 1' },
 )
@@ -141,7 +109,6 @@ export type PipelineDefinition = Static<typeof PipelineDefinition>
 export type TypeDefinition = Static<typeof TypeDefinition>
 export type SchemaDefinition = Static<typeof SchemaDefinition>
 export type MetricDefinition = Static<typeof MetricDefinition>
-export type RuleDefinition = Static<typeof RuleDefinition>
 export type DetectorDefinition = Static<typeof DetectorDefinition>
 export type TimeDefinition = Static<typeof TimeDefinition>
 

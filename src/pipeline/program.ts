@@ -9,11 +9,11 @@ import type { Program } from './pipeline.ts'
 /**
  * Whether the condition holds.
  *
- * @param values one per variable, in the order of `Rule.metrics`: numbers as they are, booleans as
- *   0 or 1, texts as dictionary ids (0 or more)
+ * @param values one per variable, in the order of `Rule.variables`: numbers as they are, booleans
+ *   as 0 or 1, texts as dictionary ids (0 or more)
  * @param stack scratch space of at least `program.stackDepthMax`
- * @param textId the dictionary id of `program.texts[index]`; negative when the dictionary has no
- *   such text yet, and then it equals no value
+ * @param textId the number of `program.texts[index]`; -1 when the dictionary has no such text yet,
+ *   and then it equals no value
  */
 export function run(
   program: Program,
@@ -46,11 +46,14 @@ export function evaluate(
       case 'text': {
         const id = textId(instruction[1])
         // Unknown texts get ids of their own, so that two different ones are not equal.
-        stack[++top] = id < 0 ? -1 - instruction[1] : id
+        stack[++top] = id === -1 ? -1 - instruction[1] : id
         continue
       }
       case 'negate':
         stack[top] = -stack[top]!
+        continue
+      case 'absolute':
+        stack[top] = Math.abs(stack[top]!)
         continue
       case 'not':
         stack[top] = stack[top] === 0 ? 1 : 0

@@ -1,115 +1,164 @@
-/** Detectors and rules: checked against the metrics of the types that they watch. */
-import type { ValueKind } from '../batch/batch.ts'
-import { suggest, type Path, type Problem } from '../config/config.ts'
+/** Rules: from their words to plain data that engines interpret. */
+import { formatDurationUs, type Path, type Problem } from '../config/config.ts'
+import { isTimeZone, EVERY_DAY, type Schedule } from '../schedule/schedule.ts'
 import { compileCondition, ConditionError } from './condition.ts'
 import type { Scope } from './condition-kinds.ts'
-import type { DetectorDefinition, RuleDefinition } from './definition.ts'
+import { checkIds, scopeOf, type Context, type Items } from './detectors.ts'
 import { resolveDurationUs } from './durations.ts'
-import type { Detector, DeviceType, Rule } from './pipeline.ts'
+import type { Program, Rule, Variable } from './pipeline.ts'
+import { WEEKDAYS, type RuleDefinition } from './rule-definition.ts'
 
 const SEVERITY_DEFAULT = 'warning'
 
-export interface Context {
-  types: Record<string, DeviceType>
-  /** Declared, but with problems of their own; what watches them cannot be checked. */
-  unsoundTypes: ReadonlySet<string>
-  problems: Problem[]
+export interface RuleContext extends Context {
+  windowsMs: readonly number[]
 }
 
-/** Items with their places in the list as written. */
-type Items<Definition> = [number, Definition][]
-
-export function resolveDetectors(items: Items<DetectorDefinition>, context: Context): Detector[] {
-  checkIds('detectors', items, context.problems)
-  return items.map(([index, { id, type, metric, zscore }]) => {
-    const path = ['detectors', index]
-    const scope = scopeOf(type, path, context)
-    if (scope !== undefined)
-      checkDetectorMetric(metric, scope, [...path, 'metric'], context.problems)
-    return { id, type, metric, kind: 'zscore', n: zscore.n, threshold: zscore.threshold }
+export function resolveRules(items: Items<RuleDefinition>, context: RuleContext): Rule[] {
+  checkIds('rules', items, context.problems)
+  return items.flatMap(([index, definition]) => {
+    const rule = resolveRule(definition, ['rules', index], context)
+    return rule === undefined ? [] : [rule]
   })
 }
 
-function checkDetectorMetric(name: string, scope: Scope, path: Path, problems: Problem[]): void {
-  const { kinds, ambiguous, isOpen, title } = scope
-  const kind = kinds.get(name)
-  if (kind === undefined && !isOpen)
-    problems.push({
-      path,
-      message: `found "${name}", which ${title} does not have${suggest(name, [...kinds.keys()])}`,
-    })
-  if (ambiguous.has(name))
-    problems.push({
-      path,
-      message: `found "${name}", whose kind differs between schemas`,
-    })
-  else if (kind !== undefined && kind !== 'number')
-    problems.push({ path, message: `found "${name}", which is a ${kind}, expected a number` })
+/** Undefined when it cannot be had; why is then among the problems. */
+export function resolveRule(
+  definition: RuleDefinition,
+  path: Path,
+  context: RuleContext,
+): Rule | undefined {
+  const { id, version = 1, type, severity = SEVERITY_DEFAULT, notify, summary } = definition
+  const { problems } = context
+  const us = (key: string, text: string | undefined): number =>
+    text === undefined ? 0 : resolveDurationUs(text, [...path, ...key.split('.')], problems)
+  checkKind(definition, path, problems)
+  const scope = scopeOf(type, path, context)
+  const windowMs = resolveWindow(definition, path, context)
+  const silence = resolveSilence(definition, path, problems)
+  const { repeat, budget } = definition
+  const rule = {
+    ...{ id, version, type, deviceIds: deviceIdsOf(definition), tags: definition.tags ?? {} },
+    ...{ windowMs, isEarly: definition.early ?? false, silentUs: silence?.silentUs ?? 0 },
+    forUs: us('for', definition.for),
+    keepUs: us('keep', definition.keep),
+    repeat: repeat && { count: repeat.count, withinUs: us('repeat.within', repeat.within) },
+    schedule: resolveSchedule(definition, path, problems),
+    ...{ severity, notify, summary },
+    budget: budget && { alerts: budget.alerts, perUs: us('budget.per', budget.per) },
+  }
+  if (silence !== undefined) return { ...rule, ...silence }
+  if (scope === undefined || definition.when === undefined) return undefined
+  const conditions = resolveConditions(
+    { ...definition, when: definition.when },
+    { scope: { ...scope, isWindowed: definition.window !== undefined }, path, problems },
+  )
+  const on = definition.window === undefined ? 'readings' : 'window'
+  return conditions && { ...rule, on, when: definition.when, ...conditions }
 }
 
-export function resolveRules(items: Items<RuleDefinition>, context: Context): Rule[] {
-  const { problems } = context
-  checkIds('rules', items, problems)
-  return items.flatMap(([index, definition]) => {
-    const path = ['rules', index]
-    const { id, version = 1, type, device, when, severity = SEVERITY_DEFAULT } = definition
-    const forUs = resolveDurationUs(definition.for ?? '0s', [...path, 'for'], problems)
-    const scope = scopeOf(type, path, context)
-    if (scope === undefined) return []
+/** What goes with what. */
+function checkKind(definition: RuleDefinition, path: Path, problems: Problem[]): void {
+  const { when, silent, early, window } = definition
+  if ((when === undefined) === (silent === undefined))
+    problems.push({
+      path: silent === undefined ? path : [...path, 'silent'],
+      message:
+        silent === undefined
+          ? '"when" is missing, expected a condition (or "silent")'
+          : 'found "when" and "silent", expected one of them',
+    })
+  if (early !== undefined && window === undefined)
+    problems.push({
+      path: [...path, 'early'],
+      message: 'found it without a window, expected a rule with one',
+    })
+  for (const key of ['clear', 'for', 'keep', 'repeat', 'window'] as const)
+    if (silent !== undefined && definition[key] !== undefined)
+      problems.push({
+        path: [...path, key],
+        message: 'found it beside "silent", expected none: silence ends with the first message',
+      })
+}
+
+function deviceIdsOf({ device, devices }: RuleDefinition): string[] | undefined {
+  if (device === undefined && devices === undefined) return undefined
+  return [...new Set([...(device === undefined ? [] : [device]), ...(devices ?? [])])].toSorted()
+}
+
+function resolveWindow(
+  { window }: RuleDefinition,
+  path: Path,
+  { windowsMs, problems }: RuleContext,
+): number {
+  if (window === undefined) return 0
+  const windowMs = resolveDurationUs(window, [...path, 'window'], problems) / 1000
+  if (!windowsMs.includes(windowMs)) {
+    const known = windowsMs.map((ms) => formatDurationUs(ms * 1000)).join(', ')
+    const message = `found ${window}, expected one of the windows (${known})`
+    problems.push({ path: [...path, 'window'], message })
+  }
+  return windowMs
+}
+
+function resolveSilence(
+  { silent }: RuleDefinition,
+  path: Path,
+  problems: Problem[],
+): Pick<Rule, 'on' | 'when' | 'silentUs' | 'variables' | 'program' | 'clear'> | undefined {
+  if (silent === undefined) return undefined
+  const intervalPath = [...path, 'silent', 'interval']
+  const silentUs = resolveDurationUs(silent.interval, intervalPath, problems) * silent.count
+  if (silentUs < 1_000_000 || !Number.isSafeInteger(silentUs))
+    problems.push({
+      path: intervalPath,
+      message: `found ${silent.interval}, expected 1s or more in all, and below 285 years`,
+    })
+  const [, count, unit] = /^(\d+)(\w+)$/.exec(formatDurationUs(silentUs)) ?? ['', silentUs, 'µs']
+  const nothing = { instructions: [], texts: [], stackDepthMax: 0 }
+  return {
+    ...{ on: 'silence', when: `silent for ${count} ${unit}`, silentUs, variables: [] },
+    ...{ program: { ...nothing, threshold: undefined, guards: [] }, clear: undefined },
+  }
+}
+
+function resolveSchedule(
+  { schedule }: RuleDefinition,
+  path: Path,
+  problems: Problem[],
+): Schedule | undefined {
+  if (schedule === undefined) return undefined
+  const { days, from, to, timeZone } = schedule
+  const at = [...path, 'schedule']
+  if (!isTimeZone(timeZone))
+    problems.push({
+      path: [...at, 'timeZone'],
+      message: `found "${timeZone}", expected a time zone such as Europe/Berlin`,
+    })
+  if (from === to)
+    problems.push({
+      path: [...at, 'to'],
+      message: `found ${to}, expected another time than from; a whole day is 00:00 to 24:00`,
+    })
+  const numbers = days?.map((day) => WEEKDAYS.indexOf(day) + 1) ?? EVERY_DAY
+  return { days: [...new Set(numbers)].toSorted((a, b) => a - b), from, to, timeZone }
+}
+
+function resolveConditions(
+  { id, when, clear }: { id: string; when: string; clear?: string | undefined },
+  { scope, path, problems }: { scope: Scope; path: Path; problems: Problem[] },
+): Pick<Rule, 'variables' | 'program' | 'clear'> | undefined {
+  const variables: Variable[] = []
+  const compile = (key: 'when' | 'clear', text: string): Program | undefined => {
     try {
-      const condition = compileCondition(when, scope)
-      return { id, version, type, deviceId: device, when, forUs, severity, ...condition }
+      return compileCondition(text, scope, variables)
     } catch (error) {
       if (!(error instanceof ConditionError)) throw error
-      problems.push({ path: [...path, 'when'], message: `rule ${id}: ${error.message}` })
-      return []
-    }
-  })
-}
-
-function checkIds(section: string, items: Items<{ id: string }>, problems: Problem[]): void {
-  const seen = new Set<string>()
-  for (const [index, { id }] of items) {
-    if (seen.has(id))
-      problems.push({
-        path: [section, index, 'id'],
-        message: `found "${id}" a second time, expected ids to be unique`,
-      })
-    seen.add(id)
-  }
-}
-
-/**
- * The metrics that a detector or rule may name: those that every active schema of the type has;
- * without a type, those of any type. A metric must be of one kind in all of them.
- */
-function scopeOf(type: string | undefined, path: Path, context: Context): Scope | undefined {
-  const { types, unsoundTypes, problems } = context
-  if (type !== undefined && unsoundTypes.has(type)) return undefined
-  if (type !== undefined && !Object.hasOwn(types, type)) {
-    const declared = [...Object.keys(types), ...unsoundTypes]
-    problems.push({
-      path: [...path, 'type'],
-      message: `found "${type}", expected a declared type${suggest(type, declared)}`,
-    })
-    return undefined
-  }
-  const chosen = type === undefined ? Object.values(types) : [types[type]!]
-  const isOpen = chosen.some(({ isStrict }) => !isStrict)
-  const title = type === undefined ? 'no type' : `type ${type} (in every active schema)`
-  return { ...commonKinds(chosen), isOpen, title }
-}
-
-function commonKinds(types: DeviceType[]): Pick<Scope, 'kinds' | 'ambiguous'> {
-  const kinds = new Map<string, ValueKind>()
-  const ambiguous = new Set<string>()
-  for (const { schemas } of types) {
-    const active = schemas.filter(({ isActive }) => isActive)
-    for (const { name, type } of active.flatMap(({ metrics }) => metrics)) {
-      if (!active.every(({ metrics }) => metrics.some((metric) => metric.name === name))) continue
-      if (kinds.has(name) && kinds.get(name) !== type) ambiguous.add(name)
-      kinds.set(name, type)
+      problems.push({ path: [...path, key], message: `rule ${id}: ${error.message}` })
+      return undefined
     }
   }
-  return { kinds, ambiguous }
+  const program = compile('when', when)
+  const clearProgram = clear === undefined ? undefined : compile('clear', clear)
+  return program && { variables, program, clear: clearProgram }
 }

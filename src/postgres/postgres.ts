@@ -10,7 +10,7 @@
  * P5 What is written again, from any offset on, leads to the same rows.
  */
 import type { DeadLetter, ValueKind, SeriesName } from '../batch/batch.ts'
-import type { AnomalyEvent, RuleEvent } from '../stream/stream.ts'
+import type { AnomalyEvent } from '../stream/stream.ts'
 import type { SeriesIds } from './series-ids.ts'
 
 export { SeriesIds } from './series-ids.ts'
@@ -84,7 +84,6 @@ export interface WriterBatch {
   /** `series` is an index of `WriterBatch.series`; [fromMs, toMs). */
   dirty?: readonly { series: number; fromMs: number; toMs: number }[]
   coverage?: readonly Coverage[]
-  alerts?: readonly RuleEvent[]
   anomalies?: readonly Omit<AnomalyEvent, 'series'>[]
   deadLetters?: readonly TopicDeadLetter[]
 }

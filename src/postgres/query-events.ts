@@ -1,5 +1,5 @@
-/** Alerts, anomalies and dead letters, newest first. */
-import type { AlertRow, AnomalyRow, DeadLetterRow, EventsFilter } from '../query/query.ts'
+/** Anomalies and dead letters, newest first. */
+import type { AnomalyRow, DeadLetterRow, EventsFilter } from '../query/query.ts'
 import type { Ask, Row } from './query-database.ts'
 
 const ROWS_MAX = 1000
@@ -17,30 +17,6 @@ function newest<T extends Row>(
     `SELECT * FROM ${table} WHERE tenant = $1 ${ofDevice} ORDER BY ${order} LIMIT $2`,
     deviceId === undefined ? values : [...values, deviceId],
   )
-}
-
-interface Alert extends Row {
-  id: string
-  device_id: string
-  rule_id: string
-  severity: string
-  state: AlertRow['state']
-  triggered_at_us: number
-  resolved_at_us: number | null
-}
-
-export async function readAlerts(ask: Ask, filter: EventsFilter): Promise<AlertRow[]> {
-  const order = 'triggered_at_us DESC, id'
-  const rows = await newest<Alert>(ask, { table: 'alert', order }, filter)
-  return rows.map((row) => ({
-    id: row.id,
-    device_id: row.device_id,
-    rule_id: row.rule_id,
-    triggered_at: row.triggered_at_us / 1000,
-    resolved_at: row.resolved_at_us === null ? null : row.resolved_at_us / 1000,
-    severity: row.severity,
-    state: row.state,
-  }))
 }
 
 interface Anomaly extends Row {

@@ -22,8 +22,9 @@ export interface DevicePlace {
   deviceHash: number
 }
 
-interface SeriesRow extends Row {
+export interface SeriesRow extends Row {
   id: number
+  device_id: string
   device_type: string
   metric: string
   dimensions: string
@@ -61,17 +62,23 @@ async function loadSeries(
   metric: string,
 ): Promise<SeriesDefinition[]> {
   const rows = await ask<SeriesRow>(
-    `SELECT id, device_type, metric, dimensions, kind FROM series
+    `SELECT id, device_id, device_type, metric, dimensions, kind FROM series
      WHERE tenant = $1 AND device_id = $2 AND metric = $3`,
     [tenant, deviceId, metric],
   )
-  return rows.map(({ id, device_type, metric, dimensions, kind }) => ({
-    ...{ series: id, tenant, deviceId, deviceType: device_type, metric, kind: kindOf(kind) },
-    // Devices have numbers in frames only.
-    device: 0,
-    dimensions: JSON.parse(dimensions) as [string, string][],
-  }))
+  return rows.map((row) => seriesOf(row, tenant))
 }
+
+export const seriesOf = (
+  { id, device_id, device_type, metric, dimensions, kind }: SeriesRow,
+  tenant: string,
+): SeriesDefinition => ({
+  ...{ series: id, tenant, deviceId: device_id, deviceType: device_type, metric },
+  kind: kindOf(kind),
+  // Devices have numbers in frames only.
+  device: 0,
+  dimensions: JSON.parse(dimensions) as [string, string][],
+})
 
 /**
  * The partition's, of the newest generation that has any, but of each window size from the first

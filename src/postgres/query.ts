@@ -8,14 +8,17 @@ import {
   type EventsFilter,
   type Query,
   type QueryLimits,
+  type ReadingScan,
   type ReadingsQuestion,
   type ReadingSource,
+  type ScanQuestion,
   type WindowsQuestion,
 } from '../query/query.ts'
 import type { PostgresPlace } from '../postgres-client/postgres-client.ts'
 import { QueryDatabase, type Ask } from './query-database.ts'
-import { readAlerts, readAnomalies, readDeadLetters } from './query-events.ts'
+import { readAnomalies, readDeadLetters } from './query-events.ts'
 import { readLatest } from './query-latest.ts'
+import { scanTables } from './query-scan.ts'
 import { loadSource, type DevicePlace } from './query-source.ts'
 
 export interface PostgresQueryOptions {
@@ -27,7 +30,7 @@ export interface PostgresQueryOptions {
   windowsMs: readonly number[]
 }
 
-export interface PostgresQuery extends Query {
+export interface PostgresQuery extends Query, ReadingScan {
   /** Waits for the questions under way. */
   close(): Promise<void>
 }
@@ -60,6 +63,11 @@ class TableQuery implements PostgresQuery {
     )
   }
 
+  scan(question: ScanQuestion): ReturnType<ReadingScan['scan']> {
+    const { hashDevice } = this.#options
+    return scanTables({ database: this.#database, hashDevice }, question)
+  }
+
   #answer<T>(
     what: { tenant: string; deviceId: string; metric: string; hasPartials: boolean },
     run: (source: ReadingSource) => Promise<T>,
@@ -77,10 +85,6 @@ class TableQuery implements PostgresQuery {
 
   latest(tenant: string, deviceId: string): ReturnType<Query['latest']> {
     return this.#database.snapshot((ask) => readLatest(ask, this.#place(tenant, deviceId)))
-  }
-
-  alerts(filter: EventsFilter): ReturnType<Query['alerts']> {
-    return this.#database.snapshot((ask) => readAlerts(ask, filter))
   }
 
   anomalies(filter: EventsFilter): ReturnType<Query['anomalies']> {

@@ -166,6 +166,13 @@ const GENERATIONS = `
 `
 
 /**
+ * Alerts are a stage of their own, whose state is in the control store. In the same schema, so the
+ * names that this table and its indices had are taken on the way here: no other table may have
+ * them.
+ */
+const WITHOUT_ALERTS = 'DROP TABLE alert'
+
+/**
  * The nth leads from version n to n + 1. Published steps never change. `timescale`: where the
  * extension's functions are.
  */
@@ -175,6 +182,7 @@ const stepsOf = (timescale: string | undefined): readonly string[] => [
   STREAM_TABLES,
   STORE_LIST_TABLE,
   GENERATIONS,
+  WITHOUT_ALERTS,
 ]
 
 /** Errors: DATA_FORMAT_NEWER, and PostgreSQL's own. */

@@ -4,12 +4,19 @@
  * A question of one device goes to its store alone, and fails by name when that is away; those of
  * the other stores' devices go on. A list over devices is asked of all stores at once and merged in
  * their own order. It fails by name when one of them is away: the rows of a list do not say what is
- * missing, and half of the alerts would look like all of them.
+ * missing, and half of the anomalies would look like all of them.
  *
  * While devices change their store, a row may be in two: the one of its device's store counts.
  */
 import { WeirError } from '../errors/errors.ts'
-import type { AlertRow, AnomalyRow, DeadLetterRow, EventsFilter, Query } from '../query/query.ts'
+import type {
+  AnomalyRow,
+  DeadLetterRow,
+  EventsFilter,
+  Query,
+  ScanQuestion,
+  ScanStep,
+} from '../query/query.ts'
 import { isInRange, type HashRange } from './postgres.ts'
 import { LETTER_ID_SEPARATOR } from './query-events.ts'
 import type { PostgresQuery } from './query.ts'
@@ -58,16 +65,38 @@ class StoresQuery implements PostgresQuery {
     return named(store, store.query.latest(tenant, deviceId))
   }
 
-  alerts(filter: EventsFilter): Promise<AlertRow[]> {
-    return this.#list(filter, (query) => query.alerts(filter), compareAlerts)
-  }
-
   anomalies(filter: EventsFilter): Promise<AnomalyRow[]> {
     return this.#list(filter, (query) => query.anomalies(filter), compareAnomalies)
   }
 
   deadLetters(filter: EventsFilter): Promise<DeadLetterRow[]> {
     return this.#list(filter, (query) => query.deadLetters(filter), compareLetters)
+  }
+
+  /** One store after the other; a device's readings are those of its own. */
+  async *scan(question: ScanQuestion): AsyncGenerator<ScanStep, void> {
+    const { stores, hashDevice } = this.#options
+    const scans = stores.map(({ query }) => query.scan(question))
+    try {
+      // How many devices there are each says with its first step.
+      const firsts = await Promise.all(scans.map((scan, at) => named(stores[at]!, scan.next())))
+      const totals = firsts.map(({ value }) => value?.devicesTotal ?? 0)
+      const devicesTotal = totals.reduce((sum, total) => sum + total, 0)
+      let before = 0
+      for (const [at, scan] of scans.entries()) {
+        const store = stores[at]!
+        for (let step = firsts[at]!; !step.done; step = await named(store, scan.next())) {
+          const blocks = step.value.blocks.filter(({ series: [first] }) =>
+            isInRange(store.range, hashDevice(first!.tenant, first!.deviceId)),
+          )
+          const devicesDone = before + step.value.devicesDone
+          yield { ...step.value, blocks, devicesDone, devicesTotal }
+        }
+        before += totals[at]!
+      }
+    } finally {
+      await Promise.all(scans.map((scan) => scan.return()))
+    }
   }
 
   /** The least that any store promises. */
@@ -124,9 +153,6 @@ async function named<T>({ range: { from, to } }: StoreQuery, answer: Promise<T>)
 }
 
 const byId = (one: ListRow, other: ListRow): number => (one.id < other.id ? -1 : 1)
-
-const compareAlerts: Order<AlertRow> = (one, other) =>
-  other.triggered_at - one.triggered_at || byId(one, other)
 
 const compareAnomalies: Order<AnomalyRow> = (one, other) => other.ts - one.ts || byId(one, other)
 

@@ -7,7 +7,7 @@
  * series that a crash took back would be given to others.
  */
 import type pg from 'pg'
-import type { Definitions, SeriesDefinition } from '../batch/batch.ts'
+import type { Definitions, DeviceFacts, SeriesDefinition } from '../batch/batch.ts'
 import { openPool, type PostgresPlace } from '../postgres-client/postgres-client.ts'
 import { connectionConfig, unavailable } from './connections.ts'
 import { checkLease, Leases } from './lease.ts'
@@ -22,6 +22,7 @@ const ANSWER_MS_MAX = 70_000
 const ROWS_MAX = 5000
 const SERIES = 's'
 const TEXT = 't'
+const DEVICE = 'd'
 
 /** Partitions are numbered anew in each generation of the topics. */
 export interface StreamPlace {
@@ -37,7 +38,7 @@ export interface StreamCheckpoint {
   clockUs: number
   /** Parts that changed since the last checkpoint. */
   parts: readonly { name: string; bytes: Uint8Array }[]
-  /** New since the last checkpoint. */
+  /** New since the last checkpoint; of a device that changed, the facts again. No rules. */
   definitions: Definitions
 }
 
@@ -133,8 +134,9 @@ export class StreamState {
          SELECT $3, $4, name, bytes FROM stream_part WHERE generation = $1 AND partition = $2`,
         places,
       )
-      const { series, texts } = await loadDefinitions(client, from)
-      await saveDefinitions(client, to, { series: series.filter(isOwn), texts })
+      const { series, texts, devices = [] } = await loadDefinitions(client, from)
+      const own = { series: series.filter(isOwn), texts, devices: devices.filter(isOwn) }
+      await saveDefinitions(client, to, own)
     })
   }
 
@@ -207,6 +209,7 @@ async function loadDefinitions(
   return {
     series: ofKind(SERIES).map(({ definition }) => JSON.parse(definition) as SeriesDefinition),
     texts: ofKind(TEXT).map(({ number, definition }) => [number, JSON.parse(definition) as string]),
+    devices: ofKind(DEVICE).map(({ definition }) => JSON.parse(definition) as DeviceFacts),
   }
 }
 
@@ -214,11 +217,13 @@ async function loadDefinitions(
 async function saveDefinitions(
   client: pg.ClientBase,
   { generation, partition }: StreamPlace,
-  { series, texts }: Definitions,
+  { series, texts, devices = [] }: Definitions,
 ): Promise<void> {
+  const facts = new Map(devices.map((one) => [one.device, one]))
   const rows = [
     ...series.map((one) => [SERIES, one.series, JSON.stringify(one)] as const),
     ...texts.map(([id, text]) => [TEXT, id, JSON.stringify(text)] as const),
+    ...[...facts].map(([number, one]) => [DEVICE, number, JSON.stringify(one)] as const),
   ]
   for (let at = 0; at < rows.length; at += ROWS_MAX) {
     const some = rows.slice(at, at + ROWS_MAX)
@@ -226,7 +231,8 @@ async function saveDefinitions(
       `INSERT INTO stream_definition (generation, partition, kind, number, definition)
        SELECT $1, $2, kind, number, definition
        FROM unnest($3::text[], $4::bigint[], $5::text[]) AS new (kind, number, definition)
-       ON CONFLICT DO NOTHING`,
+       ON CONFLICT (generation, partition, kind, number)
+       DO UPDATE SET definition = excluded.definition WHERE excluded.kind = '${DEVICE}'`,
       [
         ...[generation, partition],
         ...[some.map(([kind]) => kind), some.map(([, id]) => id), some.map((row) => row[2])],

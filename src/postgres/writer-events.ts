@@ -1,7 +1,6 @@
 /** The few rows of a batch that are no readings: events, dirty ranges, coverage, dead letters. */
 import type pg from 'pg'
 import { DEAD_LETTERS_PER_DEVICE_MAX } from '../batch/batch.ts'
-import type { RuleEvent } from '../stream/stream.ts'
 import { withoutNul } from './copy.ts'
 import type { TopicDeadLetter, WriterBatch } from './postgres.ts'
 
@@ -39,36 +38,6 @@ export async function writeCoverage(
       [partition, fromMs, watermarkMs, generation, partitions],
     )
   }
-}
-
-/** Of an alert, resolved wins, within the batch and over what is stored. */
-export async function writeAlerts(
-  client: pg.ClientBase,
-  { alerts = [] }: WriterBatch,
-): Promise<void> {
-  if (alerts.length === 0) return
-  const last = new Map<string, RuleEvent>()
-  for (const alert of alerts) {
-    if (last.get(alert.id)?.state !== 'resolved') last.set(alert.id, alert)
-  }
-  const rows = [...last.values()].map((alert) => [
-    ...[alert.id, alert.tenant, alert.deviceId, alert.ruleId, alert.ruleVersion, alert.severity],
-    ...[alert.state, alert.triggeredAtUs, alert.resolvedAtUs ?? null, alert.breachEventTimeUs],
-    alert.values,
-  ])
-  await insertJson(
-    client,
-    {
-      table: 'alert',
-      columns: `id text, tenant text, device_id text, rule_id text, rule_version int, severity text,
-        state text, triggered_at_us bigint, resolved_at_us bigint, breach_event_time_us bigint,
-        "values" jsonb`,
-      conflict: `(id) DO UPDATE SET state = excluded.state, triggered_at_us = excluded.triggered_at_us,
-        resolved_at_us = excluded.resolved_at_us, "values" = excluded."values"
-        WHERE alert.state <> 'resolved'`,
-    },
-    rows,
-  )
 }
 
 /** Returns how many were left out, because their numbers are not finite. */

@@ -26,13 +26,7 @@ import { checkLease, Leases } from './lease.ts'
 import type { Lease, PostgresWriter, WriteResult, WriterBatch } from './postgres.ts'
 import { migrate, openTimeTables } from './schema.ts'
 import type { TimeTables } from './time-tables.ts'
-import {
-  DeadLetterShelf,
-  writeAlerts,
-  writeAnomalies,
-  writeCoverage,
-  writeDirty,
-} from './writer-events.ts'
+import { DeadLetterShelf, writeAnomalies, writeCoverage, writeDirty } from './writer-events.ts'
 import {
   encodePartials,
   encodeReadings,
@@ -213,7 +207,6 @@ class Writer implements PostgresWriter {
     await writePartials(client, encoded.partials)
     await writeDirty(client, batch)
     await writeCoverage(client, batch)
-    await writeAlerts(client, batch)
     const refusedAnomalies = await writeAnomalies(client, batch)
     await this.#shelf.write(client, batch)
     const { rowCount } = await client.query(

@@ -1,18 +1,11 @@
-/** The part of the suite of questions that is about alerts, anomalies and dead letters. */
+/** The part of the suite of questions that is about anomalies and dead letters. */
 import assert from 'node:assert/strict'
 import type { DeadLetter } from '../batch/batch.ts'
-import type { AnomalyEvent, RuleEvent } from '../stream/stream.ts'
+import type { AnomalyEvent } from '../stream/stream.ts'
 import type { Promised } from './query-fixture.ts'
 
 /** Events come at any time. */
 const toUs = (time: number): number => time * 1000
-const alert = (id: string, more: Partial<RuleEvent> = {}): RuleEvent => ({
-  ...{ id, tenant: 'default', ruleId: 'hot', ruleVersion: 1, severity: 'warning' },
-  ...{ deviceId: 'pump-1', state: 'firing', triggeredAtUs: toUs(1), resolvedAtUs: undefined },
-  ...{ breachEventTimeUs: 0, values: { temperature: 90 } },
-  reason: { kind: 'condition', condition: 'temperature > 80' },
-  ...more,
-})
 const anomaly = (id: string, more: Partial<AnomalyEvent> = {}): AnomalyEvent => ({
   ...{ id, tenant: 'default', detectorId: 'odd', deviceId: 'pump-1', metric: 'temperature' },
   ...{ series: 0, eventTimeUs: toUs(1), value: 90, score: 5.5 },
@@ -26,33 +19,6 @@ const letter = (detail: string, more: Partial<DeadLetter> = {}): DeadLetter => (
 const everything = { tenant: 'default', deviceId: undefined, limit: 100 }
 
 export function testEvents(promise: Promised): void {
-  promise(
-    'alerts come newest first, one row an episode; resolved stays resolved',
-    async ({ query, give }) => {
-      const resolved = alert('b', { state: 'resolved', resolvedAtUs: toUs(9) })
-      await give({ alerts: [alert('b'), alert('a'), resolved] })
-      const foreign = [alert('d', { tenant: 'other' }), alert('e', { deviceId: 'pump-2' })]
-      await give({ alerts: [alert('b'), alert('c', { triggeredAtUs: toUs(2) }), ...foreign] })
-      const rows = await query.alerts(everything)
-      assert.deepEqual(
-        rows.map(({ id }) => id),
-        ['c', 'a', 'b', 'e'],
-      )
-      assert.deepEqual(rows[2], {
-        ...{ id: 'b', device_id: 'pump-1', rule_id: 'hot', triggered_at: 1, resolved_at: 9 },
-        ...{ severity: 'warning', state: 'resolved' },
-      })
-      const few = await query.alerts({ ...everything, deviceId: 'pump-1', limit: 2 })
-      assert.deepEqual(
-        few.map(({ id, resolved_at }) => [id, resolved_at]),
-        [
-          ['c', null],
-          ['a', null],
-        ],
-      )
-    },
-  )
-
   promise('anomalies come newest first, each id once', async ({ query, give }) => {
     const newer = anomaly('b', { eventTimeUs: toUs(2) })
     await give({ anomalies: [anomaly('c'), newer, anomaly('a')] })

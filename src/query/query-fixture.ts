@@ -1,6 +1,6 @@
 /** For tests: questions, and what a store is given so that it can answer them. */
 import type { DeadLetter, SeriesDefinition, ValueKind } from '../batch/batch.ts'
-import type { AnomalyEvent, DirtyRange, RuleEvent } from '../stream/stream.ts'
+import type { AnomalyEvent, DirtyRange } from '../stream/stream.ts'
 import type { Query, QueryLimits, ReadingsQuestion, Value } from './query.ts'
 
 export interface GivenReading {
@@ -25,7 +25,6 @@ export interface Given {
    */
   coverage?: { fromMs: number; watermarkMs: number }
   dirty?: readonly DirtyRange[]
-  alerts?: readonly RuleEvent[]
   anomalies?: readonly AnomalyEvent[]
   deadLetters?: readonly DeadLetter[]
 }

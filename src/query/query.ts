@@ -85,16 +85,6 @@ export interface WindowsAnswer {
   meta: { completeness: number; segments_damaged: number; cached: boolean }
 }
 
-export interface AlertRow {
-  id: string
-  device_id: string
-  rule_id: string
-  triggered_at: number
-  resolved_at: number | null
-  severity: string
-  state: 'firing' | 'resolved'
-}
-
 export interface DeadLetterRow {
   id: string
   device_id: string
@@ -129,7 +119,6 @@ export interface Query {
   readings(question: ReadingsQuestion): Promise<ReadingsAnswer>
   windows(question: WindowsQuestion): Promise<WindowsAnswer>
   latest(tenant: string, deviceId: string): Promise<Record<string, { ts: number; value: Value }>>
-  alerts(filter: EventsFilter): Promise<AlertRow[]>
   anomalies(filter: EventsFilter): Promise<AnomalyRow[]>
   deadLetters(filter: EventsFilter): Promise<DeadLetterRow[]>
   /**
@@ -138,6 +127,55 @@ export interface Query {
    * promises too much.
    */
   completeness(): Promise<number>
+}
+
+/**
+ * All readings of many devices, for those who look at each reading once, such as a back-test.
+ *
+ * V1 Every reading of the question that was visible when scan() was called comes once; of one
+ *    identity the first write.
+ * V2 Device by device, and each device in the order of its times. What comes in meanwhile may be
+ *    there or not.
+ * V3 Memory is bounded, whatever a device has. Ending the generator ends the work;
+ *    whoever does not ask for more makes it wait. Commits and other questions go on.
+ */
+export interface ReadingScan {
+  /** Errors: QUERY_FAILED, STORAGE_UNAVAILABLE. */
+  scan(question: ScanQuestion): AsyncGenerator<ScanStep, void>
+}
+
+/** What is left out may be anything. */
+export interface ScanQuestion extends Span {
+  tenant: string
+  metrics?: readonly string[] | undefined
+  deviceTypes?: readonly string[] | undefined
+  deviceIds?: readonly string[] | undefined
+}
+
+export interface ScanStep {
+  blocks: ScanBlock[]
+  /** Of `devicesTotal`, those whose last reading is in this step or before. */
+  devicesDone: number
+  /** Devices that have such series. */
+  devicesTotal: number
+  /** Of the look that it comes from: see ReadingView. */
+  completeness: number
+}
+
+/** Readings of one device, `count` rows in the order of their times. */
+export interface ScanBlock {
+  series: readonly SeriesDefinition[]
+  /** The ids that stand for texts in this block. */
+  texts: [number, string][]
+  count: number
+  timeUs: Float64Array<ArrayBuffer>
+  value: Float64Array<ArrayBuffer>
+  /**
+   * The place in `series` of each row, ascending within one time; undefined: all are of the first.
+   */
+  place: Uint16Array<ArrayBuffer> | undefined
+  /** The next block is of another device. */
+  isLast: boolean
 }
 
 /** A stretch of event time in µs; start included, end excluded. */
@@ -206,5 +244,7 @@ export interface QueryLimits {
 }
 
 export { answerReadings } from './readings.ts'
+export { scanDevices, type ScanSource } from './scan.ts'
 export { addSpan } from './spans.ts'
+export { sortByTime } from './time-order.ts'
 export { answerWindows } from './windows.ts'

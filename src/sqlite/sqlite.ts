@@ -38,16 +38,16 @@ export function guarded<Result>(path: string, action: () => Result): Result {
   }
 }
 
+const DAMAGE =
+  /no such (table|column)|no column|duplicate column|already exists|unsupported file format/
+
 /**
  * Our statements name tables and columns that were made: where one is missing, bits have flipped.
  */
 function saysDamage(error: unknown): boolean {
   const code = codeOf(error)
   if (code === SQLITE_CORRUPT || code === SQLITE_NOT_A_DATABASE) return true
-  return (
-    code === SQLITE_ERROR &&
-    /no such (table|column)|no column|duplicate column|already exists/.test(String(error))
-  )
+  return code === SQLITE_ERROR && DAMAGE.test(String(error))
 }
 
 /**

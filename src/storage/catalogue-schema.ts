@@ -5,15 +5,16 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { addRowChecksums } from '../sqlite/sqlite.ts'
 
-export const CATALOGUE_FORMAT = 3
+export const CATALOGUE_FORMAT = 4
 
 /** By the format that it leads from. Each runs in one transaction with its new format. */
 export const CATALOGUE_MIGRATIONS: Record<number, (database: DatabaseSync) => void> = {
   1: addEncodings,
   2: addChecksums,
+  3: dropAlerts,
 }
 
-/** Tables by their primary keys. */
+/** Tables of format 2 by their primary keys. */
 const TABLES: Record<string, string[]> = {
   meta: ['key'],
   segments: ['file'],
@@ -43,6 +44,11 @@ function addChecksums(database: DatabaseSync): void {
   for (const [table, keys] of Object.entries(TABLES)) {
     addRowChecksums(database, table, keys)
   }
+}
+
+/** Format 4: alerts are a stage of their own, whose state is in the control store. */
+function dropAlerts(database: DatabaseSync): void {
+  database.exec('DROP TABLE alerts')
 }
 
 /** Format 1. */

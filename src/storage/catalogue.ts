@@ -180,11 +180,6 @@ export class Catalogue {
     })
   }
 
-  /** Ends every episode that is open. */
-  endAlerts(resolvedAtUs: number): void {
-    this.#transaction(() => this.events.resolveAll(resolvedAtUs))
-  }
-
   setFileChecksum(segment: Segment): void {
     this.#transaction(() => this.#insertSegments([segment]))
   }

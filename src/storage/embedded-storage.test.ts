@@ -7,8 +7,8 @@ import type { Query } from '../query/query.ts'
 import {
   FATE_DUPLICATE,
   FATE_UNVERIFIED,
+  type AnomalyEvent,
   type Checkpoint,
-  type RuleEvent,
 } from '../stream/stream.ts'
 import { nodeWorld } from '../world/node-world.ts'
 import type { Disk, World } from '../world/world.ts'
@@ -188,19 +188,9 @@ function withHook(before: (call: string) => Promise<void>): World {
   return { ...nodeWorld, disk: Object.assign(disk, hooked) }
 }
 
-const FIRING: RuleEvent = {
-  id: 'episode-1',
-  tenant: 'default',
-  ruleId: 'hot',
-  ruleVersion: 1,
-  severity: 'critical',
-  deviceId: 'pump-1',
-  state: 'firing',
-  triggeredAtUs: ms(5),
-  resolvedAtUs: undefined,
-  breachEventTimeUs: ms(5),
-  values: { temperature: 90 },
-  reason: { kind: 'condition', condition: 'temperature > 80' },
+const ODD: AnomalyEvent = {
+  ...{ id: 'odd-1', tenant: 'default', detectorId: 'odd', deviceId: 'pump-1' },
+  ...{ metric: 'temperature', series: 1, eventTimeUs: ms(5), value: 90, score: 5.5 },
 }
 const LETTER: DeadLetter = {
   tenant: 'default',
@@ -231,7 +221,7 @@ test('T2 a power cut at any moment of a commit leaves all of it or nothing', asy
     offset: 1,
     readings: [reading(60_001, 20)],
     partials: [[1, 60_000, 0, 0, 1, 10, 10, 10, 10, 0, 10, 1000, 10, 1000]],
-    ruleEvents: [FIRING],
+    anomalies: [ODD],
     deadLetters: [LETTER],
   }
   put(store, second)
@@ -263,7 +253,7 @@ const part = (name: string, byte: number): Checkpoint['parts'][number] => ({
 async function look(store: Store): Promise<Record<string, number | undefined>> {
   const { nextOffset, state } = await store.recover()
   const windows = { ...ask(), windowMs: 60_000 }
-  const events = [await store.alerts(EVENTS), await store.deadLetters(EVENTS)]
+  const events = [await store.anomalies(EVENTS), await store.deadLetters(EVENTS)]
   assert.equal(state.find(({ name }) => name === 'a')?.bytes[4999], 1)
   return {
     nextOffset,
@@ -323,16 +313,19 @@ test('T1 a commit that is tried again holds what its checkpoint stands for, and 
 
 test('T3 events and dead letters are visible at once, once, newest first, and bounded', async (context) => {
   const { store, folder } = await openFresh(context)
-  const resolved: RuleEvent = { ...FIRING, state: 'resolved', resolvedAtUs: ms(9) }
-  put(store, { offset: 0, ruleEvents: [FIRING], deadLetters: letters(600) })
-  assert.equal((await store.alerts(EVENTS))[0]?.resolved_at, null)
+  put(store, { offset: 0, anomalies: [ODD], deadLetters: letters(600) })
+  assert.equal((await store.anomalies(EVENTS))[0]?.ts, 5)
   await store.commit({ offset: 0, ...NOTHING })
-  put(store, { offset: 1, ruleEvents: [resolved, FIRING], deadLetters: letters(600) })
+  const newer = { ...ODD, id: 'odd-2', eventTimeUs: ms(9) }
+  put(store, { offset: 1, anomalies: [newer, ODD], deadLetters: letters(600) })
   const check = async (one: Store): Promise<void> => {
-    const alerts = await one.alerts(EVENTS)
+    const anomalies = await one.anomalies(EVENTS)
     assert.deepEqual(
-      alerts.map((row) => [row.id, row.resolved_at, row.state]),
-      [['episode-1', 9, 'resolved']],
+      anomalies.map((row) => [row.id, row.ts, row.score]),
+      [
+        ['odd-2', 9, 5.5],
+        ['odd-1', 5, 5.5],
+      ],
     )
     const kept = await one.deadLetters({ ...EVENTS, deviceId: 'pump-1' })
     assert.equal(kept.length, 1000)

@@ -12,12 +12,18 @@ import { WeirError } from '../errors/errors.ts'
 import {
   answerReadings,
   answerWindows,
+  scanDevices,
   type Query,
+  type ReadingScan,
   type ReadingSource,
   type ReadingView,
+  type ScanQuestion,
+  type ScanSource,
+  type ScanStep,
   type WindowsQuestion,
 } from '../query/query.ts'
 import type { Checkpoint, StreamOutput } from '../stream/stream.ts'
+import type { Clock } from '../world/world.ts'
 import { Catalogue } from './catalogue.ts'
 import { absorb, Committer, type Sealed } from './committer.ts'
 import { DirtyRanges } from './dirty-ranges.ts'
@@ -41,8 +47,12 @@ import type { Recovered, Storage, StorageStatistics } from './storage.ts'
 import type { Pace } from './turns.ts'
 import { StorageView } from './view.ts'
 
+/** Devices that a scan reads at once; their list is looked through for each segment. */
+const SCAN_DEVICES_MAX = 1024
+
 export interface StorageParts {
   options: StorageOptions
+  clock: Clock
   files: SegmentFiles
   catalogue: Catalogue
   stateFile: StateFile
@@ -58,7 +68,7 @@ export interface StorageParts {
   sweep: () => Promise<void>
 }
 
-export class EmbeddedStorage implements Storage, Query {
+export class EmbeddedStorage implements Storage, Query, ReadingScan {
   readonly #parts: StorageParts
   readonly #dirty: DirtyRanges
   readonly #coverage: RollupCoverages
@@ -98,7 +108,7 @@ export class EmbeddedStorage implements Storage, Query {
       series: (tenant, deviceId, metric) =>
         directory.ofDevice(tenant, deviceId).filter((one) => one.metric === metric),
       text: (id) => directory.text(id),
-      view: () => this.#view(),
+      view: () => this.#view(parts.options.limits.rowsMax),
     }
   }
 
@@ -115,10 +125,9 @@ export class EmbeddedStorage implements Storage, Query {
 
   /** See `lost-state.ts`. Returns the floors. */
   #loseState(problem: string): Float64Array {
-    const { committer, catalogue, lastValues, options } = this.#parts
+    const { committer, lastValues, options } = this.#parts
     options.listener.stateLost(problem)
     committer.forgetParts((name) => !isLastValues(name))
-    catalogue.endAlerts(this.#committedAtUs)
     const floors = lastValues.highestTimes()
     const { allowedLatenessMs } = options
     for (const range of openWindows(this.#coverage.list(), floors, allowedLatenessMs)) {
@@ -145,7 +154,6 @@ export class EmbeddedStorage implements Storage, Query {
       partials.append(output.partials)
       this.#coverage.note(output.partials)
     }
-    for (const event of output.ruleEvents) events.addRuleEvent(event)
     for (const event of output.anomalies) events.addAnomaly(event)
     for (const range of output.dirty) this.#dirty.add(range)
   }
@@ -219,8 +227,8 @@ export class EmbeddedStorage implements Storage, Query {
     return [...this.#sealed, this.#current]
   }
 
-  #view(): ReadingView {
-    const { segments, files, checks, options } = this.#parts
+  #view(rowsMax: number): ReadingView {
+    const { segments, files, checks } = this.#parts
     const readings = segments.list('readings')
     const rollups = segments.list('rollup')
     const isIntact = (segment: Segment): boolean => segments.isIntact(segment)
@@ -232,7 +240,7 @@ export class EmbeddedStorage implements Storage, Query {
       damagedRollups: rollups.filter((segment) => !isIntact(segment)),
       dirty: this.#dirty,
       coverage: this.#coverage.list(),
-      rowsMax: options.limits.rowsMax,
+      rowsMax,
       completeness: this.#completeness,
       release: () => unpin.forEach((one) => one()),
     })
@@ -278,13 +286,24 @@ export class EmbeddedStorage implements Storage, Query {
     await checks.ensure(rollups)
   }
 
+  scan({ startUs, endUs, ...filter }: ScanQuestion): AsyncGenerator<ScanStep, void> {
+    const devices = this.#parts.directory.devices(filter)
+    const source: ScanSource = {
+      ...{ devices, devicesTotal: devices.length, devicesMax: SCAN_DEVICES_MAX },
+      look: async (_, run) => {
+        // A step bounds itself.
+        const view = this.#view(Infinity)
+        const text = (id: number): string => this.#parts.directory.text(id)
+        return run({ view, text }).finally(() => view.release())
+      },
+      pause: () => new Promise((resolve) => this.#parts.clock.soon(resolve)),
+    }
+    return scanDevices(source, { startUs, endUs })
+  }
+
   async latest(tenant: string, deviceId: string): ReturnType<Query['latest']> {
     const { directory, lastValues } = this.#parts
     return latestByMetric(directory, lastValues, directory.ofDevice(tenant, deviceId))
-  }
-
-  async alerts(filter: Parameters<Query['alerts']>[0]): ReturnType<Query['alerts']> {
-    return this.#events.alerts(filter)
   }
 
   async anomalies(filter: Parameters<Query['anomalies']>[0]): ReturnType<Query['anomalies']> {

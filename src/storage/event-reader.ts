@@ -1,7 +1,7 @@
-/** Alerts, anomalies and dead letters: the catalogue's, with memory's laid over by id. */
+/** Anomalies and dead letters: the catalogue's, with memory's laid over by id. */
 import { DEAD_LETTERS_PER_DEVICE_MAX } from '../batch/batch.ts'
-import type { AlertRow, AnomalyRow, DeadLetterRow, EventsFilter } from '../query/query.ts'
-import type { AnomalyEvent, RuleEvent } from '../stream/stream.ts'
+import type { AnomalyRow, DeadLetterRow, EventsFilter } from '../query/query.ts'
+import type { AnomalyEvent } from '../stream/stream.ts'
 import type { EventTables } from './event-tables.ts'
 import type { Generation } from './generation.ts'
 import { type KeptDeadLetter, type RecentEvents } from './recent-events.ts'
@@ -15,21 +15,6 @@ export class EventReader {
   constructor(tables: EventTables, generations: () => readonly Generation[]) {
     this.#tables = tables
     this.#generations = generations
-  }
-
-  alerts(filter: EventsFilter): AlertRow[] {
-    const bounded = bound(filter)
-    const episodes = new Map<string, RuleEvent>()
-    for (const event of [
-      ...this.#tables.alerts(bounded),
-      ...this.#recent(filter, (events) => events.alerts()),
-    ]) {
-      if (episodes.get(event.id)?.state !== 'resolved') episodes.set(event.id, event)
-    }
-    return [...episodes.values()]
-      .toSorted((a, b) => b.triggeredAtUs - a.triggeredAtUs || compare(a.id, b.id))
-      .slice(0, bounded.limit)
-      .map(toAlertRow)
   }
 
   anomalies(filter: EventsFilter): AnomalyRow[] {
@@ -84,19 +69,6 @@ function newestPerDevice(rows: readonly KeptDeadLetter[]): KeptDeadLetter[] {
     return count <= DEAD_LETTERS_PER_DEVICE_MAX
   })
 }
-
-const toMs = (timeUs: number | undefined): number | null =>
-  timeUs === undefined ? null : timeUs / 1000
-
-const toAlertRow = (event: RuleEvent): AlertRow => ({
-  id: event.id,
-  device_id: event.deviceId,
-  rule_id: event.ruleId,
-  triggered_at: event.triggeredAtUs / 1000,
-  resolved_at: toMs(event.resolvedAtUs),
-  severity: event.severity,
-  state: event.state,
-})
 
 const toAnomalyRow = (event: AnomalyEvent): AnomalyRow => ({
   id: event.id,

@@ -1,12 +1,12 @@
 /**
- * Alerts, anomalies and dead letters in the catalogue. Every id is deterministic, so a replay
- * never doubles one.
+ * Anomalies and dead letters in the catalogue. Every id is deterministic, so a replay never doubles
+ * one.
  */
 import type { DatabaseSync, SQLOutputValue } from 'node:sqlite'
 import { DEAD_LETTERS_PER_DEVICE_MAX } from '../batch/batch.ts'
 import type { EventsFilter } from '../query/query.ts'
 import { isIntact, withCrc } from '../sqlite/sqlite.ts'
-import type { AnomalyEvent, RuleEvent } from '../stream/stream.ts'
+import type { AnomalyEvent } from '../stream/stream.ts'
 import { type KeptDeadLetter, type RecentEvents } from './recent-events.ts'
 
 /** Anomalies that are kept of one device; beyond it the newest win. */
@@ -24,25 +24,9 @@ export class EventTables {
 
   /** Within the caller's transaction. */
   insert(events: RecentEvents): void {
-    this.#insertAlerts(events.alerts())
     this.#insertAnomalies(events.anomalies())
     this.#insertDeadLetters(events.deadLetters())
     this.#deadLetterCount = undefined
-  }
-
-  #insertAlerts(alerts: readonly RuleEvent[]): void {
-    // A resolved episode stays resolved, in whatever order its events come again.
-    const upsert = this.#database.prepare(
-      `INSERT INTO alerts VALUES (?, ?, ?, ?, ?, ?)
-       ON CONFLICT (id) DO UPDATE SET tenant = excluded.tenant, device_id = excluded.device_id,
-         triggered_at_us = excluded.triggered_at_us, event = excluded.event,
-         row_crc = excluded.row_crc
-       WHERE NOT json_valid(alerts.event) OR json_extract(alerts.event, '$.state') <> 'resolved'`,
-    )
-    for (const event of alerts) {
-      const { id, tenant, deviceId, triggeredAtUs } = event
-      upsert.run(...withCrc(id, tenant, deviceId, triggeredAtUs, JSON.stringify(event)))
-    }
   }
 
   #insertAnomalies(anomalies: readonly AnomalyEvent[]): void {
@@ -76,27 +60,6 @@ export class EventTables {
           LIMIT 1 OFFSET ${DEAD_LETTERS_PER_DEVICE_MAX - 1})`,
     )
     for (const [tenant, deviceId] of devicesOf(letters)) trim.run(tenant, deviceId)
-  }
-
-  /** Ends every episode that is open: the rules that would do it have lost their state. */
-  resolveAll(resolvedAtUs: number): void {
-    const open = this.#database
-      .prepare(`SELECT * FROM alerts WHERE json_valid(event) AND
-        json_extract(event, '$.state') <> 'resolved'`)
-      .all()
-      .filter(isIntact)
-    this.#insertAlerts(
-      open.map(({ event }) => {
-        const alert = JSON.parse(String(event)) as RuleEvent
-        return { ...alert, state: 'resolved', resolvedAtUs }
-      }),
-    )
-  }
-
-  alerts(filter: EventsFilter): RuleEvent[] {
-    return this.#newest('alerts', 'triggered_at_us DESC', filter).map(
-      ({ event }) => JSON.parse(String(event)) as RuleEvent,
-    )
   }
 
   anomalies(filter: EventsFilter): AnomalyEvent[] {

@@ -7,8 +7,8 @@
  *                    below it is kept as unverified and resolved when it is read
  *   windows          those that were open, or could still get late readings, are dirty: computed
  *                    from the readings
- *   rules            start anew; episodes that were open end, since nothing else would end them.
- *                    A condition that still holds fires again as a new episode
+ *   rules            start anew; whoever keeps the alerts ends those that are open, since nothing
+ *                    else would. A condition that still holds fires again as a new episode
  *   detectors        start anew
  *   message ids      are forgotten: a repeat without a time may be stored twice
  */

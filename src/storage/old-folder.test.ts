@@ -14,6 +14,7 @@ import { ask, defineSeries, makeFolder, makeOutput, writeOldReadings } from './s
 const FORMAT_1 = `
 ${CATALOGUE_SCHEMA}
 INSERT INTO meta VALUES ('format', 1), ('covered_offset', 9), ('committed_at_us', 1);
+INSERT INTO alerts VALUES ('episode-1', 'default', 'pump-1', 5, '{"state":"firing"}');
 INSERT INTO series VALUES (1, 1, 'default', 'pump-1', 'generic', 'temperature', '[]', 'number');
 `
 const STATE = new Uint8Array(5000).fill(7)
@@ -62,6 +63,19 @@ test('T1 a folder of format 1 is opened, answered from, written to and merged', 
   const both = [...points, ...later.map(({ timeUs, value }) => [timeUs / 1000, value])]
   assert.deepEqual((await again.readings(question)).points, both)
   assert.deepEqual((await again.recover()).state, [{ name: 'windows', bytes: STATE.slice(0, 50) }])
+})
+
+test('the alerts of an older folder are dropped: the control store has those that follow', async (context) => {
+  const folder = await makeFolder(context)
+  await makeOldFolder(folder)
+  await (await openStorage({ folder, world: nodeWorld })).close()
+  const database = new DatabaseSync(`${folder}/catalogue.db`)
+  const left = "SELECT name FROM sqlite_schema WHERE name LIKE '%alert%' OR sql LIKE '%alert%'"
+  assert.deepEqual(database.prepare(left).all(), [])
+  database.close()
+  const again = await openStorage({ folder, world: nodeWorld })
+  context.after(() => again.close())
+  assert.equal((await again.recover()).nextOffset, 10)
 })
 
 test('a folder of a later format is refused', async (context) => {

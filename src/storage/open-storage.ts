@@ -1,7 +1,7 @@
 /**
  * Puts the embedded store together: opens the folder, clears what never counted, loads what does.
  */
-import type { Query } from '../query/query.ts'
+import type { Query, ReadingScan } from '../query/query.ts'
 import type { Disk, World } from '../world/world.ts'
 import { Catalogue } from './catalogue.ts'
 import { Committer } from './committer.ts'
@@ -34,7 +34,7 @@ export async function openStorage({
   options?: Partial<StorageOptions>
   /** Instead of Parquet on the real disk and SQLite in the folder. */
   adapters?: { files: SegmentFiles; catalogue: Catalogue }
-}): Promise<Storage & Query> {
+}): Promise<Storage & Query & ReadingScan> {
   const settings = { ...STORAGE_DEFAULTS, ...options }
   const { disk, clock } = world
   const segmentsFolder = `${folder}/segments`
@@ -73,7 +73,7 @@ export async function openStorage({
   if (saved === undefined) await checks.ensure(segments.list('readings'))
   const parts: StorageParts = {
     ...{ options: settings, files, catalogue, stateFile, segments, directory },
-    ...{ committer, checks, pace },
+    ...{ committer, checks, pace, clock },
     merger: new Merger({
       ...{ catalogue, segments, files, checks },
       policy: { targetRows: settings.segmentRows, fanIn: settings.mergeFanIn, isIntact },

@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Given, QueryBench } from '../query/query-fixture.ts'
-import type { QueryLimits, Value } from '../query/query.ts'
+import type { QueryLimits, ReadingScan, Value } from '../query/query.ts'
 import { FATE_FRESH, FATE_UNVERIFIED } from '../stream/stream.ts'
 import { nodeWorld } from '../world/node-world.ts'
 import { openStorage } from './open-storage.ts'
@@ -13,7 +13,7 @@ import { makeOutput } from './storage-fixture.ts'
 export async function openEmbeddedBench(
   limits: QueryLimits,
   { isCommitted }: { isCommitted: boolean },
-): Promise<QueryBench> {
+): Promise<QueryBench & { scan: ReadingScan }> {
   const folder = await mkdtemp(join(tmpdir(), 'weir-query-'))
   const store = await openStorage({ folder, world: nodeWorld, options: { limits } })
   const texts = new Map<string, number>()
@@ -21,6 +21,7 @@ export async function openEmbeddedBench(
   let offset = 0
   return {
     query: store,
+    scan: store,
     async give(given) {
       const added: [number, string][] = []
       const numberOf = (value: Value): number => {
@@ -45,11 +46,10 @@ export async function openEmbeddedBench(
   }
 }
 
-const partsOf = ({ series, partials, dirty, alerts, anomalies, deadLetters }: Given) => ({
+const partsOf = ({ series, partials, dirty, anomalies, deadLetters }: Given) => ({
   series: [...(series ?? [])],
   partials: [...(partials ?? [])],
   dirty: [...(dirty ?? [])],
-  ruleEvents: [...(alerts ?? [])],
   anomalies: [...(anomalies ?? [])],
   deadLetters: [...(deadLetters ?? [])],
 })

@@ -1,6 +1,6 @@
-/** Alerts, anomalies and dead letters that the catalogue does not hold yet. */
+/** Anomalies and dead letters that the catalogue does not hold yet. */
 import { DEAD_LETTERS_PER_DEVICE_MAX, type DeadLetter } from '../batch/batch.ts'
-import type { AnomalyEvent, RuleEvent } from '../stream/stream.ts'
+import type { AnomalyEvent } from '../stream/stream.ts'
 
 export interface KeptDeadLetter extends DeadLetter {
   offset: number
@@ -9,14 +9,8 @@ export interface KeptDeadLetter extends DeadLetter {
 }
 
 export class RecentEvents {
-  readonly #alerts = new Map<string, RuleEvent>()
   readonly #anomalies = new Map<string, AnomalyEvent>()
   readonly #deadLetters = new Map<string, KeptDeadLetter[]>()
-
-  addRuleEvent(event: RuleEvent): void {
-    const known = this.#alerts.get(event.id)
-    if (known?.state !== 'resolved') this.#alerts.set(event.id, event)
-  }
 
   addAnomaly(event: AnomalyEvent): void {
     this.#anomalies.set(event.id, event)
@@ -33,10 +27,6 @@ export class RecentEvents {
         kept.splice(0, kept.length - DEAD_LETTERS_PER_DEVICE_MAX)
       }
     }
-  }
-
-  alerts(): RuleEvent[] {
-    return [...this.#alerts.values()]
   }
 
   anomalies(): AnomalyEvent[] {

@@ -4,8 +4,8 @@
  * arrived to the oldest, so that one series is walked without a scan. No object exists per reading.
  */
 import type { ReadingBatch } from '../batch/batch.ts'
+import { sortByTime } from '../query/query.ts'
 import { FATE_DUPLICATE, FATE_UNVERIFIED } from '../stream/stream.ts'
-import { sortByTime } from './time-order.ts'
 
 /** A chunk is 1.5 MB: small for an idle instance, and rarely changed at full speed. */
 const CHUNK_BITS = 16

@@ -1,5 +1,8 @@
 /** Every series and text by name and number. Grows with the fleet; the gateway limits both. */
 import type { Definitions, SeriesDefinition } from '../batch/batch.ts'
+import type { ScanQuestion } from '../query/query.ts'
+
+type ScanFilter = Omit<ScanQuestion, 'startUs' | 'endUs'>
 
 const deviceKey = (tenant: string, deviceId: string): string => `${tenant}\0${deviceId}`
 
@@ -29,6 +32,19 @@ export class SeriesDirectory {
 
   ofDevice(tenant: string, deviceId: string): readonly SeriesDefinition[] {
     return this.#byDevice.get(deviceKey(tenant, deviceId)) ?? []
+  }
+
+  /** Devices that have series as asked for, and these; in the order in which they came. */
+  devices({ tenant, metrics, deviceTypes, deviceIds }: ScanFilter): SeriesDefinition[][] {
+    const asked: readonly (readonly SeriesDefinition[])[] =
+      deviceIds === undefined
+        ? [...this.#byDevice.values()]
+        : [...new Set(deviceIds)].map((id) => this.ofDevice(tenant, id))
+    const isAsked = (one: SeriesDefinition): boolean =>
+      one.tenant === tenant &&
+      (metrics?.includes(one.metric) ?? true) &&
+      (deviceTypes?.includes(one.deviceType) ?? true)
+    return asked.map((series) => series.filter(isAsked)).filter(({ length }) => length > 0)
   }
 
   text(id: number): string {

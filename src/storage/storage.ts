@@ -17,8 +17,8 @@ export interface Recovered {
   /** All parts of the latest state; empty on a fresh folder. */
   state: Checkpoint['parts']
   /**
-   * When the state was damaged and could not be handed out: by series, the highest event time that
-   * is stored (NaN: none). At or below it nobody can tell a repeat.
+   * When, and only when, the state was damaged and could not be handed out: by series, the highest
+   * event time that is stored (NaN: none). At or below it nobody can tell a repeat.
    */
   floors: Float64Array | undefined
   definitions: Definitions
@@ -46,9 +46,12 @@ export interface StorageListener {
   mergeFailed: (cause: unknown) => void
   /** It is set aside: no answer holds what it held. */
   segmentDamaged: (segment: { file: string; problem: string; readings: number }) => void
-  /** Rules and detectors start anew; windows are computed from readings. */
+  /**
+   * Told by recover() when, and only when, it hands out floors. Rules and detectors start anew;
+   * windows are computed from readings.
+   */
   stateLost: (problem: string) => void
-  /** An alert, an anomaly or a dead letter is left out of answers. */
+  /** An anomaly or a dead letter is left out of answers. */
   eventDamaged: (problem: string) => void
 }
 

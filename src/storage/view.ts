@@ -2,6 +2,7 @@
 import { WeirError } from '../errors/errors.ts'
 import {
   addSpan,
+  sortByTime,
   type ReadingRows,
   type ReadingView,
   type Span,
@@ -20,7 +21,6 @@ import type { RollupCoverage } from './rollup-coverage.ts'
 import type { SegmentChecks } from './segment-checks.ts'
 import type { SegmentFiles } from './segment-files.ts'
 import { mayHold, type Segment } from './segment-set.ts'
-import { sortByTime } from './time-order.ts'
 
 export interface ViewParts {
   /** In the order of their offsets. */

@@ -4,7 +4,7 @@
  *   plan              JSON: what the other parts were laid out for (SavedPlan)
  *   clock             f64: watermark, sweep, emitted windows (see the processor)
  *   series-N          f64: one chunk of series records, or the 1,024 floors of a sleeping one
- *   rules-N           f64: one block of the rules' table
+ *   …                 what rules know (see rule-checkpoint.ts)
  *   zscore-D-series   f64: the series of each record of the D-th detector
  *   zscore-D-N        f64: one chunk of its records
  *   late              f64: all late partials
@@ -23,7 +23,9 @@ import { WeirError } from '../errors/errors.ts'
 import type { Detectors } from './detectors.ts'
 import type { Identities } from './identities.ts'
 import type { LatePartials } from './late-partials.ts'
-import { RULE_BLOCK, type Rules, type SavedRule } from './rules.ts'
+import { collectRules, restoreRules, type SavedRules } from './rule-checkpoint.ts'
+import type { RuleEngine } from './rule-engine.ts'
+import { restoreRulesBefore, type RulesBefore } from './rules-before.ts'
 import type { SeriesState } from './series-state.ts'
 import type { Checkpoint } from './stream.ts'
 import type { ZScore } from './zscore.ts'
@@ -31,24 +33,25 @@ import type { ZScore } from './zscore.ts'
 type Part = Checkpoint['parts'][number]
 
 export interface SavedPlan {
-  version: 1
+  version: 2
   windowsMs: number[]
   slots: number
-  /** Float64 in the rules' table. */
-  rulesLength: number
-  rules: SavedRule[]
+  rules: SavedRules
   detectors: { id: string; type: string | null; metric: string; n: number }[]
 }
 
+/** Of the releases before rules could change. */
+type PlanBefore = Omit<SavedPlan, 'version' | 'rules'> & { version: 1 } & RulesBefore
+
 export interface Stores {
   state: SeriesState
-  rules: Rules
+  rules: RuleEngine
   detectors: Detectors
   late: LatePartials
   identities: Identities
 }
 
-const STATE_VERSION = 1
+const STATE_VERSION = 2
 
 const encoder = new TextEncoder()
 const decoder = new TextDecoder()
@@ -71,7 +74,7 @@ export function collectParts(stores: Stores, plan: SavedPlan, clock: Float64Arra
   ]
   for (const index of takeChanged(state.changed))
     parts.push(part(`series-${index}`, state.snapshot(index)))
-  for (const [index, block] of rules.takeChanged()) parts.push(part(`rules-${index}`, block))
+  parts.push(...collectRules(rules))
   for (const [d, detector] of detectors.zscores.entries()) {
     if (detector.isExtended)
       parts.push(part(`zscore-${d}-series`, Float64Array.from(detector.seriesOf)))
@@ -87,8 +90,10 @@ export function collectParts(stores: Stores, plan: SavedPlan, clock: Float64Arra
 }
 
 /** Whether open windows can be taken over from one plan to the other. */
-export const hasSameWindows = (a: SavedPlan, b: SavedPlan): boolean =>
-  a.slots === b.slots && a.windowsMs.join() === b.windowsMs.join()
+export const hasSameWindows = (
+  a: Pick<SavedPlan, 'slots' | 'windowsMs'>,
+  b: Pick<SavedPlan, 'slots' | 'windowsMs'>,
+): boolean => a.slots === b.slots && a.windowsMs.join() === b.windowsMs.join()
 
 /**
  * Fills the stores, whose series must have been attached, and returns plan and clock of the
@@ -98,12 +103,12 @@ export function restoreParts(
   stores: Stores,
   parts: readonly Part[],
   { current, definitions }: { current: SavedPlan; definitions: Definitions },
-): { plan: SavedPlan; clock: Float64Array } | undefined {
+): { plan: SavedPlan | PlanBefore; clock: Float64Array } | undefined {
   const byName = new Map(parts.map(({ name, bytes }) => [name, bytes]))
   const planBytes = byName.get('plan')
   const clockBytes = byName.get('clock')
   if (planBytes === undefined || clockBytes === undefined) return undefined
-  const plan = JSON.parse(decoder.decode(planBytes)) as SavedPlan
+  const plan = JSON.parse(decoder.decode(planBytes)) as SavedPlan | PlanBefore
   if (plan.version > STATE_VERSION) {
     const detail = `the stream’s state has version ${plan.version}`
     throw new WeirError('DATA_FORMAT_NEWER', `${detail}; this one knows up to ${STATE_VERSION}`)
@@ -121,10 +126,9 @@ export function restoreParts(
   const devices = new Set(definitions.series.map((one) => one.device))
   stores.state.retain(series)
   stores.identities.retain(devices)
-  const table = new Float64Array(plan.rulesLength)
-  for (let at = 0; at < table.length; at += RULE_BLOCK)
-    table.set(floats(byName.get(`rules-${at / RULE_BLOCK}`)!), at)
-  stores.rules.restore(plan.rules, table, clock[0]!)
+  const nowUs = clock[0]!
+  if (plan.version === 1) restoreRulesBefore(stores.rules, byName, { saved: plan, nowUs })
+  else restoreRules(stores.rules, byName, { saved: plan.rules, nowUs })
   for (const [d, saved] of plan.detectors.entries())
     restoreDetector(stores.detectors, saved, byName, d)
   const late = byName.get('late')

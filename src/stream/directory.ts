@@ -6,37 +6,36 @@ import type { Definitions, SeriesDefinition } from '../batch/batch.ts'
 import { WeirError } from '../errors/errors.ts'
 import type { Detectors } from './detectors.ts'
 import type { StreamLimits } from './limits.ts'
-import type { Rules } from './rules.ts'
-
-const SERIES_KNOWN = 1
-/** Numbers and booleans (as 0 and 1) have windows; texts have none. */
-export const SERIES_WINDOWED = 2
-export const SERIES_DETECTED = 4
-export const SERIES_RULED = 8
-export const SERIES_WATCHED = SERIES_DETECTED | SERIES_RULED
+import type { RuleEngine } from './rule-engine.ts'
+import { SERIES_DETECTED, SERIES_KNOWN, SERIES_WINDOWED } from './series-flags.ts'
 
 export class Directory {
   /** SERIES_* by series number; 0 is a series that was never defined. */
   readonly flags: Uint8Array
   readonly #limits: StreamLimits
-  readonly #rules: Rules
+  readonly #rules: RuleEngine
   readonly #detectors: Detectors
   #count = 0
 
-  constructor(limits: StreamLimits, rules: Rules, detectors: Detectors) {
-    this.flags = new Uint8Array(limits.seriesMax)
-    this.#limits = limits
-    this.#rules = rules
-    this.#detectors = detectors
+  constructor(parts: {
+    limits: StreamLimits
+    flags: Uint8Array
+    rules: RuleEngine
+    detectors: Detectors
+  }) {
+    this.flags = parts.flags
+    this.#limits = parts.limits
+    this.#rules = parts.rules
+    this.#detectors = parts.detectors
   }
 
   get count(): number {
     return this.#count
   }
 
-  define(definitions: Definitions): void {
-    for (const [id, text] of definitions.texts) this.#rules.defineText(id, text)
+  define(definitions: Definitions, ingestUs: number): void {
     for (const definition of definitions.series) this.#defineSeries(definition)
+    this.#rules.define(definitions, ingestUs)
   }
 
   /** Flags of a series that must have been defined. */
@@ -52,7 +51,6 @@ export class Directory {
     let flags = SERIES_KNOWN
     if (kind !== 'text') flags |= SERIES_WINDOWED
     if (kind === 'number' && this.#detectors.attach(definition)) flags |= SERIES_DETECTED
-    if (this.#rules.attach(definition)) flags |= SERIES_RULED
     this.flags[series] = flags
     this.#count++
   }

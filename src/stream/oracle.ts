@@ -2,16 +2,11 @@
  * The naive oracle: the stream's semantics said a second time, for the tests, with maps, sorting
  * and two passes instead of flat memory and running sums.
  */
-import type { Plan, Rule } from '../pipeline/pipeline.ts'
-import {
-  CONDITIONS,
-  METRICS,
-  type ScriptFrame,
-  type ScriptMessage,
-  seriesOf,
-  METRIC_LABEL,
-} from './script.ts'
+import type { Plan } from '../pipeline/pipeline.ts'
+import { RuleOracle, type OracleEpisode } from './rule-oracle.ts'
+import { METRICS, type ScriptFrame, type ScriptMessage, seriesOf, METRIC_LABEL } from './script.ts'
 import { FATE_DUPLICATE, FATE_FRESH, FATE_UNVERIFIED } from './stream.ts'
+import { Watermark } from './watermark.ts'
 
 export interface OracleReading {
   series: number
@@ -21,72 +16,99 @@ export interface OracleReading {
   isHistorical: boolean
 }
 
-export interface OracleEpisode {
-  ruleId: string
-  device: number
-  state: 'firing' | 'resolved'
-  triggeredAtUs: number
-  resolvedAtUs: number | undefined
-  breachEventTimeUs: number
-}
-
-interface RuleState {
-  pendingSinceUs: number | undefined
-  breachUs: number
-  triggeredAtUs: number | undefined
-}
-
 export class Oracle {
   /** All readings in order of arrival. */
   readonly readings: OracleReading[] = []
-  readonly episodes: OracleEpisode[] = []
   readonly anomalies: { series: number; eventUs: number; score: number }[] = []
   readonly #plan: Plan
   readonly #memory = new Map<number, { times: number[]; floor: number }>()
   readonly #identities = new Map<number, number[]>()
   readonly #accepted = new Map<number, number[]>()
-  readonly #latest = new Map<string, number>()
-  readonly #rules = new Map<string, RuleState>()
+  readonly #watermark: Watermark
+  readonly #rules: RuleOracle
+  /** Readings of open windows, by `size start`. */
+  readonly #open = new Map<string, OracleReading[]>()
   #clockUs: number | undefined
 
   constructor(plan: Plan) {
     this.#plan = plan
+    this.#watermark = new Watermark(plan.time)
+    this.#rules = new RuleOracle(plan)
+  }
+
+  get episodes(): readonly OracleEpisode[] {
+    return this.#rules.episodes
   }
 
   process(frame: ScriptFrame): void {
-    this.#follow(frame.baseUs)
-    this.#tick(frame.baseUs)
+    this.#rules.define(frame)
+    const passedUs = this.#follow(frame.baseUs)
+    if (this.#watermark.tick(frame.baseUs, passedUs)) this.#closeWindows(frame.baseUs)
+    this.#rules.tick(frame.baseUs)
     for (const message of frame.messages) this.#message(message, frame.baseUs)
   }
 
-  /** Ten minutes at once, or a second back: the clock was set, and conditions go on pending. */
-  #follow(baseUs: number): void {
+  /** Ten minutes at once, or a second back: the clock was set, and what waits goes on waiting. */
+  #follow(baseUs: number): number {
     const passedUs = baseUs - (this.#clockUs ?? baseUs)
     const isSet = passedUs > 600e6 || passedUs < -1e6
     if (isSet) {
-      for (const state of this.#rules.values())
-        if (state.pendingSinceUs !== undefined)
-          state.pendingSinceUs = Math.min(state.pendingSinceUs + passedUs, baseUs)
+      this.#rules.shift(passedUs, baseUs)
+      const { lastIngestUs } = this.#watermark
+      this.#watermark.lastIngestUs = Math.min(lastIngestUs + passedUs, baseUs)
     }
     this.#clockUs = isSet ? baseUs : Math.max(this.#clockUs ?? baseUs, baseUs)
+    return isSet ? 0 : Math.max(0, passedUs)
   }
 
   #message(message: ScriptMessage, baseUs: number): void {
     const { device, eventUs, isHistorical } = message
     const ingestUs = baseUs + message.ingestDeltaUs
+    if (!isHistorical) this.#rules.hear(device, ingestUs)
     const isRepeat = this.#isRepeat(message)
-    const fresh = new Set<string>()
+    if (!isRepeat && !isHistorical && this.#watermark.observe(eventUs, ingestUs))
+      this.#closeWindows(ingestUs)
+    const fed: [string, number][] = []
     for (const [metric, value] of message.readings) {
       const series = seriesOf(device, metric)
       const fate = isRepeat ? FATE_DUPLICATE : this.#fate(series, eventUs)
       this.readings.push({ series, eventUs, value, fate, isHistorical })
-      const isFed = fate === FATE_FRESH && !isHistorical
-      if (!isFed || eventUs < ingestUs - this.#plan.time.alertStalenessUs) continue
-      fresh.add(METRICS[metric]!.name)
-      this.#latest.set(`${device} ${METRICS[metric]!.name}`, value)
+      if (fate !== FATE_FRESH || isHistorical) continue
+      this.#collect({ series, eventUs, value, fate, isHistorical })
+      if (eventUs < ingestUs - this.#plan.time.alertStalenessUs) continue
+      fed.push([METRICS[metric]!.name, value])
       this.#score(series, METRICS[metric]!.name, eventUs, value)
     }
-    this.#decide(device, fresh, eventUs, ingestUs)
+    this.#rules.message(device, fed, { eventUs, ingestUs })
+  }
+
+  /** A window is closed when the watermark reaches its last millisecond. */
+  #isClosed(endUs: number): boolean {
+    return endUs <= this.#watermark.watermarkUs + 1000
+  }
+
+  /** What each window holds that is open still. */
+  #collect(reading: OracleReading): void {
+    if (reading.series % METRICS.length === METRIC_LABEL) return
+    for (const windowMs of this.#plan.windowsMs) {
+      const startUs = Math.floor(reading.eventUs / windowMs / 1000) * windowMs * 1000
+      if (this.#isClosed(startUs + windowMs * 1000)) continue
+      const key = `${windowMs} ${startUs}`
+      this.#open.set(key, [...(this.#open.get(key) ?? []), reading])
+    }
+  }
+
+  #closeWindows(ingestUs: number): void {
+    const closed = [...this.#open.keys()]
+      .map((key) => key.split(' ').map(Number) as [number, number])
+      .map(([windowMs, startUs]) => ({ windowMs, startUs, endUs: startUs + windowMs * 1000 }))
+      .filter(({ endUs }) => this.#isClosed(endUs))
+      .sort((x, y) => x.endUs - y.endUs || x.windowMs - y.windowMs)
+    for (const { windowMs, startUs } of closed) {
+      const readings = this.#open.get(`${windowMs} ${startUs}`)!
+      this.#open.delete(`${windowMs} ${startUs}`)
+      this.#rules.window({ windowMs, startUs }, readings, ingestUs)
+    }
   }
 
   #isRepeat({ device, identity }: ScriptMessage): boolean {
@@ -118,66 +140,6 @@ export class Oracle {
       if (squares > 0 && Math.abs(score) >= detector.threshold)
         this.anomalies.push({ series, eventUs, score })
     }
-  }
-
-  /** Threshold rules are decided as their reading is met, the others after the message. */
-  #decide(device: number, fresh: Set<string>, eventUs: number, ingestUs: number): void {
-    const touched = this.#plan.rules.filter(({ metrics }) => metrics.some((m) => fresh.has(m)))
-    const isFast = ({ program }: Rule): boolean => program.threshold !== undefined
-    const ordered = [...touched.filter(isFast), ...touched.filter((rule) => !isFast(rule))]
-    for (const rule of ordered) {
-      const values = rule.metrics.map((metric) => this.#latest.get(`${device} ${metric}`))
-      if (values.includes(undefined)) continue
-      const isBreach = CONDITIONS[rule.id]!(values as number[])
-      const state = this.#state(rule, device)
-      if (!isBreach) {
-        if (state.triggeredAtUs !== undefined) this.#emit(rule, device, state, ingestUs)
-        this.#rules.delete(`${rule.id} ${device}`)
-      } else if (state.triggeredAtUs === undefined) {
-        if (state.pendingSinceUs === undefined) {
-          state.pendingSinceUs = ingestUs
-          state.breachUs = eventUs
-        }
-        if (ingestUs - state.pendingSinceUs >= rule.forUs) this.#fire(rule, device, ingestUs)
-      }
-    }
-  }
-
-  #tick(ingestUs: number): void {
-    const due = this.#plan.rules
-      .flatMap((rule, index) => [0, 1, 2, 3].map((device) => ({ rule, index, device })))
-      .map((one) => ({ ...one, state: this.#state(one.rule, one.device) }))
-      .filter(({ state }) => state.pendingSinceUs !== undefined && !state.triggeredAtUs)
-      .map((one) => ({ ...one, dueUs: one.state.pendingSinceUs! + one.rule.forUs }))
-      .filter(({ dueUs }) => dueUs <= ingestUs)
-      .sort((a, b) => a.dueUs - b.dueUs || a.index - b.index || a.device - b.device)
-    for (const { rule, device } of due) this.#fire(rule, device, ingestUs)
-  }
-
-  #state(rule: Rule, device: number): RuleState {
-    const key = `${rule.id} ${device}`
-    const state = this.#rules.get(key)
-    if (state !== undefined) return state
-    const fresh = { pendingSinceUs: undefined, breachUs: 0, triggeredAtUs: undefined }
-    this.#rules.set(key, fresh)
-    return fresh
-  }
-
-  #fire(rule: Rule, device: number, ingestUs: number): void {
-    const state = this.#state(rule, device)
-    state.triggeredAtUs = ingestUs
-    this.#emit(rule, device, state, undefined)
-  }
-
-  #emit(rule: Rule, device: number, state: RuleState, resolvedAtUs: number | undefined): void {
-    this.episodes.push({
-      ruleId: rule.id,
-      device,
-      state: resolvedAtUs === undefined ? 'firing' : 'resolved',
-      triggeredAtUs: state.triggeredAtUs!,
-      resolvedAtUs,
-      breachEventTimeUs: state.breachUs,
-    })
   }
 }
 

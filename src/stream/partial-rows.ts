@@ -31,6 +31,13 @@ export class PartialRows {
     return this.#count++ * PARTIAL_STRIDE
   }
 
+  /** All rows, valid until the next one; starts anew. */
+  drain(): Float64Array {
+    const drained = this.#rows.subarray(0, this.#count * PARTIAL_STRIDE)
+    this.#count = 0
+    return drained
+  }
+
   /** All rows as one array of their own, or undefined; starts anew. */
   take(): Float64Array<ArrayBuffer> | undefined {
     if (this.#count === 0) return undefined

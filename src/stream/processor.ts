@@ -12,30 +12,21 @@
 import { decodeFrame, MESSAGE_HISTORICAL, type ReadingBatch } from '../batch/batch.ts'
 import type { Definitions } from '../batch/batch.ts'
 import type { Plan } from '../pipeline/pipeline.ts'
-import {
-  collectParts,
-  hasSameWindows,
-  restoreParts,
-  type SavedPlan,
-  type Stores,
-} from './checkpoint.ts'
+import { collectParts, hasSameWindows, restoreParts } from './checkpoint.ts'
+import type { SavedPlan, Stores } from './checkpoint.ts'
 import { clockStep } from './clock-steps.ts'
 import { observeTime } from './deduplication.ts'
 import { Detectors } from './detectors.ts'
-import {
-  Directory,
-  SERIES_DETECTED,
-  SERIES_RULED,
-  SERIES_WATCHED,
-  SERIES_WINDOWED,
-} from './directory.ts'
+import { Directory } from './directory.ts'
 import { DirtyRanges } from './dirty-ranges.ts'
 import { Expiry } from './expiry.ts'
 import { Identities } from './identities.ts'
 import { LatePartials } from './late-partials.ts'
 import type { StreamLimits } from './limits.ts'
 import { PartialRows } from './partial-rows.ts'
-import { Rules } from './rules.ts'
+import { savedRules } from './rule-checkpoint.ts'
+import { RuleEngine } from './rule-engine.ts'
+import { SERIES_DETECTED, SERIES_RULED, SERIES_WATCHED, SERIES_WINDOWED } from './series-flags.ts'
 import {
   CHUNK_MASK,
   CHUNK_SHIFT,
@@ -61,7 +52,7 @@ export class StreamProcessor {
   readonly #late: LatePartials
   readonly #dirty: DirtyRanges
   readonly #identities: Identities
-  readonly #rules: Rules
+  readonly #rules: RuleEngine
   readonly #detectors: Detectors
   readonly #directory: Directory
   readonly #stores: Stores
@@ -85,9 +76,11 @@ export class StreamProcessor {
     this.#late = new LatePartials(plan.windowsMs, limits.latePartialsMax, this.#rows)
     this.#dirty = new DirtyRanges(plan.windowsMs.at(-1)!)
     this.#identities = new Identities(limits.deviceMax)
-    this.#rules = new Rules(plan.rules, limits.seriesMax)
+    const flags = new Uint8Array(limits.seriesMax)
+    this.#rules = new RuleEngine({ rules: plan.rules, time: plan.time, limits, flags })
     this.#detectors = new Detectors(plan.detectors, limits.seriesMax)
-    this.#directory = new Directory(limits, this.#rules, this.#detectors)
+    const watchers = { rules: this.#rules, detectors: this.#detectors }
+    this.#directory = new Directory({ limits, flags, ...watchers })
     this.#warming = new Warming(this.#state)
     this.#stores = {
       state: this.#state,
@@ -102,8 +95,9 @@ export class StreamProcessor {
   /** Takes one log entry; entries come in the log's order, each once. */
   process(offset: number, frame: Uint8Array<ArrayBuffer>): StreamOutput {
     const batch = decodeFrame(frame)
-    if (batch.definitions !== undefined) this.#directory.define(batch.definitions)
-    this.#tick(batch.baseIngestTimeUs)
+    const { definitions, baseIngestTimeUs } = batch
+    if (definitions !== undefined) this.#directory.define(definitions, baseIngestTimeUs)
+    this.#tick(baseIngestTimeUs)
     this.#processMessages(batch)
     this.#late.flush()
     this.#readingsSinceCheckpoint += batch.readingCount
@@ -134,7 +128,9 @@ export class StreamProcessor {
 
   /** Takes over all parts of a checkpoint and all definitions up to it or beyond. Call it first. */
   restore(parts: Checkpoint['parts'], definitions: Definitions): void {
-    this.#directory.define(definitions)
+    // Rules and facts that the checkpoint does not know come again in the log.
+    const { series, texts } = definitions
+    this.#directory.define({ series, texts }, this.#ingestUs)
     const mine = this.#savedPlan()
     const restored = restoreParts(this.#stores, parts, { current: mine, definitions })
     if (restored === undefined) return
@@ -157,7 +153,7 @@ export class StreamProcessor {
    * stored of each series (NaN: none). At or below it every reading is unverified.
    */
   restart(floors: Float64Array, definitions: Definitions): void {
-    this.#directory.define(definitions)
+    this.#directory.define(definitions, this.#ingestUs)
     this.#state.restoreFloors(floors)
   }
 
@@ -178,7 +174,7 @@ export class StreamProcessor {
     const passedUs = stepUs === 0 ? Math.max(0, ingestUs - this.#ingestUs) : 0
     this.#ingestUs = stepUs === 0 ? Math.max(this.#ingestUs, ingestUs) : ingestUs
     if (this.#checkpointUs === -Infinity) this.#checkpointUs = ingestUs
-    if (this.#watermark.tick(ingestUs, passedUs)) this.#closeWindows()
+    if (this.#watermark.tick(ingestUs, passedUs)) this.#closeWindows(ingestUs)
     this.#rules.tick(ingestUs)
     this.#expiry.tick(ingestUs)
   }
@@ -197,10 +193,13 @@ export class StreamProcessor {
     this.#rules.shift(stepUs, nowUs)
   }
 
-  #closeWindows(): void {
+  #closeWindows(ingestUs: number): void {
     const { watermarkUs } = this.#watermark
     if (watermarkUs < this.#windows.closesAtUs) return
+    const fromRow = this.#rows.count
     this.#windows.closeThrough(watermarkUs)
+    if (this.#rules.hasWindows)
+      this.#rules.closeWindows(this.#rows.reserve(0), [fromRow, this.#rows.count], ingestUs)
     const pastUs = watermarkUs - this.#plan.time.allowedLatenessUs
     for (const [k, size] of this.#windows.sizesUs.entries())
       this.#late.expire(k, (pastUs - size) / 1000)
@@ -210,23 +209,26 @@ export class StreamProcessor {
     const { messageCount, baseIngestTimeUs, eventTimeUs, ingestDeltaUs, flags } = batch
     const { readingsInMessage } = batch
     const hasIdentities = batch.identityHigh !== undefined
+    const { hasSilence, bands } = this.#rules
     let from = 0
     let warmUntil = 0
     for (let message = 0; message < messageCount; message++) {
       const to = from + readingsInMessage[message]!
       if (from >= warmUntil) {
         warmUntil = Math.min(from + WARMED_READINGS, batch.readingCount)
-        this.#warming.touch(batch.series, from, warmUntil)
+        this.#warming.touch(batch.series, [from, warmUntil], bands)
       }
       const eventUs = eventTimeUs[message]!
       const ingestUs = baseIngestTimeUs + ingestDeltaUs[message]!
+      const isHistorical = (flags[message]! & MESSAGE_HISTORICAL) !== 0
+      if (hasSilence && !isHistorical) this.#rules.hear(batch.device[message]!, ingestUs)
       if (hasIdentities && this.#isRepeat(batch, message, ingestUs)) {
         this.#counts.duplicates += to - from
         this.#fatesOf(batch).fill(words.FATE_DUPLICATE, from, to)
-      } else if ((flags[message]! & MESSAGE_HISTORICAL) !== 0) {
+      } else if (isHistorical) {
         this.#processHistorical(batch, from, to, eventUs, ingestUs)
       } else {
-        if (this.#watermark.observe(eventUs, ingestUs)) this.#closeWindows()
+        if (this.#watermark.observe(eventUs, ingestUs)) this.#closeWindows(ingestUs)
         this.#processMessage(batch, from, to, eventUs, ingestUs)
       }
       from = to
@@ -374,18 +376,12 @@ export class StreamProcessor {
   }
 
   #savedPlan(): SavedPlan {
-    const { windowsMs, rules, detectors } = this.#plan
+    const { windowsMs, detectors } = this.#plan
     return {
-      version: 1,
+      version: 2,
       windowsMs,
       slots: this.#windows.slots,
-      rulesLength: this.#rules.length,
-      rules: rules.map(({ id, version, severity, metrics }) => ({
-        id,
-        version,
-        severity,
-        metrics,
-      })),
+      rules: savedRules(this.#rules),
       detectors: detectors.map(({ id, type, metric, n }) => ({
         id,
         type: type ?? null,

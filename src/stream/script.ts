@@ -1,8 +1,11 @@
 /** Event scripts for the tests of this folder: what devices send, as plain data, and as frames. */
 import fc from 'fast-check'
-import { encodeFrame, MESSAGE_HISTORICAL, type SeriesDefinition } from '../batch/batch.ts'
-import type { Plan } from '../pipeline/pipeline.ts'
+import { encodeFrame, MESSAGE_HISTORICAL } from '../batch/batch.ts'
+import type { DeviceFacts, RuleChange, SeriesDefinition } from '../batch/batch.ts'
+import { compilePipeline, compileRule } from '../pipeline/compile.ts'
+import type { Plan, RuleDefinition } from '../pipeline/pipeline.ts'
 import { DEFAULT_STREAM_LIMITS, type StreamLimits } from './limits.ts'
+import { COMING_RULES, SCRIPT_RULES } from './script-rules.ts'
 
 export interface ScriptMessage {
   device: number
@@ -18,6 +21,9 @@ export interface ScriptMessage {
 export interface ScriptFrame {
   baseUs: number
   messages: ScriptMessage[]
+  /** Of the frame's definitions. */
+  rules?: RuleChange[]
+  devices?: DeviceFacts[]
 }
 
 const DEVICES = 4
@@ -28,6 +34,7 @@ export const METRICS = [
   { name: 'label', kind: 'text' },
 ] as const
 export const METRIC_A = 0
+export const METRIC_B = 1
 export const METRIC_ON = 2
 export const METRIC_LABEL = 3
 const START_US = 1_700_000_000_000_000
@@ -55,10 +62,24 @@ export const TEXTS: [number, string][] = [
 const SECOND = 1e6
 const MINUTE = 60 * SECOND
 
-export const PLAN: Plan = {
+const BASE = compilePipeline({
   version: 1,
-  fingerprint: '0000000000000000',
-  types: {},
+  types: {
+    pump: {
+      schemas: {
+        1: {
+          a: { unit: '°C' },
+          b: { unit: 'kPa' },
+          on: { type: 'boolean' },
+          label: { type: 'text' },
+        },
+      },
+    },
+  },
+})
+
+export const PLAN: Plan = {
+  ...BASE,
   time: {
     disorderUs: 10 * SECOND,
     futureUs: 5 * SECOND,
@@ -72,37 +93,20 @@ export const PLAN: Plan = {
     { id: 'z', type: 'pump', metric: 'a', kind: 'zscore', n: 5, threshold: 1.618 },
     { id: 'other', type: 'fan', metric: 'a', kind: 'zscore', n: 2, threshold: 0 },
   ],
-  rules: [
-    rule('hot', { metrics: ['a'], forUs: 30 * SECOND, threshold: 80 }),
-    rule('burning', { metrics: ['a'], forUs: 0, threshold: 95 }),
-    {
-      ...rule('warm-while-on', { metrics: ['a', 'on'], forUs: 5 * SECOND }),
-      program: {
-        instructions: [['metric', 0], ['constant', 60], ['greater'], ['metric', 1], ['and']],
-        texts: [],
-        stackDepthMax: 3,
-        threshold: undefined,
-      },
-    },
-    {
-      ...rule('faulty', { metrics: ['label'], forUs: 0 }),
-      program: {
-        instructions: [['metric', 0], ['text', 0], ['equal']],
-        texts: ['fault'],
-        stackDepthMax: 2,
-        threshold: undefined,
-      },
-    },
-  ],
+  rules: SCRIPT_RULES.slice(0, 4).map((rule) => compileRule(rule, BASE)),
 }
 
-/** Whether rule `id` of PLAN holds, said without the program. */
-export const CONDITIONS: Record<string, (values: number[]) => boolean> = {
-  hot: ([a]) => a! > 80,
-  burning: ([a]) => a! > 95,
-  'warm-while-on': ([a, on]) => a! > 60 && on === 1,
-  faulty: ([label]) => label === 1,
+/** With rules of every kind. */
+export const PLAN_OF_ALL: Plan = {
+  ...PLAN,
+  rules: SCRIPT_RULES.map((rule) => compileRule(rule, BASE)),
 }
+
+/** A plan of these rules alone. */
+export const planOf = (...rules: RuleDefinition[]): Plan => ({
+  ...PLAN,
+  rules: rules.map((rule) => compileRule(rule, BASE)),
+})
 
 export const LIMITS: StreamLimits = {
   ...DEFAULT_STREAM_LIMITS,
@@ -111,33 +115,18 @@ export const LIMITS: StreamLimits = {
   latePartialsMax: 1000,
 }
 
-function rule(id: string, what: { metrics: string[]; forUs: number; threshold?: number }) {
-  const value = what.threshold ?? 0
-  return {
-    id,
-    version: 1,
-    type: 'pump',
-    deviceId: undefined,
-    when: id,
-    forUs: what.forUs,
-    severity: 'critical',
-    metrics: what.metrics,
-    metricKinds: what.metrics.map((name) => METRICS.find((one) => one.name === name)!.kind),
-    program: {
-      instructions: [['metric', 0] as ['metric', number]],
-      texts: [],
-      stackDepthMax: 1,
-      threshold:
-        what.threshold === undefined ? undefined : { comparison: 'greater' as const, value },
-    },
-  }
-}
+const factsOf = (device: number, tags: Record<string, string>): DeviceFacts => ({
+  ...{ device, tenant: 'default', deviceId: `device-${device}`, deviceType: 'pump', tags },
+  ...{ location: undefined, parent: undefined },
+})
 
 /** One frame's bytes; the first frame of a script carries all definitions. */
 export function frameOf(
-  { baseUs, messages }: ScriptFrame,
+  { baseUs, messages, rules = [], devices = [] }: ScriptFrame,
   isFirst = false,
 ): Uint8Array<ArrayBuffer> {
+  const isDefining = isFirst || rules.length > 0 || devices.length > 0
+  const names = isFirst ? { series: SERIES, texts: TEXTS } : { series: [], texts: [] }
   const readings = messages.flatMap((message) =>
     message.readings.map(([metric, value]) => [seriesOf(message.device, metric), value] as const),
   )
@@ -155,7 +144,7 @@ export function frameOf(
     flags: Uint8Array.from(messages, ({ isHistorical }) => (isHistorical ? MESSAGE_HISTORICAL : 0)),
     value: Float64Array.from(readings, ([, value]) => value),
     series: Uint32Array.from(readings, ([series]) => series),
-    definitions: isFirst ? { series: SERIES, texts: TEXTS } : undefined,
+    definitions: isDefining ? { ...names, rules, devices } : undefined,
     deadLetters: undefined,
   })
 }
@@ -215,6 +204,34 @@ const stepMs = fc.oneof(
   { weight: 1, arbitrary: fc.constantFrom(-86_400_000, -2_000, -500, 86_400_000) },
 )
 
+/** A rule that comes, changes and goes; versions that are known do nothing. */
+const change: fc.Arbitrary<RuleChange> = fc.oneof(
+  fc
+    .tuple(fc.constantFrom(...COMING_RULES), fc.integer({ min: 1, max: 6 }))
+    .map(([rule, version]): RuleChange => ({ put: compileRule({ ...rule, version }, BASE) })),
+  fc
+    .integer({ min: 1, max: 6 })
+    .map((version): RuleChange => ({ remove: { id: 'coming', version } })),
+  fc.constant<RuleChange>({ retain: [] }),
+)
+const facts: fc.Arbitrary<DeviceFacts> = fc
+  .tuple(
+    fc.nat(DEVICES - 1),
+    fc.constantFrom<Record<string, string>>(
+      ...[
+        { site: 'x', limit: '50' },
+        { site: 'x', limit: 'none' },
+      ],
+      ...[{ site: 'y', limit: '50' }, {}],
+    ),
+  )
+  .map(([device, tags]) => factsOf(device, tags))
+const seldom = <T>(one: fc.Arbitrary<T>): fc.Arbitrary<T[]> =>
+  fc.oneof(
+    { weight: 5, arbitrary: fc.constant<T[]>([]) },
+    { weight: 1, arbitrary: fc.array(one, { minLength: 1, maxLength: 2 }) },
+  )
+
 interface Draft {
   device: number
   lagMs: number
@@ -239,18 +256,21 @@ const draft: fc.Arbitrary<Draft> = fc.record({
 
 /** Any script: disorder, repeats, bursts, backlogs, imports, silence. It ends in hours of ticks. */
 export const anyScript: fc.Arbitrary<ScriptFrame[]> = fc
-  .array(fc.record({ stepMs, drafts: fc.array(draft, { maxLength: 6 }) }), {
-    minLength: 1,
-    maxLength: 40,
-  })
+  .array(
+    fc.record({
+      ...{ stepMs, drafts: fc.array(draft, { maxLength: 6 }) },
+      ...{ rules: seldom(change), devices: seldom(facts) },
+    }),
+    { minLength: 1, maxLength: 40 },
+  )
   .map((steps) => {
     let nowUs = START_US
     const sent: ScriptMessage[] = []
-    const frames = steps.map(({ stepMs: step, drafts }): ScriptFrame => {
+    const frames = steps.map(({ stepMs: step, drafts, rules, devices }): ScriptFrame => {
       nowUs += step * 1000
       const messages = drafts.flatMap((one) => expand(one, nowUs, sent))
       return {
-        baseUs: nowUs,
+        ...{ baseUs: nowUs, rules, devices },
         messages: messages.map((m, i) => ({ ...m, ingestDeltaUs: i * 1000 })),
       }
     })

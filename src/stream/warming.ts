@@ -5,6 +5,7 @@
  * overlap instead of queueing. Measured on 30,000 series: a quarter more readings a second. (Doing
  * the same for the detectors' rings gained nothing.) Results never depend on it.
  */
+import { BAND_STRIDE } from './guards.ts'
 import {
   CHUNK_MASK,
   CHUNK_SHIFT,
@@ -30,9 +31,12 @@ export class Warming {
     this.#state = state
   }
 
-  /** Touches the state of the readings in [from, to). */
-  touch(series: Uint32Array, from: number, to: number): void {
+  /** Touches the state of the readings in [from, to), and the bands of what rules watch. */
+  touch(series: Uint32Array, [from, to]: [number, number], bands: Float32Array | undefined): void {
     this.#sum = this.#touchHot(series, from, to) + this.#touchRings(series, from, to)
+    if (bands === undefined) return
+    for (let reading = from; reading < to; reading++)
+      this.#sum += bands[series[reading]! * BAND_STRIDE]!
   }
 
   #touchHot(series: Uint32Array, from: number, to: number): number {

@@ -1,6 +1,7 @@
 /** The page's side of the HTTP API. The session is an HttpOnly cookie that scripts never see. */
 import type { Problem } from '../errors/errors.ts'
-import type { AlertRow, AnomalyRow, ReadingsAnswer, Value } from '../query/query.ts'
+import type { AlertBody } from '../api/api.ts'
+import type { AnomalyRow, ReadingsAnswer, Value } from '../query/query.ts'
 import type { Clock } from '../world/world.ts'
 
 /** An answer other than 2xx, as the server's problem details say it. Status 0: no answer at all. */
@@ -103,8 +104,16 @@ export class Api {
     return this.#get('v1/query', parameters, signal)
   }
 
-  async alerts(limit: number): Promise<AlertRow[]> {
-    return (await this.#get<{ alerts: AlertRow[] }>('v1/alerts', { limit: String(limit) })).alerts
+  async alerts(limit: number): Promise<AlertBody[]> {
+    return (await this.#get<{ alerts: AlertBody[] }>('v1/alerts', { limit: String(limit) })).alerts
+  }
+
+  /** The alert as it then is. */
+  async acknowledge(id: string): Promise<AlertBody> {
+    const path = `v1/alerts/${encodeURIComponent(id)}/acknowledge`
+    const headers = { 'content-type': 'application/json' }
+    const response = await this.#request(path, { method: 'POST', headers, body: '{}' })
+    return (await response.json()) as AlertBody
   }
 
   async anomalies(limit: number): Promise<AnomalyRow[]> {

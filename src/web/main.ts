@@ -1,11 +1,12 @@
 /** The page: builds the parts and tells each what concerns it. */
 import type { LiveEvent } from '../api/api.ts'
+import { AlertsPanel } from './alerts.ts'
+import { AnomaliesPanel } from './anomalies.ts'
 import { Api } from './api.ts'
 import { browserWorld } from './browser-world.ts'
 import { ChartPanel, type Selection } from './chart.ts'
 import { DevicesPanel } from './devices.ts'
 import { byId, setText } from './dom.ts'
-import { EventsPanel } from './events.ts'
 import { refreshAges } from './format.ts'
 import { LiveConnection, type LiveState } from './live.ts'
 import { RatePanel } from './rate.ts'
@@ -40,13 +41,16 @@ class Page {
     onChoose: (deviceId) => this.#choose({ deviceId, metric: undefined }),
     onShown: (deviceIds) => this.#follow(deviceIds),
   })
-  readonly #events = new EventsPanel(this.#api, {
+  readonly #alerts = new AlertsPanel(this.#api, {
     onChoose: (deviceId, metric) => this.#choose({ deviceId, metric }),
     onFiring: (deviceIds) => {
       this.#rate.showFiring(deviceIds.size)
       this.#devices.showFiring(deviceIds)
     },
   })
+  readonly #anomalies = new AnomaliesPanel(this.#api, (deviceId, metric) =>
+    this.#choose({ deviceId, metric }),
+  )
   readonly #live = new LiveConnection(this.#api, browserWorld, {
     onEvent: (event) => this.#onEvent(event),
     onOpen: ({ isMove }) => this.#refill(isMove),
@@ -91,7 +95,8 @@ class Page {
   #refill(isMove: boolean): void {
     void this.#chart.refill().then(() => this.#follow(this.#shown))
     if (isMove) return
-    void this.#events.refill()
+    void this.#alerts.refill()
+    void this.#anomalies.refill()
     void this.#devices.load().then(() => this.#chooseFirst())
   }
 
@@ -128,8 +133,8 @@ class Page {
 
   #onEvent({ event, data }: LiveEvent): void {
     if (event === 'rate') this.#rate.show(data)
-    else if (event === 'alert') this.#events.onAlert(data)
-    else if (event === 'anomaly') this.#events.onAnomaly(data)
+    else if (event === 'alert') this.#alerts.onAlert(data)
+    else if (event === 'anomaly') this.#anomalies.onAnomaly(data)
     else if (event === 'reading') {
       this.#chart.onReading(data)
       this.#devices.onReading(data)

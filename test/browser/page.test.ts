@@ -8,6 +8,8 @@ import { after, afterEach, before, beforeEach, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core'
 import { launchChromium, openPage, skip, until, type WatchedPage } from './chromium.ts'
+import type { AlertBody } from '../../src/api/api.ts'
+import { makeAlert } from '../../src/api/testing/alert-body.ts'
 import { SmallServer } from './small-server.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
@@ -168,11 +170,24 @@ test(
     const resolved = { ...hot, state: 'resolved' as const, resolved_at: Date.now(), values: {} }
     server.push({ event: 'alert', data: resolved })
     await until(() => hasText(page, '#alerts-list', /hotresolved now, lasted/))
-    server.push({ event: 'alert', data: { ...hot, values: {} } })
-    await until(() => hasText(page, '#alerts-announcement', /firing/))
+    server.push({ event: 'alert', data: hot })
+    server.push({ event: 'alert', data: alert('later', 'pump-2', 'resolved') })
+    await until(() => hasText(page, '#alerts-list', /later/))
     assert.equal(await page.textContent('#rate-firing'), '0')
+    server.push({ event: 'alert', data: { ...hot, occurrences: 2 } })
+    await until(() => hasText(page, '#alerts-list li:first-child', /firing for .*, 2 times/))
   },
 )
+
+test('an alert is acknowledged by a press, which the server is told', { skip }, async () => {
+  server.register('pump-1', 'pump')
+  server.alerts.push(alert('hot', 'pump-1', 'firing'))
+  const page = await signedIn()
+  await page.getByRole('button', { name: 'Acknowledge' }).click()
+  await until(() => hasText(page, '#alerts-list', /acknowledged by page/))
+  assert.equal(server.alerts[0]?.acknowledged?.by, 'page')
+  assert.equal(await page.getByRole('button', { name: 'Acknowledge' }).count(), 0)
+})
 
 test('an anomaly leads to its chart', { skip }, async () => {
   server.register('pump-1', 'pump')
@@ -311,10 +326,11 @@ test('a phone shows everything without scrolling sideways', { skip }, async () =
   assert.equal(scroll, inner)
 })
 
-function alert(rule: string, deviceId: string, state: 'firing' | 'resolved') {
-  const times = { triggered_at: Date.now() - 60_000, resolved_at: null as number | null }
-  if (state === 'resolved') times.resolved_at = Date.now() - 30_000
-  return { id: rule, device_id: deviceId, rule_id: rule, severity: 'critical', state, ...times }
+function alert(rule: string, deviceId: string, state: 'firing' | 'resolved'): AlertBody {
+  const times = { triggered_at: Date.now() - 60_000, since: Date.now() - 60_000 }
+  const resolved_at = state === 'resolved' ? Date.now() - 30_000 : null
+  const names = { id: rule, device_id: deviceId, rule_id: rule }
+  return makeAlert({ ...names, state, ...times, resolved_at, values: {} })
 }
 
 /** In the page: ms from typing a search until its rows are laid out. */

@@ -7,8 +7,8 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { readFile } from 'node:fs/promises'
 import { extname, join, normalize } from 'node:path'
 import type { AddressInfo, Socket } from 'node:net'
-import type { LiveEvent } from '../../src/api/api.ts'
-import type { AlertRow, AnomalyRow, Value } from '../../src/query/query.ts'
+import type { AlertBody, LiveEvent } from '../../src/api/api.ts'
+import type { AnomalyRow, Value } from '../../src/query/query.ts'
 
 interface StoredDevice {
   id: string
@@ -36,7 +36,7 @@ const MEDIA_TYPES: Record<string, string> = {
 
 export class SmallServer {
   readonly devices = new Map<string, StoredDevice>()
-  readonly alerts: AlertRow[] = []
+  readonly alerts: AlertBody[] = []
   readonly anomalies: AnomalyRow[] = []
   /** Paths and queries of all requests, in order. */
   readonly requests: string[] = []
@@ -126,9 +126,16 @@ export class SmallServer {
     const session = /session=([^;]+)/.exec(request.headers.cookie ?? '')?.[1] ?? ''
     if (!this.#sessions.has(session)) return problem(response, 401, 'Sign in first.')
     if (url.pathname === '/v1/live') return this.#live(url, response)
-    const answer = this.#route(url)
+    const answer = request.method === 'POST' ? this.#acknowledge(url) : this.#route(url)
     if (answer === undefined) return problem(response, 404, 'There is no such thing.')
     json(response, 200, answer)
+  }
+
+  #acknowledge(url: URL): AlertBody | undefined {
+    const [, id] = /^\/v1\/alerts\/(.*)\/acknowledge$/.exec(url.pathname) ?? []
+    const alert = this.alerts.find((one) => one.id === decodeURIComponent(id ?? ''))
+    if (alert !== undefined) alert.acknowledged = { by: 'page', at: Date.now() }
+    return alert
   }
 
   #route(url: URL): unknown {

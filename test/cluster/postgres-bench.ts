@@ -128,7 +128,6 @@ function rowsOf(
         : Array.from({ length: PARTITIONS }, (_, partition) => ({
             ...{ generation: 1, partition, partitions: PARTITIONS, ...coverage },
           })),
-    alerts: (given.alerts ?? []).filter(isOurs),
     anomalies: (given.anomalies ?? []).filter(isOurs),
     deadLetters: deadLetters
       .map((letter, at) => ({

@@ -3,6 +3,8 @@ import { after, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import pg from 'pg'
 import { testControl } from '../../src/control/control.conformance.ts'
+import { testDatabase } from '../../src/control/database.conformance.ts'
+import { startWriter } from '../../src/control/database-writer-fixture.ts'
 import { testSignIns } from '../../src/control/sign-ins.conformance.ts'
 import { openPostgresControl, type PostgresControl } from '../../src/control/postgres-control.ts'
 import { nodeWorld } from '../../src/world/node-world.ts'
@@ -50,6 +52,19 @@ testControl({
           .map((value) => (Buffer.isBuffer(value) ? value.toString('latin1') : value))
           .join()
       },
+    }
+  },
+})
+
+testDatabase({
+  name: 'PostgreSQL',
+  isShared: true,
+  skip,
+  async createBench() {
+    const schema = newSchema()
+    return {
+      open: async () => (await open(schema)).database,
+      startWriter: () => startWriter({ url, schema }),
     }
   },
 })

@@ -1,11 +1,15 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
+import { ThreadBacktests } from '../../src/embedded/backtests.ts'
+import { serveScan } from '../../src/embedded/scan-port.ts'
+import { defaultPlan } from '../../src/pipeline/compile.ts'
 import type { PostgresPlace } from '../../src/postgres-client/postgres-client.ts'
 import { QueryDatabase } from '../../src/postgres/query-database.ts'
 import { openPostgresQuery } from '../../src/postgres/query.ts'
 import { ask, BASE_MS, defineSeries } from '../../src/query/query-fixture.ts'
 import { testQuery } from '../../src/query/query.conformance.ts'
+import { testScan } from '../../src/query/scan.conformance.ts'
 import { accessOf, killService, restartService } from './cluster.ts'
 import { until } from '../system/weir-process.ts'
 import { openTables } from './postgres-bench.ts'
@@ -25,6 +29,14 @@ testQuery({
   tier: 'postgres',
   skip,
   open: (limits) => openTables(newPlace(), limits),
+})
+
+testScan({
+  ...{ name: 'PostgreSQL', skip, runs: 6 },
+  async open(limits) {
+    const tables = await openTables(newPlace(), limits)
+    return { ...tables, scan: tables.query }
+  },
 })
 
 const series = [defineSeries(0, 'temperature')]
@@ -50,6 +62,30 @@ test('a question sees one moment, whatever is written meanwhile', { skip }, asyn
     assert.equal((await query.readings(ask())).points.length, 20)
   } finally {
     await database.close()
+    await close()
+  }
+})
+
+test('rules are tried on the tables, in a thread', { skip }, async () => {
+  const { query, give, close } = await openTables(newPlace(), LIMITS)
+  try {
+    await give({ series, readings: seconds(100) })
+    const plan = defaultPlan()
+    const backtests = new ThreadBacktests(plan, (question, port) =>
+      serveScan(port, query.scan(question)),
+    )
+    const rules = [backtests.compile({ id: 'high', when: 'temperature > 49', for: '10s' })]
+    const [startUs, endUs] = [BASE_MS * 1000, BASE_MS * 1000 + 200e6]
+    const report = await backtests.start(
+      { tenant: 'default', rules, facts: [], startUs, endUs },
+      { onProgress: () => {}, signal: new AbortController().signal },
+    )
+    assert.deepEqual([report.readings, report.devices, report.completeness], [100, 1, 1])
+    const [high] = report.rules
+    // From the fiftieth second on, and still at the end.
+    assert.equal(high!.episodes, 1)
+    assert.equal(high!.longest[0]!.triggeredAtUs, startUs + 60e6)
+  } finally {
     await close()
   }
 })

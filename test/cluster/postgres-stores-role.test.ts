@@ -112,7 +112,7 @@ test('killed with -9, and a store away: each store has its own once', { skip }, 
   await untilCounts(url, countsOf(near, 2 * BATCHES))
   assert.equal((await cluster.points(near[0]!, 'temperature')).length, 2 * BATCHES * MESSAGES)
   const question = `device_id=${far[0]}&metric=temperature&start=0&end=2100-01-01T00:00:00Z`
-  for (const path of [`/v1/query?${question}`, '/v1/alerts']) {
+  for (const path of [`/v1/query?${question}`, '/v1/anomalies']) {
     const answer = await cluster.api<{ code: string }>(path)
     assert.deepEqual([answer.status, answer.body.code], [503, 'STORAGE_UNAVAILABLE'])
   }

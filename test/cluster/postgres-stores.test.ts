@@ -2,11 +2,13 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import type { HashRange } from '../../src/postgres/postgres.ts'
+import type { PostgresQuery } from '../../src/postgres/query.ts'
 import { openStoresQuery } from '../../src/postgres/stores-query.ts'
 import { ask, BASE_MS, defineSeries, type QueryBench } from '../../src/query/query-fixture.ts'
 import { testQuery } from '../../src/query/query.conformance.ts'
+import { testScan } from '../../src/query/scan.conformance.ts'
 import type { QueryLimits } from '../../src/query/query.ts'
-import type { RuleEvent } from '../../src/stream/stream.ts'
+import type { AnomalyEvent } from '../../src/stream/stream.ts'
 import { until } from '../system/weir-process.ts'
 import { accessOf } from './cluster.ts'
 import { hashDevice, openTables, type TablesBench } from './postgres-bench.ts'
@@ -34,6 +36,7 @@ before(async () => {
 after(() => second?.close())
 
 interface StoresBench extends QueryBench {
+  query: PostgresQuery
   stores: readonly TablesBench[]
 }
 
@@ -60,16 +63,22 @@ async function openStores(limits: QueryLimits): Promise<StoresBench> {
 
 testQuery({ name: 'two PostgreSQL', tier: 'postgres', skip, open: openStores })
 
+testScan({
+  ...{ name: 'two PostgreSQL', skip, runs: 4 },
+  async open(limits) {
+    const stores = await openStores(limits)
+    return { ...stores, scan: stores.query }
+  },
+})
+
 const series = [
   defineSeries(0, 'temperature'),
   defineSeries(1, 'temperature', { deviceId: 'pump-2' }),
 ]
 const readings = [0, 1].map((of) => ({ series: of, timeUs: BASE_MS * 1000, value: of }))
-const alert = (id: string, more: Partial<RuleEvent> = {}): RuleEvent => ({
-  ...{ id, tenant: 'default', ruleId: 'hot', ruleVersion: 1, severity: 'warning' },
-  ...{ deviceId: 'pump-1', state: 'firing', triggeredAtUs: 1000, resolvedAtUs: undefined },
-  ...{ breachEventTimeUs: 0, values: {} },
-  reason: { kind: 'condition', condition: 'temperature > 80' },
+const anomaly = (id: string, more: Partial<AnomalyEvent> = {}): AnomalyEvent => ({
+  ...{ id, tenant: 'default', detectorId: 'odd', deviceId: 'pump-1', metric: 'temperature' },
+  ...{ series: 0, eventTimeUs: 1000, value: 90, score: 5.5 },
   ...more,
 })
 const everything = { tenant: 'default', deviceId: undefined, limit: 100 }
@@ -77,14 +86,15 @@ const everything = { tenant: 'default', deviceId: undefined, limit: 100 }
 test('each device is in its own store, and only there', { skip }, async () => {
   const { query, give, close, stores } = await openStores(LIMITS)
   try {
-    await give({ series, readings, alerts: [alert('a'), alert('b', { deviceId: 'pump-2' })] })
+    const anomalies = [anomaly('a'), anomaly('b', { deviceId: 'pump-2' })]
+    await give({ series, readings, anomalies })
     const of = (deviceId: string) => ask({ deviceId, endUs: BASE_MS * 1000 + 1e6 })
     for (const [at, deviceId] of ['pump-1', 'pump-2'].entries()) {
       assert.deepEqual((await query.readings(of(deviceId))).points, [[BASE_MS, at]])
       const own = at === 0 ? ONE : 1 - ONE
       assert.equal((await stores[own]!.query.readings(of(deviceId))).points.length, 1)
       assert.equal((await stores[1 - own]!.query.readings(of(deviceId))).points.length, 0)
-      assert.equal((await stores[own]!.query.alerts(everything)).length, 1)
+      assert.equal((await stores[own]!.query.anomalies(everything)).length, 1)
     }
   } finally {
     await close()
@@ -94,22 +104,22 @@ test('each device is in its own store, and only there', { skip }, async () => {
 test('lists of all stores are one list in its order, up to the limit', { skip }, async () => {
   const { query, give, close } = await openStores(LIMITS)
   try {
-    const alerts = Array.from({ length: 40 }, (_, at) =>
-      alert(String.fromCodePoint(65 + at), {
+    const anomalies = Array.from({ length: 40 }, (_, at) =>
+      anomaly(String.fromCodePoint(65 + at), {
         deviceId: at % 3 === 0 ? 'pump-1' : 'pump-2',
-        triggeredAtUs: Math.floor(at / 7) * 1000,
+        eventTimeUs: Math.floor(at / 7) * 1000,
       }),
     )
-    const deadLetters = alerts.map(({ tenant, deviceId, triggeredAtUs }) => ({
-      ...{ tenant, deviceId, receivedAtUs: triggeredAtUs, code: 'PAYLOAD_INVALID' },
+    const deadLetters = anomalies.map(({ tenant, deviceId, eventTimeUs }) => ({
+      ...{ tenant, deviceId, receivedAtUs: eventTimeUs, code: 'PAYLOAD_INVALID' },
       ...{ detail: '', payload: '' },
     }))
-    await give({ alerts, deadLetters })
-    const ordered = alerts
-      .toSorted((a, b) => b.triggeredAtUs - a.triggeredAtUs || (a.id < b.id ? -1 : 1))
+    await give({ anomalies, deadLetters })
+    const ordered = anomalies
+      .toSorted((a, b) => b.eventTimeUs - a.eventTimeUs || (a.id < b.id ? -1 : 1))
       .map(({ id }) => id)
     for (const limit of [0, 1, 9, 40, 100]) {
-      const rows = await query.alerts({ ...everything, limit })
+      const rows = await query.anomalies({ ...everything, limit })
       assert.deepEqual(
         rows.map(({ id }) => id),
         ordered.slice(0, limit),
@@ -117,7 +127,7 @@ test('lists of all stores are one list in its order, up to the limit', { skip },
     }
     const letters = await query.deadLetters({ ...everything, limit: 20 })
     const places = letters.map(({ received_at, id }) => [received_at, Number(id.split('-')[1])])
-    const newest = alerts.map(({ triggeredAtUs }, at) => [triggeredAtUs / 1000, at])
+    const newest = anomalies.map(({ eventTimeUs }, at) => [eventTimeUs / 1000, at])
     newest.sort(([a, one], [b, other]) => b! - a! || other! - one!)
     assert.deepEqual(places, newest.slice(0, 20))
   } finally {
@@ -128,14 +138,13 @@ test('lists of all stores are one list in its order, up to the limit', { skip },
 test('a row that is in two stores counts once, as its own store has it', { skip }, async () => {
   const { query, give, close, stores } = await openStores(LIMITS)
   try {
-    const resolved = { state: 'resolved', resolvedAtUs: 2000 } as const
-    await give({ alerts: [alert('a', resolved)] })
+    await give({ anomalies: [anomaly('a', { score: 9 })] })
     // What the other store kept from a time when it had the device.
-    await stores[1 - ONE]!.giveAll({ alerts: [alert('a')] })
-    const rows = await query.alerts(everything)
+    await stores[1 - ONE]!.giveAll({ anomalies: [anomaly('a')] })
+    const rows = await query.anomalies(everything)
     assert.deepEqual(
-      rows.map(({ id, state }) => [id, state]),
-      [['a', 'resolved']],
+      rows.map(({ id, score }) => [id, score]),
+      [['a', 9]],
     )
   } finally {
     await close()
@@ -152,14 +161,14 @@ test('a store away: its devices fail by name, lists too, the others go on', { sk
     const named = { code: 'STORAGE_UNAVAILABLE', message: /The store of devices 0x[0-9a-f]+-0x/ }
     await assert.rejects(query.latest('default', 'pump-2'), named)
     await assert.rejects(query.readings(ask({ deviceId: 'pump-2', endUs: end })), named)
-    for (const list of ['alerts', 'anomalies', 'deadLetters'] as const) {
+    for (const list of ['anomalies', 'deadLetters'] as const) {
       await assert.rejects(query[list](everything), named)
       assert.deepEqual(await query[list]({ ...everything, deviceId: 'pump-1' }), [])
     }
     assert.equal((await query.readings(ask({ endUs: end }))).points.length, 1)
     await second!.restart()
     const answers = () =>
-      query.alerts(everything).then(
+      query.anomalies(everything).then(
         () => true,
         () => false,
       )

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
 import { DEAD_LETTERS_PER_DEVICE_MAX } from '../../src/batch/batch.ts'
 import type { Coverage, TopicDeadLetter, WriterBatch } from '../../src/postgres/postgres.ts'
-import type { AnomalyEvent, RuleEvent } from '../../src/stream/stream.ts'
+import type { AnomalyEvent } from '../../src/stream/stream.ts'
 import { ask, batchOf, clean, newSchema, openWriter, seriesOf, skip } from './postgres-fixture.ts'
 
 after(clean)
@@ -22,28 +22,38 @@ async function openEvents(
   }
 }
 
-const alert = (id: string, state: RuleEvent['state'], resolvedAtUs?: number): RuleEvent => ({
-  ...{ id, tenant: 'default', ruleId: 'hot', ruleVersion: 1, severity: 'critical' },
-  ...{ deviceId: 'pump', state, triggeredAtUs: 10, resolvedAtUs, breachEventTimeUs: 5 },
-  values: { temperature: 99.5 },
-  reason: { kind: 'condition', condition: 'temperature > 80' },
-})
+/** As version 4 left them. */
+const OLD_ALERTS = `
+  CREATE TABLE alert (
+    id TEXT COLLATE "C" PRIMARY KEY,
+    tenant TEXT COLLATE "C" NOT NULL,
+    device_id TEXT COLLATE "C" NOT NULL,
+    triggered_at_us BIGINT NOT NULL
+  );
+  CREATE INDEX alert_by_time ON alert (tenant, triggered_at_us);
+  CREATE INDEX alert_by_device ON alert (tenant, device_id, triggered_at_us);
+  INSERT INTO alert VALUES ('a', 'default', 'pump', 10);
+  UPDATE storage_version SET version = 4;
+`
 
-test('P5 resolved wins over firing, whichever comes last', { skip }, async () => {
+test('alerts of before are dropped, with their indices, and nothing else', { skip }, async () => {
   const schema = newSchema()
-  const write = await openEvents(schema)
-  await write({ alerts: [alert('a', 'firing'), alert('b', 'firing')] })
-  await write({ alerts: [alert('a', 'resolved', 20), alert('a', 'firing'), alert('c', 'firing')] })
-  await write({ alerts: [alert('a', 'firing'), alert('b', 'resolved', 30)] })
-  const rows = await ask(
-    `SELECT id, state, resolved_at_us, "values" FROM ${schema}.alert ORDER BY id`,
+  const relations = async (): Promise<unknown[]> => {
+    const rows = await ask(`SELECT relname FROM pg_class
+      WHERE relnamespace = '${schema}'::regnamespace ORDER BY relname`)
+    return rows.map(({ relname }) => relname)
+  }
+  await (await openWriter(schema)).close()
+  const fresh = await relations()
+  assert.ok(fresh.includes('anomaly_by_time'))
+  assert.deepEqual(
+    fresh.filter((name) => String(name).startsWith('alert')),
+    [],
   )
-  const values = { temperature: 99.5 }
-  assert.deepEqual(rows, [
-    { id: 'a', state: 'resolved', resolved_at_us: '20', values },
-    { id: 'b', state: 'resolved', resolved_at_us: '30', values },
-    { id: 'c', state: 'firing', resolved_at_us: null, values },
-  ])
+  await ask(`SET search_path = ${schema}; ${OLD_ALERTS}`)
+  assert.equal((await relations()).length, fresh.length + 4)
+  await openWriter(schema)
+  assert.deepEqual(await relations(), fresh)
 })
 
 test('an anomaly is there once; one without a finite score never', { skip }, async () => {

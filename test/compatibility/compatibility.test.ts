@@ -10,8 +10,14 @@ import { test, type TestContext } from 'node:test'
 import { crc32, zstdDecompressSync } from 'node:zlib'
 import { withCrc } from '../../src/sqlite/sqlite.ts'
 import { makeFolder, spawnWeir, WeirProcess, type StartOptions } from '../system/weir-process.ts'
-import { answersOf, PIPELINE } from './contents.ts'
+import { answersOf, PIPELINE, type Answers } from './contents.ts'
 import { unpack } from './packed-folder.ts'
+
+/**
+ * Storage kept the alerts of these, and a later version drops them (docs/deploy.md): what the log's
+ * tail still holds of them is told.
+ */
+const WITHOUT_ALERTS = ['2026-11-format-1.json.zst', '2026-11-format-3.json.zst']
 
 const FOLDERS = new URL('./folders/', import.meta.url)
 const recorded = readdirSync(FOLDERS).toSorted()
@@ -40,6 +46,16 @@ function assertHolds(found: unknown, wanted: unknown, where: string): void {
   } else assert.equal(found, wanted, where)
 }
 
+/** As assertHolds(), and of alerts those that are there. */
+function assertFewerAlerts(found: Answers, wanted: Answers, where: string): void {
+  const { alerts, ...others } = wanted
+  assertHolds(found, others, where)
+  const known = new Map(alerts.alerts.map((alert) => [alert.id, alert]))
+  for (const alert of found.alerts.alerts) {
+    assertHolds(alert, known.get(alert.id), `${where}: alert ${alert.id}`)
+  }
+}
+
 for (const name of recorded) {
   test(`a data folder of before opens and answers as then: ${name}`, async (t) => {
     const folder = await makeFolder(t)
@@ -49,7 +65,9 @@ for (const name of recorded) {
     const ends = ['SIGKILL', 'SIGTERM', 'SIGTERM'] as const
     for (const [round, signal] of ends.entries()) {
       const weir = await WeirProcess.start(optionsOf(folder))
-      assertHolds(await answersOf(weir), answers, `${name}, opened ${round + 1} times`)
+      const [found, where] = [await answersOf(weir), `${name}, opened ${round + 1} times`]
+      if (WITHOUT_ALERTS.includes(name)) assertFewerAlerts(found, answers as Answers, where)
+      else assertHolds(found, answers, where)
       await weir.running.signal(signal)
     }
   })
@@ -126,7 +144,7 @@ test('a newer state of the stream is refused', (t) =>
         const [position, length] = [Number(row['position']), Number(row['length'])]
         const stored = state.subarray(position, position + length)
         const plan = Number(row['plain_length']) > 0 ? zstdDecompressSync(stored) : stored
-        const newer = Buffer.from(plan.toString().replace('"version":1', '"version":9'))
+        const newer = Buffer.from(plan.toString().replace(/"version":\d/, '"version":9'))
         // Behind all that is there, and not compressed.
         const end = Math.ceil(state.length / 4096) * 4096
         state = Buffer.concat([state, Buffer.alloc(end - state.length), newer])

@@ -91,8 +91,12 @@ async function post(weir: WeirProcess, device: string, body: unknown): Promise<v
   assert.equal(status, 200, text)
 }
 
+export interface Answers extends Record<string, unknown> {
+  alerts: { alerts: { id: string }[] }
+}
+
 /** Everything that can be asked, without what says how the answer was found. */
-export async function answersOf(weir: WeirProcess): Promise<unknown> {
+export async function answersOf(weir: WeirProcess): Promise<Answers> {
   const span = { start: BEGIN_MS - 3_600_000, end: BEGIN_MS + 86_400_000 }
   const readings: Record<string, unknown> = {}
   const windows: Record<string, unknown> = {}
@@ -107,7 +111,8 @@ export async function answersOf(weir: WeirProcess): Promise<unknown> {
     }
   }
   const lists: Record<string, unknown> = {}
-  for (const list of ['alerts', 'anomalies', 'dead-letters']) {
+  const alerts = await weir.get<Answers['alerts']>('/v1/alerts', { limit: 1000 })
+  for (const list of ['anomalies', 'dead-letters']) {
     lists[list] = await weir.get(`/v1/${list}`, { limit: 1000 })
   }
   const devices = await weir.get('/v1/devices', { limit: 1000 })
@@ -115,5 +120,5 @@ export async function answersOf(weir: WeirProcess): Promise<unknown> {
   for (const id of [...DEVICES, 'host-1']) {
     latest[id] = await weir.get(`/v1/devices/${encodeURIComponent(id)}/latest`)
   }
-  return { devices, readings, windows, ...lists, latest }
+  return { devices, readings, windows, alerts, ...lists, latest }
 }

@@ -1,8 +1,8 @@
 /**
  * `kill -9` between a reading and its webhook, again and again on one data folder: at any time, as
  * soon as a reading is acknowledged, when a webhook arrives (before it is answered, and right
- * behind), and in the first moments of a start. In the end every episode is in the history once, who
- * was to be told was told at least once and under one key, and of nothing that never was.
+ * behind), and in the first moments of a start. In the end every episode is in the history once,
+ * who was to be told was told at least once and under one key, and of nothing that never was.
  *
  * Devices overheat and cool down in turns, one reading at a time, and send again what was not
  * acknowledged: so each knows how many episodes it had.
@@ -17,7 +17,7 @@ import { spawnWeir, until, WeirProcess, type StartOptions } from './weir-process
 const CONFIG = `
 alerts: { allowPrivateWebhooks: true }
 log: { segmentBytes: 64 KiB }
-stream: { checkpointReadings: 30, checkpointInterval: 50ms }
+stream: { checkpointReadings: 100, checkpointInterval: 100ms }
 storage: { duckdbThreads: 1 }
 `
 const DEVICES_PER_ROUND = 6
@@ -260,14 +260,14 @@ class AlertCrashes {
 
 async function allAlerts(server: WeirProcess): Promise<AlertBody[]> {
   const all: AlertBody[] = []
-  let cursor: string | undefined
+  let cursor: string | null = ''
   do {
-    const page = await server.get<{ alerts: AlertBody[]; next?: string }>('/v1/alerts', {
+    const page: { alerts: AlertBody[]; next: string | null } = await server.get('/v1/alerts', {
       ...{ rule_id: RULE, limit: PAGE },
-      ...(cursor !== undefined && { cursor }),
+      ...(cursor !== '' && { cursor }),
     })
     all.push(...page.alerts)
     cursor = page.next
-  } while (cursor !== undefined)
+  } while (cursor !== null)
   return all
 }

@@ -60,4 +60,6 @@ export const isForTests = (path: string): boolean =>
   TEST_SUPPORT.has(path)
 
 /** The naive oracle of the stream and the scripts that feed it. */
-const TEST_SUPPORT = new Set(['src/stream/oracle.ts', 'src/stream/script.ts'])
+const TEST_SUPPORT = new Set(
+  ['oracle', 'rule-oracle', 'script', 'script-rules'].map((name) => `src/stream/${name}.ts`),
+)

@@ -27,13 +27,7 @@ const Dimension = Type.Optional(
 )
 
 export function queryRoutes({ ports }: Services<ConsolePorts>): Route[] {
-  return [
-    readingsRoute(ports),
-    windowsRoute(ports),
-    alertsRoute(ports),
-    anomaliesRoute(ports),
-    deadLettersRoute(ports),
-  ]
+  return [readingsRoute(ports), windowsRoute(ports), anomaliesRoute(ports), deadLettersRoute(ports)]
 }
 
 function readingsRoute(ports: QueryPorts): Route {
@@ -200,34 +194,6 @@ const toFilter = (tenant: string, query: { device_id?: string; limit?: number })
   deviceId: query.device_id,
   limit: query.limit ?? DEFAULT_LIMIT,
 })
-
-function alertsRoute(ports: QueryPorts): Route {
-  const Alert = Type.Object({
-    id: Type.String(),
-    device_id: Type.String(),
-    rule_id: Type.String(),
-    triggered_at: Milliseconds,
-    resolved_at: Type.Union([Milliseconds, Type.Null()], { description: 'Null while it fires.' }),
-    severity: Type.String(),
-    state: Type.Enum(['firing', 'resolved']),
-  })
-  return jsonRoute({
-    key: 'GET /v1/alerts',
-    summary: 'Rule episodes, newest first',
-    tag: TAG,
-    query: EventsQuery,
-    answers: {
-      200: jsonAnswer('Episodes.', Type.Object({ alerts: Type.Array(Alert), meta: Meta })),
-    },
-    problems: ['API_NOT_FOUND', 'QUERY_FAILED'],
-    async handle({ tenant, query }) {
-      if (query.device_id !== undefined) await requireDevice(ports, tenant, query.device_id)
-      const filter = toFilter(tenant, query)
-      const { rows: alerts, meta } = await withMeta(ports, (query) => query.alerts(filter))
-      return { status: 200, json: { alerts, meta } }
-    },
-  })
-}
 
 function anomaliesRoute(ports: QueryPorts): Route {
   const Anomaly = Type.Object({

@@ -3,14 +3,20 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { request as httpRequest, type IncomingMessage } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { NewDevice } from '../../control/control.ts'
+import { openRecipients, openSilences } from '../../alerts/books.ts'
+import { openAlerts } from '../../alerts/open-alerts.ts'
+import { openRuleBook } from '../../alerts/rule-book.ts'
+import { MemoryRuleLog } from '../../alerts/rule-log-fixture.ts'
+import type { ControlDatabase, NewDevice } from '../../control/control.ts'
 import { createMemorySignIns } from '../../control/memory-sign-ins.ts'
 import { openControl } from '../../control/sqlite-control.ts'
-import type { Plan } from '../../pipeline/pipeline.ts'
+import { compileRule } from '../../pipeline/compile.ts'
+import type { Plan, RuleDefinition } from '../../pipeline/pipeline.ts'
 import type { Clock } from '../../world/world.ts'
 import { nodeWorld } from '../../world/node-world.ts'
 import { createApi, type ApiOptions } from '../server.ts'
 import { Conformance, type OpenApiDocument } from './conformance.ts'
+import { MemoryBacktests } from './memory-backtests.ts'
 import { MemoryPipeline } from './memory-pipeline.ts'
 
 export interface Reply {
@@ -102,20 +108,52 @@ export const TEST_PLAN: Plan = {
   windowsMs: [60_000, 300_000],
   detectors: [],
   rules: [],
+  ruleDefinitions: [],
 }
 
-export async function startBench(options: ApiOptions = {}) {
+const TEST_RULES: RuleDefinition[] = [
+  { id: 'hot', type: 'pump', when: 'temperature > 80', severity: 'critical' },
+]
+
+const DAY_US = 86_400_000_000
+
+/** The real ones, on the registry's database; rules go no further than a log in memory. */
+function openTestAlerts(database: ControlDatabase, clock: Clock) {
+  const ruleLog = new MemoryRuleLog()
+  const rules = openRuleBook({
+    ...{ database, clock, publisher: ruleLog, ofDefinition: TEST_RULES },
+    compile: (definition) => compileRule(definition, TEST_PLAN),
+  })
+  const opened = openAlerts({
+    ...{ database, world: { ...nodeWorld, clock }, rules },
+    recipients: openRecipients({ database, clock, endpoint: { allowPrivate: true } }),
+    silences: openSilences({ database, clock }),
+    options: {
+      ...{ publicUrl: 'http://127.0.0.1', retentionUs: 90 * DAY_US, allowPrivateWebhooks: true },
+    },
+    parentOf: async () => undefined,
+  })
+  return { opened, ruleLog }
+}
+
+export async function startBench(options: ApiOptions = {}, { hasAlerts = true } = {}) {
   const folder = mkdtempSync(join(tmpdir(), 'weir-api-'))
   const clock = new ManualClock()
   const control = openControl({ path: join(folder, 'control.db'), world: { ...nodeWorld, clock } })
   const pipeline = new MemoryPipeline(control.reader, clock)
+  const backtests = new MemoryBacktests(TEST_PLAN)
   const unready: string[] = []
+  const { opened, ruleLog } = openTestAlerts(control.database, clock)
+  opened.start()
+  pipeline.feed = opened.feed
   const api = await createApi(
     {
       control,
+      alerts: hasAlerts ? opened.alerts : undefined,
       telemetry: pipeline,
       query: pipeline,
       live: pipeline,
+      backtests,
       plan: TEST_PLAN,
       clock,
       signIns: createMemorySignIns({ ...nodeWorld, clock }),
@@ -135,10 +173,13 @@ export async function startBench(options: ApiOptions = {}) {
     clock,
     control,
     pipeline,
+    backtests,
     port,
     admin,
     unready,
     document,
+    ruleLog,
+    feed: opened.feed,
     /** Every answer is held against the document, so that no test needs to. */
     async call(target: string, how: CallOptions = {}) {
       const reply = await call(port, target, how)
@@ -151,6 +192,7 @@ export async function startBench(options: ApiOptions = {}) {
     },
     async close() {
       await api.close()
+      await opened.stop()
       await control.close()
       rmSync(folder, { recursive: true })
     },

@@ -1,8 +1,9 @@
 /**
  * A small pipeline in memory for the API's tests: it truly stores what comes in and answers from
  * it.
- * One rule (temperature > 80) and one detector (|value| > 1000) make alerts and anomalies.
+ * One rule (temperature > 80) and one detector (|value| > 1000) make live alerts, and anomalies.
  */
+import type { AlertFeed } from '../../alerts/alerts.ts'
 import type { DeviceReader, Principal } from '../../control/control.ts'
 import { WeirError } from '../../errors/errors.ts'
 import type {
@@ -11,8 +12,10 @@ import type {
   Rejection,
   TelemetryDoor,
 } from '../../gateway/gateway.ts'
-import type { AlertRow, AnomalyRow, DeadLetterRow, EventsFilter } from '../../query/query.ts'
+import { makeAlert } from './alert-body.ts'
+import type { AnomalyRow, DeadLetterRow, EventsFilter } from '../../query/query.ts'
 import type { Query, ReadingsQuestion, Value, WindowsQuestion } from '../../query/query.ts'
+import type { RuleEvent } from '../../stream/stream.ts'
 import type { Clock } from '../../world/world.ts'
 import type { LiveEvent, LiveFeed } from '../api.ts'
 
@@ -39,14 +42,16 @@ export class MemoryPipeline implements TelemetryDoor, Query, LiveFeed {
   readonly requests: IngestRequest[] = []
   /** Thrown by the next ingest() when set. */
   failure: WeirError | undefined
+  /** Told what the rule says. */
+  feed: AlertFeed | undefined
   /** What answers say of themselves. */
   completenessNow = 1
   readonly #control: DeviceReader
   readonly #clock: Clock
   #readings: Reading[] = []
   #deadLetters: DeadLetterRow[] = []
-  #alerts: AlertRow[] = []
   #anomalies: AnomalyRow[] = []
+  #events: RuleEvent[] = []
   readonly #listeners = new Map<(event: LiveEvent) => void, string[]>()
 
   constructor(control: DeviceReader, clock: Clock) {
@@ -73,6 +78,7 @@ export class MemoryPipeline implements TelemetryDoor, Query, LiveFeed {
         this.#bury(message.deviceId ?? '', error, text)
       }
     }
+    await this.feed?.take(this.#events.splice(0))
     const accepted = messages.length - rejected.length
     return { accepted, rejected: rejected.slice(0, 1000), rejectedCount: rejected.length }
   }
@@ -152,16 +158,9 @@ export class MemoryPipeline implements TelemetryDoor, Query, LiveFeed {
     if (typeof value !== 'number') return
     const id = `${device_id}-${metric}-${ts}`
     if (metric === 'temperature' && value > 80) {
-      const alert = {
-        id,
-        device_id,
-        rule_id: 'hot',
-        severity: 'critical',
-        state: 'firing',
-      } as const
-      const times = { triggered_at: ts, resolved_at: null }
-      this.#alerts.unshift({ ...alert, ...times })
-      this.publish({ event: 'alert', data: { ...alert, ...times, values: { [metric]: value } } })
+      const alert = makeAlert({ id, device_id, triggered_at: ts, values: { [metric]: value } })
+      this.#events.push(hotEvent(id, device_id, { timeUs, value }))
+      this.publish({ event: 'alert', data: alert })
     }
     if (Math.abs(value) > 1000) {
       const anomaly = { id, device_id, metric, detector_id: 'far', ts, value, score: 9 }
@@ -246,10 +245,6 @@ export class MemoryPipeline implements TelemetryDoor, Query, LiveFeed {
     return newest
   }
 
-  async alerts(filter: EventsFilter) {
-    return cut(this.#alerts, filter)
-  }
-
   async anomalies(filter: EventsFilter) {
     return cut(this.#anomalies, filter)
   }
@@ -262,6 +257,20 @@ export class MemoryPipeline implements TelemetryDoor, Query, LiveFeed {
     return this.completenessNow
   }
 }
+
+const hotEvent = (
+  id: string,
+  deviceId: string,
+  { timeUs, value }: { timeUs: number; value: number },
+): RuleEvent => ({
+  ...{ id, tenant: 'default', deviceId, ruleId: 'hot', ruleVersion: 1, severity: 'critical' },
+  ...{ state: 'firing', triggeredAtUs: timeUs, resolvedAtUs: undefined },
+  ...{ breachEventTimeUs: timeUs, values: { temperature: value } },
+  reason: {
+    ...{ kind: 'condition', condition: 'temperature > 80', metric: 'temperature' },
+    ...{ unit: '°C', value, threshold: 80 },
+  },
+})
 
 const cut = <Row extends { device_id: string }>(rows: Row[], filter: EventsFilter): Row[] =>
   rows

@@ -163,6 +163,10 @@ function programCases(): ProgramCase[] {
       tree: compare('equal', { kind: 'text', index: 0 }),
       ...{ rows: [[0], [7]], textIds: [-1] },
     }),
+    resultsOf('a text with a number below -1', {
+      tree: compare('equal', { kind: 'text', index: 0 }),
+      ...{ rows: [[-7], [-1]], textIds: [-7] },
+    }),
     resultsOf('0 / 0 equals nothing, itself included', {
       tree: { kind: 'binary', operation: 'not-equal', left: QUOTIENT, right: QUOTIENT },
       ...{ rows: [[0, 0]], textIds: [] },

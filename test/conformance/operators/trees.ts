@@ -11,6 +11,7 @@ export type Tree =
 
 const UNARY = {
   negate: (x: number) => -x,
+  absolute: (x: number) => Math.abs(x),
   // NaN is not 0, and so it is true.
   not: (x: number) => Number(x === 0),
 }
@@ -62,7 +63,7 @@ export function valueOf(tree: Tree, values: number[], textIds: number[]): number
     case 'metric':
       return values[tree.index]!
     case 'text':
-      return textIds[tree.index]! < 0 ? -1 - tree.index : textIds[tree.index]!
+      return textIds[tree.index] === -1 ? -1 - tree.index : textIds[tree.index]!
     case 'unary':
       return UNARY[tree.operation](of(tree.of))
     case 'binary':
@@ -111,7 +112,7 @@ export const anyTree: fc.Arbitrary<Tree> = fc.letrec<{ tree: Tree }>((tie) => ({
     fc.nat(1).map((index): Tree => ({ kind: 'text', index })),
     fc.record({
       kind: fc.constant('unary' as const),
-      operation: fc.constantFrom('negate' as const, 'not' as const),
+      operation: fc.constantFrom(...(Object.keys(UNARY) as (keyof typeof UNARY)[])),
       of: tie('tree'),
     }),
     fc.record({

@@ -47,7 +47,7 @@ export interface ProgramCase {
   name: string
   instructions: Instruction[]
   stackDepthMax: number
-  /** Dictionary ids of the text constants; -1: the dictionary has none. */
+  /** Numbers of the text constants; -1: the dictionary has none. */
   textIds: number[]
   /** `[values, result]`; what is no JSON number is its name. */
   steps: [number[], number | string][]

@@ -23,6 +23,7 @@ public final class Program {
     DIVIDE,
     MODULO,
     NEGATE,
+    ABSOLUTE,
     LESS,
     LESS_OR_EQUAL,
     GREATER,
@@ -57,10 +58,9 @@ public final class Program {
    * Whether the condition holds.
    *
    * @param values one per variable: numbers as they are, booleans as 0 or 1, texts as dictionary ids
-   *     (0 or more)
    * @param stack scratch space of at least the program's {@code stackDepthMax}
-   * @param textId the dictionary id of the text constant of this index; negative when the dictionary
-   *     has no such text yet, and then it equals no value
+   * @param textId the number of the text constant of this index; -1 when the dictionary has no such
+   *     text yet, and then it equals no value
    */
   public boolean run(double[] values, double[] stack, IntUnaryOperator textId) {
     return evaluate(values, stack, textId) != 0;
@@ -77,6 +77,7 @@ public final class Program {
         case METRIC -> stack[++top] = values[(int) operands[at]];
         case TEXT -> stack[++top] = textValue((int) operands[at], textId);
         case NEGATE -> stack[top] = -stack[top];
+        case ABSOLUTE -> stack[top] = Math.abs(stack[top]);
         case NOT -> stack[top] = stack[top] == 0 ? 1 : 0;
         case SELECT -> {
           top -= 2;
@@ -94,7 +95,7 @@ public final class Program {
   /** Unknown texts get ids of their own, so that two different ones are not equal. */
   private static double textValue(int index, IntUnaryOperator textId) {
     int id = textId.applyAsInt(index);
-    return id < 0 ? -1 - index : id;
+    return id == -1 ? -1 - index : id;
   }
 
   private static double applyBinary(Operation operation, double left, double right) {

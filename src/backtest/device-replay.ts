@@ -1,0 +1,113 @@
+/**
+ * One device's readings through the stream's rules, each as if it came the moment it was measured.
+ *
+ * The clock is the device's own: it goes to each of its readings, and on the way stops wherever
+ * something falls due, so that `for`, silence and schedules are decided at their moment. In a live
+ * stream it stops wherever any device says something; what comes of it is the same as long as the
+ * next message or tick is not far.
+ */
+import type { DeviceFacts, SeriesDefinition } from '../batch/batch.ts'
+import type { ScanBlock } from '../query/query.ts'
+import { ReplayWindows } from '../stream/replay-windows.ts'
+import { RuleEngine } from '../stream/rule-engine.ts'
+import { PARTIAL_STRIDE, type RuleEvent } from '../stream/stream.ts'
+import type { BacktestQuestion } from './backtest.ts'
+
+/** A rule that waits for one moment again and again would be a fault, and never end. */
+const STOPS_AT_ONE_TIME_MAX = 1000
+
+export type ReplayOptions = Pick<BacktestQuestion, 'rules' | 'plan' | 'startUs' | 'endUs'>
+
+export class DeviceReplay {
+  readonly #engine: RuleEngine
+  readonly #endUs: number
+  readonly #windows: ReplayWindows | undefined
+  readonly #isText: readonly boolean[]
+  readonly #isWatched: readonly boolean[]
+  readonly #hasTexts: boolean
+  readonly #texts = new Map<string, number>()
+
+  constructor(
+    { rules, plan, startUs, endUs }: ReplayOptions,
+    series: readonly SeriesDefinition[],
+    facts: DeviceFacts | undefined,
+  ) {
+    // Numbers of the device's own: it is alone here.
+    const limits = { seriesMax: series.length, deviceMax: 1 }
+    const engine = new RuleEngine({ rules, time: plan.time, limits })
+    const defined = series.map((one, place) => ({ ...one, series: place, device: 0 }))
+    const devices = facts === undefined ? [] : [{ ...facts, device: 0 }]
+    engine.define({ series: defined, texts: [], devices }, startUs)
+    this.#engine = engine
+    this.#endUs = endUs
+    this.#windows = engine.hasWindows ? new ReplayWindows(plan, { rules, series }) : undefined
+    this.#isText = series.map(({ kind }) => kind === 'text')
+    this.#isWatched = defined.map((one) => engine.isWatched(one.series))
+    this.#hasTexts = this.#isText.includes(true)
+  }
+
+  /** Blocks come in the order of their times. */
+  add(block: ScanBlock): void {
+    if (this.#hasTexts) this.#renumber(block)
+    const { count, timeUs, value, place } = block
+    const engine = this.#engine
+    const windows = this.#windows
+    const isWatched = this.#isWatched
+    for (let row = 0; row < count;) {
+      const atUs = timeUs[row]!
+      this.#goTo(atUs)
+      if (engine.hasSilence) engine.hear(0, atUs)
+      for (; row < count && timeUs[row] === atUs; row++) {
+        const series = place === undefined ? 0 : place[row]!
+        windows?.add(series, atUs, value[row]!)
+        if (isWatched[series]) engine.observe(series, value[row]!, atUs, atUs)
+      }
+      engine.endMessage(atUs, atUs)
+    }
+  }
+
+  /** The clock goes on to the end. Returns all that the rules said, in order. */
+  finish(): readonly RuleEvent[] {
+    this.#goTo(this.#endUs)
+    return this.#engine.take()
+  }
+
+  /** To this moment, and until then to each at which something falls due. */
+  #goTo(atUs: number): void {
+    const engine = this.#engine
+    let stops = 0
+    for (let lastUs = -Infinity; ;) {
+      const closingUs = this.#windows?.closingUs ?? Infinity
+      const nextUs = Math.min(engine.nextDueUs, closingUs)
+      if (nextUs > atUs) break
+      stops = nextUs > lastUs ? 0 : stops + 1
+      if (stops > STOPS_AT_ONE_TIME_MAX) throw new RangeError('the rules’ clock stands still')
+      lastUs = nextUs
+      engine.tick(nextUs)
+      if (closingUs <= nextUs) this.#close(nextUs)
+    }
+    engine.tick(atUs)
+  }
+
+  #close(atUs: number): void {
+    const rows = this.#windows!.close(atUs)
+    this.#engine.closeWindows(rows, [0, rows.length / PARTIAL_STRIDE], atUs)
+  }
+
+  /** Numbers of texts hold for one block, those that the rules know for the whole device. */
+  #renumber({ texts, value, place, count }: ScanBlock): void {
+    const numbers = new Map<number, number>()
+    for (const [id, text] of texts) {
+      let number = this.#texts.get(text)
+      if (number === undefined) {
+        number = this.#texts.size
+        this.#texts.set(text, number)
+        this.#engine.define({ series: [], texts: [[number, text]] }, this.#endUs)
+      }
+      numbers.set(id, number)
+    }
+    for (let row = 0; row < count; row++) {
+      if (this.#isText[place?.[row] ?? 0]) value[row] = numbers.get(value[row]!)!
+    }
+  }
+}

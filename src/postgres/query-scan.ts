@@ -1,0 +1,85 @@
+/**
+ * A scan over the tables, one device a look: readings lie by series, and a snapshot that lasts for
+ * the whole of it would keep dead rows from being cleared.
+ */
+import type { SeriesDefinition } from '../batch/batch.ts'
+import { scanDevices, type ScanQuestion, type ScanSource, type ScanStep } from '../query/query.ts'
+import type { QueryDatabase, Row } from './query-database.ts'
+import { seriesOf, type SeriesRow } from './query-source.ts'
+import { QuestionTexts } from './query-texts.ts'
+import { PostgresView } from './reading-view.ts'
+
+/** Names of series that are in memory at a time. */
+const SERIES_PER_PAGE = 10_000
+
+const ASKED = `tenant = $1 AND (metric = ANY ($2) OR $2 IS NULL)
+  AND (device_type = ANY ($3) OR $3 IS NULL) AND (device_id = ANY ($4) OR $4 IS NULL)`
+
+const COUNT = `SELECT count(DISTINCT device_id)::integer AS count FROM series WHERE ${ASKED}`
+
+/** Whole devices: as many as begin in a page. */
+const PAGE = `SELECT id, device_id, device_type, metric, dimensions, kind FROM series
+  WHERE ${ASKED} AND device_id > $5 AND device_id <= (
+    SELECT max(device_id) FROM (
+      SELECT device_id FROM series WHERE ${ASKED} AND device_id > $5 ORDER BY device_id LIMIT $6
+    ) AS page
+  ) ORDER BY device_id, id`
+
+export interface ScanPlace {
+  database: QueryDatabase
+  hashDevice: (tenant: string, deviceId: string) => number
+}
+
+/** Errors: QUERY_FAILED, STORAGE_UNAVAILABLE. */
+export async function* scanTables(
+  { database, hashDevice }: ScanPlace,
+  question: ScanQuestion,
+): AsyncGenerator<ScanStep, void> {
+  const { tenant } = question
+  const [row] = await database.snapshot((ask) => ask<CountRow>(COUNT, askedOf(question)))
+  const source: ScanSource = {
+    devicesTotal: row!.count,
+    devices: devicesOf(database, question),
+    devicesMax: 1,
+    look: (devices, run) =>
+      database.snapshot((ask) => {
+        const series = devices.flat()
+        const texts = new QuestionTexts()
+        const isText = new Set(series.flatMap((one) => (one.kind === 'text' ? [one.series] : [])))
+        const view = new PostgresView({
+          ...{ ask, texts, coverage: [], dirty: new Map(), rowsMax: Infinity },
+          deviceHash: hashDevice(tenant, series[0]!.deviceId),
+          isText: (id) => isText.has(id),
+        })
+        return run({ view, text: (id) => texts.text(id) })
+      }),
+    // Every page of readings waits for the network.
+    pause: async () => {},
+  }
+  yield* scanDevices(source, question)
+}
+
+interface CountRow extends Row {
+  count: number
+}
+
+const askedOf = ({ tenant, metrics, deviceTypes, deviceIds }: ScanQuestion): unknown[] => [
+  ...[tenant, metrics ?? null, deviceTypes ?? null, deviceIds ?? null],
+]
+
+async function* devicesOf(
+  database: QueryDatabase,
+  question: ScanQuestion,
+): AsyncGenerator<SeriesDefinition[]> {
+  let after = ''
+  for (;;) {
+    const values = [...askedOf(question), after, SERIES_PER_PAGE]
+    const rows = await database.snapshot((ask) => ask<SeriesRow>(PAGE, values))
+    if (rows.length === 0) return
+    const devices = Map.groupBy(rows, (row) => row.device_id)
+    for (const [deviceId, own] of devices) {
+      yield own.map((row) => seriesOf(row, question.tenant))
+      after = deviceId
+    }
+  }
+}

@@ -1,0 +1,213 @@
+/**
+ * The rules that look at a series, shared by all series that the same ones look at. A set has a
+ * *band*: a reading within it breaches no rule, so that while nothing goes on it costs two
+ * compares.
+ */
+import type { Rule, Threshold, Variable } from '../pipeline/pipeline.ts'
+import { comparisonCode, NO_COMPARISON } from './comparisons.ts'
+import { inwards } from './guards.ts'
+import { cellKey, type Cell, type Layout, type ProgramEntry } from './rule-cells.ts'
+import type { LiveRule } from './rule-book.ts'
+import { metricKey, type SeriesKey } from './watched-devices.ts'
+
+/**
+ * Nothing needs to be decided while one comparison does not hold, the rule's *guard*: while its
+ * metric stays within the band, readings of the rule's other metrics need not be looked at either.
+ */
+export interface SetProgram {
+  entry: ProgramEntry
+  /** NO_COMPARISON: each reading is to be looked at. */
+  comparison: number
+  threshold: number
+  /** What is compared, and where the device's record has it. */
+  variable: Variable
+  place: number
+  /** It is of this series' readings. */
+  isOwn: boolean
+  windowMs: number
+}
+
+/**
+ * What the interpreter's rules make of a series: the same object wherever it is the same, since
+ * what few lines of memory have stays in the cache, whatever rules single devices have besides.
+ */
+interface SetPart {
+  programs: readonly SetProgram[]
+  /** Where the device's record keeps this series' readings. */
+  cell: Cell | undefined
+  aggregates: { at: number; windowMs: number }[]
+  windows: ProgramEntry[]
+  low: number
+  high: number
+  users: number
+}
+
+export interface RuleSet {
+  /** A reading from `low` to `high`, two float32, breaches nothing; NaN: each is looked at. */
+  low: number
+  high: number
+  /** It breaches none of `direct`. */
+  directLow: number
+  directHigh: number
+  /** Rules that are one comparison of this series' reading. */
+  direct: readonly LiveRule[]
+  part: SetPart
+  /** Series that use it. */
+  users: number
+  key: string
+  partKey: string
+}
+
+/** Which series a set is for. */
+export interface SetPlace {
+  key: SeriesKey
+  layout: Layout | undefined
+  /** Others of the device have the same metric, and the last reading of any of them counts. */
+  isShared: boolean
+}
+
+export class RuleSets {
+  /** By number; 0 is none. */
+  readonly sets: (RuleSet | undefined)[] = [undefined]
+  readonly #free: number[] = []
+  readonly #numbers = new Map<string, number>()
+  readonly #parts = new Map<string, SetPart>()
+  /** Of lists that many devices share. */
+  readonly #orders = new WeakMap<readonly LiveRule[], string>()
+
+  /** The number of the set of these rules for a series of a device; 0 for none. */
+  acquire(own: readonly LiveRule[], of: SetPlace): number {
+    if (own.length === 0) return 0
+    const layout = own.every(({ isDirect }) => isDirect) ? undefined : of.layout
+    const kind = `${layout?.id ?? ''}:${of.key.name}:${of.isShared ? '*' : ''}`
+    const text = `${kind}${this.#ordersOf(own)}`
+    let number = this.#numbers.get(text)
+    if (number === undefined) {
+      number = this.#free.pop() ?? this.sets.length
+      this.sets[number] = this.#make(own, { ...of, layout }, { key: text, kind })
+      this.#numbers.set(text, number)
+    }
+    this.sets[number]!.users++
+    return number
+  }
+
+  release(number: number): void {
+    const set = this.sets[number]
+    if (set === undefined || --set.users > 0) return
+    this.#numbers.delete(set.key)
+    this.sets[number] = undefined
+    this.#free.push(number)
+    if (--set.part.users === 0) this.#parts.delete(set.partKey)
+  }
+
+  #ordersOf(rules: readonly LiveRule[]): string {
+    let orders = this.#orders.get(rules)
+    if (orders === undefined) {
+      orders = rules.map(({ order }) => order).join()
+      this.#orders.set(rules, orders)
+    }
+    return orders
+  }
+
+  #make(
+    rules: readonly LiveRule[],
+    of: SetPlace,
+    { key, kind }: { key: string; kind: string },
+  ): RuleSet {
+    const direct = rules.filter(({ isDirect }) => isDirect)
+    const others = rules.filter(({ isDirect }) => !isDirect)
+    const partKey = `${kind}${this.#ordersOf(others)}`
+    let part = this.#parts.get(partKey)
+    if (part === undefined) this.#parts.set(partKey, (part = makePart(others, of)))
+    part.users++
+    const [directLow, directHigh] = bandOf(direct, of.key)
+    return {
+      // NaN of either is NaN of both.
+      low: inwards(Math.max(directLow, part.low), 1),
+      high: inwards(Math.min(directHigh, part.high), -1),
+      ...{ directLow, directHigh, direct, part, users: 0, key, partKey },
+    }
+  }
+}
+
+/** Whether a rule that readings decide is in the set. */
+export const isIn = (set: RuleSet, index: number): boolean =>
+  set.direct.some((live) => live.index === index) ||
+  set.part.programs.some(({ entry }) => entry.live.index === index)
+
+const isOfMetric = (variable: Variable, { name }: SeriesKey): boolean =>
+  variable.of !== 'device' && metricKey(variable.metric, variable.kind) === name
+
+function makePart(others: readonly LiveRule[], { key, layout, isShared }: SetPlace): SetPart {
+  const entryOf = (live: LiveRule): ProgramEntry => {
+    const known = layout?.entries.get(live)
+    if (known !== undefined) return known
+    const placeOf = (variable: Variable): number =>
+      layout?.byKey.get(cellKey(live.rule, variable))?.at ?? 0
+    const entry = { live, places: Int32Array.from(live.rule.variables, placeOf) }
+    layout?.entries.set(live, entry)
+    return entry
+  }
+  const windowed = others.filter(({ rule }) => rule.on === 'window')
+  const early = windowed.filter(({ rule }) => rule.isEarly)
+  const onReadings = others.filter(({ rule }) => rule.on === 'readings')
+  const windowsMs = new Set(early.map(({ rule }) => rule.windowMs))
+  const cell = onReadings.length > 0 ? layout?.byKey.get(key.name) : undefined
+  const isOpen = isShared && cell !== undefined
+  const [low, high] = isOpen ? [NaN, NaN] : bandOf([...onReadings, ...early], key)
+  return {
+    programs: [...onReadings, ...early].map((live) => programOf(entryOf(live), key)),
+    ...{ cell, low, high, windows: windowed.map(entryOf), users: 0 },
+    aggregates: [...windowsMs].flatMap((windowMs) => {
+      const at = layout?.byKey.get(`${windowMs} ${key.name}`)?.at
+      return at === undefined ? [] : [{ at, windowMs }]
+    }),
+  }
+}
+
+function programOf(entry: ProgramEntry, key: SeriesKey): SetProgram {
+  const { rule } = entry.live
+  const guard = guardOf(rule)
+  const variable = rule.variables[guard?.variable ?? 0]!
+  return {
+    ...{ entry, variable, isOwn: isOfMetric(variable, key), windowMs: rule.windowMs },
+    comparison: guard ? comparisonCode(guard.comparison) : NO_COMPARISON,
+    ...{ threshold: guard?.value ?? NaN, place: entry.places[guard?.variable ?? 0]! },
+  }
+}
+
+function bandOf(rules: readonly LiveRule[], key: SeriesKey): [number, number] {
+  let low = -Infinity
+  let high = Infinity
+  for (const { rule } of rules) {
+    // A running window and the way that values went are of every reading.
+    const own = rule.variables.filter((variable) => isOfMetric(variable, key))
+    const guard = guardOf(rule)
+    if (guard === undefined || rule.isEarly || own.some(({ of }) => of !== 'latest'))
+      return [NaN, NaN]
+    if (!isOfMetric(rule.variables[guard.variable]!, key)) continue
+    const { comparison, value } = guard
+    if (comparison === 'greater') high = Math.min(high, value)
+    else if (comparison === 'greater-or-equal') high = Math.min(high, neighbour(value, -1))
+    else if (comparison === 'less') low = Math.max(low, value)
+    else low = Math.max(low, neighbour(value, 1))
+  }
+  return [low, high]
+}
+
+/** A comparison without which the rule's condition cannot hold: of a metric, not of a tag. */
+function guardOf({ program, variables }: Rule): Threshold | undefined {
+  const guards = program.guards.filter(({ variable }) => variables[variable]!.of !== 'device')
+  return guards.find(({ variable }) => variables[variable]!.of === 'latest') ?? guards[0]
+}
+
+const bits = new BigInt64Array(1)
+const double = new Float64Array(bits.buffer)
+
+/** The next double above (1) or below (-1). */
+function neighbour(value: number, direction: 1 | -1): number {
+  if (value === 0) return direction * Number.MIN_VALUE
+  double[0] = value
+  bits[0]! += value > 0 === direction > 0 ? 1n : -1n
+  return double[0]
+}
