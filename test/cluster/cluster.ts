@@ -15,6 +15,7 @@ import {
 } from 'node:fs'
 import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { FLINK } from './flink.ts'
 import { INFLUXDB } from './influxdb.ts'
 import { KAFKA } from './kafka.ts'
 import { MINIO } from './minio.ts'
@@ -33,6 +34,7 @@ export const RECIPES: readonly Recipe[] = [
   ...[INFLUXDB, QUESTDB, VICTORIA_METRICS, MOTO],
   // After MinIO, which it looks into.
   TRINO,
+  FLINK,
 ]
 export const SERVICES: readonly string[] = RECIPES.map(({ name }) => name)
 
