@@ -167,8 +167,8 @@ const dynamic = (settings: Record<string, string | number>): string[] =>
   Object.entries(settings).flatMap(([name, value]) => ['-D', `${name}=${value}`])
 
 /**
- * Flink's start scripts compute each part of a process's memory and tell the JVM and Flink the same;
- * without scripts all parts are given. `CONF` is the configuration's folder.
+ * Flink's start scripts compute each part of a process's memory and tell the JVM and Flink the
+ * same; without scripts all parts are given. `CONF` is the configuration's folder.
  */
 const PROCESSES = {
   jobmanager: {

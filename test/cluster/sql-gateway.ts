@@ -40,7 +40,9 @@ export class SqlGateway {
     return this.runUntil(statement, () => false)
   }
 
-  /** As `run`, for a statement that may never end: until its rows are what they are wanted to be. */
+  /**
+   * As `run`, for a statement that may never end: until its rows are what they are wanted to be.
+   */
   async runUntil(
     statement: string,
     isEnough: (answer: Answer) => boolean | Promise<boolean>,

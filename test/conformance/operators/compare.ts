@@ -3,8 +3,8 @@ import assert from 'node:assert/strict'
 import * as words from '../../../src/stream/stream.ts'
 
 /**
- * Rows of PARTIAL_STRIDE: count, min, max, first, last and times exactly, the others to 1e-9 of what
- * they are made of.
+ * Rows of PARTIAL_STRIDE: count, min, max, first, last and times exactly, the others to 1e-9 of
+ * what they are made of.
  */
 export function assertRow(actual: number[], expected: number[], what: string): void {
   const [min, max] = [expected[words.PARTIAL_MIN]!, expected[words.PARTIAL_MAX]!]

@@ -1,6 +1,6 @@
 /**
- * The operators of the embedded engine against the vectors. Those of `engines/flink` are held to the
- * same files: who changes one engine alone has a red test here, or there.
+ * The operators of the embedded engine against the vectors. Those of `engines/flink` are held to
+ * the same files: who changes one engine alone has a red test here, or there.
  */
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'

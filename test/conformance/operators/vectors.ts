@@ -18,8 +18,8 @@ export interface Vectors {
 export type VectorName = keyof Vectors
 
 /**
- * `observe` has the event time and the ingest time, `tick` the ingest time and what passed since the
- * last, µs; then whether the watermark moved, and where it is.
+ * `observe` has the event time and the ingest time, `tick` the ingest time and what passed since
+ * the last, µs; then whether the watermark moved, and where it is.
  */
 export type WatermarkStep = ['observe' | 'tick', number, number, boolean, number | null]
 
@@ -63,7 +63,10 @@ export function readVectors<N extends VectorName>(name: N): Vectors[N][] {
   return (JSON.parse(readFileSync(pathOf(name), 'utf8')) as { cases: Vectors[N][] }).cases
 }
 
-/** Rows by window size, start, series, on time before late: the order of a step's rows is nobody's promise. */
+/**
+ * Rows by window size, start, series, on time before late: the order of a step's rows is nobody's
+ * promise.
+ */
 export function inOrder(rows: number[][]): number[][] {
   const key = ([series, windowMs, startMs, isLate]: number[]) => [
     windowMs!,

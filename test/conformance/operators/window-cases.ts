@@ -165,7 +165,9 @@ export function caseOf(
   return { name, time, windowsMs: WINDOWS_MS, steps }
 }
 
-/** All is fresh, and on time and late together are the oracle's windows, but for what was too late. */
+/**
+ * All is fresh, and on time and late together are the oracle's windows, but for what was too late.
+ */
 function assertAsOracle(arrivals: Arrival[], windows: NaiveWindows, tooLate: Set<string>): void {
   const oracle = new Oracle({ ...script.PLAN, rules: [], detectors: [] })
   for (const { ingestUs, eventUs, readings } of arrivals) {
