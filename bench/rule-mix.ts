@@ -1,7 +1,7 @@
 /**
  * Rules for a benchmark: 100 on all devices, the others on ten each. Of those on ten, 80 % are one
- * comparison (a quarter of them with hysteresis), 10 % two metrics, 5 % a rate, 5 % silence; of those
- * on all, 80 are one comparison, 10 two metrics, 3 rates, 2 windows, 5 silence.
+ * comparison (a quarter of them with hysteresis), 10 % two metrics, 5 % a rate, 5 % silence; of
+ * those on all, 80 are one comparison, 10 two metrics, 3 rates, 2 windows, 5 silence.
  */
 import type { RuleDefinition } from '../src/pipeline/pipeline.ts'
 

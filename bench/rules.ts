@@ -9,15 +9,14 @@
  */
 import { encodeFrame, type SeriesDefinition } from '../src/batch/batch.ts'
 import { compilePipeline, compileRule } from '../src/pipeline/compile.ts'
-import type { Plan, Rule, RuleDefinition } from '../src/pipeline/pipeline.ts'
+import type { Plan, Rule } from '../src/pipeline/pipeline.ts'
 import { StreamProcessor } from '../src/stream/processor.ts'
 import { DEFAULT_STREAM_LIMITS } from '../src/stream/limits.ts'
 import { isQuick, median, numberFlag, Reporter } from './report.ts'
+import { ruleMix, sequence } from './rule-mix.ts'
 
 const DEVICES = numberFlag('devices', 100_000)
 const RULES = numberFlag('rules', 10_000)
-const ON_ALL = 100
-const DEVICES_A_RULE = 10
 const METRICS = numberFlag('metrics', 8)
 const RUNS = numberFlag('runs', 3)
 /** Every device speaks this often in a run, after once to warm up. */
@@ -32,41 +31,11 @@ const BASE = compilePipeline({ version: 1 })
 const deviceName = (device: number): string => `device-${device}`
 const metricName = (metric: number): string => `metric${metric}`
 
-/** Random, and the same in every run. */
-function sequence(seed: number): () => number {
-  let state = seed
-  return () => (state = (Math.imul(state, 1664525) + 1013904223) >>> 0) / 2 ** 32
-}
-
 function makeRules(): Rule[] {
-  const random = sequence(1)
-  const pick = (below: number): number => Math.floor(random() * below)
-  return Array.from({ length: RULES }, (_, index) => {
-    const isOnAll = index < ON_ALL
-    const kind = isOnAll ? index : (index * 7) % 100
-    const m = metricName(pick(METRICS))
-    const n = metricName(pick(METRICS))
-    const threshold = 100 + pick(40)
-    const devices = Array.from({ length: DEVICES_A_RULE }, () => deviceName(pick(DEVICES)))
-    const scope: Partial<RuleDefinition> = isOnAll ? {} : { devices }
-    return compileRule(
-      { id: `rule-${index}`, ...scope, ...what(kind, { m, n, threshold }, isOnAll) },
-      BASE,
-    )
-  })
-}
-
-function what(
-  kind: number,
-  { m, n, threshold }: { m: string; n: string; threshold: number },
-  isOnAll: boolean,
-): Omit<RuleDefinition, 'id'> {
-  if (kind < 20) return { when: `${m} > ${threshold}`, clear: `${m} < 90`, for: '10s' }
-  if (kind < 80) return { when: `${m} > ${threshold}`, for: '30s' }
-  if (kind < 90) return { when: `${m} > ${threshold} && ${n} >= 0`, for: '10s' }
-  if (kind < 93 || (kind < 95 && !isOnAll)) return { when: `rate(${m}) > ${threshold}` }
-  if (kind < 95) return { when: `avg(${m}) > ${threshold}`, window: '1m' }
-  return { silent: { interval: '60s', count: 3 } }
+  const devices = Array.from({ length: DEVICES }, (_, device) => deviceName(device))
+  const metrics = Array.from({ length: METRICS }, (_, metric) => [metricName(metric), [0, 100]])
+  const mix = { count: RULES, devices, metrics: Object.fromEntries(metrics), seed: 1 }
+  return ruleMix(mix).map((rule) => compileRule(rule, BASE))
 }
 
 const series: SeriesDefinition[] = Array.from({ length: DEVICES * METRICS }, (_, one) => {
