@@ -55,7 +55,7 @@ export async function runAlertCrashes(run: AlertCrashRun): Promise<AlertCrashTot
 class OverheatingDevice {
   readonly id: string
   readonly #server: () => WeirProcess | undefined
-  #nextMs = Date.now() - 30_000
+  #lastMs = 0
   /** Breaches that were acknowledged. */
   episodes = 0
   isStopping = false
@@ -76,8 +76,9 @@ class OverheatingDevice {
 
   /** The same reading until it is acknowledged; by its time a repeat is known. */
   async #say(temperature: number): Promise<void> {
-    const body = { ts: this.#nextMs, temperature }
-    this.#nextMs++
+    // Of now: what is old when it arrives wakes nobody.
+    this.#lastMs = Math.max(this.#lastMs + 1, Date.now())
+    const body = { ts: this.#lastMs, temperature }
     for (;;) {
       const server = this.#server()
       try {
