@@ -72,7 +72,7 @@ const TABLE: [target: string, statuses: number[], body?: string][] = [
   ['DELETE /v1/session', [204, 204, 204, 204, 204, 204]],
 ]
 
-const ID_IN_PATH = /\/(devices|alerts|rules|recipients|silences|deliveries)\/\w+/
+const ID_IN_PATH = /\/(devices|alerts|rules|recipients|silences|deliveries)\/(?!backtest$)\w+/
 
 let bench: Awaited<ReturnType<typeof startBench>>
 const headersOf: Record<Caller, Record<string, string>> = {
