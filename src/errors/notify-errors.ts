@@ -5,7 +5,8 @@ export const NOTIFY_ERRORS = {
   NOTIFY_ENDPOINT_INVALID: row(
     'The address of a channel is invalid',
     { http: 422 },
-    'Give an https address without user name and password in it; docs/notifications.md.',
+    'Give an https address without user name and password in it, or start with ' +
+      '--allow-private-webhooks where http will do; docs/notifications.md.',
   ),
   NOTIFY_ADDRESS_FORBIDDEN: row(
     'The address of a channel leads into a private network',
