@@ -79,7 +79,7 @@ function operation(route: Route, method: string, path: string): object {
       ...Object.fromEntries(
         Object.entries(route.answers).map(([status, answer]) => [status, response(answer)]),
       ),
-      ...problemResponses([...problemsOf(route, access)]),
+      ...problemResponses([...problemsOf(route, { method, access })]),
     },
   }
 }
@@ -135,12 +135,17 @@ function response({ description, content, headers = {} }: AnswerShape): object {
   }
 }
 
-function problemsOf(route: Route, access: Access): Set<ErrorCode> {
+function problemsOf(
+  route: Route,
+  { method, access }: { method: string; access: Access },
+): Set<ErrorCode> {
   return new Set<ErrorCode>([
     'API_PARAMETER_INVALID',
     'API_HOST_FORBIDDEN',
     ...ACCESS_PROBLEMS[access],
     ...(route.body === undefined ? [] : BODY_PROBLEMS),
+    // What comes with a body although there is none to come is not read, but its head is.
+    ...(method === 'GET' ? [] : (['API_MEDIA_TYPE_UNSUPPORTED'] as const)),
     // A telemetry door answers 422 with the code of the first bad message.
     ...(route.answers[207] === undefined ? [] : (['TELEMETRY_SHAPE_INVALID'] as const)),
     ...(route.problems ?? []),

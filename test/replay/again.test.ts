@@ -83,9 +83,7 @@ async function snapshot(weir: WeirProcess): Promise<Record<string, unknown>> {
         )
       }
     }
-    const { alerts } = await weir.get<{ alerts: { id: string; state: string }[] }>('/v1/alerts', {
-      ...{ device_id, limit: 1000 },
-    })
+    const alerts = await weir.episodes(device_id)
     told[`${device_id} alerts`] = alerts.map(({ id, state }) => `${id} ${state}`).toSorted()
     const { anomalies } = await weir.get<{ anomalies: { id: string }[] }>('/v1/anomalies', {
       ...{ device_id, limit: 1000 },

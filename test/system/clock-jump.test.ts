@@ -73,9 +73,6 @@ async function openSenders(t: TestContext, weir: WeirProcess) {
   return { pump, probe, disconnects: () => disconnects }
 }
 
-const alertsOf = async (weir: WeirProcess): Promise<{ state: string }[]> =>
-  (await weir.get<{ alerts: { state: string }[] }>('/v1/alerts', { device_id: 'pump' })).alerts
-
 async function commitsOf(weir: WeirProcess): Promise<number> {
   const { text } = await weir.api('/metrics')
   return Number(/^weir_storage_commits_total (\d+)$/m.exec(text)?.[1])
@@ -102,7 +99,7 @@ test('a clock that jumps a day ahead, back, behind and back changes no answer', 
     await delay(500)
     writeFileSync(clock, `${offset}\n`)
     const commits = await commitsOf(weir)
-    const fired = async (): Promise<boolean> => (await alertsOf(weir)).length > stage
+    const fired = async (): Promise<boolean> => (await weir.episodes('pump')).length > stage
     while (performance.now() < beganMs + FOR_MS - 500) {
       assert.equal(await fired(), false, `${offset}: the jump counted as time`)
       await delay(100)
@@ -113,7 +110,7 @@ test('a clock that jumps a day ahead, back, behind and back changes no answer', 
     // Readings that are older than the memory of repeats wake no rule, so not before it is back.
     if (offset === '-1d') writeFileSync(clock, '+0\n')
     await until(`${offset}: it is resolved`, async () => {
-      return (await alertsOf(weir)).every(({ state }) => state === 'resolved')
+      return (await weir.episodes('pump')).every(({ state }) => state === 'resolved')
     })
   }
   const commits = await commitsOf(weir)

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import type { Device } from './crash-load.ts'
 import { anomaliesOf, breachesOf, windowsOf, type Sent, type Window } from './crash-reference.ts'
-import type { WeirProcess } from './weir-process.ts'
+import type { WeirProcess, Episode } from './weir-process.ts'
 
 interface Span {
   fromMs: number
@@ -165,15 +165,8 @@ export async function checkRefusals(weir: WeirProcess, device: Device): Promise<
   for (const { code } of items) assert.equal(code, 'TIME_FORMAT_INVALID')
 }
 
-interface Alert {
-  id: string
-  rule_id: string
-  triggered_at: number
-  resolved_at: number | null
-}
-
 /** The messages of one HTTP batch have one ingest time, so episodes in it begin together. */
-const inTimeOrder = (a: Alert, b: Alert): number =>
+const inTimeOrder = (a: Episode, b: Episode): number =>
   a.triggered_at - b.triggered_at || (a.resolved_at ?? Infinity) - (b.resolved_at ?? Infinity)
 
 /** Episodes of a device whose log order is the sender's; ingest lies between sending and answer. */
@@ -182,10 +175,7 @@ export async function checkAlerts(
   { id, sent }: Device,
   { hotForMs }: { hotForMs: number },
 ): Promise<void> {
-  const { alerts } = await weir.get<{ alerts: Alert[] }>('/v1/alerts', {
-    ...{ device_id: id, limit: ROWS_MAX },
-  })
-  assert.ok(alerts.length < ROWS_MAX, 'more episodes than one answer holds')
+  const alerts = await weir.episodes(id)
   assert.equal(new Set(alerts.map((one) => one.id)).size, alerts.length, `${id}: an id twice`)
   const inOrder = alerts.toSorted(inTimeOrder)
   const dry = inOrder.filter(({ rule_id }) => rule_id === 'dry')
@@ -195,7 +185,7 @@ export async function checkAlerts(
 }
 
 /** Without `for` the order alone decides: one episode per rising edge. */
-function checkDry(alerts: Alert[], sent: Sent[], id: string): void {
+function checkDry(alerts: Episode[], sent: Sent[], id: string): void {
   const breaches = breachesOf(
     sent,
     ({ metrics }) => metrics['running'] === true && (metrics['pressure'] as number) < 5,
@@ -211,7 +201,7 @@ function checkDry(alerts: Alert[], sent: Sent[], id: string): void {
 
 /** With `for` a breach fires once if it surely lasted long enough, never if it surely did not. */
 function checkHot(
-  alerts: Alert[],
+  alerts: Episode[],
   { sent, forMs, id }: { sent: Sent[]; forMs: number; id: string },
 ): void {
   const breaches = breachesOf(sent, ({ metrics }) => (metrics['temperature'] as number) > 80)

@@ -75,7 +75,7 @@ test('the package holds the program, the page and its papers, nothing else', { s
   )
   const files = readdirSync(root, { recursive: true, encoding: 'utf8' })
   assert.deepEqual(
-    files.filter((path) => /\.ts$|test|fixture|oracle/.test(path.replace('latest', ''))),
+    files.filter((path) => /\.ts$|\.test\.|\/testing\/|fixture|oracle/.test(path)),
     [],
   )
   const isThere = (path: string): boolean => files.includes(path)

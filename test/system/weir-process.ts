@@ -183,6 +183,20 @@ export interface Request {
   headers?: Record<string, string>
 }
 
+export interface Episode {
+  id: string
+  rule_id: string
+  state: 'firing' | 'resolved'
+  triggered_at: number
+  resolved_at: number | null
+}
+
+interface HistoryEntry {
+  at: number
+  what: string
+  episode_id?: string
+}
+
 /** A process that said it is ready. */
 export class WeirProcess {
   readonly running: Running
@@ -297,6 +311,28 @@ export class WeirProcess {
       question,
     )
     return points
+  }
+
+  /** What rules said of a device, one by one: an alert may be several of them. */
+  async episodes(device_id: string): Promise<Episode[]> {
+    const { alerts } = await this.get<{ alerts: { id: string; rule_id: string }[] }>('/v1/alerts', {
+      ...{ device_id, limit: 1000 },
+    })
+    const all = alerts.map(async ({ id, rule_id }) => {
+      const { history } = await this.get<{ history: HistoryEntry[] }>(`/v1/alerts/${id}`)
+      const ends = new Map<string | undefined, number>()
+      for (const { what, episode_id, at } of history) {
+        if (what === 'resolved') ends.set(episode_id, at)
+      }
+      return history
+        .filter(({ what }) => what === 'fired' || what === 'reopened')
+        .map(({ at, episode_id = '' }): Episode => {
+          const resolved_at = ends.get(episode_id) ?? null
+          const state = resolved_at === null ? 'firing' : 'resolved'
+          return { id: episode_id, rule_id, state, triggered_at: at, resolved_at }
+        })
+    })
+    return (await Promise.all(all)).flat()
   }
 
   /** Below 1 while the log is replayed. */
