@@ -47,7 +47,10 @@ export class AlertStage {
       clock: nodeWorld.clock,
       take: (ruleEvents) => this.#open.feed.take(ruleEvents),
       taken: (offset) => void threads.stream.alertsTaken(offset),
-      failed: (error) => events?.roleFailed({ role: 'alerts', problem: String(error) }),
+      failed(error) {
+        void threads.stream.alertsFailing()
+        events?.roleFailed({ role: 'alerts', problem: String(error) })
+      },
     })
   }
 

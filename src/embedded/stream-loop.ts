@@ -37,6 +37,7 @@ export class StreamLoop {
   /** Offsets of the last output with rule events, and of the last that the alerts have. */
   #alertedOffset = -1
   #alertsTakenOffset = -1
+  #areAlertsFailing = false
   /** Offset of the checkpoint that storage is committing. */
   #committing: number | undefined
   #lastOffset = -1
@@ -70,9 +71,24 @@ export class StreamLoop {
   /** From the alerts: the events of all outputs up to this one are durable. */
   alertsTaken(offset: number): void {
     this.#alertsTakenOffset = offset
-    if (this.#waiting === undefined || this.#hasAlertsUnderWay) return
-    this.#checkpoint()
-    this.#goOn()
+    this.#areAlertsFailing = false
+    if (this.#hasAlertsUnderWay) return
+    if (this.#isDue) this.#checkpoint()
+    if (this.#waiting !== undefined) this.#goOn()
+  }
+
+  /**
+   * From the alerts: they cannot write, and try again. Nothing waits for them then but checkpoints:
+   * what is in the log is processed, and people see it.
+   */
+  alertsFailing(): void {
+    this.#areAlertsFailing = true
+    if (this.#waiting !== undefined) this.#goOn()
+  }
+
+  get #isDue(): boolean {
+    if (this.#committing !== undefined || this.#lastOffset <= this.#committedOffset) return false
+    return this.#flushes.length > 0 || this.processor.shouldCheckpoint
   }
 
   get #hasAlertsUnderWay(): boolean {
@@ -109,8 +125,8 @@ export class StreamLoop {
 
   /** Now, or when the alerts have what was said so far. */
   #checkpointSoon(): void {
-    if (this.#hasAlertsUnderWay) this.#waiting ??= []
-    else this.#checkpoint()
+    if (!this.#hasAlertsUnderWay) this.#checkpoint()
+    else if (!this.#areAlertsFailing) this.#waiting ??= []
   }
 
   #checkpoint(): void {
@@ -128,7 +144,6 @@ export class StreamLoop {
     for (const flush of this.#flushes) if (flush.offset <= offset) flush.resolve()
     this.#flushes = this.#flushes.filter((flush) => flush.offset > offset)
     // Not only with the next frame: storage may withhold all buffers until this frees its memory.
-    const isDue = this.#flushes.length > 0 || this.processor.shouldCheckpoint
-    if (this.#lastOffset > offset && isDue) this.#checkpointSoon()
+    if (this.#isDue) this.#checkpointSoon()
   }
 }

@@ -36,6 +36,7 @@ const methods: StreamThread = {
   flush: () => loop.flush(),
   follow: (deviceIds) => tap.follow(deviceIds),
   alertsTaken: (offset) => loop.alertsTaken(offset),
+  alertsFailing: () => loop.alertsFailing(),
   metrics: () => streamSamples(loop.processor),
   stop: () => loop.flush(),
 }

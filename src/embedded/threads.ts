@@ -105,6 +105,8 @@ export interface StreamThread extends Stage {
   follow(deviceIds: string[]): void
   /** The rule events of all outputs up to this offset are durable. */
   alertsTaken(offset: number): void
+  /** They cannot be made durable now; it is tried again. */
+  alertsFailing(): void
 }
 
 export interface StorageThread extends Stage, Query {
