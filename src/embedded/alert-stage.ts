@@ -15,6 +15,8 @@ import { RuleEventQueue } from './rule-event-queue.ts'
 import type { Threads } from './start-threads.ts'
 import type { RuleEventsMessage } from './threads.ts'
 
+const RETRY_MS = 1000
+
 export interface AlertStageParts {
   config: Config
   plan: Plan
@@ -32,6 +34,8 @@ export class AlertStage {
   readonly #open: OpenAlerts
   readonly #rules: PublishedRuleBook
   readonly #queue: RuleEventQueue
+  readonly #failed: (fields: { role: string; problem: string }) => void
+  #cancelPublishing: () => void = () => undefined
 
   constructor({ config, plan, control, threads, tenant, events, changed }: AlertStageParts) {
     const parts = alertParts({
@@ -40,6 +44,7 @@ export class AlertStage {
       onProblem: (problem) => events?.roleFailed({ role: 'rules', problem }),
     })
     this.#tenant = tenant
+    this.#failed = (fields) => events?.roleFailed(fields)
     this.#rules = parts.rules
     this.#open = openAlerts({ ...parts, changed })
     this.alerts = this.#open.alerts
@@ -47,17 +52,27 @@ export class AlertStage {
       clock: nodeWorld.clock,
       take: (ruleEvents) => this.#open.feed.take(ruleEvents),
       taken: (offset) => void threads.stream.alertsTaken(offset),
-      failed(error) {
+      failed: (error) => {
         void threads.stream.alertsFailing()
-        events?.roleFailed({ role: 'alerts', problem: String(error) })
+        this.#failed({ role: 'alerts', problem: String(error) })
       },
     })
   }
 
-  /** Once the gateway takes rules. Errors: those of the log, CONTROL_WRITE_FAILED. */
+  /** Once the gateway takes rules. */
   async start(): Promise<void> {
-    await this.#rules.publishAll()
     this.#open.start()
+    await this.#publish()
+  }
+
+  /** Until it succeeds: a log on a full disk takes nothing, and is no reason not to start. */
+  async #publish(): Promise<void> {
+    try {
+      await this.#rules.publishAll()
+    } catch (error) {
+      this.#failed({ role: 'rules', problem: String(error) })
+      this.#cancelPublishing = nodeWorld.clock.after(RETRY_MS, () => void this.#publish())
+    }
   }
 
   /** From the stream. */
@@ -78,6 +93,7 @@ export class AlertStage {
   }
 
   stop(): Promise<void> {
+    this.#cancelPublishing()
     this.#rules.close()
     return this.#open.stop()
   }

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import type { Clock, Disk } from '../world/world.ts'
 
 /** Shared memory and write-ahead logs of two databases, a migration of a small one, ports. */
-const RESERVE_BYTES = 256 << 10
+const RESERVE_BYTES = 1 << 20
 const RETRY_MS = 5000
 
 export class DiskReserve {

@@ -100,12 +100,13 @@ async function open(options: EmbeddedOptions, opened: AsyncDisposableStack): Pro
   const api = await creating
   opened.defer(() => api.close())
   const mqttPort = await opening
-  await orCrash(threads, alerts.start())
   const httpPort = await api.listen(config.http.host, config.http.port)
   const portsFile = join(folder, 'ports.json')
   opened.defer(() => rm(portsFile, { force: true }))
   const ports = { pid: process.pid, http: httpPort, mqtt: mqttPort }
   await writeFile(portsFile, `${JSON.stringify(ports)}\n`)
+  // Behind the last file of a start: on a full disk there is room for no more.
+  await orCrash(threads, alerts.start())
   state.isReady = true
   await reserve.keep(nodeWorld.clock)
   opened.defer(() => void (state.isReady = false))
