@@ -51,10 +51,7 @@ export class AlertDesk {
     this.#parts = parts
   }
 
-  /**
-   * At most `limit`, but that those which were triggered at the same time as the last one are all
-   * there: a page that begins before that time would leave them out.
-   */
+  /** Newest first, by id where they were triggered at the same time: what `after` goes on from. */
   async list(tenant: string, filter: AlertFilter): Promise<AlertRecord[]> {
     const { conditions, parameters } = conditionsOf(tenant, {
       device_id: filter.deviceId,

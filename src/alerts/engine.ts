@@ -293,7 +293,7 @@ export class AlertEngine implements AlertFeed {
     turn.apply()
     this.#lanes.apply(planned)
     metrics.took(events.length)
-    this.#parts.changed(turn.records)
+    this.#parts.changed(turn.changedRecords)
     const notices = [...turn.suppressed, ...planned.flatMap((lane) => lane.notices)]
     for (const { state, problem } of notices) {
       if (state === 'suppressed') metrics.suppressed(problem ?? '')

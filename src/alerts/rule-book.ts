@@ -35,6 +35,11 @@ const AGAIN_MS = 1000
 
 export type PublishedRuleBook = RuleBook & {
   /**
+   * publishAll(), again and again until it succeeds: a log on a full disk takes nothing, and is no
+   * reason not to start. What was in the way goes to `onProblem`.
+   */
+  start(): Promise<void>
+  /**
    * Everything there is, for a stream that may know more or less: once at the start, before
    * anybody edits through this process. Errors: those of the log, CONTROL_UNAVAILABLE.
    */
@@ -53,6 +58,8 @@ class StoredRuleBook implements PublishedRuleBook {
   readonly #ids: ReadonlySet<string>
   readonly #book: DefinitionBook<RuleText>
   #cancelAgain: (() => void) | undefined
+  /** Set from start() until the log has everything. */
+  #isAllPending = false
   #isClosed = false
 
   constructor(options: RuleBookOptions) {
@@ -90,6 +97,11 @@ class StoredRuleBook implements PublishedRuleBook {
     return true
   }
 
+  start(): Promise<void> {
+    this.#isAllPending = true
+    return this.#publishPending()
+  }
+
   async publishAll(): Promise<void> {
     const published = new Map<string, number>()
     const names: RuleName[] = []
@@ -103,6 +115,7 @@ class StoredRuleBook implements PublishedRuleBook {
     }
     await this.#options.publisher.publish([{ retain: names }])
     await this.#publishEdited(published)
+    this.#isAllPending = false
   }
 
   close(): void {
@@ -157,14 +170,19 @@ class StoredRuleBook implements PublishedRuleBook {
 
   async #publishPending(): Promise<void> {
     try {
-      for await (const page of this.#pages({ isUnpublished: true })) {
-        await this.#publishInParts(page.flatMap((one) => this.#changeOf(one) ?? []))
-        await this.#book.store.markPublished(page)
-      }
+      if (this.#isAllPending) await this.publishAll()
+      else await this.#publishUnpublished()
     } catch (error) {
       if (this.#isClosed) return
       this.#options.onProblem?.(`rules wait for the log: ${String(error)}`)
       this.#publishSoon()
+    }
+  }
+
+  async #publishUnpublished(): Promise<void> {
+    for await (const page of this.#pages({ isUnpublished: true })) {
+      await this.#publishInParts(page.flatMap((one) => this.#changeOf(one) ?? []))
+      await this.#book.store.markPublished(page)
     }
   }
 

@@ -278,9 +278,7 @@ export class Turn {
   /** Neighbours of one table and kind, so that a database takes many as one statement. */
   changes(): RowChange[] {
     const { nowUs } = this.#parts
-    const alerts = [...this.#alerts.values()]
-      .filter(({ isChanged }) => isChanged)
-      .map(({ alert }) => alertChange(alert, nowUs))
+    const alerts = this.#changed.map(({ alert }) => alertChange(alert, nowUs))
     const episodes = [...this.#episodes.values()].map(({ row, tenant, atUs }) =>
       episodeChange(tenant, row, atUs),
     )
@@ -299,9 +297,18 @@ export class Turn {
     }
   }
 
-  /** The alerts that it changes. */
+  /** All that it looked at. */
   get records(): AlertRecord[] {
     return [...this.#alerts.values()].map(({ alert }) => alert.record)
+  }
+
+  /** Those of them that it changes. */
+  get changedRecords(): AlertRecord[] {
+    return this.#changed.map(({ alert }) => alert.record)
+  }
+
+  get #changed(): Entry[] {
+    return [...this.#alerts.values()].filter(({ isChanged }) => isChanged)
   }
 }
 

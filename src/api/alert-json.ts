@@ -1,10 +1,7 @@
 /** An alert as JSON: what the API answers and the live stream tells. */
 import { Type, type Static } from 'typebox'
 import type { AlertRecord } from '../alerts/alerts.ts'
-import { Milliseconds } from './shapes.ts'
-import { millisecondsOf } from './routes/deliveries.ts'
-
-const MaybeMilliseconds = Type.Union([Milliseconds, Type.Null()])
+import { MaybeMilliseconds, Milliseconds, millisecondsOf } from './shapes.ts'
 
 export const Alert = Type.Object({
   id: Type.String(),

@@ -9,6 +9,12 @@ export const Value = Type.Union([Type.Number(), Type.Boolean(), Type.String()])
 
 export const Milliseconds = Type.Number({ description: 'Milliseconds since 1970.' })
 
+export const MaybeMilliseconds = Type.Union([Milliseconds, Type.Null()])
+
+/** What MaybeMilliseconds shows of a time in microseconds. */
+export const millisecondsOf = (us: number | undefined): number | null =>
+  us === undefined ? null : us / 1000
+
 export const Time = Type.String({
   description: 'Milliseconds since 1970, or RFC 3339.',
   examples: ['1767225600000', '2026-01-01T00:00:00Z'],

@@ -15,8 +15,6 @@ import { RuleEventQueue } from './rule-event-queue.ts'
 import type { Threads } from './start-threads.ts'
 import type { RuleEventsMessage } from './threads.ts'
 
-const RETRY_MS = 1000
-
 export interface AlertStageParts {
   config: Config
   plan: Plan
@@ -34,8 +32,6 @@ export class AlertStage {
   readonly #open: OpenAlerts
   readonly #rules: PublishedRuleBook
   readonly #queue: RuleEventQueue
-  readonly #failed: (fields: { role: string; problem: string }) => void
-  #cancelPublishing: () => void = () => undefined
 
   constructor({ config, plan, control, threads, tenant, events, changed }: AlertStageParts) {
     const parts = alertParts({
@@ -44,7 +40,6 @@ export class AlertStage {
       onProblem: (problem) => events?.roleFailed({ role: 'rules', problem }),
     })
     this.#tenant = tenant
-    this.#failed = (fields) => events?.roleFailed(fields)
     this.#rules = parts.rules
     this.#open = openAlerts({ ...parts, changed })
     this.alerts = this.#open.alerts
@@ -54,25 +49,15 @@ export class AlertStage {
       taken: (offset) => void threads.stream.alertsTaken(offset),
       failed: (error) => {
         void threads.stream.alertsFailing()
-        this.#failed({ role: 'alerts', problem: String(error) })
+        events?.roleFailed({ role: 'alerts', problem: String(error) })
       },
     })
   }
 
   /** Once the gateway takes rules. */
-  async start(): Promise<void> {
+  start(): Promise<void> {
     this.#open.start()
-    await this.#publish()
-  }
-
-  /** Until it succeeds: a log on a full disk takes nothing, and is no reason not to start. */
-  async #publish(): Promise<void> {
-    try {
-      await this.#rules.publishAll()
-    } catch (error) {
-      this.#failed({ role: 'rules', problem: String(error) })
-      this.#cancelPublishing = nodeWorld.clock.after(RETRY_MS, () => void this.#publish())
-    }
+    return this.#rules.start()
   }
 
   /** From the stream. */
@@ -93,7 +78,6 @@ export class AlertStage {
   }
 
   stop(): Promise<void> {
-    this.#cancelPublishing()
     this.#rules.close()
     return this.#open.stop()
   }

@@ -120,7 +120,7 @@ export class StreamLoop {
       this.#parts.alert({ offset, events })
     }
     this.#parts.send({ output }, transferOf(frame, fates, partials) as ArrayBuffer[])
-    if (this.#committing === undefined && this.processor.shouldCheckpoint) this.#checkpointSoon()
+    if (this.#isDue) this.#checkpointSoon()
   }
 
   /** Now, or when the alerts have what was said so far. */

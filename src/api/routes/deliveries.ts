@@ -4,12 +4,10 @@ import type { Delivery as DeliveryRecord } from '../../alerts/alerts.ts'
 import type { AlertPorts } from '../api.ts'
 import { jsonAnswer, jsonRoute, type Route } from '../route.ts'
 import type { Services } from '../services.ts'
-import { Limit, Milliseconds } from '../shapes.ts'
+import { Limit, MaybeMilliseconds, Milliseconds, millisecondsOf } from '../shapes.ts'
 
 const TAG = 'alerts'
 const STATES = ['waiting', 'delivered', 'dead', 'suppressed'] as const
-
-const MaybeMilliseconds = Type.Union([Milliseconds, Type.Null()])
 
 export const Delivery = Type.Object({
   id: Type.String({ description: 'Also the idempotency key.' }),
@@ -26,9 +24,6 @@ export const Delivery = Type.Object({
     description: 'The last refusal, or why it was suppressed.',
   }),
 })
-
-export const millisecondsOf = (us: number | undefined): number | null =>
-  us === undefined ? null : us / 1000
 
 export const deliveryJson = (delivery: DeliveryRecord) => ({
   id: delivery.id,
