@@ -24,6 +24,8 @@ export class DeviceReplay {
   readonly #windows: ReplayWindows | undefined
   readonly #isText: readonly boolean[]
   readonly #isWatched: readonly boolean[]
+  /** Highest event time of each series so far, µs. */
+  readonly #newestUs: Float64Array
   readonly #hasTexts: boolean
   readonly #texts = new Map<string, number>()
 
@@ -34,11 +36,14 @@ export class DeviceReplay {
   ) {
     // Numbers of the device's own: it is alone here.
     const limits = { seriesMax: series.length, deviceMax: 1 }
-    const engine = new RuleEngine({ rules, time: plan.time, limits })
+    const newestUs = new Float64Array(series.length).fill(-Infinity)
+    const newestOf = (one: number): number => newestUs[one]!
+    const engine = new RuleEngine({ rules, time: plan.time, limits, newestOf })
     const defined = series.map((one, place) => ({ ...one, series: place, device: 0 }))
     const devices = facts === undefined ? [] : [{ ...facts, device: 0 }]
     engine.define({ series: defined, texts: [], devices }, startUs)
     this.#engine = engine
+    this.#newestUs = newestUs
     this.#endUs = endUs
     this.#windows = engine.hasWindows ? new ReplayWindows(plan, { rules, series }) : undefined
     this.#isText = series.map(({ kind }) => kind === 'text')
@@ -53,6 +58,7 @@ export class DeviceReplay {
     const engine = this.#engine
     const windows = this.#windows
     const isWatched = this.#isWatched
+    const newestUs = this.#newestUs
     for (let row = 0; row < count;) {
       const atUs = timeUs[row]!
       this.#goTo(atUs)
@@ -60,7 +66,8 @@ export class DeviceReplay {
       for (; row < count && timeUs[row] === atUs; row++) {
         const series = place === undefined ? 0 : place[row]!
         windows?.add(series, atUs, value[row]!)
-        if (isWatched[series]) engine.observe(series, value[row]!, atUs, atUs)
+        if (isWatched[series]) engine.observe(series, value[row]!, atUs, atUs, newestUs[series]!)
+        newestUs[series] = atUs
       }
       engine.endMessage(atUs, atUs)
     }

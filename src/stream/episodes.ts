@@ -62,7 +62,7 @@ export class Episodes {
   readonly #book: RuleBook
   readonly #devices: WatchedDevices
   /** A record came to be. */
-  readonly #began: (device: number) => void
+  readonly #began: (live: LiveRule, device: number) => void
   /** Silence was resolved by its schedule. */
   readonly #closed: (device: number, ingestUs: number) => void
   readonly #deviceMax: number
@@ -73,7 +73,7 @@ export class Episodes {
     book: RuleBook
     devices: WatchedDevices
     deviceMax: number
-    began: (device: number) => void
+    began: (live: LiveRule, device: number) => void
     closed: (device: number, ingestUs: number) => void
   }) {
     this.#book = options.book
@@ -209,7 +209,7 @@ export class Episodes {
     table[record + CLOSES] = Infinity
     table.fill(NaN, record + VARIABLE_PART + counted, record + table[record]!)
     this.first[device] = record
-    this.#began(device)
+    this.#began(live, device)
     return record
   }
 

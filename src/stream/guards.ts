@@ -8,7 +8,7 @@
  * NaN for both has every reading looked at: the first one, and all while something goes on. The
  * band is that of the series' rule set, rounded inwards: what lies between is looked at, too.
  */
-import { SERIES_RULED } from './series-flags.ts'
+import { SERIES_OF_RULES } from './series-flags.ts'
 
 /** Places of low and high of a series, of 4; of its last value, of 2. */
 export const BAND_STRIDE = 4
@@ -49,13 +49,12 @@ export class Guards {
     this.changed[series >> 10] = 1
   }
 
-  /** The series has other rules: none of them knows of any reading. */
-  bind(series: number, set: number): void {
+  /** The series has other rules, and flags of SERIES_OF_RULES by them: each reading is looked at. */
+  bind(series: number, set: number, flags: number): void {
     if (this.sets[series] === 0) this.lasts[series * LAST_STRIDE + LAST] = NaN
     this.sets[series] = set
     this.#count = Math.max(this.#count, series + 1)
-    if (set === 0) this.#flags[series]! &= ~SERIES_RULED
-    else this.#flags[series]! |= SERIES_RULED
+    this.#flags[series]! = (this.#flags[series]! & ~SERIES_OF_RULES) | flags
     this.open(series)
   }
 

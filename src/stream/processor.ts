@@ -77,7 +77,8 @@ export class StreamProcessor {
     this.#dirty = new DirtyRanges(plan.windowsMs.at(-1)!)
     this.#identities = new Identities(limits.deviceMax)
     const flags = new Uint8Array(limits.seriesMax)
-    this.#rules = new RuleEngine({ rules: plan.rules, time: plan.time, limits, flags })
+    const newestOf = (series: number): number => this.#state.newestOf(series)
+    this.#rules = new RuleEngine({ rules: plan.rules, time: plan.time, limits, flags, newestOf })
     this.#detectors = new Detectors(plan.detectors, limits.seriesMax)
     const watchers = { rules: this.#rules, detectors: this.#detectors }
     this.#directory = new Directory({ limits, flags, ...watchers })
@@ -263,6 +264,7 @@ export class StreamProcessor {
       const coldChunk = cold[index]!
       const base = (one & CHUNK_MASK) * hotStride
       const coldBase = (one & CHUNK_MASK) * coldStride
+      const newestUs = chunk[base + HIGHEST]!
       const fate = observeTime(chunk, base, coldChunk, coldBase, eventUs)
       chunk[base + LAST_INGEST] = ingestUs
       changed[index] = 1
@@ -279,8 +281,13 @@ export class StreamProcessor {
             this.#windows.opened(slot, one)
         }
       }
-      if ((flag! & SERIES_WATCHED) === 0 || !isAlertable) continue
-      if ((flag! & SERIES_RULED) !== 0) this.#rules.observe(one, value[reading]!, eventUs, ingestUs)
+      if ((flag! & SERIES_WATCHED) === 0) continue
+      if (!isAlertable) {
+        if ((flag! & SERIES_RULED) !== 0) this.#rules.pass(one, newestUs)
+        continue
+      }
+      if ((flag! & SERIES_RULED) !== 0)
+        this.#rules.observe(one, value[reading]!, eventUs, ingestUs, newestUs)
       if ((flag! & SERIES_DETECTED) !== 0) this.#detectors.observe(one, value[reading]!, eventUs)
     }
     this.#rules.endMessage(eventUs, ingestUs)
@@ -301,6 +308,7 @@ export class StreamProcessor {
       const { hot, cold, changed, hotStride, coldStride } = this.#state
       const chunk = hot[index] ?? this.#state.wake(index)
       const base = (one & CHUNK_MASK) * hotStride
+      const newestUs = chunk[base + HIGHEST]!
       const fate = observeTime(chunk, base, cold[index]!, (one & CHUNK_MASK) * coldStride, eventUs)
       chunk[base + LAST_INGEST] = ingestUs
       changed[index] = 1
@@ -308,6 +316,7 @@ export class StreamProcessor {
       else {
         this.#counts.historical++
         this.#markDirty(one, eventUs)
+        if (this.#rules.isWatched(one)) this.#rules.pass(one, newestUs)
       }
     }
   }

@@ -5,12 +5,15 @@
  *
  *   latest      series that spoke last | sequence
  *   history     the same | newest by event time: value, time, sequence | the one before: the same
+ *               | 1: what came since is not written down
  *   aggregate   window start | count | first to arrive | sum and squares of offsets from that |
  *               min | max | first: value, time | last: value, time
  *   device      what the registry says
  *
  * A sequence says when a value came: a rule does not know what was heard before it. The latest
- * value itself is where the hot path writes it (guards.ts), so that it need not come by here.
+ * value itself is where the hot path writes it (guards.ts), so that it need not come by here. Nor
+ * need a history while values go on within their pace: it *follows*, the newest reading is the
+ * series' last value at its highest event time, and the one before is not known.
  */
 import type { DeviceFacts } from '../batch/batch.ts'
 import type {
@@ -37,6 +40,7 @@ const NEWEST = 2
 const BEFORE = 5
 const TIME_OF = 1
 const SEQUENCE_OF = 2
+const FOLLOWS = 8
 
 /** Of an aggregate. */
 const START = 0
@@ -51,7 +55,7 @@ const FIRST_TIME = 8
 const LAST = 9
 const LAST_TIME = 10
 
-const WIDTHS = { latest: 2, history: 8, aggregate: 11, device: 1 } as const
+const WIDTHS = { latest: 2, history: 9, aggregate: 11, device: 1 } as const
 type CellKind = keyof typeof WIDTHS
 
 /** One reading that is looked at. */
@@ -59,6 +63,8 @@ export interface Reading {
   series: number
   value: number
   eventUs: number
+  /** The series' highest event time before it. */
+  newestUs: number
 }
 
 export interface Cell {
@@ -192,6 +198,30 @@ export class RuleCells {
     table[at + NEWEST + SEQUENCE_OF] = sequence
   }
 
+  /** The series whose readings a history only follows; undefined when all is written down. */
+  followed(at: number): number | undefined {
+    const { table } = this.arena
+    return table[at + FOLLOWS] === 1 ? table[at + SERIES]! : undefined
+  }
+
+  /** From here on the history follows, if the newest reading is that of `eventUs`. */
+  follow(at: number, eventUs: number): boolean {
+    const { table } = this.arena
+    if (table[at + NEWEST + TIME_OF] !== eventUs) return false
+    table[at + FOLLOWS] = 1
+    return true
+  }
+
+  /** It follows no more: the newest reading was this one. */
+  settle(at: number, value: number, eventUs: number): void {
+    const { table } = this.arena
+    table[at + FOLLOWS] = 0
+    if (eventUs === table[at + NEWEST + TIME_OF]) return
+    table.fill(NaN, at + BEFORE, at + FOLLOWS)
+    table[at + NEWEST] = value
+    table[at + NEWEST + TIME_OF] = eventUs
+  }
+
   /** A reading of the window that is under way; what belongs to one before it is too late. */
   aggregate(at: number, windowMs: number, reading: Reading): void {
     const { table } = this.arena
@@ -230,7 +260,7 @@ export class RuleCells {
     if (startUs > -Infinity) return table[at + START] === startUs ? this.#aggregated(at, of) : NaN
     if (of === 'latest')
       return table[at + SEQUENCE]! >= since ? this.#guards.lastOf(table[at + SERIES]!) : NaN
-    if (!(table[at + BEFORE + SEQUENCE_OF]! >= since)) return NaN
+    if (table[at + FOLLOWS] === 1 || !(table[at + BEFORE + SEQUENCE_OF]! >= since)) return NaN
     const before = table[at + BEFORE]!
     if (of === 'previous') return before
     const delta = table[at + NEWEST]! - before
@@ -341,7 +371,7 @@ export const windowStart = (eventUs: number, windowMs: number): number =>
   Math.floor(eventUs / (windowMs * 1000)) * windowMs * 1000
 
 /** A window's moments; `squares` are centred. */
-interface Moments {
+export interface Moments {
   count: number
   sum: number
   mean: number

@@ -7,7 +7,8 @@
  *   each frame     define(definitions, ingestUs)   when it has some, before its messages
  *                  tick(ingestUs)                  its base ingest time
  *   each message   hear(device, ingestUs)          unless historical; only when hasSilence
- *                  observe(series, value, eventUs, ingestUs)   fresh, with isWatched(series)
+ *                  observe(series, value, eventUs, ingestUs, newestUs)   fresh, with isWatched()
+ *                  pass(series, newestUs)         the same, but too old to alert
  *                  endMessage(eventUs, ingestUs)   behind the last of them
  *   windows        closeWindows(rows, [fromRow, toRow], ingestUs)
  *                  on-time partials (PARTIAL_STRIDE float64 a row); only when hasWindows
@@ -25,10 +26,11 @@ import { Episodes } from './episodes.ts'
 import { BAND_STRIDE, Guards, LAST, LAST_STRIDE } from './guards.ts'
 import { RuleBook, type LiveRule, type SavedBook } from './rule-book.ts'
 import { RuleCells, windowStart, type ProgramEntry, type Reading } from './rule-cells.ts'
-import { isIn, RuleSets, type RuleSet, type SetProgram } from './rule-sets.ts'
+import { PACE_STRIDE, RuleSets, TERM_STRIDE } from './rule-sets.ts'
+import type { RuleSet, SetProgram } from './rule-sets.ts'
 import { Texts } from './rule-texts.ts'
 import { RuleWindows } from './rule-windows.ts'
-import { SERIES_RULED } from './series-flags.ts'
+import { SERIES_PACED, SERIES_RULED } from './series-flags.ts'
 import { Silence } from './silence.ts'
 import type { RuleEvent } from './stream.ts'
 import { WatchedDevices } from './watched-devices.ts'
@@ -39,6 +41,8 @@ export interface RuleEngineOptions {
   limits: { seriesMax: number; deviceMax: number }
   /** SERIES_* by series, where others keep theirs. */
   flags?: Uint8Array
+  /** A series' highest event time, µs. */
+  newestOf: (series: number) => number
 }
 
 export class RuleEngine {
@@ -54,6 +58,7 @@ export class RuleEngine {
   /** Chunks of 1,024 devices whose facts changed since the last checkpoint. */
   readonly factsChanged = new Set<number>()
   readonly #flags: Uint8Array
+  readonly #newestOf: (series: number) => number
   readonly #sets = new RuleSets()
   /** Of `guards`: one step less on the hot path. */
   readonly #bands: Float32Array
@@ -62,7 +67,7 @@ export class RuleEngine {
   readonly #windows: RuleWindows
   readonly #dirty = new Set<number>()
   readonly #one = new Float64Array(1)
-  readonly #reading: Reading = { series: 0, value: 0, eventUs: 0 }
+  readonly #reading: Reading = { series: 0, value: 0, eventUs: 0, newestUs: 0 }
   #stack = new Float64Array(16)
   #touched: ProgramEntry[] = []
   #touchedDevice = 0
@@ -70,8 +75,9 @@ export class RuleEngine {
   #nowUs = -Infinity
   #windowRules = 0
 
-  constructor({ rules, time, limits, flags }: RuleEngineOptions) {
+  constructor({ rules, time, limits, flags, newestOf }: RuleEngineOptions) {
     const { seriesMax, deviceMax } = limits
+    this.#newestOf = newestOf
     this.#flags = flags ?? new Uint8Array(seriesMax)
     this.devices = new WatchedDevices(limits)
     this.guards = new Guards(seriesMax, this.#flags)
@@ -81,15 +87,16 @@ export class RuleEngine {
     this.#lastsChanged = this.guards.changed
     this.episodes = new Episodes({
       ...{ book: this.book, devices: this.devices, deviceMax },
-      began: (device) => this.#openAll(device),
+      began: (live, device) => this.#openFor(live, device),
       closed: (device, ingestUs) => this.silence.queue(device, ingestUs),
     })
     this.silence = new Silence(deviceMax, this.episodes)
     this.#windows = new RuleWindows({
       ...{ devices: this.devices, cells: this.cells },
       staleUs: time.alertStalenessUs + time.disorderUs + time.idleTimeoutUs,
-      rulesOn: (series) => this.#sets.sets[this.guards.sets[series]!]?.part.windows ?? [],
-      conclude: (live, device, at) => this.#conclude(live, device, { ...at, isClosed: true }),
+      flags: this.#flags,
+      rulesOn: (series) => this.#sets.sets[this.guards.sets[series]!]!.part.windows,
+      conclude: (live, device, at) => this.#conclude(live, device, at),
     })
     for (const live of this.book.addPlan(rules)) this.#enlist(live)
   }
@@ -165,18 +172,39 @@ export class RuleEngine {
     this.silence.hear(device, ingestUs, this.sequence)
   }
 
-  observe(series: number, value: number, eventUs: number, ingestUs: number): void {
+  /** `newestUs`: the series' highest event time before this reading. */
+  observe(
+    series: number,
+    value: number,
+    eventUs: number,
+    ingestUs: number,
+    newestUs: number,
+  ): void {
     const bands = this.#bands
     const at = series * BAND_STRIDE
-    if (value >= bands[at]! && value <= bands[at + 1]!) {
+    const isWithin = value >= bands[at]! && value <= bands[at + 1]!
+    const isPaced = (this.#flags[series]! & SERIES_PACED) !== 0
+    if (isWithin && (!isPaced || this.#isInPace(series, value, eventUs, newestUs))) {
       this.#lasts[series * LAST_STRIDE + LAST] = value
       this.#lastsChanged[series >> 10] = 1
     } else {
       this.#reading.series = series
       this.#reading.value = value
       this.#reading.eventUs = eventUs
+      this.#reading.newestUs = newestUs
       this.#look(this.#reading, ingestUs)
     }
+  }
+
+  /** A reading that the rules do not see may be the newest: nothing follows it. */
+  pass(series: number, newestUs: number): void {
+    const { cell } = this.#sets.sets[this.guards.sets[series]!]!.part
+    if (cell?.kind !== 'history') return
+    const at = this.cells.of[this.devices.deviceOf[series]!]! + cell.at
+    if (this.cells.followed(at) !== series) return
+    this.cells.settle(at, this.guards.lastOf(series), newestUs)
+    this.cells.arena.mark(this.cells.of[this.devices.deviceOf[series]!]!)
+    this.guards.open(series)
   }
 
   /** Decides the rules that the interpreter decides, on the message's readings. */
@@ -211,12 +239,22 @@ export class RuleEngine {
     const device = this.devices.deviceOf[series]!
     this.cells.forget(device, this.devices.keyOf(series).name)
     for (const record of this.episodes.of(device))
-      if (isIn(set, this.episodes.ruleOf(record).index)) this.episodes.cancel(record)
+      if (set.members.has(this.episodes.ruleOf(record).index)) this.episodes.cancel(record)
     this.guards.forget(series)
   }
 
   take(): RuleEvent[] {
     return this.episodes.take()
+  }
+
+  #isInPace(series: number, value: number, eventUs: number, newestUs: number): boolean {
+    const { paces } = this.#sets
+    const at = this.guards.sets[series]! * PACE_STRIDE
+    const delta = value - this.#lasts[series * LAST_STRIDE + LAST]!
+    const rate = delta / ((eventUs - newestUs) / 1e6)
+    const isNewest = eventUs > newestUs
+    const isNear = delta >= paces[at]! && delta <= paces[at + 1]!
+    return isNewest && isNear && rate >= paces[at + 2]! && rate <= paces[at + 3]!
   }
 
   #look(reading: Reading, ingestUs: number): void {
@@ -226,22 +264,32 @@ export class RuleEngine {
     const before = this.guards.lastOf(series)
     this.guards.setLast(series, value)
     const record = this.cells.of[device]!
-    this.#remember(set, record, reading)
+    this.#remember(set, record, reading, before)
     const isBusy = this.episodes.first[device]! > 0
     const isDirect = isBusy || !(value >= set.directLow && value <= set.directHigh)
     if (isDirect) this.#decideDirect(set, device, { value, before, eventUs, ingestUs })
     let isOpen = false
+    let isTouched = false
     for (const program of set.part.programs) {
       const mayHold = this.#mayHold(program, record, reading)
       if (isBusy || mayHold) this.#touch(program.entry, device)
+      isTouched ||= isBusy || mayHold
       if (!mayHold) continue
       // While a rule's guard lets it, each of its metrics decides.
       if (!program.isOwn) isOpen = true
       else if (!program.entry.live.isOfOneMetric) this.#openAll(device)
     }
     isOpen ||= this.episodes.first[device]! > 0 && this.#isBusy(device, set)
+    // What is decided behind the message is read from what is written down.
+    const isPaced = set.part.bounds.isPaced
+    if (isPaced) isOpen ||= isTouched || !this.#follow(set, record, reading)
     if (isOpen) this.guards.open(series)
     else this.guards.close(series, set.low, set.high)
+  }
+
+  /** Readings within the band and the pace are not written down from here on; true if they may. */
+  #follow(set: RuleSet, record: number, { eventUs, newestUs }: Reading): boolean {
+    return eventUs > newestUs && this.cells.follow(record + set.part.cell!.at, eventUs)
   }
 
   #decideDirect(
@@ -252,14 +300,16 @@ export class RuleEngine {
     const { value } = at
     const isBusy = this.episodes.first[device]! > 0
     this.#one[0] = value
-    for (const live of set.direct) {
-      const holds = compare(live.comparison, value, live.threshold)
-      if (!holds && !isBusy) continue
-      const { clearComparison, clearThreshold } = live
+    const { direct, directTerms: terms } = set
+    for (let i = 0; i < direct.length; i++) {
+      const of = i * TERM_STRIDE
+      const holds = compare(terms[of]!, value, terms[of + 1]!)
+      if (!holds && (!isBusy || this.episodes.find(direct[i]!.index, device) === 0)) continue
+      const clearing = terms[of + 2]!
       const isEnded =
-        clearComparison === NO_COMPARISON ? !holds : compare(clearComparison, value, clearThreshold)
+        clearing === NO_COMPARISON ? !holds : compare(clearing, value, terms[of + 3]!)
       const finding = { ...at, holds, isEnded, values: this.#one, windowUs: -Infinity }
-      this.episodes.decide(live, device, finding)
+      this.episodes.decide(direct[i]!, device, finding)
     }
   }
 
@@ -276,12 +326,22 @@ export class RuleEngine {
     return compare(comparison, read, threshold)
   }
 
-  #remember(set: RuleSet, record: number, reading: Reading): void {
+  /** `before`: the series' last value until now. */
+  #remember(set: RuleSet, record: number, reading: Reading, before: number): void {
     const { cell, aggregates } = set.part
     if (cell === undefined && aggregates.length === 0) return
+    if (cell?.kind === 'history') this.#settle(record + cell.at, reading, before)
     if (cell !== undefined) this.cells.store(record + cell.at, cell.kind, reading, this.sequence)
     for (const { at, windowMs } of aggregates) this.cells.aggregate(record + at, windowMs, reading)
     this.cells.arena.mark(record)
+  }
+
+  /** Writes down what a history followed, before more is. */
+  #settle(at: number, { series, newestUs }: Reading, before: number): void {
+    const followed = this.cells.followed(at)
+    if (followed === undefined) return
+    if (followed === series) this.cells.settle(at, before, newestUs)
+    else this.cells.settle(at, this.guards.lastOf(followed), this.#newestOf(followed))
   }
 
   #touch(entry: ProgramEntry, device: number): void {
@@ -294,13 +354,21 @@ export class RuleEngine {
   /** Something goes on that this set's readings decide. */
   #isBusy(device: number, set: RuleSet): boolean {
     for (const record of this.episodes.of(device))
-      if (isIn(set, this.episodes.ruleOf(record).index)) return true
+      if (set.members.has(this.episodes.ruleOf(record).index)) return true
     return false
   }
 
   #openAll(device: number): void {
     for (const series of this.devices.seriesOf(device))
       if (this.guards.sets[series]! > 0) this.guards.open(series)
+  }
+
+  /** All that the rule looks at of its device's readings. */
+  #openFor({ index }: LiveRule, device: number): void {
+    for (const series of this.devices.seriesOf(device)) {
+      const set = this.#sets.sets[this.guards.sets[series]!]
+      if (set?.members.has(index) === true) this.guards.open(series)
+    }
   }
 
   /** The rule's values from what is remembered; false when one is not known. */
@@ -372,7 +440,7 @@ export class RuleEngine {
         own.some((other) => other !== series && this.devices.keyOf(other).name === key.name)
       const number = this.#sets.acquire(rules.byKey.get(key) ?? [], { key, layout, isShared })
       const was = this.guards.sets[series]!
-      if (number !== was) this.guards.bind(series, number)
+      if (number !== was) this.guards.bind(series, number, this.#sets.flagsOf(number))
       this.#sets.release(was)
     }
     this.silence.watch(device, rules.silences, this.#nowUs)

@@ -8,6 +8,7 @@ import { comparisonCode, NO_COMPARISON } from './comparisons.ts'
 import { inwards } from './guards.ts'
 import { cellKey, type Cell, type Layout, type ProgramEntry } from './rule-cells.ts'
 import type { LiveRule } from './rule-book.ts'
+import { SERIES_PACED, SERIES_RULED, SERIES_WINDOW_RULED } from './series-flags.ts'
 import { metricKey, type SeriesKey } from './watched-devices.ts'
 
 /**
@@ -37,10 +38,23 @@ interface SetPart {
   cell: Cell | undefined
   aggregates: { at: number; windowMs: number }[]
   windows: ProgramEntry[]
-  low: number
-  high: number
+  bounds: Bounds
   users: number
 }
+
+/** What breaches no rule: of values, how far they go, and how fast, 1/s; NaN: each is looked at. */
+interface Bounds {
+  latest: [number, number]
+  delta: [number, number]
+  rate: [number, number]
+  /** The last two are asked for. */
+  isPaced: boolean
+}
+
+/** Of `directTerms`: comparison, threshold, and the two of what clears it. */
+export const TERM_STRIDE = 4
+/** Of `paces`: delta from, to, rate from, to. */
+export const PACE_STRIDE = 4
 
 export interface RuleSet {
   /** A reading from `low` to `high`, two float32, breaches nothing; NaN: each is looked at. */
@@ -51,7 +65,11 @@ export interface RuleSet {
   directHigh: number
   /** Rules that are one comparison of this series' reading. */
   direct: readonly LiveRule[]
+  /** TERM_STRIDE numbers a rule, side by side: rules themselves are all over the memory. */
+  directTerms: Float64Array
   part: SetPart
+  /** Indices of the rules that readings decide. */
+  members: ReadonlySet<number>
   /** Series that use it. */
   users: number
   key: string
@@ -69,6 +87,8 @@ export interface SetPlace {
 export class RuleSets {
   /** By number; 0 is none. */
   readonly sets: (RuleSet | undefined)[] = [undefined]
+  /** By number, PACE_STRIDE numbers each: see Bounds. */
+  paces = new Float64Array(64 * PACE_STRIDE)
   readonly #free: number[] = []
   readonly #numbers = new Map<string, number>()
   readonly #parts = new Map<string, SetPart>()
@@ -84,11 +104,26 @@ export class RuleSets {
     let number = this.#numbers.get(text)
     if (number === undefined) {
       number = this.#free.pop() ?? this.sets.length
-      this.sets[number] = this.#make(own, { ...of, layout }, { key: text, kind })
+      const set = this.#make(own, { ...of, layout }, { key: text, kind })
+      this.sets[number] = set
+      this.#setPace(number, set.part.bounds)
       this.#numbers.set(text, number)
     }
     this.sets[number]!.users++
     return number
+  }
+
+  /** SERIES_* of the series that have it. */
+  flagsOf(number: number): number {
+    const set = this.sets[number]
+    if (set === undefined) return 0
+    const { bounds, windows } = set.part
+    const isWindowed = windows.length > 0
+    return (
+      SERIES_RULED |
+      (bounds.isPaced ? SERIES_PACED : 0) |
+      (isWindowed ? SERIES_WINDOW_RULED : 0)
+    )
   }
 
   release(number: number): void {
@@ -98,6 +133,15 @@ export class RuleSets {
     this.sets[number] = undefined
     this.#free.push(number)
     if (--set.part.users === 0) this.#parts.delete(set.partKey)
+  }
+
+  #setPace(number: number, { delta, rate }: Bounds): void {
+    if ((number + 1) * PACE_STRIDE > this.paces.length) {
+      const more = new Float64Array(this.paces.length * 2)
+      more.set(this.paces)
+      this.paces = more
+    }
+    this.paces.set([...delta, ...rate], number * PACE_STRIDE)
   }
 
   #ordersOf(rules: readonly LiveRule[]): string {
@@ -120,20 +164,24 @@ export class RuleSets {
     let part = this.#parts.get(partKey)
     if (part === undefined) this.#parts.set(partKey, (part = makePart(others, of)))
     part.users++
-    const [directLow, directHigh] = bandOf(direct, of.key)
+    const [directLow, directHigh] = boundsOf(direct, of.key).latest
+    const [low, high] = part.bounds.latest
+    const terms = direct.flatMap((live) => [
+      ...[live.comparison, live.threshold],
+      ...[live.clearComparison, live.clearThreshold],
+    ])
     return {
       // NaN of either is NaN of both.
-      low: inwards(Math.max(directLow, part.low), 1),
-      high: inwards(Math.min(directHigh, part.high), -1),
-      ...{ directLow, directHigh, direct, part, users: 0, key, partKey },
+      low: inwards(Math.max(directLow, low), 1),
+      high: inwards(Math.min(directHigh, high), -1),
+      ...{ directLow, directHigh, direct, directTerms: Float64Array.from(terms) },
+      members: new Set([...direct, ...part.programs.map(({ entry }) => entry.live)].map(indexOf)),
+      ...{ part, users: 0, key, partKey },
     }
   }
 }
 
-/** Whether a rule that readings decide is in the set. */
-export const isIn = (set: RuleSet, index: number): boolean =>
-  set.direct.some((live) => live.index === index) ||
-  set.part.programs.some(({ entry }) => entry.live.index === index)
+const indexOf = ({ index }: LiveRule): number => index
 
 const isOfMetric = (variable: Variable, { name }: SeriesKey): boolean =>
   variable.of !== 'device' && metricKey(variable.metric, variable.kind) === name
@@ -154,10 +202,10 @@ function makePart(others: readonly LiveRule[], { key, layout, isShared }: SetPla
   const windowsMs = new Set(early.map(({ rule }) => rule.windowMs))
   const cell = onReadings.length > 0 ? layout?.byKey.get(key.name) : undefined
   const isOpen = isShared && cell !== undefined
-  const [low, high] = isOpen ? [NaN, NaN] : bandOf([...onReadings, ...early], key)
   return {
     programs: [...onReadings, ...early].map((live) => programOf(entryOf(live), key)),
-    ...{ cell, low, high, windows: windowed.map(entryOf), users: 0 },
+    bounds: isOpen ? OPEN : boundsOf([...onReadings, ...early], key),
+    ...{ cell, windows: windowed.map(entryOf), users: 0 },
     aggregates: [...windowsMs].flatMap((windowMs) => {
       const at = layout?.byKey.get(`${windowMs} ${key.name}`)?.at
       return at === undefined ? [] : [{ at, windowMs }]
@@ -176,23 +224,37 @@ function programOf(entry: ProgramEntry, key: SeriesKey): SetProgram {
   }
 }
 
-function bandOf(rules: readonly LiveRule[], key: SeriesKey): [number, number] {
-  let low = -Infinity
-  let high = Infinity
-  for (const { rule } of rules) {
-    // A running window and the way that values went are of every reading.
+const OPEN: Bounds = {
+  ...{ latest: [NaN, NaN], delta: [NaN, NaN], rate: [NaN, NaN], isPaced: false },
+}
+
+function boundsOf(rules: readonly LiveRule[], key: SeriesKey): Bounds {
+  const all: [number, number] = [-Infinity, Infinity]
+  const bounds: Bounds = { latest: [...all], delta: [...all], rate: [...all], isPaced: false }
+  for (const { rule, isOfOneMetric } of rules) {
     const own = rule.variables.filter((variable) => isOfMetric(variable, key))
     const guard = guardOf(rule)
-    if (guard === undefined || rule.isEarly || own.some(({ of }) => of !== 'latest'))
-      return [NaN, NaN]
-    if (!isOfMetric(rule.variables[guard.variable]!, key)) continue
-    const { comparison, value } = guard
-    if (comparison === 'greater') high = Math.min(high, value)
-    else if (comparison === 'greater-or-equal') high = Math.min(high, neighbour(value, -1))
-    else if (comparison === 'less') low = Math.max(low, value)
-    else low = Math.max(low, neighbour(value, 1))
+    // A running window is of every reading.
+    if (guard === undefined || rule.isEarly) return OPEN
+    const variable = rule.variables[guard.variable]!
+    const isPaced = own.some(({ of }) => of !== 'latest')
+    // Another metric's reading may ask at any time which way the values went.
+    if (isPaced && !isOfOneMetric) return OPEN
+    bounds.isPaced ||= isPaced
+    if (!isOfMetric(variable, key)) continue
+    const { of } = variable
+    if (of !== 'latest' && of !== 'delta' && of !== 'rate') return OPEN
+    narrow(bounds[of], guard)
   }
-  return [low, high]
+  return bounds
+}
+
+/** Leaves of a band what a comparison does not hold for. */
+function narrow(band: [number, number], { comparison, value }: Threshold): void {
+  if (comparison === 'greater') band[1] = Math.min(band[1], value)
+  else if (comparison === 'greater-or-equal') band[1] = Math.min(band[1], neighbour(value, -1))
+  else if (comparison === 'less') band[0] = Math.max(band[0], value)
+  else band[0] = Math.max(band[0], neighbour(value, 1))
 }
 
 /** A comparison without which the rule's condition cannot hold: of a metric, not of a tag. */

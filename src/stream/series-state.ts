@@ -87,6 +87,13 @@ export class SeriesState {
     return COLD_WINDOWS_AT + (this.layout.sizes - 1) * WINDOW_STRIDE + slot * 2
   }
 
+  /** The highest event time of a series, µs; -Infinity before the first. */
+  newestOf(series: number): number {
+    const index = series >> CHUNK_SHIFT
+    const row = series & CHUNK_MASK
+    return this.hot[index]?.[row * this.hotStride + HIGHEST] ?? this.#asleep[index]?.[row] ?? -Infinity
+  }
+
   /** Makes an unborn or sleeping chunk ready for use; returns its hot plane. */
   wake(index: number): Float64Array<ArrayBuffer> {
     const hot = allocateAligned(SERIES_PER_CHUNK * this.hotStride)

@@ -33,10 +33,9 @@ export class Warming {
 
   /** Touches the state of the readings in [from, to), and the bands of what rules watch. */
   touch(series: Uint32Array, [from, to]: [number, number], bands: Float32Array | undefined): void {
-    this.#sum = this.#touchHot(series, from, to) + this.#touchRings(series, from, to)
-    if (bands === undefined) return
-    for (let reading = from; reading < to; reading++)
-      this.#sum += bands[series[reading]! * BAND_STRIDE]!
+    let sum = this.#touchHot(series, from, to) + this.#touchRings(series, from, to)
+    if (bands !== undefined) sum += touchBands(series, bands, from, to)
+    this.#sum = sum
   }
 
   #touchHot(series: Uint32Array, from: number, to: number): number {
@@ -69,4 +68,10 @@ export class Warming {
     }
     return sum
   }
+}
+
+function touchBands(series: Uint32Array, bands: Float32Array, from: number, to: number): number {
+  let sum = 0
+  for (let reading = from; reading < to; reading++) sum += bands[series[reading]! * BAND_STRIDE]!
+  return sum
 }

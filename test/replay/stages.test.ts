@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import fc from 'fast-check'
+import type { Rule } from '../../src/pipeline/pipeline.ts'
 import type { Query } from '../../src/query/query.ts'
 import { openStorage } from '../../src/storage/open-storage.ts'
 import type { Storage } from '../../src/storage/storage.ts'
@@ -99,6 +100,16 @@ async function answersOf(store: Query): Promise<Record<string, unknown>> {
   return told
 }
 
+/**
+ * The script without rules on silence: those go by what arrives, and a device that repeats what it
+ * said is not silent.
+ */
+const withoutSilence = (script: ScriptFrame[]): ScriptFrame[] =>
+  script.map(({ rules = [], ...frame }) => ({
+    ...frame,
+    rules: rules.filter((change) => !('put' in change && (change.put as Rule).on === 'silence')),
+  }))
+
 /** A stretch of the script, its frames in any order, as they come in from now on. */
 function again(script: ScriptFrame[], nowUs: number, random: () => number): ScriptFrame[] {
   const from = Math.floor(random() * script.length)
@@ -112,7 +123,7 @@ function again(script: ScriptFrame[], nowUs: number, random: () => number): Scri
 
 test('any stretch of the log fed three times more, in any order, changes no answer', async () => {
   await fc.assert(
-    fc.asyncProperty(anyScript, fc.nat(), async (script, seed) => {
+    fc.asyncProperty(anyScript.map(withoutSilence), fc.nat(), async (script, seed) => {
       const random = seededRandom(seed)
       const folder = await mkdtemp(join(tmpdir(), 'weir-replay-'))
       const store = await openStorage({
