@@ -23,6 +23,7 @@ export function streamSamples(processor: StreamProcessor): MetricSample[] {
     ['weir_stream_partials_total', 'Window partials emitted.', 'counter', s.partials],
     ['weir_stream_rule_events_total', 'Rule events emitted.', 'counter', s.ruleEvents],
     ['weir_stream_anomalies_total', 'Anomalies emitted.', 'counter', s.anomalies],
+    ['weir_stream_state_bytes', 'Memory of series, windows and rules.', 'gauge', s.stateBytes],
     ['weir_stream_watermark_seconds', 'Event time that is complete.', 'gauge', s.watermarkUs / 1e6],
   ])
 }

@@ -20,10 +20,11 @@
  */
 import type { Definitions } from '../batch/batch.ts'
 import { WeirError } from '../errors/errors.ts'
+import type { Plan } from '../pipeline/pipeline.ts'
 import type { Detectors } from './detectors.ts'
 import type { Identities } from './identities.ts'
 import type { LatePartials } from './late-partials.ts'
-import { collectRules, restoreRules, type SavedRules } from './rule-checkpoint.ts'
+import { collectRules, restoreRules, savedRules, type SavedRules } from './rule-checkpoint.ts'
 import type { RuleEngine } from './rule-engine.ts'
 import { restoreRulesBefore, type RulesBefore } from './rules-before.ts'
 import type { SeriesState } from './series-state.ts'
@@ -52,6 +53,15 @@ export interface Stores {
 }
 
 const STATE_VERSION = 2
+
+/** What the parts mean under this plan. */
+export const savedPlan = ({ windowsMs, detectors }: Plan, { state, rules }: Stores): SavedPlan => ({
+  version: STATE_VERSION,
+  windowsMs: [...windowsMs],
+  slots: state.layout.slots,
+  rules: savedRules(rules),
+  detectors: detectors.map(({ id, type, metric, n }) => ({ id, type: type ?? null, metric, n })),
+})
 
 const encoder = new TextEncoder()
 const decoder = new TextDecoder()

@@ -49,12 +49,12 @@ export class Guards {
     this.changed[series >> 10] = 1
   }
 
-  /** The series has other rules, and flags of SERIES_OF_RULES by them: each reading is looked at. */
+  /** The series has other rules, and by them flags of SERIES_OF_RULES: all is to be looked at. */
   bind(series: number, set: number, flags: number): void {
     if (this.sets[series] === 0) this.lasts[series * LAST_STRIDE + LAST] = NaN
     this.sets[series] = set
     this.#count = Math.max(this.#count, series + 1)
-    this.#flags[series]! = (this.#flags[series]! & ~SERIES_OF_RULES) | flags
+    this.#flags[series] = (this.#flags[series]! & ~SERIES_OF_RULES) | flags
     this.open(series)
   }
 

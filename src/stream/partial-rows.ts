@@ -7,8 +7,10 @@ import {
   PARTIAL_SUM,
 } from './stream.ts'
 
+const ROWS_AT_FIRST = 256
+
 export class PartialRows {
-  #rows = new Float64Array(256 * PARTIAL_STRIDE)
+  #rows = new Float64Array(ROWS_AT_FIRST * PARTIAL_STRIDE)
   #count = 0
 
   get count(): number {
@@ -38,11 +40,17 @@ export class PartialRows {
     return drained
   }
 
-  /** All rows as one array of their own, or undefined; starts anew. */
+  /**
+   * All rows as one array of their own, or undefined; starts anew. Those of a fleet whose windows
+   * closed are many MB: they are handed over as they are.
+   */
   take(): Float64Array<ArrayBuffer> | undefined {
     if (this.#count === 0) return undefined
-    const taken = this.#rows.slice(0, this.#count * PARTIAL_STRIDE)
+    const length = this.#count * PARTIAL_STRIDE
     this.#count = 0
+    if (this.#rows.length === ROWS_AT_FIRST * PARTIAL_STRIDE) return this.#rows.slice(0, length)
+    const taken = this.#rows.subarray(0, length)
+    this.#rows = new Float64Array(ROWS_AT_FIRST * PARTIAL_STRIDE)
     return taken
   }
 }

@@ -12,8 +12,8 @@
 import { decodeFrame, MESSAGE_HISTORICAL, type ReadingBatch } from '../batch/batch.ts'
 import type { Definitions } from '../batch/batch.ts'
 import type { Plan } from '../pipeline/pipeline.ts'
-import { collectParts, hasSameWindows, restoreParts } from './checkpoint.ts'
-import type { SavedPlan, Stores } from './checkpoint.ts'
+import { collectParts, hasSameWindows, restoreParts, savedPlan } from './checkpoint.ts'
+import type { Stores } from './checkpoint.ts'
 import { clockStep } from './clock-steps.ts'
 import { observeTime } from './deduplication.ts'
 import { Detectors } from './detectors.ts'
@@ -24,7 +24,6 @@ import { Identities } from './identities.ts'
 import { LatePartials } from './late-partials.ts'
 import type { StreamLimits } from './limits.ts'
 import { PartialRows } from './partial-rows.ts'
-import { savedRules } from './rule-checkpoint.ts'
 import { RuleEngine } from './rule-engine.ts'
 import { SERIES_DETECTED, SERIES_RULED, SERIES_WATCHED, SERIES_WINDOWED } from './series-flags.ts'
 import {
@@ -124,7 +123,10 @@ export class StreamProcessor {
   checkpoint(offset: number): Checkpoint {
     this.#readingsSinceCheckpoint = 0
     this.#checkpointUs = this.#ingestUs
-    return { offset, parts: collectParts(this.#stores, this.#savedPlan(), this.#clock()) }
+    return {
+      offset,
+      parts: collectParts(this.#stores, savedPlan(this.#plan, this.#stores), this.#clock()),
+    }
   }
 
   /** Takes over all parts of a checkpoint and all definitions up to it or beyond. Call it first. */
@@ -132,7 +134,7 @@ export class StreamProcessor {
     // Rules and facts that the checkpoint does not know come again in the log.
     const { series, texts } = definitions
     this.#directory.define({ series, texts }, this.#ingestUs)
-    const mine = this.#savedPlan()
+    const mine = savedPlan(this.#plan, this.#stores)
     const restored = restoreParts(this.#stores, parts, { current: mine, definitions })
     if (restored === undefined) return
     const { plan, clock } = restored
@@ -381,22 +383,6 @@ export class StreamProcessor {
         const isWindowed = (this.#directory.flags[series]! & SERIES_WINDOWED) !== 0
         if (isWindowed && highestUs >= fromUs) this.#dirty.markRange(series, fromUs, highestUs)
       }
-    }
-  }
-
-  #savedPlan(): SavedPlan {
-    const { windowsMs, detectors } = this.#plan
-    return {
-      version: 2,
-      windowsMs,
-      slots: this.#windows.slots,
-      rules: savedRules(this.#rules),
-      detectors: detectors.map(({ id, type, metric, n }) => ({
-        id,
-        type: type ?? null,
-        metric,
-        n,
-      })),
     }
   }
 

@@ -28,6 +28,7 @@ import type { Guards } from './guards.ts'
 import type { LiveRule } from './rule-book.ts'
 import type { Texts } from './rule-texts.ts'
 import { metricKey, type DeviceName } from './watched-devices.ts'
+import { aggregateOf } from './window-moments.ts'
 
 const DEVICE = 1
 const LAYOUT = 2
@@ -369,33 +370,3 @@ export class RuleCells {
 
 export const windowStart = (eventUs: number, windowMs: number): number =>
   Math.floor(eventUs / (windowMs * 1000)) * windowMs * 1000
-
-/** A window's moments; `squares` are centred. */
-export interface Moments {
-  count: number
-  sum: number
-  mean: number
-  squares: number
-  min: number
-  max: number
-  first: number
-  firstUs: number
-  last: number
-  lastUs: number
-}
-
-/** NaN where the window has too few readings for it. */
-export function aggregateOf(of: Aggregate, moments: Moments): number {
-  switch (of) {
-    case 'avg':
-      return moments.mean
-    case 'stddev':
-      return moments.count < 2 ? NaN : Math.sqrt(moments.squares / (moments.count - 1))
-    case 'rate': {
-      const passedUs = moments.lastUs - moments.firstUs
-      return passedUs > 0 ? (moments.last - moments.first) / (passedUs / 1e6) : NaN
-    }
-    default:
-      return moments[of]
-  }
-}

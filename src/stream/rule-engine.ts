@@ -24,9 +24,11 @@ import { run, type Rule, type TimePolicy } from '../pipeline/pipeline.ts'
 import { compare, NO_COMPARISON } from './comparisons.ts'
 import { Episodes } from './episodes.ts'
 import { BAND_STRIDE, Guards, LAST, LAST_STRIDE } from './guards.ts'
+import { Histories } from './histories.ts'
+import { RuleBinding } from './rule-binding.ts'
 import { RuleBook, type LiveRule, type SavedBook } from './rule-book.ts'
 import { RuleCells, windowStart, type ProgramEntry, type Reading } from './rule-cells.ts'
-import { PACE_STRIDE, RuleSets, TERM_STRIDE } from './rule-sets.ts'
+import { RuleSets, TERM_STRIDE } from './rule-sets.ts'
 import type { RuleSet, SetProgram } from './rule-sets.ts'
 import { Texts } from './rule-texts.ts'
 import { RuleWindows } from './rule-windows.ts'
@@ -58,14 +60,14 @@ export class RuleEngine {
   /** Chunks of 1,024 devices whose facts changed since the last checkpoint. */
   readonly factsChanged = new Set<number>()
   readonly #flags: Uint8Array
-  readonly #newestOf: (series: number) => number
+  readonly #histories: Histories
   readonly #sets = new RuleSets()
   /** Of `guards`: one step less on the hot path. */
   readonly #bands: Float32Array
   readonly #lasts: Float64Array
   readonly #lastsChanged: Uint8Array
   readonly #windows: RuleWindows
-  readonly #dirty = new Set<number>()
+  readonly #binding: RuleBinding
   readonly #one = new Float64Array(1)
   readonly #reading: Reading = { series: 0, value: 0, eventUs: 0, newestUs: 0 }
   #stack = new Float64Array(16)
@@ -77,7 +79,6 @@ export class RuleEngine {
 
   constructor({ rules, time, limits, flags, newestOf }: RuleEngineOptions) {
     const { seriesMax, deviceMax } = limits
-    this.#newestOf = newestOf
     this.#flags = flags ?? new Uint8Array(seriesMax)
     this.devices = new WatchedDevices(limits)
     this.guards = new Guards(seriesMax, this.#flags)
@@ -91,11 +92,15 @@ export class RuleEngine {
       closed: (device, ingestUs) => this.silence.queue(device, ingestUs),
     })
     this.silence = new Silence(deviceMax, this.episodes)
+    const sets = this.#sets
+    const { devices, guards, cells, episodes, silence } = this
+    this.#histories = new Histories({ devices, guards, cells, sets, newestOf })
+    this.#binding = new RuleBinding({ devices, guards, cells, episodes, silence, sets })
     this.#windows = new RuleWindows({
-      ...{ devices: this.devices, cells: this.cells },
+      ...{ devices, cells },
       staleUs: time.alertStalenessUs + time.disorderUs + time.idleTimeoutUs,
       flags: this.#flags,
-      rulesOn: (series) => this.#sets.sets[this.guards.sets[series]!]!.part.windows,
+      rulesOn: (series) => sets.sets[guards.sets[series]!]!.part.windows,
       conclude: (live, device, at) => this.#conclude(live, device, at),
     })
     for (const live of this.book.addPlan(rules)) this.#enlist(live)
@@ -127,13 +132,13 @@ export class RuleEngine {
     this.#nowUs = ingestUs
     let isRenumbered = false
     for (const [id, text] of texts) if (this.texts.define(id, text)) isRenumbered = true
-    for (const one of series) if (this.devices.add(one)) this.#dirty.add(one.device)
+    for (const one of series) if (this.devices.add(one)) this.#binding.mark(one.device)
     for (const facts of devices) this.learn(facts)
     this.book.apply(rules, this.sequence, {
       added: (live) => this.#enlist(live),
       removed: (live) => this.#delist(live),
     })
-    if (isRenumbered) for (const device of this.devices.facts.keys()) this.#describe(device)
+    if (isRenumbered) for (const device of this.devices.facts.keys()) this.#binding.describe(device)
     this.rebind()
   }
 
@@ -144,13 +149,12 @@ export class RuleEngine {
     if (name !== undefined && name.deviceId !== facts.deviceId) return
     this.devices.facts.set(facts.device, facts)
     this.factsChanged.add(facts.device >> 10)
-    this.#dirty.add(facts.device)
+    this.#binding.mark(facts.device)
   }
 
   /** Gives the devices that something changed of their rules, in the order of their numbers. */
   rebind(): void {
-    for (const device of [...this.#dirty].sort((a, b) => a - b)) this.#rebind(device)
-    this.#dirty.clear()
+    this.#binding.rebind(this.#nowUs)
   }
 
   /** Goes on from a checkpoint, with the rules that changes had brought. */
@@ -184,7 +188,7 @@ export class RuleEngine {
     const at = series * BAND_STRIDE
     const isWithin = value >= bands[at]! && value <= bands[at + 1]!
     const isPaced = (this.#flags[series]! & SERIES_PACED) !== 0
-    if (isWithin && (!isPaced || this.#isInPace(series, value, eventUs, newestUs))) {
+    if (isWithin && (!isPaced || this.#histories.isInPace(series, value, eventUs, newestUs))) {
       this.#lasts[series * LAST_STRIDE + LAST] = value
       this.#lastsChanged[series >> 10] = 1
     } else {
@@ -196,15 +200,9 @@ export class RuleEngine {
     }
   }
 
-  /** A reading that the rules do not see may be the newest: nothing follows it. */
+  /** A reading that is too old to alert. */
   pass(series: number, newestUs: number): void {
-    const { cell } = this.#sets.sets[this.guards.sets[series]!]!.part
-    if (cell?.kind !== 'history') return
-    const at = this.cells.of[this.devices.deviceOf[series]!]! + cell.at
-    if (this.cells.followed(at) !== series) return
-    this.cells.settle(at, this.guards.lastOf(series), newestUs)
-    this.cells.arena.mark(this.cells.of[this.devices.deviceOf[series]!]!)
-    this.guards.open(series)
+    this.#histories.pass(series, newestUs)
   }
 
   /** Decides the rules that the interpreter decides, on the message's readings. */
@@ -247,16 +245,6 @@ export class RuleEngine {
     return this.episodes.take()
   }
 
-  #isInPace(series: number, value: number, eventUs: number, newestUs: number): boolean {
-    const { paces } = this.#sets
-    const at = this.guards.sets[series]! * PACE_STRIDE
-    const delta = value - this.#lasts[series * LAST_STRIDE + LAST]!
-    const rate = delta / ((eventUs - newestUs) / 1e6)
-    const isNewest = eventUs > newestUs
-    const isNear = delta >= paces[at]! && delta <= paces[at + 1]!
-    return isNewest && isNear && rate >= paces[at + 2]! && rate <= paces[at + 3]!
-  }
-
   #look(reading: Reading, ingestUs: number): void {
     const { series, value, eventUs } = reading
     const set = this.#sets.sets[this.guards.sets[series]!]!
@@ -268,8 +256,7 @@ export class RuleEngine {
     const isBusy = this.episodes.first[device]! > 0
     const isDirect = isBusy || !(value >= set.directLow && value <= set.directHigh)
     if (isDirect) this.#decideDirect(set, device, { value, before, eventUs, ingestUs })
-    let isOpen = false
-    let isTouched = false
+    let [isOpen, isTouched] = [false, false]
     for (const program of set.part.programs) {
       const mayHold = this.#mayHold(program, record, reading)
       if (isBusy || mayHold) this.#touch(program.entry, device)
@@ -280,16 +267,10 @@ export class RuleEngine {
       else if (!program.entry.live.isOfOneMetric) this.#openAll(device)
     }
     isOpen ||= this.episodes.first[device]! > 0 && this.#isBusy(device, set)
-    // What is decided behind the message is read from what is written down.
-    const isPaced = set.part.bounds.isPaced
-    if (isPaced) isOpen ||= isTouched || !this.#follow(set, record, reading)
+    if (set.part.bounds.isPaced)
+      isOpen ||= isTouched || !this.#histories.follow(set, record, reading)
     if (isOpen) this.guards.open(series)
     else this.guards.close(series, set.low, set.high)
-  }
-
-  /** Readings within the band and the pace are not written down from here on; true if they may. */
-  #follow(set: RuleSet, record: number, { eventUs, newestUs }: Reading): boolean {
-    return eventUs > newestUs && this.cells.follow(record + set.part.cell!.at, eventUs)
   }
 
   #decideDirect(
@@ -306,8 +287,7 @@ export class RuleEngine {
       const holds = compare(terms[of]!, value, terms[of + 1]!)
       if (!holds && (!isBusy || this.episodes.find(direct[i]!.index, device) === 0)) continue
       const clearing = terms[of + 2]!
-      const isEnded =
-        clearing === NO_COMPARISON ? !holds : compare(clearing, value, terms[of + 3]!)
+      const isEnded = clearing === NO_COMPARISON ? !holds : compare(clearing, value, terms[of + 3]!)
       const finding = { ...at, holds, isEnded, values: this.#one, windowUs: -Infinity }
       this.episodes.decide(direct[i]!, device, finding)
     }
@@ -330,18 +310,10 @@ export class RuleEngine {
   #remember(set: RuleSet, record: number, reading: Reading, before: number): void {
     const { cell, aggregates } = set.part
     if (cell === undefined && aggregates.length === 0) return
-    if (cell?.kind === 'history') this.#settle(record + cell.at, reading, before)
+    if (cell?.kind === 'history') this.#histories.settle(record + cell.at, reading, before)
     if (cell !== undefined) this.cells.store(record + cell.at, cell.kind, reading, this.sequence)
     for (const { at, windowMs } of aggregates) this.cells.aggregate(record + at, windowMs, reading)
     this.cells.arena.mark(record)
-  }
-
-  /** Writes down what a history followed, before more is. */
-  #settle(at: number, { series, newestUs }: Reading, before: number): void {
-    const followed = this.cells.followed(at)
-    if (followed === undefined) return
-    if (followed === series) this.cells.settle(at, before, newestUs)
-    else this.cells.settle(at, this.guards.lastOf(followed), this.#newestOf(followed))
   }
 
   #touch(entry: ProgramEntry, device: number): void {
@@ -410,7 +382,7 @@ export class RuleEngine {
     if (depth > this.#stack.length) this.#stack = new Float64Array(depth)
     if (on === 'window') this.#windowRules++
     this.devices.addRule(live)
-    for (const device of this.devices.candidates(live)) this.#dirty.add(device)
+    for (const device of this.devices.candidates(live)) this.#binding.mark(device)
   }
 
   /** The rule is gone: what it says of anything ends. */
@@ -419,46 +391,9 @@ export class RuleEngine {
     this.devices.removeRule(live)
     const concerned = new Set(this.devices.candidates(live))
     for (const device of [...concerned].sort((a, b) => a - b)) {
-      this.#dirty.add(device)
+      this.#binding.mark(device)
       const record = this.episodes.find(live.index, device)
       if (record > 0) this.episodes.end(record, this.#nowUs)
     }
-  }
-
-  #rebind(device: number): void {
-    if (this.devices.name(device) === undefined) return
-    const rules = this.devices.rulesOf(device)
-    this.#endOthers(device, rules.all)
-    const layout = this.cells.layoutFor(rules.interpreted)
-    this.cells.assign(device, layout)
-    this.#describe(device)
-    const own = [...this.devices.seriesOf(device)]
-    for (const series of own) {
-      const key = this.devices.keyOf(series)
-      const isShared =
-        own.length > rules.byKey.size &&
-        own.some((other) => other !== series && this.devices.keyOf(other).name === key.name)
-      const number = this.#sets.acquire(rules.byKey.get(key) ?? [], { key, layout, isShared })
-      const was = this.guards.sets[series]!
-      if (number !== was) this.guards.bind(series, number, this.#sets.flagsOf(number))
-      this.#sets.release(was)
-    }
-    this.silence.watch(device, rules.silences, this.#nowUs)
-  }
-
-  /** Rules that no longer concern the device say nothing of it. */
-  #endOthers(device: number, rules: readonly LiveRule[]): void {
-    if (this.episodes.first[device] === 0) return
-    const others = [...this.episodes.of(device)].filter(
-      (record) => !rules.includes(this.episodes.ruleOf(record)),
-    )
-    const orderOf = (record: number): number => this.episodes.ruleOf(record).order
-    for (const record of others.sort((a, b) => orderOf(a) - orderOf(b)))
-      this.episodes.end(record, this.#nowUs)
-  }
-
-  #describe(device: number): void {
-    const name = this.devices.name(device)
-    if (name !== undefined) this.cells.describe(device, name, this.devices.facts.get(device))
   }
 }

@@ -5,7 +5,7 @@
 import type { DeviceFacts, RuleChange } from '../batch/batch.ts'
 import { metricsOf, type Plan, type Rule, type Variable } from '../pipeline/pipeline.ts'
 import { isWithin, nextChangeUs } from '../schedule/schedule.ts'
-import { aggregated, CLEARS, CONDITIONS } from './script-rules.ts'
+import { aggregated, changed, CLEARS, CONDITIONS, type Heard } from './script-rules.ts'
 import { METRICS, SERIES, type ScriptFrame } from './script.ts'
 
 export interface OracleEpisode {
@@ -35,12 +35,6 @@ interface State {
   closesUs: number
   windowUs: number
   counted: number[]
-}
-
-interface Heard {
-  eventUs: number
-  value: number
-  sequence: number
 }
 
 interface Verdict {
@@ -83,6 +77,13 @@ export class RuleOracle {
       ({ live, device }) => !this.#concerns(live.rule, device),
     )
     for (const state of gone) this.#end(state, baseUs)
+    // When a device spoke is only known while some rule waits for it.
+    for (const device of DEVICES) if (!this.#isWatched(device)) this.#lastHeard.delete(device)
+  }
+
+  #isWatched(device: number): boolean {
+    const silences = [...this.#live.values()].filter(({ rule }) => rule.on === 'silence')
+    return silences.some(({ rule }) => this.#concerns(rule, device))
   }
 
   #change(change: RuleChange, baseUs: number): void {
@@ -117,6 +118,7 @@ export class RuleOracle {
   }
 
   hear(device: number, ingestUs: number): void {
+    if (!this.#isWatched(device)) return
     const beforeUs = this.#lastHeard.get(device)?.ingestUs ?? -Infinity
     const lastUs = Math.max(beforeUs, ingestUs)
     this.#lastHeard.set(device, { ingestUs: lastUs, sequence: this.#sequence })
@@ -319,17 +321,7 @@ export class RuleOracle {
     const latest = heard.at(-1)
     if (variable.of === 'latest')
       return latest !== undefined && latest.sequence >= since ? latest.value : NaN
-    let before: Heard | undefined
-    let newest: Heard | undefined
-    for (const one of heard) {
-      if (newest !== undefined && one.eventUs <= newest.eventUs) continue
-      before = newest
-      newest = one
-    }
-    if (before === undefined || newest === undefined || before.sequence < since) return NaN
-    if (variable.of === 'previous') return before.value
-    const delta = newest.value - before.value
-    return variable.of === 'delta' ? delta : delta / ((newest.eventUs - before.eventUs) / 1e6)
+    return changed(variable, heard, since)
   }
 
   /** Of the newest window that the device's metric spoke in, if that is the one. */

@@ -120,9 +120,7 @@ export class RuleSets {
     const { bounds, windows } = set.part
     const isWindowed = windows.length > 0
     return (
-      SERIES_RULED |
-      (bounds.isPaced ? SERIES_PACED : 0) |
-      (isWindowed ? SERIES_WINDOW_RULED : 0)
+      SERIES_RULED | (bounds.isPaced ? SERIES_PACED : 0) | (isWindowed ? SERIES_WINDOW_RULED : 0)
     )
   }
 

@@ -5,10 +5,11 @@
  */
 import type { MetricVariable, Variable } from '../pipeline/pipeline.ts'
 import type { LiveRule } from './rule-book.ts'
-import { aggregateOf, type Moments, type ProgramEntry, type RuleCells } from './rule-cells.ts'
+import type { ProgramEntry, RuleCells } from './rule-cells.ts'
 import { SERIES_WINDOW_RULED } from './series-flags.ts'
 import * as words from './stream.ts'
 import { metricKey, type WatchedDevices } from './watched-devices.ts'
+import { aggregateOf, type Moments } from './window-moments.ts'
 
 interface Options {
   devices: WatchedDevices

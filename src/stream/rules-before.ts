@@ -113,7 +113,12 @@ function remember(
     const key = metricKey(variable.metric, variable.kind)
     for (const series of devices.seriesOf(of.device)) {
       if (devices.keyOf(series).name !== key) continue
-      cells.store(place, 'latest', { series, value, eventUs: -Infinity, newestUs: -Infinity }, sequence)
+      cells.store(
+        place,
+        'latest',
+        { series, value, eventUs: -Infinity, newestUs: -Infinity },
+        sequence,
+      )
       guards.setLast(series, value)
     }
   }

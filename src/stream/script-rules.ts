@@ -55,6 +55,8 @@ export const CONDITIONS: Record<string, (of: Values) => boolean> = {
   'b >= 50': (of) => of('b') >= 50,
   'b < a && a < 90': (of) => of('b') < of('a') && of('a') < 90,
   'rate(a) > 5': (of) => of('rate(a)') > 5,
+  'rate(a) <= -0.5': (of) => of('rate(a)') <= -0.5,
+  'delta(b) < -40': (of) => of('delta(b)') < -40,
   'abs(delta(b)) > 40 && previous(b) < 50 && b >= 20': (of) =>
     Math.abs(of('delta(b)')) > 40 && of('previous(b)') < 50 && of('b') >= 20,
   'a > 40': (of) => of('a') > 40,
@@ -85,4 +87,26 @@ export function aggregated(
   if (of === 'max') return Math.max(...values)
   if (of === 'min') return Math.min(...values)
   return of === 'count' ? values.length : values.at(-1)!
+}
+
+export interface Heard {
+  eventUs: number
+  value: number
+  /** The number of lists of definitions that there were when it came. */
+  sequence: number
+}
+
+/** How the value changed between the two last readings by event time, the first since `since`. */
+export function changed(variable: Variable, heard: readonly Heard[], since: number): number {
+  let before: Heard | undefined
+  let newest: Heard | undefined
+  for (const one of heard) {
+    if (newest !== undefined && one.eventUs <= newest.eventUs) continue
+    before = newest
+    newest = one
+  }
+  if (before === undefined || newest === undefined || before.sequence < since) return NaN
+  if (variable.of === 'previous') return before.value
+  const delta = newest.value - before.value
+  return variable.of === 'delta' ? delta : delta / ((newest.eventUs - before.eventUs) / 1e6)
 }

@@ -91,7 +91,9 @@ export class SeriesState {
   newestOf(series: number): number {
     const index = series >> CHUNK_SHIFT
     const row = series & CHUNK_MASK
-    return this.hot[index]?.[row * this.hotStride + HIGHEST] ?? this.#asleep[index]?.[row] ?? -Infinity
+    return (
+      this.hot[index]?.[row * this.hotStride + HIGHEST] ?? this.#asleep[index]?.[row] ?? -Infinity
+    )
   }
 
   /** Makes an unborn or sleeping chunk ready for use; returns its hot plane. */
