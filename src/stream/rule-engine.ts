@@ -28,7 +28,7 @@ import { Histories } from './histories.ts'
 import { RuleBinding } from './rule-binding.ts'
 import { RuleBook, type LiveRule, type SavedBook } from './rule-book.ts'
 import { RuleCells, windowStart, type ProgramEntry, type Reading } from './rule-cells.ts'
-import { RuleSets, TERM_STRIDE } from './rule-sets.ts'
+import { isIn, RuleSets } from './rule-sets.ts'
 import type { RuleSet, SetProgram } from './rule-sets.ts'
 import { Texts } from './rule-texts.ts'
 import { RuleWindows } from './rule-windows.ts'
@@ -237,7 +237,7 @@ export class RuleEngine {
     const device = this.devices.deviceOf[series]!
     this.cells.forget(device, this.devices.keyOf(series).name)
     for (const record of this.episodes.of(device))
-      if (set.members.has(this.episodes.ruleOf(record).index)) this.episodes.cancel(record)
+      if (isIn(set, this.episodes.ruleOf(record))) this.episodes.cancel(record)
     this.guards.forget(series)
   }
 
@@ -281,15 +281,14 @@ export class RuleEngine {
     const { value } = at
     const isBusy = this.episodes.first[device]! > 0
     this.#one[0] = value
-    const { direct, directTerms: terms } = set
-    for (let i = 0; i < direct.length; i++) {
-      const of = i * TERM_STRIDE
-      const holds = compare(terms[of]!, value, terms[of + 1]!)
-      if (!holds && (!isBusy || this.episodes.find(direct[i]!.index, device) === 0)) continue
-      const clearing = terms[of + 2]!
-      const isEnded = clearing === NO_COMPARISON ? !holds : compare(clearing, value, terms[of + 3]!)
+    for (const live of set.direct) {
+      const holds = compare(live.comparison, value, live.threshold)
+      if (!holds && (!isBusy || this.episodes.find(live.index, device) === 0)) continue
+      const { clearComparison, clearThreshold } = live
+      const isEnded =
+        clearComparison === NO_COMPARISON ? !holds : compare(clearComparison, value, clearThreshold)
       const finding = { ...at, holds, isEnded, values: this.#one, windowUs: -Infinity }
-      this.episodes.decide(direct[i]!, device, finding)
+      this.episodes.decide(live, device, finding)
     }
   }
 
@@ -326,7 +325,7 @@ export class RuleEngine {
   /** Something goes on that this set's readings decide. */
   #isBusy(device: number, set: RuleSet): boolean {
     for (const record of this.episodes.of(device))
-      if (set.members.has(this.episodes.ruleOf(record).index)) return true
+      if (isIn(set, this.episodes.ruleOf(record))) return true
     return false
   }
 
@@ -336,10 +335,10 @@ export class RuleEngine {
   }
 
   /** All that the rule looks at of its device's readings. */
-  #openFor({ index }: LiveRule, device: number): void {
+  #openFor(live: LiveRule, device: number): void {
     for (const series of this.devices.seriesOf(device)) {
       const set = this.#sets.sets[this.guards.sets[series]!]
-      if (set?.members.has(index) === true) this.guards.open(series)
+      if (set !== undefined && isIn(set, live)) this.guards.open(series)
     }
   }
 

@@ -51,8 +51,6 @@ interface Bounds {
   isPaced: boolean
 }
 
-/** Of `directTerms`: comparison, threshold, and the two of what clears it. */
-export const TERM_STRIDE = 4
 /** Of `paces`: delta from, to, rate from, to. */
 export const PACE_STRIDE = 4
 
@@ -65,11 +63,7 @@ export interface RuleSet {
   directHigh: number
   /** Rules that are one comparison of this series' reading. */
   direct: readonly LiveRule[]
-  /** TERM_STRIDE numbers a rule, side by side: rules themselves are all over the memory. */
-  directTerms: Float64Array
   part: SetPart
-  /** Indices of the rules that readings decide. */
-  members: ReadonlySet<number>
   /** Series that use it. */
   users: number
   key: string
@@ -164,22 +158,22 @@ export class RuleSets {
     part.users++
     const [directLow, directHigh] = boundsOf(direct, of.key).latest
     const [low, high] = part.bounds.latest
-    const terms = direct.flatMap((live) => [
-      ...[live.comparison, live.threshold],
-      ...[live.clearComparison, live.clearThreshold],
-    ])
     return {
       // NaN of either is NaN of both.
       low: inwards(Math.max(directLow, low), 1),
       high: inwards(Math.min(directHigh, high), -1),
-      ...{ directLow, directHigh, direct, directTerms: Float64Array.from(terms) },
-      members: new Set([...direct, ...part.programs.map(({ entry }) => entry.live)].map(indexOf)),
+      ...{ directLow, directHigh, direct },
       ...{ part, users: 0, key, partKey },
     }
   }
 }
 
-const indexOf = ({ index }: LiveRule): number => index
+/** Whether a rule that readings decide is in the set. */
+export function isIn({ direct, part }: RuleSet, live: LiveRule): boolean {
+  if (live.isDirect) return direct.includes(live)
+  for (const { entry } of part.programs) if (entry.live === live) return true
+  return false
+}
 
 const isOfMetric = (variable: Variable, { name }: SeriesKey): boolean =>
   variable.of !== 'device' && metricKey(variable.metric, variable.kind) === name
