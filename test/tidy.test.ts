@@ -33,6 +33,7 @@ const LAYERS: Record<string, readonly string[]> = {
   parquet: [],
   notify: ['errors', 'schedule', 'world'],
   lake: ['batch', 'errors', 'objects', 'parquet', 'world'],
+  flink: ['errors', 'kafka', 'objects', 'world'],
   stream: ['batch', 'errors', 'pipeline', 'schedule'],
   query: ['batch', 'errors', 'stream'],
   entries: ['batch', 'errors', 'pipeline', 'stream'],
@@ -61,12 +62,12 @@ const LAYERS: Record<string, readonly string[]> = {
   ],
   cluster: [
     ...['alerts', 'api', 'backtest', 'batch', 'cache', 'config', 'control', 'embedded', 'entries'],
-    ...['errors', 'fanout', 'gateway', 'kafka', 'lake', 'line-sink', 'log', 'objects', 'observe'],
-    ...['pipeline', 'postgres', 'postgres-client', 'query', 'stream', 'world'],
+    ...['errors', 'fanout', 'flink', 'gateway', 'kafka', 'lake', 'line-sink', 'log', 'objects'],
+    ...['observe', 'pipeline', 'postgres', 'postgres-client', 'query', 'stream', 'world'],
   ],
   cli: [
-    ...['api', 'backtest', 'cluster', 'config', 'embedded', 'errors', 'fleet', 'lake'],
-    ...['observe', 'pipeline', 'query', 'world'],
+    ...['api', 'backtest', 'cluster', 'config', 'embedded', 'entries', 'errors', 'fleet', 'flink'],
+    ...['lake', 'observe', 'pipeline', 'query', 'world'],
   ],
 }
 
@@ -93,10 +94,7 @@ const DOORS: Record<string, { to: string; why: string }[]> = {
 
 /** Tests run on the real world, or on the adapters that keep nothing. */
 const TEST_DOORS = [
-  'src/alerts/books.ts',
-  'src/alerts/open-alerts.ts',
-  'src/alerts/rule-book.ts',
-  'src/alerts/rule-log-fixture.ts',
+  ...['books', 'open-alerts', 'rule-book', 'rule-log-fixture'].map((one) => `src/alerts/${one}.ts`),
   'src/world/node-world.ts',
   'src/world/memory-disk.ts',
   'src/world/simulated-clock.ts',

@@ -1,10 +1,9 @@
 /**
  * One device's readings through the stream's rules, each as if it came the moment it was measured.
  *
- * The clock is the device's own: it goes to each of its readings, and on the way stops wherever
- * something falls due, so that `for`, silence and schedules are decided at their moment. In a live
- * stream it stops wherever any device says something; what comes of it is the same as long as the
- * next message or tick is not far.
+ * The clock is the device's own: it goes to each of its readings, and on the way stops wherever a
+ * window closes. `for`, `keep`, silence and schedules happen at their moments, wherever a clock
+ * stops, here as in a live stream.
  */
 import type { DeviceFacts, SeriesDefinition } from '../batch/batch.ts'
 import type { ScanBlock } from '../query/query.ts'
@@ -13,7 +12,7 @@ import { RuleEngine } from '../stream/rule-engine.ts'
 import { PARTIAL_STRIDE, type RuleEvent } from '../stream/stream.ts'
 import type { BacktestQuestion } from './backtest.ts'
 
-/** A rule that waits for one moment again and again would be a fault, and never end. */
+/** Windows that close at one moment again and again would be a fault, and never end. */
 const STOPS_AT_ONE_TIME_MAX = 1000
 
 export type ReplayOptions = Pick<BacktestQuestion, 'rules' | 'plan' | 'startUs' | 'endUs'>
@@ -79,27 +78,25 @@ export class DeviceReplay {
     return this.#engine.take()
   }
 
-  /** To this moment, and until then to each at which something falls due. */
+  /** To this moment, and until then to each at which a window closes. */
   #goTo(atUs: number): void {
-    const engine = this.#engine
-    const { episodes, silence } = engine
-    let stops = 0
-    for (let lastUs = -Infinity; ;) {
-      const closingUs = this.#windows?.closingUs ?? Infinity
-      const nextUs = Math.min(episodes.nextDueUs, silence.nextDueUs, closingUs)
-      if (nextUs > atUs) break
-      stops = nextUs > lastUs ? 0 : stops + 1
-      if (stops > STOPS_AT_ONE_TIME_MAX) throw new RangeError('the rules’ clock stands still')
-      lastUs = nextUs
-      engine.tick(nextUs)
-      if (closingUs <= nextUs) this.#close(nextUs)
-    }
-    engine.tick(atUs)
+    if (this.#windows !== undefined) this.#closeUntil(this.#windows, atUs)
+    this.#engine.tick(atUs)
   }
 
-  #close(atUs: number): void {
-    const rows = this.#windows!.close(atUs)
-    this.#engine.closeWindows(rows, [0, rows.length / PARTIAL_STRIDE], atUs)
+  #closeUntil(windows: ReplayWindows, atUs: number): void {
+    const engine = this.#engine
+    let stops = 0
+    for (let lastUs = -Infinity; ;) {
+      const { closingUs } = windows
+      if (closingUs > atUs) break
+      stops = closingUs > lastUs ? 0 : stops + 1
+      if (stops > STOPS_AT_ONE_TIME_MAX) throw new RangeError('the windows’ clock stands still')
+      lastUs = closingUs
+      engine.tick(closingUs)
+      const rows = windows.close(closingUs)
+      engine.closeWindows(rows, [0, rows.length / PARTIAL_STRIDE], closingUs)
+    }
   }
 
   /** Numbers of texts hold for one block, those that the rules know for the whole device. */

@@ -230,6 +230,42 @@ test('S1 on Kafka: reads of any size, checkpoints and crashes change nothing in 
   assert.deepEqual(malformedAt, [])
 })
 
+/** The same with another gateway's tick before every message, behind the clock by one of these. */
+function crossedEntries(script: readonly ScriptFrame[], behindUs: readonly number[]): ReadEntry[] {
+  const encoder = new MessageEncoder({ partitions: 1 })
+  const ticks = script.values()
+  let clockUs = -Infinity
+  let turn = 0
+  const entries = entriesOf(script).flatMap((entry): ReadEntry[] => {
+    if (entry.key === undefined) {
+      const { baseUs } = ticks.next().value!
+      clockUs = baseUs < clockUs - 1e6 ? baseUs : Math.max(clockUs, baseUs)
+      return [entry]
+    }
+    const baseUs = clockUs - behindUs[turn++ % behindUs.length]!
+    const [tick] = encoder.encode(decodeFrame(frameOf({ baseUs, messages: [] })))
+    return [{ ...entry, key: undefined, value: tick!.value }, entry]
+  })
+  return entries.map((entry, offset) => ({ ...entry, offset }))
+}
+
+test('S1 on Kafka: ticks that cross others, or say the same time, say the watermark and nothing else', () => {
+  let events = 0
+  const anyBehind = fc.array(fc.constantFrom(0, 1, 400_000, 999_999, 1_000_000), { minLength: 1 })
+  fc.assert(
+    fc.property(anyScript, anyBehind, (full, behindUs) => {
+      const script = full.map(({ baseUs, messages }) => ({ baseUs, messages }))
+      const whole = stored(run(entriesOf(script), []))
+      const found = stored(run(crossedEntries(script, behindUs), []))
+      events += whole['events']!.length
+      for (const kind of ['readings', 'windows', 'events'])
+        assert.ok(key(found[kind]) === key(whole[kind]), kind)
+    }),
+    { numRuns: 50 },
+  )
+  assert.ok(events > 20, `${events} events`)
+})
+
 const DIVIDED = 3
 
 /** What is of the devices of one partition, and of nobody. */

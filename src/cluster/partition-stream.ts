@@ -5,6 +5,7 @@
  *
  * That is why the clock moves by ticks alone, of which gateways write one a second: everything
  * between two ticks is processed under the first one's time, whether it came in one read or in ten.
+ * What waits for a time happens only as the clock moves: frames of one time are as good as one.
  * Rules and what is known of devices change between two messages, wherever a read is cut.
  */
 import { encodeFrame, type Definitions, type ReadingBatch } from '../batch/batch.ts'
@@ -18,7 +19,10 @@ import { StreamProcessor } from '../stream/processor.ts'
 import { FATE_DUPLICATE, type StreamOutput } from '../stream/stream.ts'
 import { OutputEntries } from './output-entries.ts'
 
-/** Ticks of two gateways may cross by so much; a step back beyond it is a clock that was set. */
+/**
+ * Ticks of two gateways may cross by so much, and such a one does nothing but say the watermark; a
+ * step back beyond it is a clock that was set (`clock-steps.ts`).
+ */
 const CROSSING_US_MAX = 1_000_000
 
 /** What the entries of one read gave, for the topics of readings, windows and events. */
@@ -134,7 +138,7 @@ export class PartitionStream {
 
   #tick(tickUs: number, into: StreamEntries): void {
     this.#flush(into)
-    const isCrossing = tickUs < this.#clockUs && tickUs > this.#clockUs - CROSSING_US_MAX
+    const isCrossing = tickUs < this.#clockUs && tickUs >= this.#clockUs - CROSSING_US_MAX
     if (!isCrossing) this.#clockUs = tickUs
     this.#begin()
     this.#run(this.#decoder.take(), [], into)
@@ -143,9 +147,10 @@ export class PartitionStream {
     this.#begin()
   }
 
-  /** Devices that are new in a row are one change, as is what they say next. */
+  /** Devices that are new in a row are one change, as is what they say next; one device is not. */
   #change(told: ControlEntry, into: StreamEntries): void {
-    if ('rules' in told || this.#entries.length > 0) this.#flush(into)
+    const isLater = 'device' in told && this.#decoder.hasFactsOf(told.device)
+    if ('rules' in told || isLater || this.#entries.length > 0) this.#flush(into)
     this.#decoder.define(told)
     if ('rules' in told) this.#flush(into)
   }

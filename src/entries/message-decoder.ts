@@ -5,7 +5,7 @@
  * Known names are never made into strings: a device is found by the bytes of its header, and a
  * message's metrics are first compared with those of that device's message before.
  */
-import { type Definitions, type ReadingBatch, type ValueKind } from '../batch/batch.ts'
+import type { Definitions, DeviceFacts, ReadingBatch, ValueKind } from '../batch/batch.ts'
 import { WeirError } from '../errors/errors.ts'
 import { AvroReader, malformed } from './avro-reader.ts'
 import { decodeTold, type ControlEntry } from './control-entry.ts'
@@ -182,6 +182,12 @@ export class MessageDecoder {
     if (this.#nextDevice < this.#limits.seriesMax) return told
     if (this.#devices.has(nameOf(tenant, deviceId))) return told
     throw new WeirError('SERIES_LIMIT', `all ${this.#limits.seriesMax} devices are in use`)
+  }
+
+  /** Whether the next batch has facts of this device: another one's come behind it. */
+  hasFactsOf({ tenant, deviceId }: Pick<DeviceFacts, 'tenant' | 'deviceId'>): boolean {
+    const number = this.#devices.get(nameOf(tenant, deviceId))?.number
+    return this.#new.devices?.some(({ device }) => device === number) ?? false
   }
 
   /** Whether the next batch defines something. */

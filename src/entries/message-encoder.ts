@@ -163,7 +163,9 @@ export class MessageEncoder {
   /** What messages of this frame may ask for stands before them. */
   #told({ rules = [], devices = [] }: Definitions, timeUs: number): Entry[] {
     const changes = rules.length === 0 ? [] : this.#everywhere(encodeRules(rules, timeUs))
-    const facts = devices.map((one) => {
+    // Of a frame the last facts of a device hold, as where frames are processed whole.
+    const last = new Map(devices.map((one) => [one.device, one]))
+    const facts = [...last.values()].map((one) => {
       const key = deviceKey(one.tenant, one.deviceId)
       return { partition: partitionOf(key, this.#partitions), key, value: encodeFacts(one, timeUs) }
     })

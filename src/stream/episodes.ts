@@ -9,6 +9,8 @@
  *
  *   idle ──breach──▶ pending ──for──▶ firing ──ended, keep──▶ resolved, and idle
  *                       └──no breach──▶ idle
+ *
+ * What waits for a time happens at that time, whenever the clock is found to be past it.
  */
 import { Arena } from './arena.ts'
 import { DueQueue } from './due-queue.ts'
@@ -130,12 +132,12 @@ export class Episodes {
   }
 
   /** Nothing was heard of a device for too long. */
-  fireSilence(live: LiveRule, device: number, at: { breachUs: number; ingestUs: number }): void {
+  fireSilence(live: LiveRule, device: number, atUs: number): void {
     const record = this.begin(live, device)
-    this.arena.table[record + SINCE] = at.breachUs
-    this.arena.table[record + BREACH] = at.breachUs
-    this.#setCloses(record, live, at.ingestUs)
-    this.#fire(record, at.ingestUs)
+    this.arena.table[record + SINCE] = atUs
+    this.arena.table[record + BREACH] = atUs
+    this.#setCloses(record, live, atUs)
+    this.#fire(record, atUs)
   }
 
   /** It ends, for another reason than its condition, or it is as if it had never begun. */
@@ -149,18 +151,18 @@ export class Episodes {
     if (this.arena.table[record + PHASE] !== FIRING) this.#drop(record)
   }
 
-  /** The gateway's clock says `ingestUs`: what waited long enough fires, or resolves. */
-  tick(ingestUs: number): void {
+  /** What has waited long enough at this moment fires, or resolves: nothing fell due before it. */
+  fallDue(atUs: number): void {
     const { table } = this.arena
-    while (this.#due.nextUs <= ingestUs) {
-      const { atUs, item: record, rank } = this.#due.pop()
+    while (this.#due.nextUs === atUs) {
+      const { item: record, rank } = this.#due.pop()
       const isCurrent = table[record]! > 0 && table[record + QUEUED_FOR] === atUs
       if (!isCurrent || this.#rank(record) !== rank) continue
       table[record + QUEUED_FOR] = 0
       this.arena.mark(record)
       // Queued for what was before: it goes to the place of what is now, so that order never
       // depends on what ended in between.
-      if (this.#dueUs(record) === atUs) this.#fallDue(record, ingestUs)
+      if (this.#dueUs(record) === atUs) this.#fallDue(record, atUs)
       else this.#queue(record)
     }
   }
@@ -176,6 +178,8 @@ export class Episodes {
         }
         move(record + SINCE)
         move(record + ENDED)
+        // Schedules go by the wall: one that closed within the step is looked at now.
+        table[record + CLOSES] = Math.max(table[record + CLOSES]!, nowUs)
         const counted = table[record + COUNTED]!
         for (let i = 0; i < counted; i++) move(record + VARIABLE_PART + i)
         table[record + QUEUED_FOR] = 0
@@ -318,21 +322,21 @@ export class Episodes {
     return Number.isNaN(ended) ? closesUs : Math.min(closesUs, ended + live.rule.keepUs)
   }
 
-  #fallDue(record: number, ingestUs: number): void {
+  #fallDue(record: number, atUs: number): void {
     const { table } = this.arena
     const live = this.ruleOf(record)
     const device = table[record + DEVICE]!
     const phase = table[record + PHASE]!
     if (phase === IDLE) this.#drop(record)
-    else if (!live.opening.isOpen(ingestUs)) {
-      this.end(record, ingestUs)
-      if (live.rule.on === 'silence') this.#closed(device, ingestUs)
+    else if (!live.opening.isOpen(atUs)) {
+      this.end(record, atUs)
+      if (live.rule.on === 'silence') this.#closed(device, atUs)
     } else {
-      if (table[record + CLOSES]! <= ingestUs) this.#setCloses(record, live, ingestUs)
-      const isOver = this.#dueUs(record) <= ingestUs
+      if (table[record + CLOSES]! <= atUs) this.#setCloses(record, live, atUs)
+      const isOver = this.#dueUs(record) <= atUs
       if (!isOver) this.#queue(record)
-      else if (phase === PENDING) this.#fire(record, ingestUs)
-      else this.end(record, ingestUs)
+      else if (phase === PENDING) this.#fire(record, atUs)
+      else this.end(record, atUs)
     }
   }
 

@@ -41,10 +41,12 @@ export class Oracle {
   }
 
   process(frame: ScriptFrame): void {
-    this.#rules.define(frame)
+    const beforeUs = this.#clockUs
     const passedUs = this.#follow(frame.baseUs)
+    // Nothing that waits happens while the clock stands still.
+    if (this.#clockUs !== beforeUs) this.#rules.tick(frame.baseUs)
     if (this.#watermark.tick(frame.baseUs, passedUs)) this.#closeWindows(frame.baseUs)
-    this.#rules.tick(frame.baseUs)
+    this.#rules.define(frame, this.#clockUs!)
     for (const message of frame.messages) this.#message(message, frame.baseUs)
   }
 
@@ -66,8 +68,7 @@ export class Oracle {
     const ingestUs = baseUs + message.ingestDeltaUs
     if (!isHistorical) this.#rules.hear(device, ingestUs)
     const isRepeat = this.#isRepeat(message)
-    if (!isRepeat && !isHistorical && this.#watermark.observe(eventUs, ingestUs))
-      this.#closeWindows(ingestUs)
+    if (!isHistorical && this.#watermark.observe(eventUs, ingestUs)) this.#closeWindows(ingestUs)
     const fed: [string, number][] = []
     for (const [metric, value] of message.readings) {
       const series = seriesOf(device, metric)

@@ -3,7 +3,7 @@
  * the ingest time that the gateway wrote into the frame, so the same entries give the same outputs
  * after any restart (S1).
  *
- *   frame → definitions → tick (watermark, rules, expiry)
+ *   frame → the clock moved: tick (what waits in rules, watermark, expiry) → definitions
  *         → each message: repeat? → watermark → each reading: fate → window │ late │ dirty
  *                                                            └→ detectors, rules
  *
@@ -96,8 +96,8 @@ export class StreamProcessor {
   process(offset: number, frame: Uint8Array<ArrayBuffer>): StreamOutput {
     const batch = decodeFrame(frame)
     const { definitions, baseIngestTimeUs } = batch
-    if (definitions !== undefined) this.#directory.define(definitions, baseIngestTimeUs)
     this.#tick(baseIngestTimeUs)
+    if (definitions !== undefined) this.#directory.define(definitions, baseIngestTimeUs)
     this.#processMessages(batch)
     this.#late.flush()
     this.#readingsSinceCheckpoint += batch.readingCount
@@ -171,14 +171,17 @@ export class StreamProcessor {
     }
   }
 
+  /** Nothing happens while the clock stands still, so however many frames share a time. */
   #tick(ingestUs: number): void {
     const stepUs = clockStep(this.#ingestUs, ingestUs)
     if (stepUs !== 0) this.#shift(stepUs, ingestUs)
-    const passedUs = stepUs === 0 ? Math.max(0, ingestUs - this.#ingestUs) : 0
-    this.#ingestUs = stepUs === 0 ? Math.max(this.#ingestUs, ingestUs) : ingestUs
+    else if (ingestUs <= this.#ingestUs) return
+    const passedUs = stepUs === 0 ? ingestUs - this.#ingestUs : 0
+    this.#ingestUs = ingestUs
     if (this.#checkpointUs === -Infinity) this.#checkpointUs = ingestUs
-    if (this.#watermark.tick(ingestUs, passedUs)) this.#closeWindows(ingestUs)
+    // What fell due before now happens before what windows say now.
     this.#rules.tick(ingestUs)
+    if (this.#watermark.tick(ingestUs, passedUs)) this.#closeWindows(ingestUs)
     this.#expiry.tick(ingestUs)
   }
 
@@ -225,15 +228,14 @@ export class StreamProcessor {
       const ingestUs = baseIngestTimeUs + ingestDeltaUs[message]!
       const isHistorical = (flags[message]! & MESSAGE_HISTORICAL) !== 0
       if (hasSilence && !isHistorical) this.#rules.hear(batch.device[message]!, ingestUs)
+      // A repeat, too, says how far time has come.
+      if (!isHistorical && this.#watermark.observe(eventUs, ingestUs)) this.#closeWindows(ingestUs)
       if (hasIdentities && this.#isRepeat(batch, message, ingestUs)) {
         this.#counts.duplicates += to - from
         this.#fatesOf(batch).fill(words.FATE_DUPLICATE, from, to)
       } else if (isHistorical) {
         this.#processHistorical(batch, from, to, eventUs, ingestUs)
-      } else {
-        if (this.#watermark.observe(eventUs, ingestUs)) this.#closeWindows(ingestUs)
-        this.#processMessage(batch, from, to, eventUs, ingestUs)
-      }
+      } else this.#processMessage(batch, from, to, eventUs, ingestUs)
       from = to
     }
   }

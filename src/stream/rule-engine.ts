@@ -4,8 +4,8 @@
  *
  *   new RuleEngine({ rules: plan.rules, time: plan.time, limits: { seriesMax, deviceMax } })
  *
- *   each frame     define(definitions, ingestUs)   when it has some, before its messages
- *                  tick(ingestUs)                  its base ingest time
+ *   each frame     tick(ingestUs)                  its base ingest time, when the clock moved to it
+ *                  define(definitions, ingestUs)   when it has some, before its messages
  *   each message   hear(device, ingestUs)          unless historical; only when hasSilence
  *                  observe(series, value, eventUs, ingestUs, newestUs)   fresh, with isWatched()
  *                  pass(series, newestUs)         the same, but too old to alert
@@ -92,15 +92,14 @@ export class RuleEngine {
       closed: (device, ingestUs) => this.silence.queue(device, ingestUs),
     })
     this.silence = new Silence(deviceMax, this.episodes)
-    const sets = this.#sets
     const { devices, guards, cells, episodes, silence } = this
-    this.#histories = new Histories({ devices, guards, cells, sets, newestOf })
-    this.#binding = new RuleBinding({ devices, guards, cells, episodes, silence, sets })
+    this.#histories = new Histories({ devices, guards, cells, sets: this.#sets, newestOf })
+    this.#binding = new RuleBinding({ devices, guards, cells, episodes, silence, sets: this.#sets })
     this.#windows = new RuleWindows({
       ...{ devices, cells },
       staleUs: time.alertStalenessUs + time.disorderUs + time.idleTimeoutUs,
       flags: this.#flags,
-      rulesOn: (series) => sets.sets[guards.sets[series]!]!.part.windows,
+      rulesOn: (series) => this.#sets.sets[guards.sets[series]!]!.part.windows,
       conclude: (live, device, at) => this.#conclude(live, device, at),
     })
     for (const live of this.book.addPlan(rules)) this.#enlist(live)
@@ -159,17 +158,21 @@ export class RuleEngine {
 
   /** Goes on from a checkpoint, with the rules that changes had brought. */
   resume(saved: SavedBook | undefined, sequence: number, nowUs: number): void {
-    this.#nowUs = nowUs
+    this.#nowUs = this.silence.clockUs = nowUs
     // Readings from here on are all that rules know which were not there.
     this.sequence = sequence + 1
     for (const live of this.book.restore(saved, this.sequence)) this.#enlist(live)
     this.rebind()
   }
 
+  /** The clock moved: what fell due happens, each at its own moment, however often it is looked. */
   tick(ingestUs: number): void {
-    this.#nowUs = ingestUs
-    this.episodes.tick(ingestUs)
-    this.silence.tick(ingestUs)
+    const nextUs = (): number => Math.min(this.episodes.nextDueUs, this.silence.nextDueUs)
+    for (let atUs = nextUs(); atUs <= ingestUs; atUs = nextUs()) {
+      this.episodes.fallDue(atUs)
+      this.silence.fallDue(atUs)
+    }
+    this.#nowUs = this.silence.clockUs = ingestUs
   }
 
   hear(device: number, ingestUs: number): void {
@@ -209,8 +212,7 @@ export class RuleEngine {
   endMessage(eventUs: number, ingestUs: number): void {
     if (this.#touched.length === 0) return
     this.#message++
-    const device = this.#touchedDevice
-    const touched = this.#touched
+    const [device, touched] = [this.#touchedDevice, this.#touched]
     this.#touched = []
     if (touched.length > 1) touched.sort((a, b) => a.live.order - b.live.order)
     for (const entry of touched) {

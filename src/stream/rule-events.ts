@@ -46,12 +46,12 @@ export function eventOf(
   }
 }
 
-/** By label; the registry's texts are no values. */
+/** By label; without texts, which are numbers of one process's dictionary. */
 function valuesOf({ variables }: RuleWords, { values }: EpisodeFacts): Record<string, number> {
   const known: Record<string, number> = {}
   for (const [i, variable] of variables.entries()) {
-    const isText = variable.of === 'device' && variable.kind === 'text'
-    if (!isText && Number.isFinite(values[i])) known[variable.label] = values[i]!
+    const isNumber = variable.kind !== 'text' && Number.isFinite(values[i])
+    if (isNumber) known[variable.label] = values[i]!
   }
   return known
 }

@@ -1,12 +1,13 @@
 /**
  * The naive oracle of rules: a state for every rule and device, whole histories, conditions as
- * functions, and at every tick a look at everything that waits.
+ * functions, and at every tick a look at everything that waits, until nothing has fallen due.
  */
 import type { DeviceFacts, RuleChange } from '../batch/batch.ts'
 import { metricsOf, type Plan, type Rule, type Variable } from '../pipeline/pipeline.ts'
 import { isWithin, nextChangeUs } from '../schedule/schedule.ts'
 import { aggregated, changed, CLEARS, CONDITIONS, type Heard } from './script-rules.ts'
 import { METRICS, SERIES, type ScriptFrame } from './script.ts'
+import { SilenceOracle, type Live, type Pair } from './silence-oracle.ts'
 
 export interface OracleEpisode {
   ruleId: string
@@ -18,16 +19,7 @@ export interface OracleEpisode {
   breachEventTimeUs: number
 }
 
-interface Live {
-  rule: Rule
-  order: number
-  /** The number of lists of definitions that there were when it came. */
-  since: number
-}
-
-interface State {
-  live: Live
-  device: number
+interface State extends Pair {
   sinceUs: number | undefined
   breachUs: number
   triggeredUs: number | undefined
@@ -35,6 +27,12 @@ interface State {
   closesUs: number
   windowUs: number
   counted: number[]
+}
+
+/** What happens at a time, unless something else does before. */
+interface Waiting {
+  dueUs: number
+  happen: () => void
 }
 
 interface Verdict {
@@ -56,7 +54,7 @@ export class RuleOracle {
   readonly #facts = new Map<number, DeviceFacts>()
   /** By `device metric`, in order of arrival. */
   readonly #heard = new Map<string, Heard[]>()
-  readonly #lastHeard = new Map<number, { ingestUs: number; sequence: number }>()
+  readonly #silence = new SilenceOracle()
   #sequence = 0
   #changes = 1_000_000
   #isFirst = true
@@ -67,7 +65,7 @@ export class RuleOracle {
       this.#live.set(rule.id, { rule, order, since: 0 })
   }
 
-  define({ baseUs, rules = [], devices = [] }: ScriptFrame): void {
+  define({ baseUs, rules = [], devices = [] }: ScriptFrame, clockUs: number): void {
     if (!this.#isFirst && rules.length === 0 && devices.length === 0) return
     this.#isFirst = false
     this.#sequence++
@@ -77,13 +75,15 @@ export class RuleOracle {
       ({ live, device }) => !this.#concerns(live.rule, device),
     )
     for (const state of gone) this.#end(state, baseUs)
-    // When a device spoke is only known while some rule waits for it.
-    for (const device of DEVICES) if (!this.#isWatched(device)) this.#lastHeard.delete(device)
+    this.#silence.watch(this.#silences(), clockUs)
   }
 
-  #isWatched(device: number): boolean {
-    const silences = [...this.#live.values()].filter(({ rule }) => rule.on === 'silence')
-    return silences.some(({ rule }) => this.#concerns(rule, device))
+  /** All rules on silence with the devices that they look at. */
+  #silences(): Pair[] {
+    return [...this.#live.values()]
+      .filter(({ rule }) => rule.on === 'silence')
+      .flatMap((live) => DEVICES.map((device) => ({ live, device })))
+      .filter(({ live, device }) => this.#concerns(live.rule, device))
   }
 
   #change(change: RuleChange, baseUs: number): void {
@@ -118,10 +118,8 @@ export class RuleOracle {
   }
 
   hear(device: number, ingestUs: number): void {
-    if (!this.#isWatched(device)) return
-    const beforeUs = this.#lastHeard.get(device)?.ingestUs ?? -Infinity
-    const lastUs = Math.max(beforeUs, ingestUs)
-    this.#lastHeard.set(device, { ingestUs: lastUs, sequence: this.#sequence })
+    if (!this.#silences().some((one) => one.device === device)) return
+    this.#silence.hear(device, ingestUs, this.#sequence)
     const silent = this.#byOrder([...this.#states.values()]).filter(
       (state) => state.device === device && state.live.rule.on === 'silence',
     )
@@ -188,33 +186,37 @@ export class RuleOracle {
 
   tick(ingestUs: number): void {
     for (;;) {
-      const due = [...this.#states.values()]
-        .map((state) => ({ state, dueUs: this.#dueUs(state) }))
+      const [first] = [...this.#waitingStates(), ...this.#waitingSilences()]
         .filter(({ dueUs }) => dueUs <= ingestUs)
-        .sort(
-          (x, y) =>
-            x.dueUs - y.dueUs ||
-            x.state.live.order - y.state.live.order ||
-            x.state.device - y.state.device,
-        )
-      if (due.length === 0) break
-      this.#fallDue(due[0]!.state, ingestUs)
+        .sort((x, y) => x.dueUs - y.dueUs)
+      if (first === undefined) break
+      first.happen()
     }
-    const silent = [...this.#live.values()]
-      .filter(({ rule }) => rule.on === 'silence')
-      .flatMap((live) => DEVICES.map((device) => ({ live, device })))
-      .filter(({ live, device }) => this.#concerns(live.rule, device))
-      .map((one) => ({ ...one, heard: this.#lastHeard.get(one.device) }))
-      .filter(({ live, heard }) => heard !== undefined && heard.sequence >= live.since)
-      .map((one) => ({ ...one, dueUs: one.heard!.ingestUs + one.live.rule.silentUs }))
-      .filter(({ dueUs, live, device }) => dueUs <= ingestUs && !this.#has(live, device))
-      .sort((x, y) => x.dueUs - y.dueUs || x.device - y.device || x.live.order - y.live.order)
-    for (const { live, device, dueUs } of silent) {
-      const state = this.#state(live, device)
-      state.sinceUs = dueUs
-      state.breachUs = dueUs
-      this.#fire(state, ingestUs)
-    }
+  }
+
+  /** What falls together comes by rule and device. */
+  #waitingStates(): Waiting[] {
+    return [...this.#states.values()]
+      .sort((x, y) => x.live.order - y.live.order || x.device - y.device)
+      .map((state) => ({ state, dueUs: this.#dueUs(state) }))
+      .map(({ state, dueUs }) => ({ dueUs, happen: () => this.#fallDue(state, dueUs) }))
+  }
+
+  /** And what is found of silence behind it, by device and rule. */
+  #waitingSilences(): Waiting[] {
+    return this.#silences()
+      .filter(({ live, device }) => !this.#has(live, device))
+      .sort((x, y) => x.device - y.device || x.live.order - y.live.order)
+      .map((pair) => ({ pair, dueUs: this.#silence.dueUs(pair) }))
+      .map(({ pair, dueUs }) => ({ dueUs, happen: () => this.#fireSilence(pair, dueUs) }))
+  }
+
+  #fireSilence({ live, device }: Pair, atUs: number): void {
+    const state = this.#state(live, device)
+    const { schedule } = live.rule
+    state.breachUs = atUs
+    state.closesUs = schedule === undefined ? Infinity : nextChangeUs(schedule, atUs)
+    this.#fire(state, atUs)
   }
 
   /** Nothing is moved beyond now. */
@@ -223,9 +225,11 @@ export class RuleOracle {
     for (const state of this.#states.values()) {
       if (state.sinceUs !== undefined) state.sinceUs = moved(state.sinceUs)
       if (state.endedUs !== undefined) state.endedUs = moved(state.endedUs)
+      // Schedules go by the wall: what closed within the step closes now.
+      state.closesUs = Math.max(state.closesUs, nowUs)
       state.counted = state.counted.map(moved)
     }
-    for (const heard of this.#lastHeard.values()) heard.ingestUs = moved(heard.ingestUs)
+    this.#silence.shift(stepUs, nowUs)
   }
 
   #rulesOf(device: number): Live[] {
@@ -300,16 +304,19 @@ export class RuleOracle {
     return (counted.at(-1) ?? -Infinity) + (rule.repeat?.withinUs ?? 0)
   }
 
-  #fallDue(state: State, ingestUs: number): void {
-    const { rule } = state.live
-    const isOpen = rule.schedule === undefined || isWithin(rule.schedule, ingestUs)
-    if (!isOpen || (state.sinceUs === undefined && state.triggeredUs === undefined))
-      return this.#end(state, ingestUs)
-    if (rule.schedule !== undefined && state.closesUs <= ingestUs)
-      state.closesUs = nextChangeUs(rule.schedule, ingestUs)
-    if (this.#dueUs(state) > ingestUs) return
-    if (state.triggeredUs === undefined) this.#fire(state, ingestUs)
-    else this.#end(state, ingestUs)
+  #fallDue(state: State, atUs: number): void {
+    const { live } = state
+    const { schedule } = live.rule
+    const isOpen = schedule === undefined || isWithin(schedule, atUs)
+    if (!isOpen || (state.sinceUs === undefined && state.triggeredUs === undefined)) {
+      if (live.rule.on === 'silence') this.#silence.close(state, atUs)
+      return this.#end(state, atUs)
+    }
+    if (schedule !== undefined && state.closesUs <= atUs)
+      state.closesUs = nextChangeUs(schedule, atUs)
+    if (this.#dueUs(state) > atUs) return
+    if (state.triggeredUs === undefined) this.#fire(state, atUs)
+    else this.#end(state, atUs)
   }
 
   #read({ since }: Live, device: number, variable: Variable): number {

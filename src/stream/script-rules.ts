@@ -28,6 +28,15 @@ export const SCRIPT_RULES: RuleDefinition[] = [
   { id: 'soon', window: '1m', early: true, when: 'max(a) > 90', keep: '30s' },
   { id: 'soon-both', window: '1m', early: true, when: 'last(a) > last(b)', for: '5s' },
   { id: 'by-tag', tags: { site: 'x' }, when: 'a > number(device.tags.limit)' },
+  {
+    ...{ id: 'short-shift', when: 'b >= 50', for: '20s', keep: '1m' },
+    schedule: { from: '22:20', to: '22:24', timeZone: 'UTC' },
+  },
+  {
+    ...{ id: 'quiet-shift', silent: { interval: '15s', count: 2 } },
+    schedule: { from: '22:19', to: '22:29', timeZone: 'UTC' },
+  },
+  { id: 'quiet-by-tag', tags: { site: 'x' }, silent: { interval: '45s', count: 2 } },
 ]
 
 /** Versions of one rule that changes. */

@@ -3,6 +3,9 @@
  * last heard, and the engine's sequence then. A device has one place in the queue; when that comes
  * up and something was heard since, it goes on to its next place. So a message never touches the
  * queue, and silence of any length costs one entry a device each time that it could fire.
+ *
+ * Silence is found at the moment when it has lasted long enough, and never before the one that let
+ * it be looked for: when the rule or facts came, or the schedule opened.
  */
 import { DueQueue } from './due-queue.ts'
 import type { Episodes } from './episodes.ts'
@@ -26,6 +29,8 @@ export class Silence {
   /** The same list for all devices that the same rules watch. */
   readonly #lists = new Map<string, readonly LiveRule[]>()
   readonly #episodes: Episodes
+  /** As the last tick said it. */
+  clockUs = -Infinity
   #due = new DueQueue()
 
   constructor(deviceMax: number, episodes: Episodes) {
@@ -61,7 +66,8 @@ export class Silence {
     this.#state[device] = LOOKED_AT
     this.#rulesOf.set(device, this.#listOf(rules))
     this.#queuedFor[device] = 0
-    this.#queue(device, nowUs)
+    // A frame that crossed another may be a little older than the clock.
+    this.queue(device, Math.max(nowUs, this.clockUs))
   }
 
   /** A message of the device arrived. */
@@ -75,26 +81,37 @@ export class Silence {
     if (state === LOOKED_AT) this.#wake(device, ingestUs)
   }
 
-  /** Who was silent for long enough by now. */
-  tick(ingestUs: number): void {
-    while (this.#due.nextUs <= ingestUs) {
-      const { atUs, item: device } = this.#due.pop()
+  /** Who was silent for long enough at this moment: nothing fell due before it. */
+  fallDue(atUs: number): void {
+    while (this.#due.nextUs === atUs) {
+      const { item: device } = this.#due.pop()
       if (this.#queuedFor[device] !== atUs) continue
       this.#queuedFor[device] = 0
       for (const live of this.#rulesOf.get(device) ?? []) {
         const heardUs = this.#armedUs(live, device)
-        const isDue = heardUs + live.rule.silentUs <= atUs && live.opening.isOpen(ingestUs)
+        const isDue = heardUs + live.rule.silentUs <= atUs && live.opening.isOpen(atUs)
         if (!isDue || this.#episodes.find(live.index, device) > 0) continue
-        this.#episodes.fireSilence(live, device, { breachUs: atUs, ingestUs })
+        this.#episodes.fireSilence(live, device, atUs)
         this.#state[device] = LOOKED_AT
       }
-      this.#queue(device, ingestUs)
+      this.queue(device, atUs)
     }
   }
 
-  /** Gives the device its place in the queue, where it has none that is as early. */
+  /** Gives the device its place in the queue, from now on, where it has none that is as early. */
   queue(device: number, nowUs: number): void {
-    this.#queue(device, nowUs)
+    let atUs = Infinity
+    for (const live of this.#rulesOf.get(device) ?? []) {
+      const heardUs = this.#armedUs(live, device)
+      if (Number.isNaN(heardUs) || this.#episodes.find(live.index, device) > 0) continue
+      const dueUs = Math.max(heardUs + live.rule.silentUs, nowUs)
+      const isShut = dueUs === nowUs && !live.opening.isOpen(nowUs)
+      atUs = Math.min(atUs, isShut ? live.opening.changesAtUs(nowUs) : dueUs)
+    }
+    const queuedFor = this.#queuedFor[device]!
+    if (atUs === Infinity || (queuedFor !== 0 && queuedFor <= atUs)) return
+    this.#queuedFor[device] = atUs
+    this.#due.push({ atUs, rank: device, item: device })
   }
 
   shift(stepUs: number, nowUs: number): void {
@@ -103,7 +120,7 @@ export class Silence {
       const seenUs = Math.min(this.#seen[device * STRIDE]! + stepUs, nowUs)
       this.#write(device, seenUs, this.#seen[device * STRIDE + 1]!)
       this.#queuedFor[device] = 0
-      this.#queue(device, nowUs)
+      this.queue(device, nowUs)
     }
   }
 
@@ -129,7 +146,7 @@ export class Silence {
       const device = chunk * SEEN_CHUNK + row
       if ((this.#state[device] ?? UNWATCHED) === UNWATCHED) continue
       this.#write(device, source[row * STRIDE]!, source[row * STRIDE + 1]!)
-      this.#queue(device, nowUs)
+      this.queue(device, nowUs)
     }
   }
 
@@ -159,20 +176,6 @@ export class Silence {
       if (record > 0) this.#episodes.end(record, ingestUs)
     }
     this.#state[device] = HEARD
-    this.#queue(device, ingestUs)
-  }
-
-  #queue(device: number, nowUs: number): void {
-    let atUs = Infinity
-    for (const live of this.#rulesOf.get(device) ?? []) {
-      const dueUs = this.#armedUs(live, device) + live.rule.silentUs
-      if (Number.isNaN(dueUs) || this.#episodes.find(live.index, device) > 0) continue
-      const isShut = dueUs <= nowUs && !live.opening.isOpen(nowUs)
-      atUs = Math.min(atUs, isShut ? live.opening.changesAtUs(nowUs) : dueUs)
-    }
-    const queuedFor = this.#queuedFor[device]!
-    if (atUs === Infinity || (queuedFor !== 0 && queuedFor <= atUs)) return
-    this.#queuedFor[device] = atUs
-    this.#due.push({ atUs, rank: device, item: device })
+    this.queue(device, ingestUs)
   }
 }

@@ -47,7 +47,7 @@ export interface RuleEvent {
   resolvedAtUs: number | undefined
   /** Event time of the first breach, µs. */
   breachEventTimeUs: number
-  /** Metric values that decided, by name. */
+  /** Numbers and booleans that decided, by name. */
   values: Record<string, number>
   /** What a person is told of it: the same in a replay, as all of an event. */
   reason: RuleReason

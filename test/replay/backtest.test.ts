@@ -160,8 +160,7 @@ const keyOf = ({ deviceId, ruleId, id, state, triggeredAtUs, resolvedAtUs, value
     us === undefined ? undefined : Math.round((us - START_US) / (isOnWindow ? SECOND_US : 1))
   return JSON.stringify([
     ...[deviceId, ruleId, id, state, at(triggeredAtUs), at(resolvedAtUs) ?? null],
-    // Of a text it is the number, which is another one here.
-    Object.entries(values).filter(([label]) => label !== 'mode'),
+    values,
   ])
 }
 

@@ -61,5 +61,7 @@ export const isForTests = (path: string): boolean =>
 
 /** The naive oracle of the stream and the scripts that feed it. */
 const TEST_SUPPORT = new Set(
-  ['oracle', 'rule-oracle', 'script', 'script-rules'].map((name) => `src/stream/${name}.ts`),
+  ['oracle', 'rule-oracle', 'silence-oracle', 'script', 'script-rules'].map(
+    (name) => `src/stream/${name}.ts`,
+  ),
 )
