@@ -1,9 +1,10 @@
 /** One life of the lake's writer: from its opening to the end of a generation, or what ends it. */
 import { WeirError } from '../errors/errors.ts'
 import type { ReadEntry, Reader } from '../kafka/kafka.ts'
-import type { LakeWriter } from '../lake/lake.ts'
+import type { LakeWriter, TopicOffset } from '../lake/lake.ts'
 import { LakeReadings } from './lake-readings.ts'
 import type { LakeFigures, LakeRoleParts } from './lake-role.ts'
+import { TakenSources } from './taken-sources.ts'
 import { finalEnds, partitionsIn, type Generation } from './topics.ts'
 
 /** Between two looks for the end of the generation. */
@@ -54,23 +55,28 @@ export class LakeLife {
   async begin(): Promise<void> {
     const { topics, partitions, options, tell } = this.#parts
     const topic = this.#topic
-    const sourceTopic = topics.name('telemetry', this.#generation)
     const malformed = (offset: number, error: WeirError): void =>
       tell.malformed(topic, offset, error)
     for (const partition of partitionsIn(this.#generation, topics, partitions)) {
-      const nextSource = this.#offsetOf(sourceTopic, partition)
-      const of = { topic, sourceTopic, partition, nextSource }
-      const readings = new LakeReadings({ ...of, limits: options, malformed })
-      this.#places.set(partition, { readings, offset: this.#offsetOf(topic, partition) })
+      const taken = this.#takenOf(partition)
+      const readings = new LakeReadings({ topic, partition, taken, limits: options, malformed })
+      const offset = this.#committed(topic, partition)?.nextOffset ?? 0
+      this.#places.set(partition, { readings, offset })
     }
     await this.#skipForgotten()
   }
 
-  /** As the last commit says. */
-  #offsetOf(topic: string, partition: number): number {
+  #committed(topic: string, partition: number): TopicOffset | undefined {
     const { offsets } = this.#writer
-    const found = offsets.find((one) => one.topic === topic && one.partition === partition)
-    return found?.nextOffset ?? 0
+    return offsets.find((one) => one.topic === topic && one.partition === partition)
+  }
+
+  /** Commits of before have an offset of the telemetry topic: all below it were taken. */
+  #takenOf(partition: number): TakenSources {
+    const text = this.#committed(this.#topic, partition)?.taken
+    if (text !== undefined) return TakenSources.parse(text)
+    const sourceTopic = this.#parts.topics.name('telemetry', this.#generation)
+    return new TakenSources(this.#committed(sourceTopic, partition)?.nextOffset)
   }
 
   /** Whether all of the generation was appended. Errors: those of Kafka. */
@@ -173,10 +179,13 @@ export class LakeLife {
     const next = this.#waiting.shift()
     if (next === undefined) return
     const { partition, entries } = next
-    const { batch, rest, repeats } = this.#places.get(partition)!.readings.decode(entries)
+    const decoded = this.#places.get(partition)!.readings.decode(entries)
+    const { batch, rest, repeats, uncertain } = decoded
     this.#writer.append(batch)
     this.#appended += batch.count
     this.#figures.repeats += repeats
+    this.#figures.uncertain += uncertain
+    if (uncertain > 0) this.#parts.tell.uncertain({ topic: this.#topic, partition, uncertain })
     this.#figures.readingsHeld = this.#writer.held
     if (rest.length > 0) this.#waiting.unshift({ partition, entries: rest })
   }

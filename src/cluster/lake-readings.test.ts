@@ -4,9 +4,10 @@ import type { SeriesDefinition } from '../batch/batch.ts'
 import { MessageEncoder } from '../entries/entries.ts'
 import type { ReadEntry } from '../kafka/kafka.ts'
 import { LakeReadings } from './lake-readings.ts'
+import { TakenSources } from './taken-sources.ts'
 
 const TOPIC = 'weir.readings.v1'
-const SOURCES = 'weir.telemetry.v1'
+const LIMITS = { seriesMax: 100, textsMax: 100 }
 
 /** A message of its own device and with its own text for each offset: a series and a text each. */
 function entriesUpTo(count: number): ReadEntry[] {
@@ -33,7 +34,7 @@ function entriesUpTo(count: number): ReadEntry[] {
 function decodeAll(entries: readonly ReadEntry[], limits: { seriesMax: number; textsMax: number }) {
   const refused: string[] = []
   const readings = new LakeReadings({
-    ...{ topic: TOPIC, sourceTopic: SOURCES, partition: 0, nextSource: 0, limits },
+    ...{ topic: TOPIC, partition: 0, taken: new TakenSources(), limits },
     malformed: (offset, { code }) => refused.push(`${offset} ${code}`),
   })
   const rows: string[] = []
@@ -64,19 +65,43 @@ test('when numbers of series or texts are used up they begin anew, and no readin
   assert.deepEqual(fewTexts, { rows: rowsUpTo(10), offsets: [6, 10], refused: [] })
 })
 
-test('what a stream writes again is taken once, also behind a restart', () => {
-  const entries = entriesUpTo(6).map((entry, at) => ({ ...entry, source: 10 + 2 * at }))
-  const parts = { topic: TOPIC, sourceTopic: SOURCES, partition: 0, malformed: assert.fail }
-  const limits = { seriesMax: 100, textsMax: 100 }
-  const first = new LakeReadings({ ...parts, limits, nextSource: 0 })
-  // From a checkpoint between the second and the third on.
-  const { batch, repeats } = first.decode([...entries.slice(0, 4), ...entries.slice(2)])
-  assert.deepEqual([batch.count, repeats], [6, 2])
-  const [{ nextOffset: nextSource } = { nextOffset: 0 }] = batch.offsets.slice(1)
-  assert.deepEqual(batch.offsets[1], { topic: SOURCES, partition: 0, nextOffset: 21 })
-  const second = new LakeReadings({ ...parts, limits, nextSource })
-  const again = second.decode([...entries, { ...entries[0]!, source: 22 }])
-  assert.deepEqual([again.batch.count, again.repeats], [1, 6])
+const readingsBehind = (taken: TakenSources): LakeReadings =>
+  new LakeReadings({ topic: TOPIC, partition: 0, taken, limits: LIMITS, malformed: assert.fail })
+
+/** Of entries with these sources; each has one reading. */
+function decodeSources(readings: LakeReadings, sources: readonly (number | undefined)[]) {
+  const entries = entriesUpTo(sources.length).map((entry, at) => ({
+    ...{ ...entry, source: sources[at] },
+  }))
+  const { batch, repeats, uncertain } = readings.decode(entries)
+  assert.equal(uncertain, 0)
+  return { count: batch.count, repeats, taken: batch.offsets[0]!.taken! }
+}
+
+test('what a stream writes again, in any order, is taken once, also behind a restart', () => {
+  const first = readingsBehind(new TakenSources())
+  // Two writers, then both from a checkpoint at 14 on, and what the slower one had not written.
+  const { count, repeats, taken } = decodeSources(first, [10, 16, 18, 12, 16, 14, 18, 20])
+  assert.deepEqual([count, repeats], [6, 2])
+  const second = readingsBehind(TakenSources.parse(taken()))
+  const again = decodeSources(second, [10, 12, 14, 16, 18, 20, 22, 13])
+  assert.deepEqual([again.count, again.repeats], [2, 6])
+})
+
+test('what has no source, or none that can be an offset, is always taken', () => {
+  const readings = readingsBehind(new TakenSources(100))
+  const sources = [undefined, -5, 7, 2 ** 60, undefined, -5]
+  const { count, repeats } = decodeSources(readings, sources)
+  assert.deepEqual([count, repeats], [5, 1])
+})
+
+test('a batch that is not the last one says nothing of its sources', () => {
+  const readings = readingsBehind(new TakenSources())
+  const { taken } = decodeSources(readings, [1, 2])
+  taken()
+  const later = readings.decode([{ ...entriesUpTo(3)[2]!, source: 3 }])
+  assert.throws(taken, /not those of the offset/)
+  later.batch.offsets[0]!.taken!()
 })
 
 test('an entry that nobody can read is told, and the others are there', () => {

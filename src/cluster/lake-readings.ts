@@ -4,8 +4,8 @@
  * lake leaves out no reading of an entry that can be read.
  *
  * A stream that went on from a checkpoint has written entries again. Their sources, offsets of the
- * telemetry topic, were there before, so each is taken once; how far they came is an offset of the
- * lake as well.
+ * telemetry topic, were there before, so each is taken once: which were taken stands beside the
+ * offset in the lake. What has no source is other people's, and always taken.
  */
 import type { SeriesName } from '../batch/batch.ts'
 import type { DecoderLimits } from '../entries/entries.ts'
@@ -13,13 +13,12 @@ import { WeirError } from '../errors/errors.ts'
 import type { ReadEntry } from '../kafka/kafka.ts'
 import type { LakeBatch } from '../lake/lake.ts'
 import { ReadingDecoder } from './reading-columns.ts'
+import type { TakenSources } from './taken-sources.ts'
 
 export interface LakeReadingsParts {
   topic: string
-  sourceTopic: string
   partition: number
-  /** The first that was not taken yet. */
-  nextSource: number
+  taken: TakenSources
   limits: DecoderLimits
   malformed: (offset: number, error: WeirError) => void
 }
@@ -31,37 +30,48 @@ export interface DecodedEntries {
   rest: readonly ReadEntry[]
   /** Entries that were there before, and are left out. */
   repeats: number
+  /** Entries that are in the batch and may have been there before: that was forgotten. */
+  uncertain: number
 }
 
 export class LakeReadings {
   readonly #parts: LakeReadingsParts
   #names: SeriesName[] = []
   #decoder: ReadingDecoder
-  #nextSource: number
   #repeats = 0
+  /** What `taken` covers. NaN within decode(), and when that threw. */
+  #nextOffset = NaN
 
   constructor(parts: LakeReadingsParts) {
     this.#parts = parts
-    this.#nextSource = parts.nextSource
     this.#decoder = this.#begin()
   }
 
   decode(entries: readonly ReadEntry[]): DecodedEntries {
+    const { topic, partition, taken } = this.#parts
+    const uncertainBefore = taken.uncertain
     this.#decoder.begin()
     this.#repeats = 0
+    this.#nextOffset = NaN
     let end = this.#add(entries)
     if (end === 0) {
       this.#decoder = this.#begin()
       end = this.#add(entries, { isFresh: true })
     }
-    const { topic, sourceTopic, partition } = this.#parts
-    const offsets = [{ topic, partition, nextOffset: entries[end - 1]!.offset + 1 }]
-    if (this.#nextSource > 0) {
-      offsets.push({ topic: sourceTopic, partition, nextOffset: this.#nextSource })
-    }
+    const nextOffset = entries[end - 1]!.offset + 1
+    const offsets = [{ topic, partition, nextOffset, taken: () => this.#takenAt(nextOffset) }]
     const { texts } = this.#decoder
     const batch = { ...this.#decoder.take(), names: this.#names, texts, offsets }
-    return { batch, rest: entries.slice(end), repeats: this.#repeats }
+    this.#nextOffset = nextOffset
+    const uncertain = taken.uncertain - uncertainBefore
+    return { batch, rest: entries.slice(end), repeats: this.#repeats, uncertain }
+  }
+
+  /** With sources of entries that are not in the lake the next one would leave those out. */
+  #takenAt(nextOffset: number): string {
+    if (this.#nextOffset !== nextOffset)
+      throw new RangeError('the sources are not those of the offset')
+    return this.#parts.taken.encode()
   }
 
   #begin(): ReadingDecoder {
@@ -74,8 +84,11 @@ export class LakeReadings {
 
   /** Until numbers are used up: the place of the entry that found none. */
   #add(entries: readonly ReadEntry[], { isFresh = false } = {}): number {
-    for (const [at, { value, offset, source }] of entries.entries()) {
-      if (source !== undefined && source < this.#nextSource) {
+    const { taken } = this.#parts
+    for (const [at, { value, offset, timestampMs, source }] of entries.entries()) {
+      const hasSource = source !== undefined && Number.isSafeInteger(source) && source >= 0
+      if (hasSource && taken.has(source)) {
+        taken.add(source, timestampMs)
         this.#repeats++
         continue
       }
@@ -88,7 +101,7 @@ export class LakeReadings {
         if (isFull) return at
         this.#parts.malformed(offset, error)
       }
-      if (source !== undefined) this.#nextSource = source + 1
+      if (hasSource) taken.add(source, timestampMs)
     }
     return entries.length
   }

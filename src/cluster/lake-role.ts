@@ -38,6 +38,8 @@ export interface LakeNews {
   malformed: (topic: string, offset: number, error: WeirError) => void
   /** Kafka has forgotten entries that were never in the lake. */
   lost: (fields: { topic: string; partition: number; fromOffset: number; toOffset: number }) => void
+  /** So many entries may be in the lake twice: whether they were there had to be forgotten. */
+  uncertain: (fields: { topic: string; partition: number; uncertain: number }) => void
   commitFailed: (error: unknown) => void
   commitRecovered: (outageMs: number) => void
   /** So many readings wait, and nothing is read until the store is back. */
@@ -54,6 +56,8 @@ export interface LakeFigures {
   entriesLost: number
   /** Entries that the stream wrote again, and the lake left out. */
   repeats: number
+  /** Entries that are perhaps in it twice. */
+  uncertain: number
   /** Of the life under way; 0 and false while there is none. */
   readingsHeld: number
   isFull: boolean
@@ -64,7 +68,7 @@ export class LakeRole {
   readonly #work: Repeating
   readonly #figures: LakeFigures = {
     ...{ readings: 0, commits: 0, failedCommits: 0, entriesLost: 0, repeats: 0 },
-    ...{ readingsHeld: 0, isFull: false },
+    ...{ uncertain: 0, readingsHeld: 0, isFull: false },
   }
   #isActive = false
 
@@ -125,7 +129,7 @@ export class LakeRole {
 
   metrics(): MetricSample[] {
     const { readings, commits, failedCommits, entriesLost, repeats } = this.#figures
-    const { readingsHeld, isFull } = this.#figures
+    const { uncertain, readingsHeld, isFull } = this.#figures
     return [
       metric('weir_lake_is_active', '1 in the process that writes it.', Number(this.#isActive)),
       metric('weir_lake_readings_total', 'Readings committed to the lake.', readings),
@@ -133,6 +137,7 @@ export class LakeRole {
       metric('weir_lake_failed_commits_total', 'Commits that failed.', failedCommits),
       metric('weir_lake_lost_entries_total', 'Entries Kafka forgot before.', entriesLost),
       metric('weir_lake_repeated_entries_total', 'Entries written again.', repeats),
+      metric('weir_lake_uncertain_entries_total', 'Entries that may be in it twice.', uncertain),
       metric('weir_lake_held_readings', 'Readings that wait for a commit.', readingsHeld),
       metric('weir_lake_is_full', '1 while Kafka is not read.', Number(isFull)),
     ]

@@ -46,6 +46,8 @@ export async function openLakeRole({ config, topics, events }: Shared): Promise<
       malformed: (topic, offset, { code, message: detail }) =>
         events?.entryMalformed({ topic, offset, code, detail }),
       lost: (fields) => events?.entriesLost(fields),
+      uncertain: ({ uncertain: entries, ...where }) =>
+        events?.lakeRepeatsPossible({ ...where, entries }),
       commitFailed: (error) => events?.lakeCommitFailed({ problem: String(error) }),
       commitRecovered: (outageMs) =>
         events?.lakeCommitRecovered({ outageMs: Math.round(outageMs) }),

@@ -6,8 +6,13 @@
  * E2 The key of an entry is `tenant/device`, its partition the one that Kafka's own partitioner
  *    gives to that key. So what other programs write for a device comes into the same partition.
  *    An entry of the readings topic has a header, `source`: the offset of its message in the
- *    telemetry topic, as INT64. Within a partition they ascend; where the stream began again from a
- *    checkpoint it repeats entries, and a reader that has seen their sources leaves them out.
+ *    telemetry topic, in the partition of the same number, as INT64. Sources of one device ascend,
+ *    except where the stream began again from a checkpoint, and repeats what is behind that.
+ *    Sources of a partition come in any order, since several writers share it; of those none is
+ *    silent for a quarter of an hour while it has something to write and the others go on. An
+ *    entry's Kafka timestamp says when it was written. A message without any reading has no entry.
+ *    So a reader that wants each message once keeps the set of sources that it has taken, and
+ *    leaves out those that come again (`src/cluster/taken-sources.ts`).
  * E3 What was encoded is decoded to the same readings, numbers first, then booleans, then texts.
  * E4 Bytes that are no entry are refused by ENTRY_MALFORMED, whatever they are, and nothing of
  *    them stays.

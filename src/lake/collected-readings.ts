@@ -1,6 +1,6 @@
 /** Readings in memory, in the order they came; sorted by series and time for the files. */
 import type { SeriesName } from '../batch/batch.ts'
-import type { LakeBatch, TopicOffset } from './lake.ts'
+import type { BatchOffset, LakeBatch, TopicOffset } from './lake.ts'
 import { sortByTime, type SortedReadings } from './sorted-readings.ts'
 
 const ROWS_AT_FIRST = 1 << 16
@@ -14,7 +14,7 @@ export const partitionOf = ({ topic, partition }: { topic: string; partition: nu
 
 export class CollectedReadings {
   count = 0
-  readonly offsets = new Map<string, TopicOffset>()
+  readonly #offsets = new Map<string, BatchOffset>()
   readonly #names: { series: SeriesName; name: string }[] = []
   readonly #isText: boolean[] = []
   readonly #numbers = new Map<string, number>()
@@ -40,7 +40,14 @@ export class CollectedReadings {
       this.#value[at] = this.#isText[number]! ? this.#textNumberOf(batch.texts[value]!) : value
     }
     this.count = at
-    for (const offset of batch.offsets) this.offsets.set(partitionOf(offset), offset)
+    for (const offset of batch.offsets) this.#offsets.set(partitionOf(offset), offset)
+  }
+
+  /** Of all batches, as they are now. */
+  offsets(): TopicOffset[] {
+    return [...this.#offsets.values()].map(({ taken, ...offset }) =>
+      taken === undefined ? offset : { ...offset, taken: taken() },
+    )
   }
 
   #numbersOf(names: readonly SeriesName[]): Uint32Array {

@@ -49,7 +49,9 @@ export function entryAt(partition: number, offset: number): LakeBatch {
       columns.value.push(name.kind === 'number' ? at / 10 : name.kind === 'text' ? at % 3 : at % 2)
     }
   }
-  const offsets = [{ topic: TOPIC, partition, nextOffset: offset + 1 }]
+  const nextOffset = offset + 1
+  const taken = (): string => `all below ${nextOffset}`
+  const offsets = [{ topic: TOPIC, partition, nextOffset, taken }]
   return { names, count: columns.series.length, ...columns, texts: TEXTS, offsets }
 }
 
@@ -160,6 +162,10 @@ export function openWriter(
     partitions: partitions.map((partition) => ({ topic: TOPIC, partition })),
   })
 }
+
+/** What stands beside the offset. */
+export const takenAt = (offsets: readonly TopicOffset[], partition: number): string | undefined =>
+  offsets.find((one) => one.partition === partition)?.taken
 
 export const nextOffset = (offsets: readonly TopicOffset[], partition: number): number =>
   offsets.find((one) => one.partition === partition)?.nextOffset ?? 0

@@ -114,6 +114,8 @@ class SetWriter implements LakeWriter {
   /** Freezes what was collected: its files have the same names and rows at every try. */
   #begin(): Round {
     const collected = this.#collected
+    // Before anything changes: it may throw.
+    const offsets = furthest([...this.#newest.offsets, ...collected.offsets()])
     this.#collected = new CollectedReadings()
     const { set, epoch } = this.#newest
     const version = this.#newest.version + 1
@@ -125,7 +127,6 @@ class SetWriter implements LakeWriter {
         pending.push({ key: fileKey(folder, { set, epoch, version, number }), runs: part })
       }
     }
-    const offsets = furthest([...this.#newest.offsets, ...collected.offsets.values()])
     const manifest = { ...this.#newest, version, offsets, files: [] }
     this.#round = { readings, rows: collected.count, pending, manifest, isAnnounced: false }
     return this.#round

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { WeirError } from '../errors/errors.ts'
 import type { Objects } from '../objects/objects.ts'
-import { askLake, entryAt, feed, nextOffset, openWriter } from './lake-fixture.ts'
+import { askLake, entryAt, feed, nextOffset, openWriter, takenAt } from './lake-fixture.ts'
 import { rowsOf, rowsUpTo, watched } from './lake-fixture.ts'
 import type { LakeWriter } from './lake.ts'
 
@@ -21,6 +21,7 @@ export function testLake(traits: {
   testCommits(promise)
   testFences(promise)
   testLooseFiles(promise)
+  testTaken(promise)
 }
 
 type Promised = (name: string, run: (objects: Objects) => Promise<void>) => void
@@ -197,5 +198,70 @@ function testLooseFiles(promise: Promised): void {
     assert.equal(await objects.head(loose), undefined)
     assert.deepEqual(await rowsOf(objects), rowsUpTo({ 0: 10 }))
     assert.equal(await openingLists(objects), false)
+  })
+}
+
+const all = (end: number): string => `all below ${end}`
+
+function testTaken(promise: Promised): void {
+  promise(
+    'L5 what stands beside an offset comes back with it, also in another set',
+    async (objects) => {
+      const first = await openWriter(objects)
+      await feed(first, { 0: 12, 1: 5 }, { commits: false })
+      const offsets = await first.commit()
+      assert.deepEqual([takenAt(offsets, 0), takenAt(offsets, 1)], [all(12), all(5)])
+      await feed(first, { 0: 15 }, { commits: false })
+      const again = await openWriter(objects)
+      assert.deepEqual([takenAt(again.offsets, 0), takenAt(again.offsets, 1)], [all(12), all(5)])
+      await feed(again, { 0: 20 }, { commits: false })
+      await again.commit()
+      const other = await openWriter(objects, { set: 'other', partitions: [0] })
+      assert.equal(takenAt(other.offsets, 0), all(20))
+      await feed(other, { 0: 30 }, { commits: false })
+      await other.commit()
+      // The set that had it before knows an older one.
+      const back = await openWriter(objects)
+      assert.deepEqual([takenAt(back.offsets, 0), takenAt(back.offsets, 1)], [all(30), all(5)])
+    },
+  )
+
+  promise(
+    'L5 it is asked once, when a commit begins, and is the same at every try',
+    async (objects) => {
+      let [asked, fails] = [0, true]
+      const failing = watched(objects, (call, key) => {
+        if (fails && call === 'put' && key.startsWith('readings/'))
+          throw new WeirError('OBJECTS_UNAVAILABLE', 'it is away')
+      })
+      const writer = await openWriter(failing)
+      const append = (offset: number, taken: () => string): void => {
+        const entry = entryAt(0, offset)
+        writer.append({ ...entry, offsets: entry.offsets.map((one) => ({ ...one, taken })) })
+      }
+      const ask = (): string => `asked ${++asked}`
+      append(0, assert.fail)
+      append(1, ask)
+      await assert.rejects(writer.commit(), { code: 'OBJECTS_UNAVAILABLE' })
+      append(2, ask)
+      await assert.rejects(writer.commit(), { code: 'OBJECTS_UNAVAILABLE' })
+      assert.equal(asked, 1)
+      fails = false
+      assert.equal(takenAt(await writer.commit(), 0), 'asked 2')
+    },
+  )
+
+  promise('L5 when it throws nothing is committed, and nothing forgotten', async (objects) => {
+    const writer = await openWriter(objects)
+    const entry = entryAt(0, 0)
+    const taken = (): string => {
+      throw new RangeError('not now')
+    }
+    writer.append({ ...entry, offsets: entry.offsets.map((one) => ({ ...one, taken })) })
+    await assert.rejects(writer.commit(), /not now/)
+    assert.equal(nextOffset(writer.offsets, 0), 0)
+    writer.append(entryAt(0, 1))
+    await writer.commit()
+    assert.deepEqual(await rowsOf(objects), rowsUpTo({ 0: 2 }))
   })
 }

@@ -20,6 +20,8 @@
  *    called again. `hasRoom` says when to stop reading the log; beyond it append() takes nothing
  *    and throws LAKE_BACKLOG_FULL.
  * L4 Every value and every time to the microsecond is read back as it was, by other readers too.
+ * L5 What stands beside an offset (`taken`) is part of the same commit, and goes where the offset
+ *    goes: through tries, restarts, and from set to set.
  *
  * A tool that lists the folder itself sees files of a commit before they count, for the seconds
  * until it ends, or until the next open() when the process ended within them.
@@ -35,6 +37,14 @@ export interface TopicOffset {
   partition: number
   /** Of the first entry that is not covered. */
   nextOffset: number
+  /** What else its reader wants to find again, in words of its own. */
+  taken?: string
+}
+
+/** The same of a batch. */
+export interface BatchOffset extends Omit<TopicOffset, 'taken'> {
+  /** Asked when a commit begins, unless a later batch of the partition is in it. May throw. */
+  taken?: () => string
 }
 
 /** Readings without duplicates, as columns. Read until append() returns, and not kept. */
@@ -49,7 +59,7 @@ export interface LakeBatch {
   value: ArrayLike<number>
   texts: readonly string[]
   /** Where to go on in the log behind this batch. */
-  offsets: readonly TopicOffset[]
+  offsets: readonly BatchOffset[]
 }
 
 export interface LakeLimits {

@@ -9,8 +9,11 @@ import type { Objects } from '../objects/objects.ts'
 import { partitionOf } from './collected-readings.ts'
 import type { TopicOffset } from './lake.ts'
 
-/** Before 2 nobody announced files (`sweep.ts`). */
-const FORMAT = 2
+/**
+ * Before 2 nobody announced files (`sweep.ts`). Before 3 no offset had `taken`, and who knows of
+ * none would take what a stream repeats for new.
+ */
+const FORMAT = 3
 const MANIFEST_FOLDER = 'manifest'
 const VERSION_DIGITS = 12
 /** Older files have been swept, or count. */

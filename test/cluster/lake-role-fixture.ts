@@ -9,12 +9,15 @@ import type { Kafka } from '../../src/kafka/kafka.ts'
 import { askLake } from '../../src/lake/lake-fixture.ts'
 import { listSets, newestManifest } from '../../src/lake/manifest.ts'
 import type { Objects } from '../../src/objects/objects.ts'
+import { createSeededRandom } from '../../src/world/memory-disk.ts'
 import { until, weir, WeirProcess, type Running } from '../system/weir-process.ts'
 import { minio, REGION } from './buckets.ts'
 import { brokers } from './kafka-fixture.ts'
 import { url as postgresUrl } from './postgres-fixture.ts'
 
 export const PARTITIONS = 2
+/** Of a process that has them all. */
+const SET = 'all'
 const FIRST: Generation = { number: 1, partitions: PARTITIONS }
 const DEVICES = 7
 /** 2026-07-31T23:50:00Z, so that readings are of two months. */
@@ -38,9 +41,11 @@ const SERIES: SeriesDefinition[] = Array.from({ length: DEVICES }, (_, device) =
 const valueAt = (number: number, at: number): number =>
   at === 0 ? number % 2 : at === 1 ? number % TEXTS.length : number / 8
 
-function batchOf(from: number, to: number): ReadingBatch {
-  const messageCount = to - from
-  const numbers = Array.from({ length: messageCount }, (_, at) => from + at)
+const range = (from: number, to: number): number[] =>
+  Array.from({ length: to - from }, (_, at) => from + at)
+
+function batchOf(numbers: readonly number[]): ReadingBatch {
+  const messageCount = numbers.length
   const each = <T>(give: (number: number, at: number) => T): T[] =>
     numbers.flatMap((number) => METRICS.map((_, at) => give(number, at)))
   return {
@@ -105,8 +110,61 @@ export async function appendMessages(
   { number, partitions }: Generation = FIRST,
 ): Promise<void> {
   const appender = kafka.createAppender(readingsTopic(of, number))
-  await appender.append(new MessageEncoder({ partitions }).encode(batchOf(from, to)))
+  await appender.append(new MessageEncoder({ partitions }).encode(batchOf(range(from, to))))
   await appender.close()
+}
+
+const WRITERS = 3
+const writerOf = (number: number): number => (number % DEVICES) % WRITERS
+const ENTRIES_AT_ONCE = 100
+
+/** In the telemetry topic; others are ticks. */
+export const sourceOf = (number: number): number => 3 * number + 5
+
+/**
+ * Messages [from, to) as several writers of a stream write them, each its devices' in their order,
+ * with sources. `hangs` is what the last writer does not come to.
+ */
+export async function appendDisordered(
+  kafka: Kafka,
+  of: Installed,
+  { from, to, hangs = Infinity }: { from: number; to: number; hangs?: number },
+): Promise<void> {
+  const random = createSeededRandom(from)
+  const isWritten = (number: number): boolean => writerOf(number) < WRITERS - 1 || number < hangs
+  const waiting = range(0, WRITERS).map((writer) =>
+    range(from, to).filter((number) => writerOf(number) === writer && isWritten(number)),
+  )
+  const numbers: number[] = []
+  for (let left = waiting; left.length > 0; left = left.filter(({ length }) => length > 0)) {
+    const writer = left[Math.floor(random.unit() * left.length)]!
+    numbers.push(...writer.splice(0, 1 + Math.floor(random.unit() * ENTRIES_AT_ONCE)))
+  }
+  const entries = new MessageEncoder({ partitions: PARTITIONS }).encode(batchOf(numbers))
+  assert.equal(entries.length, numbers.length)
+  const appender = kafka.createAppender(readingsTopic(of))
+  for (let at = 0; at < numbers.length; at += ENTRIES_AT_ONCE) {
+    const some = entries.slice(at, at + ENTRIES_AT_ONCE)
+    await appender.append(
+      some.map((entry, one) => ({ ...entry, source: sourceOf(numbers[at + one]!) })),
+    )
+  }
+  await appender.close()
+}
+
+/** As the version before wrote them: how far the telemetry came, and not which were taken. */
+export async function makeManifestOld({ objects, prefix }: Installation, nextSource: number) {
+  const { version, offsets, ...manifest } = await newestManifest(objects, SET)
+  const telemetry = topicName(prefix, 'telemetry')
+  const old = {
+    ...{ ...manifest, version, format: 2 },
+    offsets: offsets.flatMap(({ topic, partition, nextOffset }) => [
+      { topic, partition, nextOffset },
+      { topic: telemetry, partition, nextOffset: nextSource },
+    ]),
+  }
+  const key = `manifest/${SET}/${String(version).padStart(12, '0')}`
+  await objects.put(key, Buffer.from(JSON.stringify(old)))
 }
 
 export async function createReadingsTopic(
@@ -132,7 +190,7 @@ export async function untilCommitted(kafka: Kafka, of: Installation): Promise<vo
 
 async function isCommitted({ objects }: Installation, ends: readonly number[]): Promise<boolean> {
   if ((await listSets(objects)).length === 0) return false
-  const { offsets } = await newestManifest(objects, 'all')
+  const { offsets } = await newestManifest(objects, SET)
   return ends.every(
     (end, at) =>
       end === 0 ||

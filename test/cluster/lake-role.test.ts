@@ -8,11 +8,14 @@ import { createBucket, openBucket, skip as skipMinio } from './buckets.ts'
 import { killService, restartService } from './cluster.ts'
 import { open, newTopic, skip as skipKafka } from './kafka-fixture.ts'
 import {
+  appendDisordered,
   appendMessages,
   assertRows,
   createReadingsTopic,
+  makeManifestOld,
   PARTITIONS,
   rowsOf,
+  sourceOf,
   spawnRoles,
   startRoles,
   untilCommitted,
@@ -146,6 +149,46 @@ test('kill -9 again and again: every reading is in the lake once', { skip }, asy
   await untilCommitted(kafka!, of)
   await process.stop()
   await assertRows(of, count)
+})
+
+test(
+  'sources out of order, a stretch twice, kills: each message is there once',
+  { skip },
+  async () => {
+    const of = await install()
+    const start = (): Promise<WeirProcess> => startRoles(`${folder}/sources`, 'lake', of)
+    const killAtWork = async (): Promise<void> => {
+      const process = await start()
+      await until('it commits', async () => (await process.metric('weir_lake_commits_total')) > 0)
+      await process.kill()
+    }
+    await appendDisordered(kafka!, of, { from: 0, to: 6000, hangs: 4000 })
+    await killAtWork()
+    // The stream begins again from a checkpoint, twice.
+    await appendDisordered(kafka!, of, { from: 3000, to: 7000, hangs: 5500 })
+    await killAtWork()
+    await appendDisordered(kafka!, of, { from: 3500, to: 8000 })
+    const process = await start()
+    await untilCommitted(kafka!, of)
+    assert.ok((await process.metric('weir_lake_repeated_entries_total')) > 0)
+    assert.equal(await process.metric('weir_lake_uncertain_entries_total'), 0)
+    assert.equal((await process.stop()).code, 0)
+    await assertRows(of, 8000)
+  },
+)
+
+test('a lake that knew how far the telemetry came, and no more, goes on', { skip }, async () => {
+  const of = await install()
+  await appendDisordered(kafka!, of, { from: 0, to: 1000 })
+  const before = await startRoles(`${folder}/before`, 'lake', of)
+  await untilCommitted(kafka!, of)
+  assert.equal((await before.stop()).code, 0)
+  await makeManifestOld(of, sourceOf(1000))
+  await appendDisordered(kafka!, of, { from: 500, to: 2000 })
+  const process = await startRoles(`${folder}/before`, 'lake', of)
+  await untilCommitted(kafka!, of)
+  assert.equal((await process.stop()).code, 0)
+  await assertRows(of, 2000)
 })
 
 test('of two processes one writes; the other stands by and goes on', { skip }, async () => {
