@@ -1,4 +1,7 @@
-/** Entries of the readings topic, as the stream stage would have written them. */
+/**
+ * Entries of the readings topic, as the stream stage would have written them; with ticks, those of
+ * telemetry, as a gateway would.
+ */
 import type { ReadingBatch, SeriesDefinition } from '../src/batch/batch.ts'
 import { MessageEncoder } from '../src/entries/entries.ts'
 import type { Appender } from '../src/kafka/kafka.ts'
@@ -13,7 +16,10 @@ export class EntrySource {
   readonly #appender: Appender
   readonly #batch: ReadingBatch
 
-  constructor(appender: Appender, devices: number) {
+  readonly #hasTicks: boolean
+
+  constructor(appender: Appender, devices: number, { hasTicks = false } = {}) {
+    this.#hasTicks = hasTicks
     this.#appender = appender
     this.#devices = devices
     this.#batch = batchOf(devices)
@@ -37,7 +43,9 @@ export class EntrySource {
         batch.value[at + 1] = 1000 + walk[device]! / 100
         batch.value[at + 2] = walk[device]! / 10_000
       }
-      const entries = this.#encoder.encode(batch)
+      const ticks = this.#hasTicks ? this.#encoder.encode({ ...batch, messageCount: 0 }) : []
+      if (this.#hasTicks) batch.definitions = undefined
+      const entries = [...ticks, ...this.#encoder.encode(batch)]
       batch.definitions = undefined
       // One is encoded while one is on its way.
       await appending

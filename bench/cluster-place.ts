@@ -14,6 +14,8 @@ export const PARTITIONS = 8
 const RETENTION_MS = 86_400_000
 
 export interface ClusterPlace {
+  /** What the names of its topics begin with. */
+  name: string
   kafka: Kafka
   database: pg.Client
   /** Text of a configuration file for `weir start --role`. */
@@ -49,7 +51,7 @@ export async function openPlace(
     return (await Promise.all(bounds)).map(({ nextOffset }) => nextOffset)
   }
   return {
-    ...{ kafka, database, topic, ends },
+    ...{ name: own, kafka, database, topic, ends },
     config: configOf({ brokers, url, own, more }),
     async makeTopic(kind) {
       const spec = { topic: topic(kind), partitions: PARTITIONS, replication: 1 }

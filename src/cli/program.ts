@@ -5,6 +5,7 @@ import { addCompletion } from './completion.ts'
 import { addConfig } from './config-command.ts'
 import { addDemo } from './demo.ts'
 import { exitCodeOf, printFailure } from './failure.ts'
+import { addFlink } from './flink.ts'
 import { addLake } from './lake.ts'
 import { addPartitions } from './partitions.ts'
 import { addPipeline } from './pipeline-command.ts'
@@ -51,6 +52,7 @@ function buildProgram(): Command {
     addPipeline,
     addRules,
     addLake,
+    addFlink,
     addStores,
     addPartitions,
     addSignIn,

@@ -4,6 +4,7 @@
  */
 import Type from 'typebox'
 import { ALERTS } from './alert-settings.ts'
+import { FLINK } from './flink-settings.ts'
 import {
   boolean,
   bytes,
@@ -341,6 +342,7 @@ export const SECTIONS = {
   writer: WRITER,
   lake: LAKE,
   sink: SINK,
+  flink: FLINK,
   alerts: ALERTS,
 } as const
 

@@ -5,6 +5,7 @@
  */
 import { ALERT_ERRORS } from './alert-errors.ts'
 import { DEFINITION_ERRORS } from './definition-errors.ts'
+import { FLINK_ERRORS } from './flink-errors.ts'
 import { LAKE_ERRORS } from './lake-errors.ts'
 import { MQTT_ERRORS } from './mqtt-errors.ts'
 import { NOTIFY_ERRORS } from './notify-errors.ts'
@@ -307,6 +308,7 @@ export const ERRORS = {
   ),
   ...DEFINITION_ERRORS,
   ...LAKE_ERRORS,
+  ...FLINK_ERRORS,
   QUERY_LIMIT_EXCEEDED: row(
     'The query exceeds a limit',
     { http: 422 },

@@ -72,33 +72,7 @@ export function createEvents(options: EventsOptions) {
       emit('info', 'commit_recovered', 'Checkpoints are committed again', fields),
     mergeFailed: (fields: { problem: string }) =>
       emit('warn', 'merge_failed', 'Segments could not be merged; trying again', fields),
-    entryMalformed: (fields: { topic: string; offset: number; code: string; detail: string }) =>
-      emit('warn', 'entry_malformed', 'Skipped a Kafka entry that cannot be read', fields),
-    entriesLost: (fields: {
-      topic: string
-      partition: number
-      fromOffset: number
-      toOffset: number
-    }) => emit('error', 'entries_lost', 'Kafka forgot entries before they were stored', fields),
-    storeOpened: (fields: { tables: 'months' | 'hypertables'; store?: string }) =>
-      emit('info', 'store_opened', 'Hot storage is open', fields),
-    partitionHot: (fields: { partition: number; messages: number; share: number }) =>
-      emit('warn', 'partition_hot', 'One partition takes far more than its share', fields),
-    lakeCommitFailed: (fields: { problem: string }) =>
-      emit('warn', 'lake_commit_failed', 'The lake could not be written; trying again', fields),
-    lakeCommitRecovered: (fields: { outageMs: number }) =>
-      emit('info', 'lake_commit_recovered', 'The lake is written again', fields),
-    lakeFull: (fields: { readings: number }) =>
-      emit(
-        'warn',
-        'lake_full',
-        'All that may wait for the lake waits; Kafka keeps the rest',
-        fields,
-      ),
-    sinkRefused: (fields: { readings: number; reason: string; line: string }) =>
-      emit('warn', 'sink_refused', 'The sink’s database does not take some readings', fields),
-    roleFailed: (fields: { role: string; problem: string }) =>
-      emit('error', 'role_failed', 'A role failed; it begins again', fields),
+    ...ofCluster(emit),
     deviceCreated: (fields: { deviceId: string; type: string }) =>
       emit('info', 'device_created', 'Registered a device', fields),
     signInRefused: (fields: { reason: string }) =>
@@ -109,6 +83,38 @@ export function createEvents(options: EventsOptions) {
       emit('warn', 'live_client_closed', 'Closed a live stream that read too slowly', fields),
   }
 }
+
+/** What processes of a cluster tell beside. */
+const ofCluster = (emit: Emit) => ({
+  entryMalformed: (fields: { topic: string; offset: number; code: string; detail: string }) =>
+    emit('warn', 'entry_malformed', 'Skipped a Kafka entry that cannot be read', fields),
+  entriesLost: (fields: {
+    topic: string
+    partition: number
+    fromOffset: number
+    toOffset: number
+  }) => emit('error', 'entries_lost', 'Kafka forgot entries before they were stored', fields),
+  storeOpened: (fields: { tables: 'months' | 'hypertables'; store?: string }) =>
+    emit('info', 'store_opened', 'Hot storage is open', fields),
+  partitionHot: (fields: { partition: number; messages: number; share: number }) =>
+    emit('warn', 'partition_hot', 'One partition takes far more than its share', fields),
+  lakeCommitFailed: (fields: { problem: string }) =>
+    emit('warn', 'lake_commit_failed', 'The lake could not be written; trying again', fields),
+  lakeCommitRecovered: (fields: { outageMs: number }) =>
+    emit('info', 'lake_commit_recovered', 'The lake is written again', fields),
+  lakeFull: (fields: { readings: number }) =>
+    emit('warn', 'lake_full', 'What may wait for the lake waits; Kafka keeps the rest', fields),
+  lakeRepeatsPossible: (fields: { topic: string; partition: number; entries: number }) =>
+    emit('warn', 'lake_repeats_possible', 'Some entries may be in the lake twice', fields),
+  sinkRefused: (fields: { readings: number; reason: string; line: string }) =>
+    emit('warn', 'sink_refused', 'The sink’s database does not take some readings', fields),
+  roleFailed: (fields: { role: string; problem: string }) =>
+    emit('error', 'role_failed', 'A role failed; it begins again', fields),
+  flinkJobStarted: (fields: { job: string; from: string }) =>
+    emit('info', 'flink_job_started', 'Flink runs the stream stage', fields),
+  flinkJobDiffers: (fields: { job: string; differences: string }) =>
+    emit('warn', 'flink_job_differs', 'Flink runs another pipeline; see weir flink', fields),
+})
 
 type Emit = (level: EventLevel, name: string, message: string, fields: Fields) => void
 

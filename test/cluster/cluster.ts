@@ -160,6 +160,9 @@ export async function restartService(name: string): Promise<void> {
   await untilReady(name, processes, () => recipe!.answers(service.access))
 }
 
+/** Of its processes, in their order. */
+export const pidsOf = (name: string): number[] => known(name).processes.map(({ pid }) => pid)
+
 function known(name: string): Service {
   const service = readState().services[name]
   if (service === undefined) throw new Error(`${name} was not started`)

@@ -2,14 +2,14 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { accessOf } from './cluster.ts'
-import { SqlGateway } from './sql-gateway.ts'
+import { openSession } from './sql-gateway.ts'
 
 const access = accessOf('flink')
 const { rest = '', gateway = '' } = access ?? {}
 const skip = access === undefined ? 'Flink does not run: npm run -s cluster:up -- flink' : false
 
 test('a job of SQL runs on the task manager and its rows come back', { skip }, async () => {
-  const session = await SqlGateway.open(gateway, { 'execution.runtime-mode': 'batch' })
+  const session = await openSession(gateway, { 'execution.runtime-mode': 'batch' })
   try {
     const { jobId, rows } = await session.run(`
       WITH readings AS (SELECT device, TO_TIMESTAMP(at_text) AS event_time, v FROM (VALUES
@@ -33,7 +33,7 @@ test('a job of SQL runs on the task manager and its rows come back', { skip }, a
 })
 
 test('what a statement is refused for is said', { skip }, async () => {
-  const session = await SqlGateway.open(gateway)
+  const session = await openSession(gateway)
   try {
     await assert.rejects(session.run('SELECT nothing FROM nowhere'), /'nowhere' not found/)
   } finally {

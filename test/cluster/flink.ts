@@ -1,9 +1,9 @@
 /**
- * Flink without its scripts: a JobManager, a TaskManager with two slots and a SQL Gateway, each by
- * plain `java`. The distribution is the one that PyPI has for PyFlink (a wheel is a zip with `lib/`
- * in it); the gateway and the connectors come from Maven Central, each without what it depends on,
- * which the distribution has. Whoever reaches the JobManager or the gateway runs code with it, so
- * all listen on loopback only.
+ * Flink without its scripts: a JobManager, a TaskManager with three slots and a SQL Gateway, each
+ * by plain `java`. The distribution is the one that PyPI has for PyFlink (a wheel is a zip with
+ * `lib/` in it); the gateway and the connectors come from Maven Central, each without what it
+ * depends on, which the distribution has. Whoever reaches the JobManager or the gateway runs code
+ * with it, so all listen on loopback only.
  */
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -23,7 +23,9 @@ const JOB_JARS = [
 ] as const
 /** What Flink 2.3 runs on. */
 const [JAVA_MIN, JAVA_MAX] = [17, 21]
-const SLOTS = 2
+/** One more than a job uses by itself, so that another number can be tried. */
+const SLOTS = 3
+const PARALLELISM = 2
 
 const programFolder = (cache: string): string => join(cache, `flink-${VERSION}`)
 
@@ -193,7 +195,7 @@ const PROCESSES = {
       'org.apache.flink.runtime.taskexecutor.TaskManagerRunner',
       ...['--configDir', 'CONF'],
       ...dynamic({
-        'taskmanager.cpu.cores': SLOTS,
+        'taskmanager.cpu.cores': PARALLELISM,
         // Both are the heap: 640 MB.
         'taskmanager.memory.task.heap.size': '512m',
         'taskmanager.memory.framework.heap.size': '128m',
@@ -239,7 +241,7 @@ jobmanager.bind-host: 127.0.0.1
 taskmanager.host: 127.0.0.1
 taskmanager.bind-host: 127.0.0.1
 taskmanager.numberOfTaskSlots: ${SLOTS}
-parallelism.default: ${SLOTS}
+parallelism.default: ${PARALLELISM}
 rest.address: 127.0.0.1
 rest.port: ${restPort}
 rest.bind-address: 127.0.0.1

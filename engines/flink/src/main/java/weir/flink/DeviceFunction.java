@@ -3,145 +3,199 @@ package weir.flink;
 import static org.apache.flink.table.annotation.ArgumentTrait.REQUIRE_ON_TIME;
 import static org.apache.flink.table.annotation.ArgumentTrait.SET_SEMANTIC_TABLE;
 
-import java.util.Arrays;
-import java.util.Map;
 import org.apache.flink.table.annotation.ArgumentHint;
 import org.apache.flink.table.annotation.DataTypeHint;
 import org.apache.flink.table.annotation.StateHint;
+import org.apache.flink.table.data.GenericRowData;
+import org.apache.flink.table.data.RowData;
+import org.apache.flink.table.data.StringData;
 import org.apache.flink.table.functions.FunctionContext;
 import org.apache.flink.table.functions.ProcessTableFunction;
-import org.apache.flink.types.Row;
-import weir.flink.operators.Partial;
-import weir.flink.operators.SeriesState;
-import weir.flink.operators.Watermark;
+import weir.flink.stream.DeviceStream;
+import weir.flink.stream.Instance;
+import weir.flink.stream.Marks;
 
 /**
- * All that is stateful of a device in one function, so that its messages cross the network once:
- *
- * <pre>
- * message → each reading: repeat? → window │ late │ to be computed from storage
- *             (rules and detectors follow here, on what is fresh)
- * watermark → windows close
- * </pre>
- *
- * <p>Called as {@code DeviceFunction(input => TABLE messages PARTITION BY device, on_time =>
- * DESCRIPTOR(event_time))}. Input: {@code device}, {@code event_time} with a watermark, {@code
- * event_us} BIGINT, and {@code metrics} MAP of STRING and DOUBLE, of which null is no reading. The
- * job's parameters are {@code weir.windows-ms}, ascending with spaces, and {@code
- * weir.allowed-lateness-ms}.
+ * The second of the job's functions: all that is stateful of a device, so that its messages cross
+ * the network once. Its rows are readings (kind 0), partials of windows (1), events (2) and marks
+ * (3), which say how far this instance is. {@code entry_key} is the key in Kafka, {@code source}
+ * the offset of a reading's message.
  */
 @DataTypeHint(
-    "ROW<kind STRING, metric STRING, window_ms BIGINT, start_ms BIGINT, is_late BOOLEAN,"
-        + " n BIGINT, sum_of DOUBLE, lowest DOUBLE, highest DOUBLE, mean DOUBLE, squares DOUBLE,"
-        + " earliest DOUBLE, earliest_us BIGINT, latest DOUBLE, latest_us BIGINT>")
-public final class DeviceFunction extends ProcessTableFunction<Row> {
+    value = "ROW<kind TINYINT, part INT, entry_key STRING, data BYTES, source BIGINT>",
+    bridgedTo = RowData.class)
+public final class DeviceFunction extends ProcessTableFunction<RowData> {
   private static final long serialVersionUID = 1;
-  private static final int COLUMNS = 15;
-  /** Windows of the smallest size, and late partials, that a series may hold at once. */
-  private static final int OPEN_MAX = 16;
-  private static final int LATE_PARTIALS_MAX = 1000;
-  private static final String TIMER = "close";
+  static final byte READING = 0;
+  static final byte WINDOW = 1;
+  static final byte EVENT = 2;
+  static final byte MARK = 3;
 
-  private transient long[] sizesUs;
-  private transient long allowedLatenessUs;
+  private static final int KEY = 0;
+  private static final int DATA = 1;
+  private static final byte[] EMPTY = {};
+  private static final long NEVER = Long.MAX_VALUE;
+  /** Flink's time when nothing comes any more: every timer is due at once, again and again. */
+  private static final long DRAINED = Long.MAX_VALUE;
 
-  /** Of a device, as Flink keeps it. */
+
+  /** They hold one key at a time. */
+  private transient DeviceStream device;
+
+  private transient Marks marks;
+  private transient int subtask;
+  private transient int subtasks;
+  private transient Output output;
+  /** Of this instance's own key; one that is set again fires once. */
+  private transient long marksTimerMs;
+
+  /**
+   * Of a key, as Flink keeps it; without a key there is none. The key stands there once more, since
+   * a timer is not told it.
+   */
   public static final class State {
-    public byte[] bytes = {};
+    public byte[] key;
+    public byte[] bytes;
   }
 
   @Override
   public void open(FunctionContext context) {
-    String sizes = context.getJobParameter("weir.windows-ms", "60000 300000");
-    sizesUs = Arrays.stream(sizes.split(" ")).mapToLong(ms -> Long.parseLong(ms) * 1000).toArray();
-    String lateness = context.getJobParameter("weir.allowed-lateness-ms", "3600000");
-    allowedLatenessUs = Long.parseLong(lateness) * 1000;
+    JobSettings settings = JobSettings.of(context);
+    Instance instance = new Instance(settings.plan());
+    device = new DeviceStream(instance);
+    marks = new Marks(instance);
+    subtask = context.getTaskInfo().getIndexOfThisSubtask();
+    subtasks = settings.parallelism();
+    output = new Output(new WindowFilter(settings.windowsFromMs()));
+    marksTimerMs = NEVER;
   }
 
   public void eval(
       Context context,
       @StateHint State state,
-      @ArgumentHint({SET_SEMANTIC_TABLE, REQUIRE_ON_TIME}) Row input) {
-    DeviceState device = read(state);
-    long watermarkUs = watermarkUs(context);
-    advance(device, watermarkUs);
-    long eventUs = input.getFieldAs("event_us");
-    Map<String, Double> metrics = input.getFieldAs("metrics");
-    metrics.forEach(
-        (metric, value) -> {
-          if (value != null) observe(device, metric, eventUs, value, watermarkUs);
-        });
-    write(context, state, device);
-  }
-
-  public void onTimer(OnTimerContext context, State state) {
-    DeviceState device = read(state);
-    advance(device, watermarkUs(context));
-    write(context, state, device);
-  }
-
-  private void observe(
-      DeviceState device, String metric, long eventUs, double value, long watermarkUs) {
-    SeriesState series = device.of(metric);
-    // One that is new with this message has not been told.
-    series.advance(watermarkUs, partial -> emit(metric, partial));
-    SeriesState.Outcome outcome =
-        series.observe(eventUs, value, partial -> emit(metric, partial));
-    switch (outcome) {
-      case COUNTED, DUPLICATE -> {}
-      case UNVERIFIED, TOO_LATE -> emitDirty(metric, eventUs);
+      @ArgumentHint(
+              value = {SET_SEMANTIC_TABLE, REQUIRE_ON_TIME},
+              type =
+                  @DataTypeHint(
+                      value = "ROW<k STRING, data BYTES, rowtime TIMESTAMP_LTZ(3)>",
+                      bridgedTo = RowData.class))
+          RowData input) {
+    if (state.key == null) state.key = input.getString(KEY).toBytes();
+    byte[] data = input.getBinary(DATA);
+    int addressed = SubtaskKeys.subtaskOf(state.key);
+    if (addressed == -1) {
+      device.restore(state.key, bytesOf(state));
+      device.process(data, output);
+      keepDevice(context, state);
+    } else {
+      if (addressed != subtask)
+        throw new IllegalStateException("a row for " + addressed + " came to " + subtask);
+      marks.restore(subtask, subtasks, bytesOf(state));
+      marks.told(data, nowMs(context.timeContext(Long.class)));
+      keepMarks(context, state);
     }
   }
 
-  private void advance(DeviceState device, long watermarkUs) {
-    device
-        .all()
-        .forEach((metric, series) -> series.advance(watermarkUs, one -> emit(metric, one)));
+  public void onTimer(OnTimerContext context, State state) {
+    // A timer outlives the state that was forgotten.
+    if (state.key == null) return;
+    TimeContext<Long> time = context.timeContext(Long.class);
+    int addressed = SubtaskKeys.subtaskOf(state.key);
+    if (addressed == -1) {
+      device.restore(state.key, bytesOf(state));
+      if (time.time() >= device.timerSetMs()) device.timerSet(NEVER);
+      device.onTimer(nowMs(time), output);
+      keepDevice(context, state);
+    } else if (addressed == subtask) {
+      if (time.time() >= marksTimerMs) marksTimerMs = NEVER;
+      marks.restore(subtask, subtasks, bytesOf(state));
+      marks.onTimer(nowMs(time), output);
+      keepMarks(context, state);
+    } else {
+      // There were more or fewer instances when it was set, and they had other keys.
+      keep(state, EMPTY);
+    }
   }
 
-  private DeviceState read(State state) {
-    return new DeviceState(
-        state.bytes,
-        () -> new SeriesState(sizesUs, allowedLatenessUs, OPEN_MAX, LATE_PARTIALS_MAX));
+  private static byte[] bytesOf(State state) {
+    return state.bytes == null ? EMPTY : state.bytes;
   }
 
-  /** Writes what is kept, and sets the timer for what closes next. */
-  private void write(Context context, State state, DeviceState device) {
-    state.bytes = device.bytes();
-    long closesAtUs = Long.MAX_VALUE;
-    for (SeriesState series : device.all().values())
-      closesAtUs = Math.min(closesAtUs, series.closesAtUs());
-    if (closesAtUs == Long.MAX_VALUE) return;
-    context.timeContext(Long.class).registerOnTime(TIMER, closesAtUs / 1000);
+  /**
+   * A timer that goes off too early asks for the next one: so what moves with every message, as the
+   * end of a silence does, sets one timer and not one a message.
+   */
+  private void keepDevice(Context context, State state) {
+    TimeContext<Long> time = context.timeContext(Long.class);
+    long nowMs = nowMs(time);
+    long timerMs = nowMs == DRAINED ? NEVER : device.timerMs(nowMs);
+    if (timerMs < device.timerSetMs()) {
+      time.registerOnTime(timerMs);
+      device.timerSet(timerMs);
+    }
+    keep(state, device.state());
   }
 
-  private static long watermarkUs(Context context) {
-    Long ms = context.timeContext(Long.class).currentWatermark();
-    if (ms == null || ms == Long.MIN_VALUE) return Watermark.NONE;
-    // What has ended says the highest there is.
-    return ms > Long.MAX_VALUE / 2000 ? Long.MAX_VALUE / 2 : ms * 1000;
+  private void keepMarks(Context context, State state) {
+    TimeContext<Long> time = context.timeContext(Long.class);
+    long timerMs = nowMs(time) == DRAINED ? NEVER : marks.timerMs();
+    if (timerMs < marksTimerMs) {
+      time.registerOnTime(timerMs);
+      marksTimerMs = timerMs;
+    }
+    keep(state, marks.state());
   }
 
-  private void emit(String metric, Partial partial) {
-    Row row = Row.withPositions(COLUMNS);
-    Object[] fields = {
-      "partial", metric, partial.windowMs(), partial.startMs(), partial.isLate(),
-      partial.count(), partial.sum(), partial.min(), partial.max(), partial.mean(),
-      partial.squares(), partial.first(), partial.firstTimeUs(), partial.last(),
-      partial.lastTimeUs(),
-    };
-    for (int at = 0; at < COLUMNS; at++) row.setField(at, fields[at]);
-    collect(row);
+  /** Flink's time; before the first watermark since a start, long ago. */
+  private static long nowMs(TimeContext<Long> time) {
+    Long watermark = time.currentWatermark();
+    return watermark == null ? Long.MIN_VALUE : watermark;
   }
 
-  /** Windows of the largest size that start then must be computed from stored readings. */
-  private void emitDirty(String metric, long eventUs) {
-    long sizeUs = sizesUs[sizesUs.length - 1];
-    Row row = Row.withPositions(COLUMNS);
-    row.setField(0, "dirty");
-    row.setField(1, metric);
-    row.setField(2, sizeUs / 1000);
-    row.setField(3, Math.floorDiv(eventUs, sizeUs) * sizeUs / 1000);
-    collect(row);
+  /** Flink forgets a key of which nothing is left. */
+  private static void keep(State state, byte[] bytes) {
+    boolean isEmpty = bytes.length == 0;
+    state.bytes = isEmpty ? null : bytes;
+    if (isEmpty) state.key = null;
+  }
+
+  private final class Output implements DeviceStream.Output, Marks.Output {
+    /** Whoever takes a row is done with it before the next one is collected. */
+    private final GenericRowData row = new GenericRowData(5);
+
+    private final WindowFilter windows;
+
+    Output(WindowFilter windows) {
+      this.windows = windows;
+    }
+
+    @Override
+    public void reading(byte[] key, byte[] value, long source) {
+      emit(READING, null, key, value, source);
+    }
+
+    @Override
+    public void window(int partition, byte[] key, byte[] value) {
+      if (windows.passes(value)) emit(WINDOW, partition, key, value, null);
+    }
+
+    @Override
+    public void event(byte[] key, byte[] value) {
+      emit(EVENT, null, key, value, null);
+    }
+
+    @Override
+    public void mark(int partition, byte[] data) {
+      emit(MARK, partition, null, data, null);
+    }
+
+    private void emit(byte kind, Integer partition, byte[] key, byte[] data, Long source) {
+      row.setField(0, kind);
+      row.setField(1, partition);
+      row.setField(2, key == null ? null : StringData.fromBytes(key));
+      row.setField(3, data);
+      row.setField(4, source);
+      collect(row);
+    }
   }
 }

@@ -60,6 +60,17 @@ public final class Deduplication {
     newest = place;
   }
 
+  public boolean isEmpty() {
+    return count == 0;
+  }
+
+  /** What was silent for good: at or below its highest time nobody can know. */
+  public void forget() {
+    if (count > 0) floor = Math.max(floor, ring[newest & MASK]);
+    newest = 0;
+    count = 0;
+  }
+
   public void clear() {
     floor = Long.MIN_VALUE;
     newest = 0;

@@ -2,7 +2,7 @@ package weir.flink.operators;
 
 import java.util.List;
 import java.util.Locale;
-import java.util.function.IntUnaryOperator;
+import java.util.function.IntToDoubleFunction;
 
 /**
  * A rule's condition as a stack program, and its interpreter. It allocates nothing: values and stack
@@ -62,12 +62,12 @@ public final class Program {
    * @param textId the number of the text constant of this index; -1 when the dictionary has no such
    *     text yet, and then it equals no value
    */
-  public boolean run(double[] values, double[] stack, IntUnaryOperator textId) {
+  public boolean run(double[] values, double[] stack, IntToDoubleFunction textId) {
     return evaluate(values, stack, textId) != 0;
   }
 
   /** The program's result as a number (booleans 0 and 1). */
-  public double evaluate(double[] values, double[] stack, IntUnaryOperator textId) {
+  public double evaluate(double[] values, double[] stack, IntToDoubleFunction textId) {
     // The index of the topmost value. Operands are left (below) and right (on top).
     int top = -1;
     for (int at = 0; at < operations.length; at++) {
@@ -93,8 +93,8 @@ public final class Program {
   }
 
   /** Unknown texts get ids of their own, so that two different ones are not equal. */
-  private static double textValue(int index, IntUnaryOperator textId) {
-    int id = textId.applyAsInt(index);
+  private static double textValue(int index, IntToDoubleFunction textId) {
+    double id = textId.applyAsDouble(index);
     return id == -1 ? -1 - index : id;
   }
 

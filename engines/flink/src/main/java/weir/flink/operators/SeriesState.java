@@ -39,9 +39,21 @@ public final class SeriesState {
 
   /** A reading; {@link #advance} by the watermark of its message first. */
   public Outcome observe(long eventUs, double value, Consumer<Partial> emit) {
-    int fate = deduplication.observe(eventUs);
-    if (fate == Deduplication.FATE_DUPLICATE) return Outcome.DUPLICATE;
-    if (fate == Deduplication.FATE_UNVERIFIED) return Outcome.UNVERIFIED;
+    Outcome seen = deduplicate(eventUs);
+    return seen == Outcome.COUNTED ? count(eventUs, value, emit) : seen;
+  }
+
+  /** The first half: COUNTED when it is fresh, and then to be counted. */
+  public Outcome deduplicate(long eventUs) {
+    return switch (deduplication.observe(eventUs)) {
+      case Deduplication.FATE_DUPLICATE -> Outcome.DUPLICATE;
+      case Deduplication.FATE_UNVERIFIED -> Outcome.UNVERIFIED;
+      default -> Outcome.COUNTED;
+    };
+  }
+
+  /** The second half, of what is fresh: on time, late, or too late. */
+  public Outcome count(long eventUs, double value, Consumer<Partial> emit) {
     if (!windows.isEmitted(0, windows.startOf(0, eventUs))) {
       windows.add(eventUs, value, emit);
       return Outcome.COUNTED;
@@ -73,6 +85,16 @@ public final class SeriesState {
   /** The watermark that {@link #advance} waits for; MAX_VALUE when no window is open. */
   public long closesAtUs() {
     return windows.closesAtUs();
+  }
+
+  /** Something is remembered that can be forgotten: no reading waits for its window to close. */
+  public boolean canForget() {
+    return !deduplication.isEmpty() && windows.closesAtUs() == Long.MAX_VALUE;
+  }
+
+  /** What was silent for good. */
+  public void forget() {
+    deduplication.forget();
   }
 
   public void clear() {

@@ -52,6 +52,11 @@ public final class Watermark {
     return advance(watermarkUs + Math.min(passedUs, overdueUs));
   }
 
+  /** The gateway's clock was set by {@code stepUs}: nobody was silent for that. */
+  public void shift(long stepUs, long nowUs) {
+    if (lastIngestUs != NONE) lastIngestUs = Math.min(lastIngestUs + stepUs, nowUs);
+  }
+
   private boolean advance(long toUs) {
     if (toUs <= watermarkUs) return false;
     watermarkUs = toUs;

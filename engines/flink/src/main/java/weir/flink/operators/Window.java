@@ -7,10 +7,10 @@ import java.nio.ByteBuffer;
  * arrive: a large mean costs no digits. The twin of {@code addToWindow} and of the merge in
  * {@code src/stream/windows.ts}, step by step, so that both round alike.
  */
-final class Window {
-  static final int BYTES = 4 * Long.BYTES + 7 * Double.BYTES;
+public final class Window {
+  public static final int BYTES = 4 * Long.BYTES + 7 * Double.BYTES;
 
-  final long startUs;
+  public final long startUs;
   private long count;
   private double pivot;
   private double min;
@@ -22,11 +22,11 @@ final class Window {
   private double last;
   private long lastTimeUs;
 
-  Window(long startUs) {
+  public Window(long startUs) {
     this.startUs = startUs;
   }
 
-  void add(long time, double value) {
+  public void add(long time, double value) {
     count++;
     if (count == 1) {
       pivot = value;
@@ -71,7 +71,7 @@ final class Window {
     offsets += other.offsets + other.count * shift;
   }
 
-  Partial partial(long sizeUs, boolean isLate) {
+  public Partial partial(long sizeUs, boolean isLate) {
     return new Partial(
         sizeUs / 1000,
         startUs / 1000,
@@ -88,13 +88,13 @@ final class Window {
         lastTimeUs);
   }
 
-  void write(ByteBuffer to) {
+  public void write(ByteBuffer to) {
     to.putLong(startUs).putLong(count).putLong(firstTimeUs).putLong(lastTimeUs);
     to.putDouble(pivot).putDouble(min).putDouble(max).putDouble(offsets).putDouble(squares);
     to.putDouble(first).putDouble(last);
   }
 
-  static Window read(ByteBuffer from) {
+  public static Window read(ByteBuffer from) {
     Window window = new Window(from.getLong());
     window.count = from.getLong();
     window.firstTimeUs = from.getLong();

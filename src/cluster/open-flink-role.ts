@@ -1,0 +1,63 @@
+/** The stream stage as a job of Flink, with everything that it needs from this process. */
+import { FlinkJobs } from '../flink/flink.ts'
+import type { MetricSample } from '../observe/observe.ts'
+import { openLeases } from '../postgres/lease.ts'
+import { nodeWorld } from '../world/node-world.ts'
+import { postgresAccess } from './accesses.ts'
+import type { Shared } from './cluster.ts'
+import { flinkAccess, flinkSpec } from './flink-spec.ts'
+import { FlinkKeeper } from './flink-keeper.ts'
+import type { Live } from './live.ts'
+import { LiveReader } from './live-reader.ts'
+
+/** The stream process's own: of the two one works. */
+const LEASE = 'stream'
+
+export interface FlinkRole {
+  start(): void
+  /** The job runs on. */
+  stop(): Promise<void>
+  metrics(): MetricSample[]
+}
+
+/** Errors: STORAGE_UNAVAILABLE, DATA_FORMAT_NEWER, CONFIG_VALUE_INVALID. */
+export async function openFlinkRole(
+  shared: Shared,
+  tenant: string,
+  live: Live,
+): Promise<FlinkRole> {
+  const { config, plan, topics, events } = shared
+  const { clock } = nodeWorld
+  const spec = flinkSpec(config, plan, topics.partitions)
+  const jobs = new FlinkJobs(flinkAccess(config))
+  const leases = await openLeases(postgresAccess(config))
+  const failed = (error: unknown): void =>
+    events?.roleFailed({ role: 'flink', problem: String(error) })
+  const keeper = new FlinkKeeper({
+    ...{ jobs, spec, clock, failed },
+    claim: () => leases.claim(LEASE),
+    started: (fields) => events?.flinkJobStarted(fields),
+    differs: (fields) => events?.flinkJobDiffers(fields),
+  })
+  const reader = new LiveReader({
+    ...{ kafka: topics.kafka, clock, tenant, failed },
+    topics: {
+      ...{ readings: spec.topics.readings, events: spec.topics.events },
+      ...{ partitions: topics.partitions, eventPartitions: topics.partitions },
+    },
+    isReading: () => keeper.isKeeper,
+    emit: (event) => live.sink.publish(tenant, event),
+  })
+  live.onFollow((deviceIds) => reader.follow(deviceIds))
+  return {
+    start() {
+      keeper.start()
+      reader.start()
+    },
+    async stop() {
+      await Promise.all([keeper.stop(), reader.stop()])
+      await leases.close()
+    },
+    metrics: () => keeper.metrics(),
+  }
+}

@@ -1,0 +1,208 @@
+/** Submits, looks at, changes and ends the job; guarantees F1 to F4 of `flink.ts`. */
+import { WeirError } from '../errors/errors.ts'
+import type { Beginning, JobSpec, Pause } from './flink.ts'
+import { JobManager, type Checkpoint, type Job } from './job-manager.ts'
+import { jobParameters, jobSql } from './job-sql.ts'
+import { SqlGateway } from './sql-gateway.ts'
+import { newestState, writeRecord, type SavedState, type StateFolder } from './state-folder.ts'
+import { otherDifferences, stateDifferences } from './state-layout.ts'
+
+export interface FlinkAccess {
+  gatewayUrl: string
+  restUrl: string
+  pause: Pause
+  nowMs: () => number
+  /** Where the job keeps its checkpoints and savepoints; undefined where we cannot read them. */
+  folders: { checkpoints: StateFolder; savepoints: StateFolder } | undefined
+  /** Nothing of these stands in a message. */
+  secrets: readonly string[]
+}
+
+export interface Submitted {
+  id: string
+  dashboard: string
+  beginning: Beginning
+  /** Set when a later `--resume` will not find this job by itself, and why. */
+  unrecorded: string | undefined
+}
+
+export interface JobStatus {
+  job: Job
+  dashboard: string
+  uptimeMs: number
+  /** Undefined where Flink does not say. */
+  restarts: number | undefined
+  checkpoint: Checkpoint | undefined
+  /** Why it last failed. */
+  failure: string | undefined
+  /** Next offsets of telemetry by partition; empty where Flink does not say. */
+  positions: Map<number, number>
+}
+
+/** What would become of the job that runs. */
+export interface Upgrade {
+  job: Job
+  /** Why the new job cannot take up its state; empty when it can. */
+  stateDifferences: string[]
+  /** What else changes. */
+  differences: string[]
+}
+
+export class FlinkJobs {
+  readonly #access: FlinkAccess
+  readonly #manager: JobManager
+
+  constructor(access: FlinkAccess) {
+    this.#access = access
+    this.#manager = new JobManager(access.restUrl, access.pause)
+  }
+
+  /**
+   * Begins where it is told, or where there is no state of an earlier job, at the oldest entries.
+   * Errors: FLINK_JOB_RUNNING, FLINK_STATE_EXISTS, FLINK_JOB_FAILED and those of any request.
+   */
+  async submit(spec: JobSpec, beginning?: Beginning): Promise<Submitted> {
+    const running = await this.#manager.find(spec.name)
+    if (running !== undefined)
+      throw new WeirError('FLINK_JOB_RUNNING', `${spec.name} is ${running.state}: ${running.id}`)
+    if (beginning === undefined) {
+      const saved = await this.#newestState()
+      if (saved !== undefined)
+        throw new WeirError('FLINK_STATE_EXISTS', this.#addressOf(spec, saved))
+    }
+    return this.#start(spec, beginning ?? { from: 'earliest' })
+  }
+
+  /** From the newest state of an earlier job. Errors: also FLINK_STATE_ABSENT, _DIFFERS. */
+  async resume(spec: JobSpec): Promise<Submitted> {
+    const saved = await this.#newestState()
+    if (saved === undefined) throw new WeirError('FLINK_STATE_ABSENT', spec.checkpoints)
+    const differences = stateDifferences(saved.record.parameters, spec)
+    const path = this.#addressOf(spec, saved)
+    if (differences.length > 0) throw differs(path, differences)
+    return this.submit(spec, { from: 'state', path })
+  }
+
+  async #newestState(): Promise<SavedState | undefined> {
+    const { folders } = this.#access
+    return folders && newestState(folders.checkpoints, folders.savepoints)
+  }
+
+  #addressOf(spec: JobSpec, { of, path }: SavedState): string {
+    return `${spec[of]}/${path}`
+  }
+
+  async #start(spec: JobSpec, beginning: Beginning): Promise<Submitted> {
+    const id = await this.#withoutSecrets(() => this.#execute(spec, beginning))
+    try {
+      await this.#withoutSecrets(() => this.#manager.untilRunning(id))
+    } catch (error) {
+      // What cannot start is tried again by Flink for ever.
+      if (error instanceof WeirError && error.code === 'FLINK_JOB_FAILED')
+        await this.#manager.cancel(id)
+      throw error
+    }
+    const unrecorded = await this.#record(id, { spec, beginning })
+    return { id, dashboard: this.#manager.dashboard(id), beginning, unrecorded }
+  }
+
+  async #execute(spec: JobSpec, beginning: Beginning): Promise<string> {
+    const { gatewayUrl, pause } = this.#access
+    const { settings, definitions, job } = jobSql(spec, beginning)
+    await using session = await SqlGateway.open(gatewayUrl, { properties: settings, pause })
+    for (const statement of definitions) await session.run(statement)
+    const { rows } = await session.run(`EXECUTE ${job}`)
+    return String(rows[0]?.[0])
+  }
+
+  /** So that it is found when the JobManager has forgotten it. */
+  async #record(
+    job: string,
+    { spec, beginning }: { spec: JobSpec; beginning: Beginning },
+  ): Promise<string | undefined> {
+    const { folders, nowMs } = this.#access
+    if (folders === undefined) return `${spec.checkpoints} cannot be read from here`
+    const record = { job, submittedMs: nowMs(), parameters: jobParameters(spec, beginning) }
+    try {
+      await writeRecord(folders.checkpoints, record)
+      return undefined
+    } catch (error) {
+      return `no record could be written into ${spec.checkpoints}: ${(error as Error).message}`
+    }
+  }
+
+  async #withoutSecrets<T>(action: () => Promise<T>): Promise<T> {
+    try {
+      return await action()
+    } catch (error) {
+      const { secrets } = this.#access
+      if (!(error instanceof WeirError) || !secrets.some((one) => error.message.includes(one)))
+        throw error
+      const message = secrets.reduce((text, one) => text.replaceAll(one, '***'), error.message)
+      // Its cause has the message, too.
+      throw new WeirError(error.code, message)
+    }
+  }
+
+  /** Errors: FLINK_JOB_ABSENT. */
+  async status(name: string, topic: string): Promise<JobStatus> {
+    const job = await this.#running(name)
+    const manager = this.#manager
+    const [runs, checkpoint, failure, positions] = await Promise.all([
+      manager.runs(job.id),
+      manager.lastCheckpoint(job.id),
+      manager.failure(job.id),
+      manager.positions(job.id, topic),
+    ])
+    return { job, dashboard: manager.dashboard(job.id), ...runs, checkpoint, failure, positions }
+  }
+
+  /** Changes nothing. Errors: FLINK_JOB_ABSENT. */
+  async compare(spec: JobSpec): Promise<Upgrade> {
+    const job = await this.#running(spec.name)
+    const before = await this.#manager.parameters(job.id)
+    return {
+      job,
+      stateDifferences: stateDifferences(before, spec),
+      differences: otherDifferences(before, spec),
+    }
+  }
+
+  /**
+   * Ends the job that runs with a savepoint and starts another: from there, or from what `replay`
+   * says. When the other one does not start, the savepoint is what `resume` finds.
+   * Errors: FLINK_JOB_ABSENT, FLINK_STATE_DIFFERS, FLINK_JOB_FAILED.
+   */
+  async upgrade(
+    spec: JobSpec,
+    replay?: Beginning & { from: 'time' },
+  ): Promise<Submitted & { savepoint: string }> {
+    const { job, stateDifferences: reasons } = await this.compare(spec)
+    if (reasons.length > 0 && replay === undefined) throw differs(job.id, reasons)
+    const savepoint = await this.#manager.stop(job.id, spec.savepoints)
+    const beginning = replay ?? ({ from: 'state', path: savepoint } as const)
+    return { savepoint, ...(await this.submit(spec, beginning)) }
+  }
+
+  /** Its last checkpoint stays, for `resume`. Errors: FLINK_JOB_ABSENT. */
+  async cancel(name: string): Promise<Job> {
+    const job = await this.#running(name)
+    await this.#manager.cancel(job.id)
+    return job
+  }
+
+  /** With a savepoint, which `resume` finds. Errors: FLINK_JOB_ABSENT. */
+  async stop(name: string, savepoints: string): Promise<Job & { savepoint: string }> {
+    const job = await this.#running(name)
+    return { ...job, savepoint: await this.#manager.stop(job.id, savepoints) }
+  }
+
+  async #running(name: string): Promise<Job> {
+    const job = await this.#manager.find(name)
+    if (job === undefined) throw new WeirError('FLINK_JOB_ABSENT', `no job ${name} runs`)
+    return job
+  }
+}
+
+const differs = (what: string, reasons: readonly string[]): WeirError =>
+  new WeirError('FLINK_STATE_DIFFERS', [what, ...reasons].join('\n'))
