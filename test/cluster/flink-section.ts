@@ -8,6 +8,7 @@ import { FlinkJobs } from '../../src/flink/flink.ts'
 import type { Owner } from './cluster-process.ts'
 import { accessOf } from './cluster.ts'
 import { buildJar } from './flink-fixture.ts'
+import { brokers } from './kafka-fixture.ts'
 
 /** Once for all that this process tests. */
 let built: string | undefined
@@ -28,8 +29,9 @@ export function flinkSection(t: Owner, more: Record<string, unknown> = {}): stri
     ...{ gatewayUrl: gateway, restUrl: rest, jar: `file://${jar}`, name, parallelism: 2 },
     ...{ checkpoints: `file://${checkpoints}`, checkpointInterval: '500ms', ...more },
   }
-  const flags = Object.entries(flink).map(([key, value]) => [`flink.${key}`, value])
-  const jobs = new FlinkJobs(flinkAccess(loadConfig({ flags: Object.fromEntries(flags) })))
+  const own = Object.entries(flink).map(([key, value]) => [`flink.${key}`, value] as const)
+  const flags = { 'kafka.brokers': brokers.join(','), ...Object.fromEntries(own) }
+  const jobs = new FlinkJobs(flinkAccess(loadConfig({ flags })))
   t.after(async () => {
     await jobs.cancel(name).catch(() => undefined)
     rmSync(work, { recursive: true })
