@@ -78,19 +78,25 @@ public final class Deduplication {
   }
 
   public int bytes() {
-    return Long.BYTES + Integer.BYTES + count * Long.BYTES;
+    return Long.BYTES + 2 * Integer.BYTES + count * Long.BYTES;
   }
 
-  /** The floor, and the times from the newest to the oldest. */
+  /** The floor, and the ring as it is when it is full, else its times from the oldest on. */
   public void write(ByteBuffer to) {
-    to.putLong(floor).putInt(count);
-    for (int older = 0; older < count; older++) to.putLong(ring[(newest - older) & MASK]);
+    boolean isFull = count == RING_LENGTH;
+    to.putLong(floor).putInt(count).putInt(isFull ? newest : Math.max(0, count - 1));
+    if (isFull) to.asLongBuffer().put(ring);
+    else
+      for (int at = 0; at < count; at++)
+        to.putLong(to.position() + at * Long.BYTES, ring[(newest - count + 1 + at) & MASK]);
+    to.position(to.position() + count * Long.BYTES);
   }
 
   public void read(ByteBuffer from) {
     floor = from.getLong();
     count = from.getInt();
-    newest = Math.max(0, count - 1);
-    for (int at = count - 1; at >= 0; at--) ring[at] = from.getLong();
+    newest = from.getInt();
+    from.asLongBuffer().get(ring, 0, count);
+    from.position(from.position() + count * Long.BYTES);
   }
 }

@@ -100,7 +100,8 @@ public final class ZScore {
   public void write(ByteBuffer to) {
     to.putDouble(pivot).putDouble(mean).putDouble(squares).putDouble(squaresPeak);
     to.putInt(filled).putInt(place).putInt(steps);
-    for (int at = 0; at < filled; at++) to.putDouble(ring[at]);
+    to.asDoubleBuffer().put(ring, 0, filled);
+    to.position(to.position() + filled * Double.BYTES);
   }
 
   public void read(ByteBuffer from) {
@@ -111,6 +112,7 @@ public final class ZScore {
     filled = from.getInt();
     place = from.getInt();
     steps = from.getInt();
-    for (int at = 0; at < filled; at++) ring[at] = from.getDouble();
+    from.asDoubleBuffer().get(ring, 0, filled);
+    from.position(from.position() + filled * Double.BYTES);
   }
 }

@@ -39,6 +39,8 @@ public final class Concern {
   private List<LiveRule> leaving = List.of();
 
   private final List<LiveRule> found = new ArrayList<>();
+  /** Of silence; null when they are to be found anew. */
+  private List<LiveRule> silences;
 
   Concern(Device device) {
     this.device = device;
@@ -51,22 +53,31 @@ public final class Concern {
   void bind(RuleBook book, List<LiveRule> gone) {
     this.book = book;
     leaving = gone;
+    silences = null;
+  }
+
+  /** The device has another series. */
+  void grew() {
+    silences = null;
   }
 
   void setVisible(long throughSequence) {
     visibleThrough = throughSequence;
+    silences = null;
   }
 
   void removed(List<LiveRule> gone) {
     List<LiveRule> left = new ArrayList<>(leaving);
     for (LiveRule live : gone) left.removeIf(one -> one.order == live.order);
     leaving = left;
+    silences = null;
   }
 
   /** {@code NamedFacts} as JSON, or null. */
   void learn(String json) {
     facts = json;
     parsedFacts = null;
+    silences = null;
   }
 
   /** NaN where nothing is said. */
@@ -106,7 +117,7 @@ public final class Concern {
   /** The rules that look at a series, until the next call. */
   List<LiveRule> rulesOn(String metric, String type) {
     List<LiveRule> fleet = book.ofMetric(metric);
-    List<LiveRule> own = book.ofDevice(device.deviceId());
+    List<LiveRule> own = ofDevice();
     found.clear();
     for (int i = 0; i < fleet.size(); i++) if (looksAt(fleet.get(i), type)) found.add(fleet.get(i));
     for (LiveRule live : own)
@@ -123,14 +134,25 @@ public final class Concern {
     return isOfType && live.since <= visibleThrough && hasTags(live.rule);
   }
 
+  /** Those that look at the device. */
   List<LiveRule> silences() {
+    if (silences == null) silences = findSilences();
+    return silences;
+  }
+
+  private List<LiveRule> findSilences() {
+    List<LiveRule> own = ofDevice();
+    if (book.silences().isEmpty() && own.isEmpty() && leaving.isEmpty()) return List.of();
     List<LiveRule> some = new ArrayList<>(2);
     for (LiveRule live : book.silences()) if (isOf(live)) some.add(live);
-    for (LiveRule live : book.ofDevice(device.deviceId()))
-      if (live.rule.on() == Rule.On.SILENCE && isOf(live)) some.add(live);
+    for (LiveRule live : own) if (live.rule.on() == Rule.On.SILENCE && isOf(live)) some.add(live);
     for (LiveRule live : leaving)
       if (live.rule.on() == Rule.On.SILENCE && isOf(live)) some.add(live);
     return some;
+  }
+
+  private List<LiveRule> ofDevice() {
+    return book.namesDevices() ? book.ofDevice(device.deviceId()) : List.of();
   }
 
   private String typeOfDevice() {

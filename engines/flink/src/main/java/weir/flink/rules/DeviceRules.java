@@ -67,6 +67,11 @@ public final class DeviceRules {
     episodes.bind(book, gone);
   }
 
+  /** The device has another series. */
+  public void grew() {
+    concern.grew();
+  }
+
   /** What follows happened when rules up to this sequence were there; MAX_VALUE: now. */
   public void setVisible(long throughSequence) {
     concern.setVisible(throughSequence);
@@ -85,20 +90,16 @@ public final class DeviceRules {
     heardSequence = sequence;
   }
 
-  /** Whether rules look at the series. */
-  public boolean isWatched(String metric, String type) {
-    return !concern.rulesOn(metric, type).isEmpty();
-  }
-
   /**
    * A reading that may alert. One comparison is decided at once, another rule behind the message.
+   * False when no rule looks at the series.
    *
    * @param before the series' last value; NaN where none is known
    */
-  public void observe(
+  public boolean observe(
       String metric, String type, double value, double before, long eventUs, long ingestUs, long sequence) {
     List<LiveRule> rules = concern.rulesOn(metric, type);
-    if (rules.isEmpty()) return;
+    if (rules.isEmpty()) return false;
     MetricMemory memory = null;
     if (concern.book().isRemembered(metric)) {
       memory = memories.computeIfAbsent(metric, name -> new MetricMemory());
@@ -114,6 +115,7 @@ public final class DeviceRules {
         if (!touched.contains(live)) touched.add(live);
       }
     }
+    return true;
   }
 
   private static boolean isFirstOfItsWindow(List<LiveRule> rules, int at) {

@@ -191,6 +191,11 @@ public final class RuleBook {
     return silences;
   }
 
+  /** Whether any rule names devices. */
+  boolean namesDevices() {
+    return !byDevice.isEmpty();
+  }
+
   /** Rules that name the device. */
   List<LiveRule> ofDevice(String deviceId) {
     return byDevice.getOrDefault(deviceId, List.of());

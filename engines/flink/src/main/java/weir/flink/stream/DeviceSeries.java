@@ -14,10 +14,18 @@ import weir.flink.state.StateWriter;
 
 /** What a device is called, and the series that it has, in the order of their first readings. */
 final class DeviceSeries implements Concern.Device {
+  private static final int NONE = -1;
+  private static final int SPARES_MAX = 100;
+
   private final Plan plan;
   private final List<Series> all = new ArrayList<>();
-  private byte[] tenant;
-  private byte[] device;
+  /** Of devices before. */
+  private final List<Series> spares = new ArrayList<>();
+  private byte[] key;
+  private int tenantLength = NONE;
+  /** As they are asked for. */
+  private String tenantText;
+  private String deviceText;
 
   DeviceSeries(Plan plan) {
     this.plan = plan;
@@ -25,21 +33,23 @@ final class DeviceSeries implements Concern.Device {
 
   void clear() {
     all.clear();
-    tenant = null;
+    tenantLength = NONE;
+    tenantText = null;
+    deviceText = null;
   }
 
   boolean isNamed() {
-    return tenant != null;
+    return tenantLength != NONE;
   }
 
   /** @param key {@code tenant/device} */
   void name(byte[] key, int tenantLength) {
-    tenant = Arrays.copyOf(key, tenantLength);
-    device = Arrays.copyOfRange(key, tenantLength + 1, key.length);
+    this.key = key;
+    this.tenantLength = tenantLength;
   }
 
   int tenantLength() {
-    return tenant.length;
+    return tenantLength;
   }
 
   List<Series> all() {
@@ -67,7 +77,8 @@ final class DeviceSeries implements Concern.Device {
   }
 
   WindowEntry.Series named(Series series) {
-    return series.named(tenant, device);
+    byte[] tenant = Arrays.copyOf(key, tenantLength);
+    return series.named(tenant, Arrays.copyOfRange(key, tenantLength + 1, key.length));
   }
 
   EventWriter.Names names() {
@@ -76,12 +87,17 @@ final class DeviceSeries implements Concern.Device {
 
   @Override
   public String tenant() {
-    return new String(tenant, StandardCharsets.UTF_8);
+    if (tenantText == null) tenantText = new String(key, 0, tenantLength, StandardCharsets.UTF_8);
+    return tenantText;
   }
 
   @Override
   public String deviceId() {
-    return new String(device, StandardCharsets.UTF_8);
+    if (deviceText == null) {
+      int at = tenantLength + 1;
+      deviceText = new String(key, at, key.length - at, StandardCharsets.UTF_8);
+    }
+    return deviceText;
   }
 
   @Override
@@ -108,6 +124,14 @@ final class DeviceSeries implements Concern.Device {
   }
 
   void read(ByteBuffer from) {
-    for (int left = from.getInt(); left > 0; left--) all.add(Series.read(plan, from));
+    int count = from.getInt();
+    for (int i = 0; i < count; i++) {
+      Series spare = i < spares.size() ? spares.get(i) : null;
+      Series series = Series.read(plan, from, spare);
+      all.add(series);
+      if (i >= SPARES_MAX || series == spare) continue;
+      if (i < spares.size()) spares.set(i, series);
+      else spares.add(series);
+    }
   }
 }

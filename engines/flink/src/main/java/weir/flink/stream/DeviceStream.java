@@ -249,7 +249,10 @@ public final class DeviceStream {
     boolean isHistorical = message.isHistorical();
     // Rules know a device by its series.
     Series[] series = new Series[isRepeat.length];
-    for (int reading = 0; reading < series.length; reading++) series[reading] = all.of(message, reading);
+    int known = all.all().size();
+    for (int reading = 0; reading < series.length; reading++)
+      series[reading] = all.of(message, reading);
+    if (all.all().size() > known) rules.grew();
     if (!isHistorical) rules.hear(ingestUs, sequence);
     if (message.identity() != 0 && identities.isRepeat(message.identity())) {
       Arrays.fill(isRepeat, true);
@@ -286,10 +289,9 @@ public final class DeviceStream {
   }
 
   private void alert(Series series, double value, long eventUs) {
-    boolean isWatched = rules.isWatched(series.metricKey, series.typeText);
-    if (isWatched)
-      rules.observe(
-          series.metricKey, series.typeText, value, series.last, eventUs, ingestUs, sequence);
+    boolean isWatched =
+        rules.observe(
+            series.metricKey, series.typeText, value, series.last, eventUs, ingestUs, sequence);
     series.last = isWatched ? value : Double.NaN;
     for (Series.Detected one : series.detected) {
       double score = one.score().observe(value);
