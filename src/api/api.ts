@@ -35,6 +35,18 @@ export type LiveEvent =
         score: number
       }
     }
+  | { event: 'stream'; data: StreamJob }
+
+/** The stream stage where it is a job of Flink. */
+export interface StreamJob {
+  /** In Flink's words, `RUNNING`; `ABSENT` when there is none. */
+  state: string
+  /** How often it had to begin again; null where Flink does not say. */
+  restarts: number | null
+  /** Of the last checkpoint, ms; null before the first one. */
+  checkpoint_at: number | null
+  checkpoint_bytes: number | null
+}
 
 export interface LiveFeed {
   /**

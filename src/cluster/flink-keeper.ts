@@ -23,6 +23,8 @@ export interface FlinkKeeperParts {
   clock: Clock
   /** Undefined while another process keeps it. */
   claim: () => Promise<Lease | undefined>
+  /** What was seen; undefined when there is no job. */
+  seen: (status: JobStatus | undefined) => void
   /** It runs, from here on. */
   started: (fields: { job: string; from: string }) => void
   /** What runs is of another pipeline or settings. */
@@ -75,8 +77,10 @@ export class FlinkKeeper {
     const { jobs, spec } = this.#parts
     try {
       this.#status = await jobs.status(spec.name, spec.topics.telemetry)
+      this.#parts.seen(this.#status)
     } catch (error) {
       this.#status = undefined
+      this.#parts.seen(undefined)
       if (!isError(error, 'FLINK_JOB_ABSENT')) throw error
       await this.#start()
       return

@@ -1,5 +1,6 @@
 /** The stream stage as a job of Flink, with everything that it needs from this process. */
-import { FlinkJobs } from '../flink/flink.ts'
+import type { StreamJob } from '../api/api.ts'
+import { FlinkJobs, type JobStatus } from '../flink/flink.ts'
 import type { MetricSample } from '../observe/observe.ts'
 import { openLeases } from '../postgres/lease.ts'
 import { nodeWorld } from '../world/node-world.ts'
@@ -36,6 +37,7 @@ export async function openFlinkRole(
   const keeper = new FlinkKeeper({
     ...{ jobs, spec, clock, failed },
     claim: () => leases.claim(LEASE),
+    seen: (status) => live.sink.publish(tenant, { event: 'stream', data: jobOf(status) }),
     started: (fields) => events?.flinkJobStarted(fields),
     differs: (fields) => events?.flinkJobDiffers(fields),
   })
@@ -59,5 +61,14 @@ export async function openFlinkRole(
       await leases.close()
     },
     metrics: () => keeper.metrics(),
+  }
+}
+
+function jobOf(status: JobStatus | undefined): StreamJob {
+  return {
+    state: status?.job.state ?? 'ABSENT',
+    restarts: status?.restarts ?? null,
+    checkpoint_at: status?.checkpoint?.atMs ?? null,
+    checkpoint_bytes: status?.checkpoint?.bytes ?? null,
   }
 }

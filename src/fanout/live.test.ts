@@ -44,10 +44,11 @@ function watch(source: LiveSource, tenant: string, deviceIds: string[]) {
   return { events, end, texts: () => events.map(textOf) }
 }
 
-const textOf = ({ event, data }: LiveEvent): string =>
-  event === 'rate'
-    ? `rate ${data.readings_per_second}/${data.messages_per_second} of ${data.devices}`
-    : `${event} ${data.device_id}`
+function textOf({ event, data }: LiveEvent): string {
+  if (event === 'rate')
+    return `rate ${data.readings_per_second}/${data.messages_per_second} of ${data.devices}`
+  return `${event} ${event === 'stream' ? data.state : data.device_id}`
+}
 
 const reading = (device_id: string) =>
   ({ event: 'reading', data: { device_id, metric: 'flow', ts: 1, value: 1 } }) as const

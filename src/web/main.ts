@@ -11,6 +11,7 @@ import { refreshAges } from './format.ts'
 import { LiveConnection, type LiveState } from './live.ts'
 import { RatePanel } from './rate.ts'
 import { SignIn } from './sign-in.ts'
+import { StreamJobLine } from './stream-job.ts'
 
 /** Ages and the time to the next try are told in seconds. */
 const TEXTS_INTERVAL_MS = 1000
@@ -33,6 +34,7 @@ class Page {
   // From scratch: who signs in again may face another data folder with other devices.
   readonly #signIn = new SignIn(this.#api, () => location.reload())
   readonly #rate = new RatePanel()
+  readonly #streamJob = new StreamJobLine()
   readonly #chart = new ChartPanel(this.#api, browserWorld, {
     onSelect: (selection) => remember(selection),
     describe: (deviceId) => this.#devices.describe(deviceId),
@@ -71,6 +73,7 @@ class Page {
     window.addEventListener('hashchange', () => this.#chooseRemembered())
     browserWorld.clock.every(TEXTS_INTERVAL_MS, () => {
       refreshAges(this.#api.nowMs())
+      this.#streamJob.refresh(this.#api.nowMs())
       this.#showWait()
     })
     await this.#signIn.useAddress()
@@ -135,6 +138,7 @@ class Page {
     if (event === 'rate') this.#rate.show(data)
     else if (event === 'alert') this.#alerts.onAlert(data)
     else if (event === 'anomaly') this.#anomalies.onAnomaly(data)
+    else if (event === 'stream') this.#streamJob.show(data, this.#api.nowMs())
     else if (event === 'reading') {
       this.#chart.onReading(data)
       this.#devices.onReading(data)

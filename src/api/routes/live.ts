@@ -10,7 +10,7 @@ export function liveRoutes({ ports }: Services, liveStreams: LiveStreams): Route
   return [
     jsonRoute({
       key: 'GET /v1/live',
-      summary: 'Server-sent events: rate, reading, alert, anomaly',
+      summary: 'Server-sent events: rate, reading, alert, anomaly, stream',
       description:
         'Readings of the named devices only; the rest always. Data is JSON. Nothing is resent ' +
         'after a gap: ask the queries.',
