@@ -22,6 +22,10 @@ export interface NumberedDeviceOptions {
   stepMs: number
   /** Between two messages. */
   everyMs: number
+  /** Event times are those of the clock instead. */
+  isLive?: boolean
+  /** What a message says beside its number. */
+  metricsOf?: (value: number) => Record<string, number>
 }
 
 export class NumberedDevice {
@@ -140,9 +144,11 @@ export class NumberedDevice {
   }
 
   #publishNext(): void {
-    const { beginMs, stepMs } = this.#options
+    const { beginMs, stepMs, isLive = false } = this.#options
     if (this.#isStopping || !this.#isConnected || this.#inFlight.length >= IN_FLIGHT_MAX) return
-    this.#publish(beginMs + this.timesMs.length * stepMs)
+    // Each of them has a time of its own.
+    const nowMs = Math.max(Date.now(), (this.timesMs.at(-1) ?? 0) + 1)
+    this.#publish(isLive ? nowMs : beginMs + this.timesMs.length * stepMs)
   }
 
   #publish(timeMs: number): void {
@@ -153,7 +159,8 @@ export class NumberedDevice {
   }
 
   #send(value: number, isRepeat: boolean): void {
-    const payload = JSON.stringify({ ts: this.timesMs[value], metrics: { [METRIC]: value } })
+    const metrics = { [METRIC]: value, ...this.#options.metricsOf?.(value) }
+    const payload = JSON.stringify({ ts: this.timesMs[value], metrics })
     this.#write({
       ...{ cmd: 'publish', topic: `devices/${this.id}/telemetry`, payload, qos: 1 },
       ...{ messageId: packetIdOf(value), dup: isRepeat, retain: false },

@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict'
 import { until, type WeirProcess } from '../system/weir-process.ts'
 import type { Installation, Owner } from './cluster-process.ts'
-import { NumberedDevice } from './numbered-device.ts'
+import { METRIC, NumberedDevice, type NumberedDeviceOptions } from './numbered-device.ts'
 
 const WINDOW_MS = 60_000
 /** Event time begins so far back; it ends with a reading of now, behind which all windows close. */
@@ -27,6 +27,10 @@ export interface LoadOptions {
   /** Event time between two readings of a device. */
   stepMs?: number
   ports: () => readonly number[]
+  /** Devices of a type; without one they are generic. */
+  type?: string
+  /** Event times are those of the clock; the last one is so far ahead. */
+  live?: { lastAheadMs: number; metricsOf: Required<NumberedDeviceOptions>['metricsOf'] }
 }
 
 /** What a run saw. */
@@ -60,11 +64,17 @@ export class NumberedLoad {
   readonly devices: NumberedDevice[]
   readonly #at: Installation
   readonly #nowMs: number
+  readonly #live: LoadOptions['live']
 
-  private constructor(at: Installation, devices: NumberedDevice[], nowMs: number) {
+  private constructor(
+    at: Installation,
+    devices: NumberedDevice[],
+    { nowMs, live }: { nowMs: number; live: LoadOptions['live'] },
+  ) {
     this.#at = at
     this.devices = devices
     this.#nowMs = nowMs
+    this.#live = live
   }
 
   /** Registers the devices with `control`, and lets them send until finish(). */
@@ -72,7 +82,7 @@ export class NumberedLoad {
     t: Owner,
     at: Installation,
     control: WeirProcess,
-    { devices: count, everyMs, stepMs = 1000, ports }: LoadOptions,
+    { devices: count, everyMs, stepMs = 1000, ports, type, live }: LoadOptions,
   ): Promise<NumberedLoad> {
     const nowMs = Date.now()
     const beginMs = Math.floor((nowMs - BEGIN_MS) / WINDOW_MS) * WINDOW_MS
@@ -80,7 +90,7 @@ export class NumberedLoad {
     for (let from = 0; from < count; from += REGISTRATIONS_AT_ONCE) {
       const some = Array.from(
         { length: Math.min(REGISTRATIONS_AT_ONCE, count - from) },
-        (_, index) => control.register({ id: `device-${from + index}` }),
+        (_, index) => control.register({ id: `device-${from + index}`, ...(type && { type }) }),
       )
       tokens.push(...(await Promise.all(some)))
     }
@@ -88,10 +98,11 @@ export class NumberedLoad {
       const version = index % 2 === 0 ? 4 : 5
       const of = { id: `device-${index}`, token, version, ports, beginMs, stepMs, everyMs } as const
       // Over the gateways evenly.
-      return new NumberedDevice(of, index)
+      const { metricsOf } = live ?? {}
+      return new NumberedDevice({ ...of, ...(metricsOf && { isLive: true, metricsOf }) }, index)
     })
     t.after(async () => devices.forEach((device) => device.close()))
-    const load = new NumberedLoad(at, devices, nowMs)
+    const load = new NumberedLoad(at, devices, { nowMs, live })
     await load.progress('all devices are served', () =>
       devices.every(({ acknowledged }) => acknowledged > 0),
     )
@@ -125,18 +136,24 @@ export class NumberedLoad {
 
   /** Sends no more, waits until all is acknowledged and stored, and compares everything. */
   async finish(): Promise<LoadTotals> {
+    const totals = await this.settle()
+    return { ...totals, windows: await this.#checkWindows() }
+  }
+
+  /** As finish() does, without the windows. */
+  async settle(): Promise<Omit<LoadTotals, 'windows'>> {
     for (const device of this.devices) device.stop()
     await this.#drained()
-    for (const device of this.devices) device.publishLast(this.#nowMs)
+    const lastMs = this.#live === undefined ? this.#nowMs : Date.now() + this.#live.lastAheadMs
+    for (const device of this.devices) device.publishLast(lastMs)
     await this.#drained()
     for (const { id, refusal } of this.devices) assert.equal(refusal, undefined, id)
     const startMs = performance.now()
     const { acknowledged } = this
     await this.#settles('readings', () => this.#readings(), acknowledged)
-    const storedAfterMs = Math.round(performance.now() - startMs)
-    const windows = await this.#checkWindows()
     return {
-      ...{ devices: this.devices.length, acknowledged, windows, storedAfterMs },
+      ...{ devices: this.devices.length, acknowledged },
+      storedAfterMs: Math.round(performance.now() - startMs),
       connections: this.devices.reduce((sum, { connections }) => sum + connections, 0),
       longestPauseMs: Math.round(Math.max(...this.devices.map((one) => one.longestPauseMs))),
     }
@@ -163,7 +180,8 @@ export class NumberedLoad {
   async #readings(): Promise<string[]> {
     const rows = await this.#at.ask<Stored>(
       `SELECT device_id AS device, time_us::float8 / 1000 AS time, value
-       FROM reading JOIN series ON id = series`,
+       FROM reading JOIN series ON id = series WHERE metric = $1`,
+      [METRIC],
     )
     const wrong: string[] = []
     const stored = new Map(this.devices.map(({ id }) => [id, new Set<number>()]))

@@ -4,17 +4,19 @@
  */
 import { spawn, type ChildProcessByStdio } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
+import { join } from 'node:path'
 import { createInterface, type Interface } from 'node:readline'
 import type { Readable, Writable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { DEFAULT_STREAM_LIMITS } from '../../../src/stream/limits.ts'
 import type { Plan } from '../../../src/pipeline/pipeline.ts'
+import { execute, findProgram } from '../../cluster/process.ts'
 import type { TimedEntry } from './entries.ts'
 import type { Topics } from './outcome.ts'
 
 const folder = fileURLToPath(new URL('../../../engines/flink/', import.meta.url))
-/** `mvn package` writes it there. */
+/** Maven writes it with the classes. */
 const CLASS_PATH = `${folder}target/test-class-path`
 
 /** Entries up to `end`, then a crash; what is saved is as it was at `save`. */
@@ -40,11 +42,15 @@ export class StreamRun implements AsyncDisposable {
     this.#lines = createInterface({ input: this.#process.stdout })
   }
 
-  static get isBuilt(): boolean {
-    return existsSync(CLASS_PATH)
+  /** Why it cannot run; undefined when it can. */
+  static missing(): string | undefined {
+    const program = ['javac', 'mvn'].find((name) => findProgram(name) === undefined)
+    return program === undefined ? undefined : `${program} is not installed`
   }
 
+  /** Of the classes as they are now. */
   static start(): StreamRun {
+    if (isStale()) execute('mvn', ['-q', '-B', '-ntp', 'process-test-classes'], { cwd: folder })
     return new StreamRun()
   }
 
@@ -73,6 +79,16 @@ export class StreamRun implements AsyncDisposable {
     this.#process.stdin.end()
     await once(this.#process, 'exit')
   }
+}
+
+/** Maven takes seconds to see that nothing is to be done. */
+function isStale(): boolean {
+  if (!existsSync(CLASS_PATH)) return true
+  const builtMs = statSync(CLASS_PATH).mtimeMs
+  const sources = readdirSync(`${folder}src`, { recursive: true, withFileTypes: true })
+  return sources.some(
+    (one) => one.isFile() && statSync(join(one.parentPath, one.name)).mtimeMs > builtMs,
+  )
 }
 
 const base64 = (value: Uint8Array): string => Buffer.from(value).toString('base64')
