@@ -115,7 +115,8 @@ function jobOf(
       ...{ 'flink.checkpoints': `file://${checkpoints}`, 'flink.stateBackend': backend },
     },
   })
-  return { jobs: new FlinkJobs(flinkAccess(config)), spec: flinkSpec(config, plan, PARTITIONS) }
+  const generation = { number: 1, partitions: PARTITIONS }
+  return { jobs: new FlinkJobs(flinkAccess(config)), spec: flinkSpec(config, plan, generation) }
 }
 
 function sumOf(numbers: readonly number[]): number {

@@ -68,9 +68,9 @@ async function open(flags: Flags): Promise<{ config: Config; jobs: FlinkJobs }> 
   return { config, jobs: new FlinkJobs(flinkAccess(config)) }
 }
 
-async function specOf(config: Config, plan: Plan): Promise<JobSpec> {
+async function specOf(config: Config, jobs: FlinkJobs, plan: Plan): Promise<JobSpec> {
   const { flinkSpec, readyTopics } = await import('../cluster/flink-spec.ts')
-  return flinkSpec(config, plan, await readyTopics(config))
+  return flinkSpec(config, plan, await readyTopics(config, jobs))
 }
 
 /** Asks nobody: what is not known stands in capitals. */
@@ -90,14 +90,15 @@ async function printStatements(flags: Flags): Promise<void> {
     },
     flink: { ...config.flink, checkpoints: config.flink.checkpoints || 'file:///CHECKPOINTS' },
   }
-  process.stdout.write(printSql(jobSql(flinkSpec(shown, plan, partitions), { from: 'earliest' })))
+  const spec = flinkSpec(shown, plan, { number: 1, partitions })
+  process.stdout.write(printSql(jobSql(spec, { from: 'earliest' })))
 }
 
 async function submit(flags: SubmitFlags): Promise<void> {
   if (flags.resume === true && flags.fresh === true)
     throw new WeirError('CLI_USAGE_INVALID', '--resume or --fresh, not both')
   const { config, jobs } = await open(flags)
-  const spec = await specOf(config, await loadPlan(flags.pipeline))
+  const spec = await specOf(config, jobs, await loadPlan(flags.pipeline))
   const submitted =
     flags.resume === true
       ? await jobs.resume(spec)
@@ -138,7 +139,7 @@ async function printStatus(flags: Flags): Promise<void> {
 async function upgrade(flags: Flags & { replay?: boolean; check?: boolean }): Promise<void> {
   const { config, jobs } = await open(flags)
   const plan = await loadPlan(flags.pipeline)
-  const spec = await specOf(config, plan)
+  const spec = await specOf(config, jobs, plan)
   const { job, stateDifferences, differences } = await jobs.compare(spec)
   const keeps = stateDifferences.length === 0
   console.log(`Job ${job.id}: its state can${keeps ? '' : 'not'} be kept.`)

@@ -17,8 +17,10 @@ import type { Shared } from './cluster.ts'
 import { metric } from './metrics.ts'
 import type { TopicRulePublisher } from './rule-publisher.ts'
 import { TopicWriter } from './topic-writer.ts'
-import { steadyTopic } from './topics.ts'
+import { steadyTopic, type Topics } from './topics.ts'
 
+/** Between two looks for a next generation of the topics. */
+const LOOK_MS = 1000
 /** Offsets alone are written, one after the other. */
 const CONNECTIONS = 1
 
@@ -37,6 +39,8 @@ export class AlertRole {
   /** Set while this process has the lease: each time has one of its own. */
   #life: OpenAlerts | undefined
   #ended: Promise<void> = Promise.resolve()
+  readonly #topics: Topics
+  #endLooking: () => void = () => {}
 
   /** Errors: STORAGE_UNAVAILABLE, DATA_FORMAT_NEWER. */
   static async open(shared: Shared, parts: AlertRoleParts): Promise<AlertRole> {
@@ -52,6 +56,7 @@ export class AlertRole {
     const { topics, events, config } = shared
     const { batchBytesMax: bytesMax, intervalUs } = config.writer
     this.#parts = parts
+    this.#topics = topics
     this.#writer = writer
     // Asks and edits by the database alone: it is never started.
     this.alerts = openAlerts(parts).alerts
@@ -95,14 +100,33 @@ export class AlertRole {
   async #begin(): Promise<AlertFeed> {
     await this.#ended
     await this.#parts.rules.publishAll()
+    const { length } = await this.#topics.generations()
+    this.#endLooking = this.#lookForGrowth(length)
     const life = openAlerts(this.#parts)
     life.start()
     this.#life = life
     return life.feed
   }
 
+  /** Partitions that are new know no rules: they are told all, before messages come to them. */
+  #lookForGrowth(known: number): () => void {
+    let count = known
+    return nodeWorld.clock.every(LOOK_MS, () => {
+      this.#topics.generations().then(
+        async ({ length }) => {
+          if (length === count) return
+          count = length
+          await this.#parts.rules.start()
+        },
+        // Kafka is away; it is asked again.
+        () => undefined,
+      )
+    })
+  }
+
   /** Nothing is sent from this moment on; what is on its way ends. */
   #end(): void {
+    this.#endLooking()
     const life = this.#life
     this.#life = undefined
     if (life !== undefined) this.#ended = life.stop()

@@ -4,22 +4,34 @@
  * TaskManager that dies is Flink's own business; this is for a JobManager that came back without
  * its jobs, and for the first start.
  *
- * It changes no job that runs. One that was made of another pipeline is told: `weir flink upgrade`
- * says first whether its state can be kept.
+ * When the installation was given more partitions, and the job has read the telemetry of before to
+ * its end, it goes on with the next generation of the topics, by a savepoint. Otherwise no job that
+ * runs is changed. One that was made of another pipeline is told: `weir flink upgrade` says first
+ * whether its state can be kept.
  */
 import { WeirError } from '../errors/errors.ts'
-import type { FlinkJobs, JobSpec, JobStatus } from '../flink/flink.ts'
+import type { FlinkJobs, JobSpec, JobStatus, Submitted } from '../flink/flink.ts'
 import type { MetricSample } from '../observe/observe.ts'
 import type { Lease } from '../postgres/postgres.ts'
 import type { Clock } from '../world/world.ts'
+import { encodeTick } from '../entries/entries.ts'
+import { generationOfJob } from './flink-spec.ts'
 import { metric } from './metrics.ts'
 import { Repeating } from './repeating.ts'
+import { endsOf, type Generation, type Topics } from './topics.ts'
 
 const LOOK_MS = 3000
+/**
+ * A job that began again behind the end of a partition does not say how far it is there. So long
+ * after the seal it goes on all the same: what it has not read it reads then, beside the new.
+ */
+const UNKNOWN_MS_MAX = 60_000
 
 export interface FlinkKeeperParts {
   jobs: FlinkJobs
-  spec: JobSpec
+  topics: Topics
+  name: string
+  specOf: (generation: Generation) => JobSpec
   clock: Clock
   /** Undefined while another process keeps it. */
   claim: () => Promise<Lease | undefined>
@@ -35,15 +47,20 @@ export interface FlinkKeeperParts {
 export class FlinkKeeper {
   readonly #parts: FlinkKeeperParts
   readonly #work: Repeating
+  /** Of the topics that the job has. */
+  generation: Generation
   /** While this process is the one. */
   isKeeper = false
   #status: JobStatus | undefined
   #starts = 0
-  /** The job that was told to differ. */
+  /** The job that was compared. */
   #told: string | undefined
+  /** Since when its telemetry is sealed, by the monotonic clock. */
+  #sealedMs: number | undefined
 
   constructor(parts: FlinkKeeperParts) {
     this.#parts = parts
+    this.generation = { number: 1, partitions: parts.topics.partitions }
     const { clock, failed } = parts
     this.#work = new Repeating({ clock, failed, run: (isStopping) => this.#run(isStopping) })
   }
@@ -74,36 +91,63 @@ export class FlinkKeeper {
   }
 
   async #look(): Promise<void> {
-    const { jobs, spec } = this.#parts
+    const { jobs, topics, name, specOf } = this.#parts
+    const generation = await generationOfJob(topics, jobs, name)
+    this.generation = generation
+    const spec = specOf(generation)
     try {
-      this.#status = await jobs.status(spec.name, spec.topics.telemetry)
-      this.#parts.seen(this.#status)
+      this.#status = await jobs.status(name, spec.topics.telemetry)
     } catch (error) {
-      this.#status = undefined
-      this.#parts.seen(undefined)
       if (!isError(error, 'FLINK_JOB_ABSENT')) throw error
-      await this.#start()
-      return
+      this.#status = undefined
     }
-    if (this.#told === this.#status.job.id) return
-    this.#told = this.#status.job.id
-    const { stateDifferences, differences } = await jobs.compare(spec)
-    const all = [...stateDifferences, ...differences]
-    if (all.length > 0)
-      this.#parts.differs({ job: this.#status.job.id, differences: all.join('; ') })
+    this.#parts.seen(this.#status)
+    if (this.#status === undefined) return this.#submit(spec)
+    const next = await topics.after(generation)
+    if (next !== undefined && (await this.#isRead(generation, this.#status)))
+      return this.#started(await jobs.upgrade(specOf(next)))
+    await this.#tellDifferences(this.#status, spec)
   }
 
   /** Where there was a job before, from its state alone: nothing begins anew by oversight. */
-  async #start(): Promise<void> {
-    const { jobs, spec, started } = this.#parts
-    const submitted = await jobs.submit(spec).catch((error: unknown) => {
-      if (!isError(error, 'FLINK_STATE_EXISTS')) throw error
-      return jobs.resume(spec)
-    })
+  async #submit(spec: JobSpec): Promise<void> {
+    const { jobs } = this.#parts
+    this.#started(
+      await jobs.submit(spec).catch((error: unknown) => {
+        if (!isError(error, 'FLINK_STATE_EXISTS')) throw error
+        return jobs.resume(spec)
+      }),
+    )
+  }
+
+  #started({ id, beginning }: Submitted): void {
     this.#starts++
-    this.#told = submitted.id
-    const { beginning } = submitted
-    started({ job: submitted.id, from: beginning.from === 'state' ? beginning.path : 'earliest' })
+    this.#told = id
+    this.#sealedMs = undefined
+    const from = beginning.from === 'state' ? beginning.path : 'earliest'
+    this.#parts.started({ job: id, from })
+  }
+
+  /** Nothing of this generation is left to be read. */
+  async #isRead(generation: Generation, { positions }: JobStatus): Promise<boolean> {
+    const { topics, clock } = this.#parts
+    const telemetry = topics.name('telemetry', generation)
+    await topics.kafka.seal(telemetry, generation.partitions, encodeTick(clock.nowUs()))
+    const ends = await endsOf(topics, 'telemetry', generation)
+    const isThere = (end: number, partition: number): boolean =>
+      end === 0 || (positions.get(partition) ?? -1) >= end
+    if (ends.every(isThere)) return true
+    this.#sealedMs ??= clock.monotonicMs()
+    const isKnown = ends.every((end, partition) => end === 0 || positions.has(partition))
+    return !isKnown && clock.monotonicMs() - this.#sealedMs > UNKNOWN_MS_MAX
+  }
+
+  async #tellDifferences({ job: { id } }: JobStatus, spec: JobSpec): Promise<void> {
+    if (this.#told === id) return
+    this.#told = id
+    const { stateDifferences, differences } = await this.#parts.jobs.compare(spec)
+    const all = [...stateDifferences, ...differences]
+    if (all.length > 0) this.#parts.differs({ job: id, differences: all.join('; ') })
   }
 
   async #pause(isStopping: () => boolean): Promise<void> {

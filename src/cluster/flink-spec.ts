@@ -9,6 +9,7 @@ import {
   openStateFolder,
   STATE_BACKENDS,
   type FlinkAccess,
+  type FlinkJobs,
   type JobSpec,
 } from '../flink/flink.ts'
 import type { KafkaAccess } from '../kafka/kafka.ts'
@@ -17,14 +18,15 @@ import { createS3Objects } from '../objects/s3-objects.ts'
 import type { Plan } from '../pipeline/pipeline.ts'
 import { nodeWorld } from '../world/node-world.ts'
 import { kafkaAccess, s3Access } from './accesses.ts'
-import { Topics } from './topics.ts'
+import { Topics, type Generation } from './topics.ts'
 
 const NAME = /^\w[\w.-]{0,99}$/
 
 const wrong = (detail: string): WeirError => new WeirError('CONFIG_VALUE_INVALID', detail)
 
-/** Errors: CONFIG_VALUE_INVALID. */
-export function flinkSpec(config: Config, plan: Plan, partitions: number): JobSpec {
+/** For one generation of the topics. Errors: CONFIG_VALUE_INVALID. */
+export function flinkSpec(config: Config, plan: Plan, of: Generation): JobSpec {
+  const { number: generation, partitions } = of
   const { name, jar, parallelism, maxParallelism, checkpointIntervalUs } = config.flink
   if (!NAME.test(name)) throw wrong(`flink.name: ${name} is more than letters, digits, _, - and .`)
   if (parallelism > maxParallelism)
@@ -35,13 +37,14 @@ export function flinkSpec(config: Config, plan: Plan, partitions: number): JobSp
   const { topicPrefix } = config.kafka
   const { version, time, windowsMs, detectors, rules } = plan
   return {
-    ...{ name, jar, parallelism, maxParallelism, stateBackend, partitions },
+    ...{ name, jar, parallelism, maxParallelism, stateBackend },
+    ...{ partitions, generation },
     ...flinkFolders(config),
     kafka: flinkKafka(config),
     topics: {
-      telemetry: topicName(topicPrefix, 'telemetry'),
-      readings: topicName(topicPrefix, 'readings'),
-      windows: topicName(topicPrefix, 'windows'),
+      telemetry: topicName(topicPrefix, 'telemetry', generation),
+      readings: topicName(topicPrefix, 'readings', generation),
+      windows: topicName(topicPrefix, 'windows', generation),
       events: topicName(topicPrefix, 'events'),
       deadLetters: topicName(topicPrefix, 'dead-letters'),
     },
@@ -114,20 +117,27 @@ function openFolders(config: Config): FlinkAccess['folders'] {
 }
 
 /**
- * Makes the topics that are missing, and says how many partitions there are. A job goes through one
- * generation of the topics. Errors: CONFIG_VALUE_INVALID, LOG_UNAVAILABLE, LOG_REQUEST_REFUSED.
+ * Makes the topics that are missing, and says which generation of them a job is to go on with.
+ * Errors: LOG_UNAVAILABLE, LOG_REQUEST_REFUSED, and those of Flink.
  */
-export async function readyTopics(config: Config): Promise<number> {
+export async function readyTopics(config: Config, jobs: FlinkJobs): Promise<Generation> {
   const kafka = await openKafka(kafkaAccess(config), nodeWorld)
   try {
-    const topics = await Topics.open(kafka, config)
-    const { length } = await topics.generations()
-    if (length > 1)
-      throw wrong('kafka.topicPrefix: its topics were given more partitions; a job has one of each')
-    return topics.partitions
+    return await generationOfJob(await Topics.open(kafka, config), jobs, config.flink.name)
   } finally {
     await kafka.close()
   }
+}
+
+/** The one of the job before it, else the first. */
+export async function generationOfJob(
+  topics: Topics,
+  jobs: FlinkJobs,
+  name: string,
+): Promise<Generation> {
+  const all = await topics.generations()
+  const number = await jobs.generation(name)
+  return all.find((one) => one.number === number) ?? all[0]!
 }
 
 /** The entry behind the last one of each partition of telemetry. Errors: LOG_UNAVAILABLE. */

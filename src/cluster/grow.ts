@@ -3,7 +3,11 @@
  * From then on gateways write the new one, and the roles behind follow (`topics.ts`). Telemetry is
  * made last and decides: what was cut off before it has changed nothing, and what is cut off behind
  * it, the stream does. So it may be done again at any time.
+ *
+ * Where the stream is a job of Flink, new partitions know no rules. A control process tells them as
+ * soon as it sees their topic, and the seal waits for that, so that no message comes before them.
  */
+import { setTimeout as pause } from 'node:timers/promises'
 import type { Config } from '../config/config.ts'
 import { encodeTick } from '../entries/entries.ts'
 import { WeirError } from '../errors/errors.ts'
@@ -11,9 +15,11 @@ import { openKafka } from '../kafka/open-kafka.ts'
 import { StreamState } from '../postgres/stream-state.ts'
 import { nodeWorld } from '../world/node-world.ts'
 import { kafkaAccess, postgresAccess } from './accesses.ts'
-import { Topics, type Generation } from './topics.ts'
+import { endsOf, Topics, type Generation } from './topics.ts'
 
 const LEASE = 'grow'
+const LOOK_MS = 200
+const TOLD_MS_MAX = 60_000
 
 /** Errors: CLI_USAGE_INVALID, CONFIG_VALUE_INVALID, and those of Kafka and PostgreSQL. */
 export async function growPartitions(
@@ -35,8 +41,20 @@ export async function growPartitions(
   // First, whether we may at all: the topic may belong to somebody else.
   await kafka.checkSealable(sealed)
   await topics.make(generation)
+  if (config.flink.checkpoints !== '') await untilTold(topics, generation)
   await kafka.seal(sealed, before.partitions, encodeTick(nodeWorld.clock.nowUs()))
   return { from: before.partitions, generation, telemetry: topics.name('telemetry', generation) }
+}
+
+/** Errors: LOG_UNAVAILABLE when nobody tells them. */
+async function untilTold(topics: Topics, generation: Generation): Promise<void> {
+  for (let waitedMs = 0; waitedMs < TOLD_MS_MAX; waitedMs += LOOK_MS) {
+    const ends = await endsOf(topics, 'telemetry', generation)
+    if (ends.every((end) => end > 0)) return
+    await pause(LOOK_MS)
+  }
+  const detail = 'no control process tells rules to the new partitions; start one, and try again'
+  throw new WeirError('LOG_UNAVAILABLE', detail)
 }
 
 /** The generation that may be left for one of so many partitions. Errors: CLI_USAGE_INVALID. */

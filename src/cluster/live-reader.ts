@@ -21,12 +21,17 @@ const WAIT_MS = 500
 const BYTES_MAX = 4 << 20
 const UNLIMITED = { seriesMax: Infinity, textsMax: Infinity }
 
+interface TopicPlace {
+  topic: string
+  partitions: number
+}
+
 export interface LiveReaderParts {
   kafka: Kafka
   clock: Clock
   tenant: string
-  /** Names of topics, and their partitions: of those that are written now. */
-  topics: { readings: string; events: string; partitions: number; eventPartitions: number }
+  /** With their partitions; that of readings is another one once there are more of these. */
+  topics: { events: TopicPlace; readings: () => TopicPlace }
   /** One process of a cluster reads. */
   isReading: () => boolean
   emit: (event: Exclude<LiveEvent, { event: 'rate' }>) => void
@@ -47,21 +52,22 @@ export class LiveReader {
       ...{ clock, failed },
       run: (isStopping) =>
         this.#follow({
-          ...{ topic: topics.events, partitions: topics.eventPartitions },
+          ...{ of: topics.events, isStopping },
           isIdle: () => !parts.isReading(),
-          isStopping,
           take: (entries) => this.#takeEvents(entries),
         }),
     })
     this.#readings = new Repeating({
       ...{ clock, failed },
-      run: (isStopping) =>
-        this.#follow({
-          ...{ topic: topics.readings, partitions: topics.partitions },
+      run: (isStopping) => {
+        const of = topics.readings()
+        const isOver = (): boolean => topics.readings().topic !== of.topic
+        return this.#follow({
+          ...{ of, isStopping: () => isStopping() || isOver() },
           isIdle: () => !parts.isReading() || this.#followed.size === 0,
-          isStopping,
           take: (entries) => this.#takeReadings(entries),
-        }),
+        })
+      },
     })
   }
 
@@ -84,15 +90,15 @@ export class LiveReader {
   }
 
   /** All partitions of a topic from their ends on, until nobody wants them any more. */
-  async #follow(of: {
-    topic: string
-    partitions: number
+  async #follow(how: {
+    of: TopicPlace
     isIdle: () => boolean
     isStopping: () => boolean
     take: (entries: readonly ReadEntry[]) => void
   }): Promise<void> {
     const { kafka } = this.#parts
-    const { topic, partitions, isIdle, isStopping, take } = of
+    const { isIdle, isStopping, take } = how
+    const { topic, partitions } = how.of
     while (!isStopping() && isIdle()) await this.#pause()
     const reader = kafka.createReader(topic)
     try {

@@ -29,13 +29,15 @@ export async function openFlinkRole(
 ): Promise<FlinkRole> {
   const { config, plan, topics, events } = shared
   const { clock } = nodeWorld
-  const spec = flinkSpec(config, plan, topics.partitions)
+  // What is wrong with the settings is said at the start.
+  flinkSpec(config, plan, { number: 1, partitions: topics.partitions })
   const jobs = new FlinkJobs(flinkAccess(config))
   const leases = await openLeases(postgresAccess(config))
   const failed = (error: unknown): void =>
     events?.roleFailed({ role: 'flink', problem: String(error) })
   const keeper = new FlinkKeeper({
-    ...{ jobs, spec, clock, failed },
+    ...{ jobs, topics, name: config.flink.name, clock, failed },
+    specOf: (generation) => flinkSpec(config, plan, generation),
     claim: () => leases.claim(LEASE),
     seen: (status) => live.sink.publish(tenant, { event: 'stream', data: jobOf(status) }),
     started: (fields) => events?.flinkJobStarted(fields),
@@ -44,8 +46,11 @@ export async function openFlinkRole(
   const reader = new LiveReader({
     ...{ kafka: topics.kafka, clock, tenant, failed },
     topics: {
-      ...{ readings: spec.topics.readings, events: spec.topics.events },
-      ...{ partitions: topics.partitions, eventPartitions: topics.partitions },
+      events: { topic: topics.nameOf('events'), partitions: topics.partitions },
+      readings: () => ({
+        topic: topics.name('readings', keeper.generation),
+        partitions: keeper.generation.partitions,
+      }),
     },
     isReading: () => keeper.isKeeper,
     emit: (event) => live.sink.publish(tenant, event),

@@ -2,9 +2,10 @@
  * Changes of rules, into the log of the cluster: an entry for each partition of the telemetry
  * topic, so that the stream of each meets them between two messages.
  *
- * When the topic is sealed because there are more partitions now, what was refused goes to all
- * partitions of the next generation. A partition that had taken it before hears it twice: the
- * version of a rule says that it is known.
+ * When there are to be more partitions, those of the next generation hear it, too, from the moment
+ * when their topic is there: whoever writes messages into it finds the rules before them. When the
+ * topic of before is sealed, it goes to the next one alone. A partition that hears something twice
+ * changes nothing: the version of a rule says that it is known.
  */
 import type { RuleChange } from '../batch/batch.ts'
 import { encodeRules } from '../entries/entries.ts'
@@ -19,8 +20,8 @@ const CHUNK_CHARACTERS_MAX = 500_000
 export class TopicRulePublisher {
   readonly #topics: Topics
   readonly #clock: Clock
-  /** Where it wrote last. */
-  #place: { generation: Generation; appender: Appender } | undefined
+  /** Of generations that are written, by their numbers. */
+  readonly #appenders = new Map<number, Appender>()
   /** Calls go one after the other. */
   #turn: Promise<void> = Promise.resolve()
 
@@ -41,7 +42,7 @@ export class TopicRulePublisher {
 
   async close(): Promise<void> {
     await this.#turn
-    await this.#place?.appender.close()
+    await Promise.all([...this.#appenders.values()].map((one) => one.close()))
   }
 
   async #publish(changes: readonly RuleChange[]): Promise<void> {
@@ -50,35 +51,32 @@ export class TopicRulePublisher {
     }
   }
 
+  /** Into the generation that is written, and into those that are about to be. */
   async #append(value: Uint8Array): Promise<void> {
-    for (;;) {
-      const { generation, appender } = (this.#place ??= this.#open(await this.#topics.writable()))
-      const { partitions } = generation
-      const entries = Array.from({ length: partitions }, (_, partition) => ({ partition, value }))
+    const from = await this.#topics.writable()
+    const all = (await this.#topics.generations()).slice(from.number - 1)
+    for (const [at, generation] of all.entries()) {
+      const entries = Array.from({ length: generation.partitions }, (_, partition) => ({
+        ...{ partition, value },
+      }))
       try {
-        await appender.append(entries)
-        return
+        await this.#appenderOf(generation).append(entries)
       } catch (error) {
         if (!(error instanceof WeirError) || error.code !== 'LOG_ENTRY_TOO_LARGE') throw error
-        if (await this.#advance(generation)) continue
-        // As in EntryLog: the next generation may not be known yet.
-        throw new WeirError('LOG_UNAVAILABLE', error.message, { cause: error })
+        // Sealed meanwhile; as in EntryLog, the next generation may not be known yet.
+        if (at === all.length - 1)
+          throw new WeirError('LOG_UNAVAILABLE', error.message, { cause: error })
       }
     }
   }
 
-  #open(generation: Generation) {
+  #appenderOf(generation: Generation): Appender {
+    const known = this.#appenders.get(generation.number)
+    if (known !== undefined) return known
     const topic = this.#topics.name('telemetry', generation)
-    return { generation, appender: this.#topics.kafka.createAppender(topic) }
-  }
-
-  /** False when there is no newer generation. */
-  async #advance(generation: Generation): Promise<boolean> {
-    const next = await this.#topics.after(generation)
-    if (next === undefined) return false
-    await this.#place?.appender.close()
-    this.#place = this.#open(next)
-    return true
+    const appender = this.#topics.kafka.createAppender(topic)
+    this.#appenders.set(generation.number, appender)
+    return appender
   }
 }
 

@@ -5,7 +5,7 @@ import { JobManager, type Checkpoint, type Job } from './job-manager.ts'
 import { jobParameters, jobSql } from './job-sql.ts'
 import { SqlGateway } from './sql-gateway.ts'
 import { newestState, writeRecord, type SavedState, type StateFolder } from './state-folder.ts'
-import { otherDifferences, stateDifferences } from './state-layout.ts'
+import { generationOf, otherDifferences, stateDifferences } from './state-layout.ts'
 
 export interface FlinkAccess {
   gatewayUrl: string
@@ -81,6 +81,14 @@ export class FlinkJobs {
     const path = this.#addressOf(spec, saved)
     if (differences.length > 0) throw differs(path, differences)
     return this.submit(spec, { from: 'state', path })
+  }
+
+  /** Of the topics of the job that runs or ran last; undefined where there was none. */
+  async generation(name: string): Promise<number | undefined> {
+    const job = await this.#manager.find(name)
+    if (job !== undefined) return generationOf(await this.#manager.parameters(job.id))
+    const saved = await this.#newestState()
+    return saved && generationOf(saved.record.parameters)
   }
 
   async #newestState(): Promise<SavedState | undefined> {

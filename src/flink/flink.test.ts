@@ -9,7 +9,13 @@ import { newestState, openStateFolder, writeRecord, type StateFolder } from './s
 import { otherDifferences, stateDifferences } from './state-layout.ts'
 
 const SPEC: JobSpec = {
-  ...{ name: 'weir-stream', jar: 'file:///opt/weir-flink.jar', parallelism: 2, partitions: 8 },
+  ...{
+    name: 'weir-stream',
+    jar: 'file:///opt/weir-flink.jar',
+    parallelism: 2,
+    generation: 1,
+    partitions: 8,
+  },
   ...{ maxParallelism: 128, checkpointIntervalMs: 10_000, stateBackend: 'hashmap' },
   checkpoints: 'file:///state/weir-stream',
   savepoints: 'file:///state/weir-stream/savepoints',

@@ -28,8 +28,9 @@ export interface JobSpec {
   maxParallelism: number
   /** Of Kafka's Java client: `bootstrap.servers` and the rest. */
   kafka: Readonly<Record<string, string>>
-  /** Of the topics of telemetry, readings and windows. */
+  /** Of the topics of telemetry, readings and windows, and which of their generations they are. */
   partitions: number
+  generation: number
   topics: Readonly<Record<'telemetry' | 'readings' | 'windows' | 'events' | 'deadLetters', string>>
   plan: JobPlan
   checkpointIntervalMs: number
@@ -59,7 +60,7 @@ export type Beginning =
 /** Resolves after so many milliseconds, and keeps the process alive meanwhile. */
 export type Pause = (ms: number) => Promise<void>
 
-export { FlinkJobs, type FlinkAccess, type JobStatus } from './flink-jobs.ts'
+export { FlinkJobs, type FlinkAccess, type JobStatus, type Submitted } from './flink-jobs.ts'
 export { jobSql, printSql } from './job-sql.ts'
 export { kafkaProperties } from './kafka-properties.ts'
 export { openStateFolder } from './state-folder.ts'

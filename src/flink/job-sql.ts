@@ -90,6 +90,7 @@ export function jobParameters(spec: JobSpec, beginning: Beginning): Record<strin
     'weir.parallelism': String(spec.parallelism),
     'weir.max-parallelism': String(spec.maxParallelism),
     'weir.partitions': String(spec.partitions),
+    'weir.generation': String(spec.generation),
     'weir.plan': Buffer.from(JSON.stringify(spec.plan)).toString('base64url'),
   }
 }

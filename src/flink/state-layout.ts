@@ -24,7 +24,7 @@ export function stateDifferences(before: JobParameters, spec: JobSpec): string[]
   if (max !== String(spec.maxParallelism))
     differences.push(`flink.maxParallelism was ${max ?? 'unknown'} and is ${spec.maxParallelism}`)
   const partitions = before['weir.partitions']
-  if (partitions !== String(spec.partitions))
+  if (partitions !== String(spec.partitions) && !isGrown(before, spec))
     differences.push(`partitions of Kafka were ${partitions ?? 'unknown'}, now ${spec.partitions}`)
   const windows = planOf(before)?.windowsMs.join(', ')
   if (windows !== spec.plan.windowsMs.join(', ')) {
@@ -34,12 +34,25 @@ export function stateDifferences(before: JobParameters, spec: JobSpec): string[]
   return differences
 }
 
+/** The generation of a job's topics. */
+export const generationOf = (parameters: JobParameters): number =>
+  Number(parameters['weir.generation'] ?? 1)
+
+/** Devices of a new partition were in one partition before. */
+function isGrown(before: JobParameters, { generation, partitions }: JobSpec): boolean {
+  const isNext = generation > generationOf(before)
+  return isNext && partitions % Number(before['weir.partitions']) === 0
+}
+
 /** What else is different, and keeps the state. */
 export function otherDifferences(before: JobParameters, spec: JobSpec): string[] {
   const differences: string[] = []
   const parallelism = before['weir.parallelism']
   if (parallelism !== String(spec.parallelism))
     differences.push(`parallelism ${parallelism} → ${spec.parallelism}`)
+  const generation = generationOf(before)
+  if (generation !== spec.generation)
+    differences.push(`topics of generation ${generation} → ${spec.generation}`)
   const plan = planOf(before)
   const parts = Object.keys({ ...plan, ...spec.plan }).filter(
     (part) => JSON.stringify(plan?.[part]) !== JSON.stringify(spec.plan[part]),

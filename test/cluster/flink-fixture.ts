@@ -82,15 +82,15 @@ export async function openInstallation(
     'flink.checkpointInterval': '500ms',
   }
   const config = loadConfig({ flags })
-  await readyTopics(config)
   const kafka = await open()
   const jobs = new FlinkJobs(flinkAccess(config))
+  const generation = await readyTopics(config, jobs)
   const telemetry: Appender = kafka.createAppender(topicName(name, 'telemetry'))
   const encoder = new MessageEncoder({ partitions })
   return {
     ...{ kafka, config, jobs, partitions, folder: work },
     spec: (pipeline, change) => ({
-      ...flinkSpec(config, parsePipeline(pipeline, 'test'), partitions),
+      ...flinkSpec(config, parsePipeline(pipeline, 'test'), generation),
       ...change,
     }),
     async send(messages) {
@@ -118,7 +118,9 @@ export async function openInstallation(
 }
 
 /** The four topics behind telemetry, by partition. */
-export async function readTopics(at: Installation): Promise<Record<Behind, ReadEntry[][]>> {
+export async function readTopics(
+  at: Pick<Installation, 'read'>,
+): Promise<Record<Behind, ReadEntry[][]>> {
   const [readings, windows] = [await at.read('readings'), await at.read('windows')]
   const [events, deadLetters] = [await at.read('events'), await at.read('dead-letters')]
   return { readings, windows, events, deadLetters }
@@ -139,7 +141,7 @@ export async function coveredThroughMs(at: Installation): Promise<number> {
 
 /** What the stream process makes of telemetry; readings by partition. */
 export async function expectedOf(
-  at: Installation,
+  at: Pick<Installation, 'read' | 'config'>,
   pipeline: string,
 ): Promise<{
   readings: Given[][]
