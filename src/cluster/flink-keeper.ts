@@ -22,6 +22,11 @@ import { endsOf, type Generation, type Topics } from './topics.ts'
 
 const LOOK_MS = 3000
 /**
+ * An upgrade ends a job with a savepoint and starts the next: whoever took that for a job that is
+ * gone would have two. It takes some seconds; was it cut off, the job goes on after this.
+ */
+const UPGRADE_MS_MAX = 30_000
+/**
  * A job that began again behind the end of a partition does not say how far it is there. So long
  * after the seal it goes on all the same: what it has not read it reads then, beside the new.
  */
@@ -102,7 +107,11 @@ export class FlinkKeeper {
       this.#status = undefined
     }
     this.#parts.seen(this.#status)
-    if (this.#status === undefined) return this.#submit(spec)
+    if (this.#status === undefined) {
+      const finishedAgoMs = await jobs.finishedAgoMs(name)
+      if (finishedAgoMs !== undefined && finishedAgoMs < UPGRADE_MS_MAX) return
+      return this.#submit(spec)
+    }
     const next = await topics.after(generation)
     if (next !== undefined && (await this.#isRead(generation, this.#status)))
       return this.#started(await jobs.upgrade(specOf(next)))

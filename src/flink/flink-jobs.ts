@@ -165,6 +165,11 @@ export class FlinkJobs {
     return { job, dashboard: manager.dashboard(job.id), ...runs, checkpoint, failure, positions }
   }
 
+  /** Of the last job of this name that somebody ended with a savepoint, if Flink knows of it. */
+  finishedAgoMs(name: string): Promise<number | undefined> {
+    return this.#manager.finishedAgoMs(name)
+  }
+
   /** Changes nothing. Errors: FLINK_JOB_ABSENT. */
   async compare(spec: JobSpec): Promise<Upgrade> {
     const job = await this.#running(spec.name)

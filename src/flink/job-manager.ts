@@ -69,6 +69,21 @@ export class JobManager {
     return { id: job.jid, name, state: job.state, startMs: job['start-time'] }
   }
 
+  /**
+   * How long ago one of this name was ended with a savepoint, as far as the JobManager remembers;
+   * by its own clock.
+   */
+  async finishedAgoMs(name: string): Promise<number | undefined> {
+    const { jobs } = await this.#get<{
+      jobs: { jid: string; name: string; state: string; 'end-time': number }[]
+    }>('/jobs/overview')
+    const ended = jobs.filter((one) => one.name === name && one.state === 'FINISHED')
+    const last = ended.toSorted((one, other) => other['end-time'] - one['end-time'])[0]
+    if (last === undefined) return undefined
+    const { now } = await this.#get<{ now: number }>(`/jobs/${last.jid}`)
+    return now - last['end-time']
+  }
+
   async parameters(id: string): Promise<JobParameters> {
     const config = await this.#get<{ 'execution-config'?: { 'user-config'?: JobParameters } }>(
       `/jobs/${id}/config`,

@@ -27,6 +27,12 @@ const IDLE_TIMEOUT = '10 s'
 /** With one alone, a checkpoint that cannot be read would be all there is. */
 const CHECKPOINTS_KEPT = 3
 /**
+ * The first one that cannot be written would fail the job, which could not read the last one
+ * either: the stream would stand still as long as their storage is away. That it is away is told
+ * by `weir_flink_checkpoint_age_seconds`.
+ */
+const FAILED_CHECKPOINTS_MAX = 2 ** 31 - 1
+/**
  * Of the sinks' producers. With Kafka's own 16 KiB a job of 100-byte messages wrote 71 to 80 k/s on
  * two cores, with this 94 k/s; to linger longer added nothing.
  */
@@ -72,6 +78,7 @@ function settingsOf(spec: JobSpec, beginning: Beginning): Record<string, string>
     'table.local-time-zone': 'UTC',
     'execution.checkpointing.mode': 'EXACTLY_ONCE',
     'execution.checkpointing.interval': `${spec.checkpointIntervalMs} ms`,
+    'execution.checkpointing.tolerable-failed-checkpoints': String(FAILED_CHECKPOINTS_MAX),
     'execution.checkpointing.dir': spec.checkpoints,
     'execution.checkpointing.savepoint-dir': spec.savepoints,
     'execution.checkpointing.externalized-checkpoint-retention': 'RETAIN_ON_CANCELLATION',

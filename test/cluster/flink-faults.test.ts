@@ -8,7 +8,7 @@ import { FAULTS, hurtFlink, type FaultName } from './flink-faults.ts'
 import { skip as skipWithoutFlink } from './flink-fixture.ts'
 
 const TIMEOUT_MS = 290_000
-const OPTIONS = { awayMs: 15_000, isWorse: false }
+const OPTIONS = { steadyMs: 5000, awayMs: 15_000, isWorse: false }
 
 for (const name of Object.keys(FAULTS) as FaultName[]) {
   test(name, { skip: skip ?? skipWithoutFlink, timeout: TIMEOUT_MS }, async (t) => {

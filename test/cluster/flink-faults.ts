@@ -30,7 +30,12 @@ const WINDOWS_MS = [10_000, 60_000]
 const PIPELINE = `
 version: 1
 types:
-  pump: { schemas: { 1: { ${METRIC}: { unit: "1" }, temperature: { unit: °C } } } }
+  pump:
+    schemas:
+      1:
+        ${METRIC}: { unit: "1" }
+        temperature: { unit: °C }
+        pressure: { unit: bar, required: false }
 time: { disorder: 1s, future: 5m, allowedLateness: 2h, idleTimeout: 2s, alertStaleness: 1d }
 windows: [10s, 1m]
 detectors:
@@ -46,19 +51,33 @@ const MORE_RULES = `${PIPELINE}  - { id: ${ADDED}, type: pump, when: temperature
 const temperatureOf = (value: number): number =>
   60 + 40 * Math.sin((2 * Math.PI * value) / 800) + (value % 997 === 996 ? 300 : 0)
 
+/**
+ * Seldom, so that a late one is among the readings that a series is remembered by, and changes its
+ * window; windows of the others are computed from storage then.
+ */
+const pressureOf = (value: number): number | undefined =>
+  value % 25 === 24 ? value / 7 : undefined
+
+function metricsOf(value: number): Record<string, number> {
+  const pressure = pressureOf(value)
+  return { temperature: temperatureOf(value), ...(pressure !== undefined && { pressure }) }
+}
+
 /** Two readings a message: 3,200 a second, as far as the machine lets them. */
 const LOAD = { devices: 32, everyMs: 20 }
 /** Behind the last reading so much is said that all windows close. */
 const LAST_AHEAD_MS = 70_000
+/** Beyond the first window that is open then. */
+const LATE = { lateEvery: 100, lateMs: 15_000 }
 /** Between a fault and its end. */
 const PAUSE_MS = 3000
-/** Before the fault and behind it. */
-const STEADY_MS = 5000
 /** Stored so soon after it was sent, a reading is on its usual way again. */
 const FRESH_MS = 5000
 const RIGHT_DEADLINE_MS = 150_000
 
 export interface FaultTotals extends LoadTotals, TopicTotals {
+  /** That were acknowledged; messages have two or three. */
+  readings: number
   /** From the fault until readings were stored within 5 s of being sent again. */
   againMs: number
   /** From the last PUBACK until all of it was compared. */
@@ -68,6 +87,8 @@ export interface FaultTotals extends LoadTotals, TopicTotals {
 }
 
 export interface FaultOptions {
+  /** Before the fault and behind it. */
+  steadyMs: number
   /** Checkpoints cannot be written for so long. */
   awayMs: number
   /** A TaskManager dies meanwhile. */
@@ -94,7 +115,8 @@ export class FlinkCluster {
       ...{ ...LOAD, ports, type: 'pump' },
       live: {
         lastAheadMs: LAST_AHEAD_MS,
-        metricsOf: (value) => ({ temperature: temperatureOf(value) }),
+        live: LATE,
+        metricsOf,
       },
     })
     const kafka = await openKafka()
@@ -117,7 +139,7 @@ export class FlinkCluster {
   }
 
   /** Until every device's readings are stored a short time after they were sent. */
-  async untilFresh(): Promise<void> {
+  async untilFresh(deadlineMs = RIGHT_DEADLINE_MS): Promise<void> {
     let ageMs = Infinity
     await until(
       'readings are stored soon after they were sent',
@@ -129,7 +151,7 @@ export class FlinkCluster {
         await delay(200)
         return series === LOAD.devices && ageMs < FRESH_MS
       },
-      RIGHT_DEADLINE_MS,
+      deadlineMs,
     ).catch((cause: unknown) => {
       throw new Error(`stored ${ageMs} ms late\n${this.at.output}`, { cause })
     })
@@ -163,14 +185,24 @@ export class FlinkCluster {
     const control = this.at.process('control')
     const topics = await assertTopicsRight(this.#on)
     const { devices } = this.sending
-    const windows = await assertWindowsRight(control, {
+    const sent = {
       ...{ devices, windowsMs: WINDOWS_MS },
-      metrics: { [METRIC]: (value) => value, temperature: temperatureOf },
-    })
+      metrics: {
+        [METRIC]: (value: number) => value,
+        temperature: temperatureOf,
+        pressure: pressureOf,
+      },
+    }
+    const windows = await assertWindowsRight(control, sent)
+    const readings = devices
+      .flatMap(({ timesMs }) => [...timesMs.keys()])
+      .reduce((sum, value) => sum + 1 + Object.keys(metricsOf(value)).length, 0)
     const ids = devices.map(({ id }) => id)
     const episodes = await assertAlertsRight(control, this.#on, ids)
+    // It would start again what is cancelled behind the test.
+    await this.at.process('flink').stop()
     const comparedMs = Math.round(performance.now() - startMs)
-    return { ...totals, ...topics, windows, episodes, againMs, comparedMs }
+    return { ...totals, ...topics, readings, windows, episodes, againMs, comparedMs }
   }
 }
 
@@ -191,7 +223,8 @@ export const FAULTS = {
     await delay(PAUSE_MS)
     await restartService('flink')
   },
-  'checkpoints cannot be written': async ({ at, checkpoints: folder }, { awayMs, isWorse }) => {
+  'checkpoints cannot be written': async (cluster, { awayMs, isWorse }) => {
+    const { at, checkpoints: folder } = cluster
     const away = `${folder}-away`
     renameSync(folder, away)
     writeFileSync(folder, 'this is no folder')
@@ -201,6 +234,8 @@ export const FAULTS = {
       await restartService('flink')
     }
     await delay(awayMs / 2)
+    // A job that runs needs none of them.
+    if (!isWorse) await cluster.untilFresh(FRESH_MS)
     rmSync(folder)
     renameSync(away, folder)
   },
@@ -251,13 +286,13 @@ export async function hurtFlink(
   options: FaultOptions,
 ): Promise<FaultTotals> {
   const cluster = await FlinkCluster.open(t)
-  await delay(STEADY_MS)
+  await delay(options.steadyMs)
   const startMs = performance.now()
   const fault: Fault = FAULTS[name]
   await fault(cluster, options)
   await cluster.untilFresh()
   const againMs = Math.round(performance.now() - startMs)
-  await delay(STEADY_MS)
+  await delay(options.steadyMs)
   return cluster.finish(againMs)
 }
 

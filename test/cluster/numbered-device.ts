@@ -22,8 +22,8 @@ export interface NumberedDeviceOptions {
   stepMs: number
   /** Between two messages. */
   everyMs: number
-  /** Event times are those of the clock instead. */
-  isLive?: boolean
+  /** Event times are those of the clock instead, and each so many'th is late by so much. */
+  live?: { lateEvery: number; lateMs: number }
   /** What a message says beside its number. */
   metricsOf?: (value: number) => Record<string, number>
 }
@@ -52,6 +52,7 @@ export class NumberedDevice {
   readonly #timer: NodeJS.Timeout
   #turn: number
   #port = 0
+  #lastMs = 0
 
   constructor(options: NumberedDeviceOptions, turn = 0) {
     this.id = options.id
@@ -144,11 +145,17 @@ export class NumberedDevice {
   }
 
   #publishNext(): void {
-    const { beginMs, stepMs, isLive = false } = this.#options
+    const { beginMs, stepMs, live } = this.#options
     if (this.#isStopping || !this.#isConnected || this.#inFlight.length >= IN_FLIGHT_MAX) return
-    // Each of them has a time of its own.
-    const nowMs = Math.max(Date.now(), (this.timesMs.at(-1) ?? 0) + 1)
-    this.#publish(isLive ? nowMs : beginMs + this.timesMs.length * stepMs)
+    const value = this.timesMs.length
+    this.#publish(live === undefined ? beginMs + value * stepMs : this.#timeMs(value, live))
+  }
+
+  /** No two have one time: those that are late have odd ones. */
+  #timeMs(value: number, { lateEvery, lateMs }: { lateEvery: number; lateMs: number }): number {
+    this.#lastMs = Math.max(evenOf(Date.now()), this.#lastMs + 2)
+    const isLate = value % lateEvery === lateEvery - 1
+    return isLate ? this.#lastMs - evenOf(lateMs) + 1 : this.#lastMs
   }
 
   #publish(timeMs: number): void {
@@ -173,4 +180,5 @@ export class NumberedDevice {
   }
 }
 
+const evenOf = (ms: number): number => ms - (ms % 2)
 const packetIdOf = (value: number): number => (value % 65_535) + 1

@@ -30,7 +30,7 @@ export interface LoadOptions {
   /** Devices of a type; without one they are generic. */
   type?: string
   /** Event times are those of the clock; the last one is so far ahead. */
-  live?: { lastAheadMs: number; metricsOf: Required<NumberedDeviceOptions>['metricsOf'] }
+  live?: Required<Pick<NumberedDeviceOptions, 'live' | 'metricsOf'>> & { lastAheadMs: number }
 }
 
 /** What a run saw. */
@@ -98,8 +98,7 @@ export class NumberedLoad {
       const version = index % 2 === 0 ? 4 : 5
       const of = { id: `device-${index}`, token, version, ports, beginMs, stepMs, everyMs } as const
       // Over the gateways evenly.
-      const { metricsOf } = live ?? {}
-      return new NumberedDevice({ ...of, ...(metricsOf && { isLive: true, metricsOf }) }, index)
+      return new NumberedDevice({ ...of, ...live }, index)
     })
     t.after(async () => devices.forEach((device) => device.close()))
     const load = new NumberedLoad(at, devices, { nowMs, live })

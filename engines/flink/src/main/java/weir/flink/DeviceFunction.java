@@ -11,6 +11,7 @@ import org.apache.flink.table.data.RowData;
 import org.apache.flink.table.data.StringData;
 import org.apache.flink.table.functions.FunctionContext;
 import org.apache.flink.table.functions.ProcessTableFunction;
+import weir.flink.entries.DeviceKey;
 import weir.flink.stream.DeviceStream;
 import weir.flink.stream.Instance;
 import weir.flink.stream.Marks;
@@ -45,6 +46,8 @@ public final class DeviceFunction extends ProcessTableFunction<RowData> {
   private transient Marks marks;
   private transient int subtask;
   private transient int subtasks;
+  /** Of telemetry. */
+  private transient int partitions;
   private transient Output output;
   /** Of this instance's own key; one that is set again fires once. */
   private transient long marksTimerMs;
@@ -66,6 +69,7 @@ public final class DeviceFunction extends ProcessTableFunction<RowData> {
     marks = new Marks(instance);
     subtask = context.getTaskInfo().getIndexOfThisSubtask();
     subtasks = settings.parallelism();
+    partitions = settings.partitions();
     output = new Output(new WindowFilter(settings.windowsFromMs()));
     marksTimerMs = NEVER;
   }
@@ -170,8 +174,10 @@ public final class DeviceFunction extends ProcessTableFunction<RowData> {
     }
 
     @Override
-    public void reading(byte[] key, byte[] value, long source) {
-      emit(READING, null, key, value, source);
+    public void reading(int partition, byte[] key, byte[] value, long source) {
+      // What others wrote into another partition than its key's has a number of that one.
+      boolean isOfItsKey = DeviceKey.partitionOf(key, partitions) == partition;
+      emit(READING, null, key, value, isOfItsKey ? source : null);
     }
 
     @Override

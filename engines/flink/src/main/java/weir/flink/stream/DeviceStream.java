@@ -36,8 +36,8 @@ public final class DeviceStream {
 
   /** Where it goes; keys are those of Kafka. */
   public interface Output {
-    /** @param source the offset of the message that it is of */
-    void reading(byte[] key, byte[] value, long source);
+    /** @param source the offset in the partition of telemetry of the message that it is of */
+    void reading(int partition, byte[] key, byte[] value, long source);
 
     void window(int partition, byte[] key, byte[] value);
 
@@ -153,7 +153,7 @@ public final class DeviceStream {
         repeats == 0
             ? Arrays.copyOfRange(data, stamp.at, data.length)
             : message.without(isRepeat);
-    out.reading(key, value, stamp.source);
+    out.reading(number, key, value, stamp.source);
   }
 
   /** The time is {@code nowMs}, as Flink has it: what the partition told is made up for. */

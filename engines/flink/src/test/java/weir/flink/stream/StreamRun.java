@@ -187,7 +187,7 @@ public final class StreamRun {
 
   private final class Topics implements DeviceStream.Output {
     @Override
-    public void reading(byte[] key, byte[] value, long source) {
+    public void reading(int partition, byte[] key, byte[] value, long source) {
       put("readings", key, value).put("source", source);
     }
 
