@@ -7,18 +7,16 @@
  *   --devices 2000       of three metrics each
  *   --parallelism 2      instances of each function
  */
-import { copyFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { readFileSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import { flinkAccess, flinkSpec } from '../src/cluster/flink-spec.ts'
 import { loadConfig } from '../src/config/config.ts'
 import { FlinkJobs, type JobSpec, type StateBackend } from '../src/flink/flink.ts'
 import { parsePipeline } from '../src/pipeline/compile.ts'
 import { accessOf, pidsOf } from '../test/cluster/cluster.ts'
-import { buildJar } from '../test/cluster/flink-fixture.ts'
 import { EntrySource } from './cluster-entries.ts'
 import { missingServices, openPlace, PARTITIONS, type ClusterPlace } from './cluster-place.ts'
+import { flinkSettings, ownJar } from './flink-place.ts'
 import { METRICS_PER_MESSAGE } from './message-ring.ts'
 import { residentBytes } from './process-figures.ts'
 import { isQuick, median, numberFlag, Reporter } from './report.ts'
@@ -46,9 +44,7 @@ if (missing.length > 0) {
 const definition = readFileSync(new URL('./bench.pipeline.yaml', import.meta.url), 'utf8')
 const plan = parsePipeline(definition, 'bench.pipeline.yaml')
 const reporter = new Reporter('flink', `${devices} devices, ${turns} messages of each`)
-const work = mkdtempSync(join(tmpdir(), 'weir-bench-flink-'))
-const jar = join(work, 'weir-flink.jar')
-copyFileSync(buildJar(), jar)
+const jar = ownJar()
 const place = await openPlace('flink')
 try {
   await fill(place)
@@ -59,7 +55,6 @@ try {
   }
 } finally {
   await place.close()
-  rmSync(work, { recursive: true })
 }
 reporter.finish()
 
@@ -105,16 +100,16 @@ function jobOf(
   backend: StateBackend,
   run: number,
 ): { jobs: FlinkJobs; spec: JobSpec } {
-  const { gateway, rest, checkpoints } = accessOf('flink')!
-  const config = loadConfig({
-    flags: {
-      'kafka.brokers': accessOf('kafka')!['brokers'],
-      ...{ 'kafka.topicPrefix': at.name, 'kafka.partitions': PARTITIONS, 'kafka.replication': 1 },
-      ...{ 'flink.gatewayUrl': gateway, 'flink.restUrl': rest, 'flink.jar': `file://${jar}` },
-      ...{ 'flink.name': `${at.name}_${backend}_${run}`, 'flink.parallelism': parallelism },
-      ...{ 'flink.checkpoints': `file://${checkpoints}`, 'flink.stateBackend': backend },
-    },
-  })
+  const settings = flinkSettings(`${at.name}_${backend}_${run}`, jar)
+  const own = Object.entries({ ...settings, parallelism, stateBackend: backend }).map(
+    ([key, value]) => [`flink.${key}`, value] as const,
+  )
+  const flags = {
+    'kafka.brokers': accessOf('kafka')!['brokers'],
+    ...{ 'kafka.topicPrefix': at.name, 'kafka.partitions': PARTITIONS, 'kafka.replication': 1 },
+    ...Object.fromEntries(own),
+  }
+  const config = loadConfig({ flags })
   const generation = { number: 1, partitions: PARTITIONS }
   return { jobs: new FlinkJobs(flinkAccess(config)), spec: flinkSpec(config, plan, generation) }
 }

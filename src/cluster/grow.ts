@@ -12,9 +12,11 @@ import type { Config } from '../config/config.ts'
 import { encodeTick } from '../entries/entries.ts'
 import { WeirError } from '../errors/errors.ts'
 import { openKafka } from '../kafka/open-kafka.ts'
+import { FlinkJobs } from '../flink/flink.ts'
 import { StreamState } from '../postgres/stream-state.ts'
 import { nodeWorld } from '../world/node-world.ts'
 import { kafkaAccess, postgresAccess } from './accesses.ts'
+import { flinkAccess, generationOfJob } from './flink-spec.ts'
 import { endsOf, Topics, type Generation } from './topics.ts'
 
 const LEASE = 'grow'
@@ -35,7 +37,7 @@ export async function growPartitions(
   const kafka = await openKafka(kafkaAccess(config), nodeWorld)
   opened.defer(() => kafka.close())
   const topics = await Topics.open(kafka, config)
-  const before = await growable(topics, state, to)
+  const before = await growable(topics, { state, config, to })
   const generation = { number: before.number + 1, partitions: to }
   const sealed = topics.name('telemetry', before)
   // First, whether we may at all: the topic may belong to somebody else.
@@ -58,17 +60,32 @@ async function untilTold(topics: Topics, generation: Generation): Promise<void> 
 }
 
 /** The generation that may be left for one of so many partitions. Errors: CLI_USAGE_INVALID. */
-async function growable(topics: Topics, state: StreamState, to: number): Promise<Generation> {
+async function growable(
+  topics: Topics,
+  { state, config, to }: { state: StreamState; config: Config; to: number },
+): Promise<Generation> {
   const [last, before] = (await topics.generations()).toReversed() as [Generation, Generation?]
   // What was begun is ended.
   if (before !== undefined && last.partitions === to) return before
   const has = `there are ${last.partitions} partitions`
   if (to <= last.partitions) throw wrong(`${has}, and ${to} are not more`)
   if (to % last.partitions !== 0) throw wrong(`${has}, and ${to} is no multiple of that`)
-  const counts = await state.counts()
-  if (last.number > 1 && (counts.get(last.number) ?? 0) < last.partitions)
+  if (!(await hasCome(topics, last, { state, config })))
     throw wrong(`the stream has not come to the ${last.partitions} partitions yet`)
   return last
+}
+
+/** Whether the stream, be it a job or a process, works on this generation. */
+async function hasCome(
+  topics: Topics,
+  { number, partitions }: Generation,
+  { state, config }: { state: StreamState; config: Config },
+): Promise<boolean> {
+  if (number === 1) return true
+  if (config.flink.checkpoints === '')
+    return ((await state.counts()).get(number) ?? 0) >= partitions
+  const jobs = new FlinkJobs(flinkAccess(config))
+  return (await generationOfJob(topics, jobs, config.flink.name)).number >= number
 }
 
 const wrong = (detail: string): WeirError => new WeirError('CLI_USAGE_INVALID', detail)
