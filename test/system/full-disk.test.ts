@@ -41,7 +41,8 @@ test('a full disk withholds acknowledgements, says why, and passes without a res
     disk.fill()
     await flood(weir)
     // Whichever writes first: a checkpoint waits for the alerts of what it holds.
-    assert.match(weir.running.stderr, /"commit_failed"|"role":"alerts".*disk is full/)
+    const full = /"commit_failed"|"role":"alerts".*disk is full/
+    await until('a store says that the disk is full', () => full.test(weir.running.stderr), 20_000)
     await untilRefusing(weir, load)
     await checkQueries(weir, load)
     if (end !== 'none') {
