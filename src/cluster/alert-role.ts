@@ -99,8 +99,9 @@ export class AlertRole {
   /** The log may know more or less of the rules than the store: what was cut off is made good. */
   async #begin(): Promise<AlertFeed> {
     await this.#ended
-    await this.#parts.rules.publishAll()
+    // Counted first: partitions that come in between are told all once more.
     const { length } = await this.#topics.generations()
+    await this.#parts.rules.publishAll()
     this.#endLooking = this.#lookForGrowth(length)
     const life = openAlerts(this.#parts)
     life.start()
