@@ -99,18 +99,15 @@ async function submit(flags: SubmitFlags): Promise<void> {
     throw new WeirError('CLI_USAGE_INVALID', '--resume or --fresh, not both')
   const { config, jobs } = await open(flags)
   const spec = await specOf(config, jobs, await loadPlan(flags.pipeline))
-  const submitted =
-    flags.resume === true
-      ? await jobs.resume(spec)
-      : await jobs.submit(
-          spec,
-          flags.from !== undefined
-            ? { from: 'state', path: flags.from }
-            : flags.fresh === true
-              ? { from: 'earliest' }
-              : undefined,
-        )
-  printSubmitted(submitted)
+  printSubmitted(
+    flags.resume === true ? await jobs.resume(spec) : await jobs.submit(spec, beginningOf(flags)),
+  )
+}
+
+/** Undefined: at the oldest entries, unless there is state of an earlier job. */
+function beginningOf({ from, fresh }: SubmitFlags): Beginning | undefined {
+  if (from !== undefined) return { from: 'state', path: from }
+  return fresh === true ? { from: 'earliest' } : undefined
 }
 
 function printSubmitted(submitted: Awaited<ReturnType<FlinkJobs['submit']>>): void {

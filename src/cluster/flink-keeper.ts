@@ -19,6 +19,7 @@ import { generationOfJob } from './flink-spec.ts'
 import { metric } from './metrics.ts'
 import { Repeating } from './repeating.ts'
 import { endsOf, type Generation, type Topics } from './topics.ts'
+import { whileLeased } from './while-leased.ts'
 
 const LOOK_MS = 3000
 /**
@@ -79,20 +80,20 @@ export class FlinkKeeper {
     return this.#work.stop()
   }
 
-  async #run(isStopping: () => boolean): Promise<void> {
-    const lease = await this.#parts.claim()
-    if (lease === undefined) return
-    this.isKeeper = true
-    try {
-      while (!isStopping() && !lease.lost.aborted) {
-        await this.#look()
-        await this.#pause(isStopping)
+  #run(isStopping: () => boolean): Promise<void> {
+    const { claim } = this.#parts
+    return whileLeased({ claim, isStopping }, async (_, isOver) => {
+      this.isKeeper = true
+      try {
+        while (!isOver()) {
+          await this.#look()
+          await this.#pause(isStopping)
+        }
+      } finally {
+        this.isKeeper = false
+        this.#status = undefined
       }
-    } finally {
-      this.isKeeper = false
-      this.#status = undefined
-      await lease.release()
-    }
+    })
   }
 
   async #look(): Promise<void> {

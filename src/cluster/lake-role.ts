@@ -20,6 +20,7 @@ import { LakeLife } from './lake-life.ts'
 import { metric } from './metrics.ts'
 import { Repeating } from './repeating.ts'
 import type { Generation, Topics } from './topics.ts'
+import { whileLeased } from './while-leased.ts'
 
 export interface LakeRoleParts {
   topics: Topics
@@ -88,21 +89,16 @@ export class LakeRole {
     return this.#work.stop()
   }
 
-  async #run(isStopping: () => boolean): Promise<void> {
-    const lease = await this.#parts.claim()
-    if (lease === undefined) return
-    const { topics } = this.#parts
-    const isOver = (): boolean => isStopping() || lease.lost.aborted
-    try {
+  #run(isStopping: () => boolean): Promise<void> {
+    const { claim, topics } = this.#parts
+    return whileLeased({ claim, isStopping }, async (_, isOver) => {
       let generation: Generation | undefined = { number: 1, partitions: topics.partitions }
       while (generation !== undefined && !isOver()) {
         const isWhole = await this.#live(generation, isOver, isStopping)
         // What is not committed is read again.
         generation = isWhole ? await topics.after(generation) : undefined
       }
-    } finally {
-      await lease.release()
-    }
+    })
   }
 
   /** Whether all of the generation is in the lake. */

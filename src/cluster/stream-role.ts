@@ -25,6 +25,7 @@ import type { PartitionStreamParts } from './partition-stream.ts'
 import { Repeating } from './repeating.ts'
 import { StreamLife } from './stream-life.ts'
 import type { Topics } from './topics.ts'
+import { whileLeased } from './while-leased.ts'
 
 const LEASE = 'stream'
 
@@ -66,15 +67,11 @@ export class StreamRole {
     await this.#parts.state.close()
   }
 
-  async #run(isStopping: () => boolean): Promise<void> {
-    const { state } = this.#parts
-    const lease = await state.claim(LEASE)
-    if (lease === undefined) return
-    try {
-      while (!isStopping() && !lease.lost.aborted) await this.#live(lease, isStopping)
-    } finally {
-      await lease.release()
-    }
+  #run(isStopping: () => boolean): Promise<void> {
+    const claim = () => this.#parts.state.claim(LEASE)
+    return whileLeased({ claim, isStopping }, async (lease, isOver) => {
+      while (!isOver()) await this.#live(lease, isStopping)
+    })
   }
 
   /** One life: from the checkpoints of a generation to its end, or to what ends this process. */

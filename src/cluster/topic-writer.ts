@@ -14,6 +14,7 @@ import type { Lease } from '../postgres/postgres.ts'
 import type { Clock } from '../world/world.ts'
 import { Repeating } from './repeating.ts'
 import type { Generation } from './topics.ts'
+import { whileLeased } from './while-leased.ts'
 
 /** Where the entries of a topic go. */
 export interface TopicTarget<Rows> {
@@ -109,20 +110,16 @@ export class TopicWriter<Rows> {
     return this.#work.stop()
   }
 
-  async #run(isStopping: () => boolean): Promise<void> {
+  #run(isStopping: () => boolean): Promise<void> {
     const { target, topic } = this.#parts
-    const lease = await target.claim()
-    if (lease === undefined) return
-    const isOver = (): boolean => isStopping() || lease.lost.aborted
-    try {
+    const claim = () => target.claim()
+    return whileLeased({ claim, isStopping }, async (lease, isOver) => {
       let generation: Generation | undefined = topic.first
       while (generation !== undefined && !isOver()) {
         await this.#writeGeneration(lease, generation, isOver)
         generation = await topic.after(generation)
       }
-    } finally {
-      await lease.release()
-    }
+    })
   }
 
   /** Until all of it is written, or it is to stop. */
