@@ -5,9 +5,9 @@
  */
 import { setTimeout as delay } from 'node:timers/promises'
 import { TOPICS } from '../src/entries/entries.ts'
+import { cancelJob, flinkSettings, ownJar } from '../test/cluster/flink-section.ts'
 import { missingServices, openPlace, type ClusterPlace } from './cluster-place.ts'
 import { prepareGenerator } from './generate.ts'
-import { cancelJob, flinkSettings, ownJar } from './flink-place.ts'
 import { Histogram } from './histogram.ts'
 import type { LoadClient } from './load.ts'
 import { METRICS_PER_MESSAGE } from './message-ring.ts'
@@ -121,13 +121,14 @@ if (missing.length > 0) {
 const jar = missing.length === 0 ? ownJar() : ''
 for (let run = 0; run < RUNS && missing.length === 0; run++) {
   const name = `weir_bench_alerts_${process.pid}_${run}`
-  const more = { alerts: { allowPrivateWebhooks: true }, flink: flinkSettings(name, jar) }
+  const flink = flinkSettings(name, jar)
+  const more = { alerts: { allowPrivateWebhooks: true }, flink }
   const place = await openPlace(`alerts_${run}`, more)
   try {
     for (const kind of TOPICS) await place.makeTopic(kind)
     await measure(place)
   } finally {
-    await cancelJob(name, jar)
+    await cancelJob(flink)
     await place.close()
   }
 }

@@ -1,13 +1,12 @@
 /** More partitions while everything runs and the stream stage is a job of Flink. */
 import assert from 'node:assert/strict'
-import { writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { test } from 'node:test'
 import type { EventEntry } from '../../src/cluster/output-entries.ts'
-import { until, weir } from '../system/weir-process.ts'
+import { until } from '../system/weir-process.ts'
 import { Installation, skip } from './cluster-process.ts'
 import { skip as skipWithoutFlink } from './flink-fixture.ts'
 import { flinkSection } from './flink-section.ts'
+import { entriesIn, grown, PIPELINE } from './growing-fixture.ts'
 import { open as openKafka, readAll } from './kafka-fixture.ts'
 import { METRIC } from './numbered-device.ts'
 import { NumberedLoad } from './numbered-load.ts'
@@ -15,22 +14,6 @@ import { NumberedLoad } from './numbered-load.ts'
 const TIMEOUT_MS = 240_000
 const PARTITIONS = 2
 const DEVICES = 12
-/** Every device breaks the rule early, and goes on breaking it. */
-const PIPELINE = `
-version: 1
-time: { disorder: 10s, allowedLateness: 2h, idleTimeout: 10m, alertStaleness: 1d }
-windows: [1m]
-rules:
-  - { id: high, type: generic, when: "${METRIC} > 5", severity: critical }
-`
-
-async function grow(at: Installation, to: number): Promise<void> {
-  const config = join(at.folder, 'grow.yaml')
-  await writeFile(config, at.config())
-  const running = weir(['partitions', 'grow', '--to', String(to), '--config', config])
-  assert.equal(await running.end(), 0, running.output)
-  assert.match(running.output, new RegExp(`→ ${to} partitions`))
-}
 
 /** Of each rule and device, what was told of it. */
 async function told(at: Installation): Promise<string[]> {
@@ -46,13 +29,6 @@ async function told(at: Installation): Promise<string[]> {
   }
   await kafka.close()
   return [...all].map((one) => one.replace(/ \w+$/, '')).toSorted()
-}
-
-async function entriesIn(topic: string): Promise<number> {
-  const kafka = await openKafka()
-  const { nextOffset } = await kafka.bounds(topic, 0)
-  await kafka.close()
-  return nextOffset
 }
 
 test(
@@ -78,11 +54,11 @@ test(
     })
     await sending.goOn(300)
     for (const [number, partitions] of [4, 12].entries()) {
-      await grow(at, partitions)
+      await grown(at, partitions)
       await sending.goOn(200)
       await until(
         'the job writes the next generation',
-        async () => (await entriesIn(`${at.name}.readings.v1.g${number + 2}`)) > 0,
+        async () => (await entriesIn(`${at.name}.readings.v1.g${number + 2}`, 1)) > 0,
         60_000,
       ).catch((cause: unknown) => assert.fail(`${String(cause)}\n${at.output}`))
       await sending.goOn(200)

@@ -1,46 +1,21 @@
 /** More partitions while everything runs, and while the stream dies on its way to them. */
 import assert from 'node:assert/strict'
-import { writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { EventEntry } from '../../src/cluster/output-entries.ts'
-import { until, weir, type WeirProcess } from '../system/weir-process.ts'
+import { until, type WeirProcess } from '../system/weir-process.ts'
 import { Installation, skip } from './cluster-process.ts'
+import { entriesIn, grow, grown, PIPELINE } from './growing-fixture.ts'
 import { open as openKafka, readAll } from './kafka-fixture.ts'
 import { METRIC } from './numbered-device.ts'
 import { NumberedLoad } from './numbered-load.ts'
 
 const TIMEOUT_MS = 240_000
-/** Every device breaks the rule early, and goes on breaking it. */
-const PIPELINE = `
-version: 1
-time: { disorder: 10s, allowedLateness: 2h, idleTimeout: 10m, alertStaleness: 1d }
-windows: [1m]
-rules:
-  - { id: high, type: generic, when: "${METRIC} > 5", severity: critical }
-`
 /** So that a checkpoint of the stream is always under way. */
 const MORE = 'stream: { checkpointReadings: 100, checkpointInterval: 300ms }'
 /** Longer than the stream takes to find a new generation. */
 const DIES_WITHIN_MS = 3000
 const KILLS = 3
-
-async function grow(
-  at: Installation,
-  to: number,
-): Promise<{ code: number | null; output: string }> {
-  const config = join(at.folder, 'grow.yaml')
-  await writeFile(config, at.config())
-  const running = weir(['partitions', 'grow', '--to', String(to), '--config', config])
-  return { code: await running.end(), output: running.output }
-}
-
-async function grown(at: Installation, to: number): Promise<void> {
-  const { code, output } = await grow(at, to)
-  assert.equal(code, 0, output)
-  assert.match(output, new RegExp(`→ ${to} partitions`))
-}
 
 /** How many partitions the stream has a checkpoint of, by generation. */
 async function checkpoints(at: Installation): Promise<[number, number][]> {
@@ -56,17 +31,6 @@ const arrived = (at: Installation, generation: number, partitions: number): Prom
     async () => String(await checkpoints(at)) === String([[generation, partitions]]),
     60_000,
   ).catch((cause: unknown) => assert.fail(`${String(cause)}\n${at.output}`))
-
-/** Entries of a topic. */
-async function entriesIn(topic: string, partitions: number): Promise<number> {
-  const kafka = await openKafka()
-  let entries = 0
-  for (let partition = 0; partition < partitions; partition++) {
-    entries += (await kafka.bounds(topic, partition)).nextOffset
-  }
-  await kafka.close()
-  return entries
-}
 
 /** Of each rule event once, however often a stream that was killed said it. */
 async function alertedDevices(topic: string, partitions: number): Promise<string[]> {
