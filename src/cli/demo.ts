@@ -3,7 +3,7 @@
  * fleet is an ordinary client: it registers over the HTTP API and talks over loopback sockets.
  */
 import { fork, type ChildProcess } from 'node:child_process'
-import { once } from 'node:events'
+import { on, once } from 'node:events'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -16,6 +16,7 @@ import { openEvents } from './event-output.ts'
 import { numberBetween, printFailure } from './failure.ts'
 import { registerMissing } from './registration.ts'
 import { addPipelineFlags, loadPlan, loadSettings, type SettingsFlags } from './settings.ts'
+import { FLEET_REGISTERED } from './simulate.ts'
 import { untilStopped } from './until-stopped.ts'
 
 interface DemoFlags extends SettingsFlags {
@@ -68,8 +69,10 @@ async function demo(flags: DemoFlags): Promise<void> {
     const { adminKey } = embedded
     const ownToken = await registerOwnDevice(embedded, adminKey, secrets)
     const fleet = startFleet(embedded, { secrets, adminKey }, flags)
-    await printWelcome(embedded, ownToken, flags)
     const ended = once(fleet, 'exit').then(([code]) => `the fleet ended with ${String(code)}`)
+    // Who opens the page finds the fleet there.
+    await Promise.race([stopped, ended, untilRegistered(fleet)])
+    await printWelcome(embedded, ownToken, flags)
     const reason = await Promise.race([stopped, ended])
     if (fleet.exitCode === null) await stopFleet(fleet)
     else if (!reason.startsWith('SIG')) await keepServing(reason, stopped)
@@ -120,6 +123,10 @@ function startFleet(
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     },
   )
+}
+
+async function untilRegistered(fleet: ChildProcess): Promise<void> {
+  for await (const [message] of on(fleet, 'message')) if (message === FLEET_REGISTERED) return
 }
 
 async function stopFleet(fleet: ChildProcess): Promise<void> {

@@ -25,6 +25,9 @@ interface SimulateFlags {
   prefix: string
 }
 
+/** To the process that started this one, once every device has a token. */
+export const FLEET_REGISTERED = 'registered'
+
 const EXAMPLES = `
 Examples:
   WEIR_ADMIN_KEY=… weir simulate
@@ -55,6 +58,8 @@ async function simulate(flags: SimulateFlags): Promise<void> {
   const httpUrl = checkUrl(flags.http ?? `http://${mqttUrl.hostname}:8080`, ['http:', 'https:'])
   const tokens = new DeviceTokens(flags.tokens)
   await register(flags, httpUrl, tokens)
+  // For `weir demo`, which starts this program.
+  process.send?.(FLEET_REGISTERED)
   const fleet = new Fleet({
     devices: Array.from({ length: flags.devices }, (_, index) =>
       buildDevice(index, { flags, mqttUrl, httpUrl, tokens }),

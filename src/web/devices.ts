@@ -18,6 +18,8 @@ const VALUES_PER_ROW = 3
 const REQUESTS_AT_ONCE = 4
 /** Waits for the end of typing and paging before rows are asked for. */
 const SETTLE_MS = 120
+/** So many times the duration of a load it rests before devices that come or go start another. */
+const REST_SHARE = 20
 
 interface Row {
   element: HTMLTableRowElement
@@ -54,6 +56,8 @@ export class DevicesPanel {
   #chosen: string | undefined
   #page = 0
   #isLoaded = false
+  /** By the clock without jumps; Infinity while names are loaded. */
+  #loadAgainMs = 0
   /** All that the server knows, loaded here or not. */
   #total = 0
   #problem = ''
@@ -77,6 +81,21 @@ export class DevicesPanel {
    * missed.
    */
   async load(): Promise<void> {
+    const { monotonicMs } = this.#world.clock
+    const startMs = monotonicMs()
+    this.#loadAgainMs = Infinity
+    await this.#loadAll()
+    const endMs = monotonicMs()
+    this.#loadAgainMs = endMs + REST_SHARE * (endMs - startMs)
+  }
+
+  /** The server has so many devices: loads the names again when some came or went. */
+  async onCount(count: number): Promise<void> {
+    const isDue = this.#world.clock.monotonicMs() >= this.#loadAgainMs
+    if (count !== this.#total && isDue) await this.load()
+  }
+
+  async #loadAll(): Promise<void> {
     const seen = new Set<string>()
     let after: string | undefined
     try {

@@ -135,8 +135,10 @@ class Page {
   }
 
   #onEvent({ event, data }: LiveEvent): void {
-    if (event === 'rate') this.#rate.show(data)
-    else if (event === 'alert') this.#alerts.onAlert(data)
+    if (event === 'rate') {
+      this.#rate.show(data)
+      void this.#devices.onCount(data.devices).then(() => this.#chooseFirst())
+    } else if (event === 'alert') this.#alerts.onAlert(data)
     else if (event === 'anomaly') this.#anomalies.onAnomaly(data)
     else if (event === 'stream') this.#streamJob.show(data, this.#api.nowMs())
     else if (event === 'reading') {

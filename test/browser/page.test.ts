@@ -93,6 +93,25 @@ test('an empty system tells a newcomer what to type', { skip }, async () => {
   await until(() => hasText(page, '#chart-empty', /sensor-1\/telemetry/))
 })
 
+test('devices that come and go meanwhile are listed without a reload', { skip }, async () => {
+  const page = await signedIn()
+  await until(() => hasText(page, '#devices-empty', /curl .*\/v1\/devices/))
+  const has = (count: RegExp) => () => {
+    // As the server says it each second.
+    const rates = { readings_per_second: 0, messages_per_second: 0, devices: server.devices.size }
+    server.push({ event: 'rate', data: rates })
+    return hasText(page, '#devices-count', count)
+  }
+  server.register('pump-1')
+  await until(has(/^1$/))
+  // The first one is drawn at once, as after a reload.
+  await until(() => hasText(page, '#chart-title', /^pump-1$/))
+  server.register('pump-2')
+  await until(has(/^2$/))
+  server.devices.delete('pump-2')
+  await until(has(/^1$/))
+})
+
 test('the chart shows the history and then each reading as it comes', { skip }, async () => {
   server.register('pump-1', 'pump', 'Hall 3')
   fillMinute('pump-1')
