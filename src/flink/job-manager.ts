@@ -28,6 +28,14 @@ export interface Checkpoint {
   durationMs: number
 }
 
+interface JobEntry {
+  jid: string
+  name: string
+  state: string
+  'start-time': number
+  'end-time': number
+}
+
 interface Vertices {
   state: string
   vertices: { id: string; name: string; status: string }[]
@@ -61,10 +69,7 @@ export class JobManager {
 
   /** The job of this name that has not ended. */
   async find(name: string): Promise<Job | undefined> {
-    const { jobs } = await this.#get<{
-      jobs: { jid: string; name: string; state: string; 'start-time': number }[]
-    }>('/jobs/overview')
-    const job = jobs.find((one) => one.name === name && !ENDED.includes(one.state))
+    const job = (await this.#named(name)).find((one) => !ENDED.includes(one.state))
     if (job === undefined) return undefined
     return { id: job.jid, name, state: job.state, startMs: job['start-time'] }
   }
@@ -74,14 +79,16 @@ export class JobManager {
    * by its own clock.
    */
   async finishedAgoMs(name: string): Promise<number | undefined> {
-    const { jobs } = await this.#get<{
-      jobs: { jid: string; name: string; state: string; 'end-time': number }[]
-    }>('/jobs/overview')
-    const ended = jobs.filter((one) => one.name === name && one.state === 'FINISHED')
+    const ended = (await this.#named(name)).filter((one) => one.state === 'FINISHED')
     const last = ended.toSorted((one, other) => other['end-time'] - one['end-time'])[0]
     if (last === undefined) return undefined
     const { now } = await this.#get<{ now: number }>(`/jobs/${last.jid}`)
     return now - last['end-time']
+  }
+
+  async #named(name: string): Promise<JobEntry[]> {
+    const { jobs } = await this.#get<{ jobs: JobEntry[] }>('/jobs/overview')
+    return jobs.filter((one) => one.name === name)
   }
 
   async parameters(id: string): Promise<JobParameters> {

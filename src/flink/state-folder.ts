@@ -121,13 +121,16 @@ function diskFolder(disk: Disk, root: string): StateFolder {
     async write(path, bytes) {
       const folder = `${root}/${path.slice(0, path.lastIndexOf('/'))}`
       await disk.makeFolder(folder)
-      const file = await disk.open(`${root}/${path}`, 'create')
+      // Whole or not at all: half of a record would be in the way of all that look for state.
+      const temporary = `${root}/${path}.tmp`
+      const file = await disk.open(temporary, 'create')
       try {
         await file.write(bytes, 0)
         await file.sync()
       } finally {
         await file.close()
       }
+      await disk.rename(temporary, `${root}/${path}`)
       await disk.syncFolder(folder)
     },
   }

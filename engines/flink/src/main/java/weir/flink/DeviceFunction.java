@@ -39,7 +39,6 @@ public final class DeviceFunction extends ProcessTableFunction<RowData> {
   /** Flink's time when nothing comes any more: every timer is due at once, again and again. */
   private static final long DRAINED = Long.MAX_VALUE;
 
-
   /** They hold one key at a time. */
   private transient DeviceStream device;
 

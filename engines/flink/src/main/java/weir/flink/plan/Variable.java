@@ -37,11 +37,6 @@ public record Variable(
     return of == Of.DEVICE;
   }
 
-  /** Previous, delta or rate. */
-  public boolean isOfHistory() {
-    return of == Of.PREVIOUS || of == Of.DELTA || of == Of.RATE;
-  }
-
   static Variable parse(JsonNode one) {
     Of of = Of.valueOf(Plan.needed(one, "of").asText().toUpperCase(Locale.ROOT));
     String kind = Plan.needed(one, "kind").asText();

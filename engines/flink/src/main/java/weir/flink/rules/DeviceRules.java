@@ -3,8 +3,10 @@ package weir.flink.rules;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.function.Consumer;
 import weir.flink.operators.Partial;
 import weir.flink.plan.Rule;
@@ -164,17 +166,17 @@ public final class DeviceRules {
       List<Closed> closed, long windowUs, long startUs, long ingestUs, long stalenessUs) {
     long endUs = startUs + windowUs;
     if (endUs < ingestUs - stalenessUs) return;
-    Map<LiveRule, Boolean> waiting = new HashMap<>();
+    Set<LiveRule> waiting = new LinkedHashSet<>();
     Map<String, Partial> byMetric = new HashMap<>();
     for (Closed one : closed) {
       byMetric.put(one.metric(), one.partial());
       for (LiveRule live : List.copyOf(concern.rulesOn(one.metric(), one.type()))) {
         if (live.rule.on() != Rule.On.WINDOW || live.rule.windowUs() != windowUs) continue;
-        if (live.rule.metrics().size() > 1) waiting.put(live, true);
+        if (live.rule.metrics().size() > 1) waiting.add(live);
         else decideWindow(live, Map.of(one.metric(), one.partial()), startUs, ingestUs);
       }
     }
-    for (LiveRule live : waiting.keySet()) decideWindow(live, byMetric, startUs, ingestUs);
+    for (LiveRule live : waiting) decideWindow(live, byMetric, startUs, ingestUs);
   }
 
   private void decideWindow(
