@@ -5,7 +5,6 @@
  */
 import { setTimeout as delay } from 'node:timers/promises'
 import { TOPICS } from '../src/entries/entries.ts'
-import { cancelJob, flinkSettings, ownJar } from '../test/cluster/flink-section.ts'
 import { missingServices, openPlace, type ClusterPlace } from './cluster-place.ts'
 import { prepareGenerator } from './generate.ts'
 import { Histogram } from './histogram.ts'
@@ -45,7 +44,7 @@ async function measure({ config }: ClusterPlace): Promise<void> {
   const control = await start('control')
   // Whichever of the two has the lease.
   await start('control')
-  for (const role of ['flink', 'writer']) await start(role)
+  for (const role of ['stream', 'writer']) await start(role)
   const gateway = await start('gateway')
   const receiver = await WebhookReceiver.start()
   opened.defer(() => receiver.stop())
@@ -118,17 +117,13 @@ const missing = missingServices(['kafka', 'postgres', 'flink'])
 if (missing.length > 0) {
   reporter.note(`left out: ${missing.join(' and ')} does not run (npm run cluster:up)`)
 }
-const jar = missing.length === 0 ? ownJar() : ''
 for (let run = 0; run < RUNS && missing.length === 0; run++) {
-  const name = `weir_bench_alerts_${process.pid}_${run}`
-  const flink = flinkSettings(name, jar)
-  const more = { alerts: { allowPrivateWebhooks: true }, flink }
-  const place = await openPlace(`alerts_${run}`, more)
+  const more = { alerts: { allowPrivateWebhooks: true } }
+  const place = await openPlace(`alerts_${run}`, { more, hasStream: true })
   try {
     for (const kind of TOPICS) await place.makeTopic(kind)
     await measure(place)
   } finally {
-    await cancelJob(flink)
     await place.close()
   }
 }

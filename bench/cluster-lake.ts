@@ -23,7 +23,10 @@ export async function measureLake(
 ): Promise<void> {
   const bucket = await createBucket()
   const objects = openBucket(bucket)
-  const place = await openPlace('lake', { lake: { ...minio, bucket, region: REGION } })
+  const place = await openPlace('lake', {
+    more: { lake: { ...minio, bucket, region: REGION } },
+    hasStream: true,
+  })
   const servers: WeirServer[] = []
   try {
     for (const kind of ['telemetry', 'readings', 'windows', 'events'] as const)

@@ -8,6 +8,7 @@ import type { Kafka } from '../src/kafka/kafka.ts'
 import { openKafka } from '../src/kafka/open-kafka.ts'
 import { nodeWorld } from '../src/world/node-world.ts'
 import { accessOf } from '../test/cluster/cluster.ts'
+import { cancelJob, flinkSettings } from '../test/cluster/flink-section.ts'
 
 export const PARTITIONS = 8
 /** What is left of a partition at its end is removed by this alone. */
@@ -32,10 +33,10 @@ export interface ClusterPlace {
 export const missingServices = (names: readonly string[]): string[] =>
   names.filter((name) => accessOf(name) === undefined)
 
-/** `more`: further sections of the configuration. */
+/** `more`: further sections of the configuration. `hasStream`: a job of Flink may be started. */
 export async function openPlace(
   name: string,
-  more: Record<string, unknown> = {},
+  { more = {}, hasStream = false }: { more?: Record<string, unknown>; hasStream?: boolean } = {},
 ): Promise<ClusterPlace> {
   const brokers = accessOf('kafka')!['brokers']!.split(',')
   const url = accessOf('postgres')!['url']!
@@ -52,7 +53,10 @@ export async function openPlace(
   }
   return {
     ...{ name: own, kafka, database, topic, ends },
-    config: configOf({ brokers, url, own, more }),
+    config: configOf({
+      ...{ brokers, url, own },
+      more: hasStream ? { ...more, flink: flinkSettings(own) } : more,
+    }),
     async makeTopic(kind) {
       const spec = { topic: topic(kind), partitions: PARTITIONS, replication: 1 }
       await kafka.ensureTopics([{ ...spec, retentionMs: RETENTION_MS }])
@@ -65,6 +69,7 @@ export async function openPlace(
         }
       }
       await kafka.close()
+      if (hasStream) await cancelJob(own)
       await database.query(`DROP SCHEMA IF EXISTS ${own} CASCADE`)
       await database.end()
     },

@@ -21,7 +21,11 @@ const PARTS = ['gateway', 'writer', 'lake'].filter(
 )
 
 const reporter = new Reporter('cluster', 'a cluster on one machine, role by role')
-const missing = missingServices(['kafka', 'postgres', ...(PARTS.includes('lake') ? ['minio'] : [])])
+const missing = missingServices([
+  'kafka',
+  'postgres',
+  ...(PARTS.includes('lake') ? ['minio', 'flink'] : []),
+])
 if (missing.length > 0) {
   reporter.note(`left out: ${missing.join(' and ')} does not run (npm run cluster:up)`)
 } else {

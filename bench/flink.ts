@@ -14,7 +14,7 @@ import { loadConfig } from '../src/config/config.ts'
 import { FlinkJobs, type JobSpec, type StateBackend } from '../src/flink/flink.ts'
 import { parsePipeline } from '../src/pipeline/compile.ts'
 import { accessOf, pidsOf } from '../test/cluster/cluster.ts'
-import { flinkSettings, ownJar } from '../test/cluster/flink-section.ts'
+import { flinkSettings } from '../test/cluster/flink-section.ts'
 import { EntrySource } from './cluster-entries.ts'
 import { missingServices, openPlace, PARTITIONS, type ClusterPlace } from './cluster-place.ts'
 import { METRICS_PER_MESSAGE } from './message-ring.ts'
@@ -44,7 +44,6 @@ if (missing.length > 0) {
 const definition = readFileSync(new URL('./bench.pipeline.yaml', import.meta.url), 'utf8')
 const plan = parsePipeline(definition, 'bench.pipeline.yaml')
 const reporter = new Reporter('flink', `${devices} devices, ${turns} messages of each`)
-const jar = ownJar()
 const place = await openPlace('flink')
 try {
   await fill(place)
@@ -100,7 +99,7 @@ function jobOf(
   backend: StateBackend,
   run: number,
 ): { jobs: FlinkJobs; spec: JobSpec } {
-  const settings = flinkSettings(`${at.name}_${backend}_${run}`, jar)
+  const settings = flinkSettings(`${at.name}_${backend}_${run}`)
   const own = Object.entries({ ...settings, parallelism, stateBackend: backend }).map(
     ([key, value]) => [`flink.${key}`, value] as const,
   )

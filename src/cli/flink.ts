@@ -7,7 +7,7 @@ import type { Plan } from '../pipeline/pipeline.ts'
 import { loadPlan, loadSettings } from './settings.ts'
 
 const EXAMPLES = `
-The stream role must not run beside it. What flink.… of the configuration says: docs/config.md.
+The role stream keeps a job running: stop it before you end one. Settings: docs/config.md.
 
 Examples:
   weir flink sql --pipeline weir.pipeline.yaml > job.sql

@@ -10,7 +10,7 @@ import { WeirError } from '../errors/errors.ts'
 import type { ReadEntry } from '../kafka/kafka.ts'
 import { SeriesIds, type Lease, type PostgresWriter } from '../postgres/postgres.ts'
 import type { RuleEvent } from '../stream/stream.ts'
-import type { EventEntry } from './output-entries.ts'
+import type { EventEntry } from './event-entry.ts'
 import type {
   DecodedPartition,
   EntryDecoder,

@@ -29,7 +29,6 @@ import { openLive } from './live.ts'
 import type { Role } from './roles.ts'
 import { openAlertRole } from './open-alert-role.ts'
 import { openLakeRole } from './open-lake-role.ts'
-import { openFlinkRole } from './open-flink-role.ts'
 import { openStreamRole } from './open-stream-role.ts'
 import { guardStores } from './store-guard.ts'
 import { SinkRole } from './sink-role.ts'
@@ -97,8 +96,6 @@ async function open(options: ClusterOptions, opened: AsyncDisposableStack): Prom
   if (writer !== undefined) opened.defer(() => writer.stop())
   const stream = roles.has('stream') ? await openStreamRole(shared, TENANT, live) : undefined
   if (stream !== undefined) opened.defer(() => stream.stop())
-  const flink = roles.has('flink') ? await openFlinkRole(shared, TENANT, live) : undefined
-  if (flink !== undefined) opened.defer(() => flink.stop())
   const lake = roles.has('lake') ? await openLakeRole(shared) : undefined
   if (lake !== undefined) opened.defer(() => lake.close())
   const sink = roles.has('sink') ? await SinkRole.open(shared) : undefined
@@ -108,7 +105,7 @@ async function open(options: ClusterOptions, opened: AsyncDisposableStack): Prom
     : undefined
   if (gateway !== undefined) opened.defer(() => gateway.stop())
   const state = { isReady: false }
-  const behind = [writer, stream, flink, lake?.role, sink, alerts]
+  const behind = [writer, stream, lake?.role, sink, alerts]
   const reading = behind.filter((role) => role !== undefined)
   const working = [asking, ...reading, gateway].filter((role) => role !== undefined)
   const api = await createApi(

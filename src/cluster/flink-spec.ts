@@ -55,7 +55,8 @@ export function flinkSpec(config: Config, plan: Plan, of: Generation): JobSpec {
 
 /** Of this job. Errors: CONFIG_VALUE_INVALID. */
 export function flinkFolders({ flink }: Config): Pick<JobSpec, 'checkpoints' | 'savepoints'> {
-  if (flink.checkpoints === '') throw wrong('flink.checkpoints: a job needs it')
+  if (flink.checkpoints === '')
+    throw wrong('flink.checkpoints: the stream is a job of Flink, which needs a folder for them')
   const of = (folder: string): string => `${folder.replace(/\/+$/, '')}/${flink.name}`
   const checkpoints = of(flink.checkpoints)
   const savepoints = flink.savepoints === '' ? `${checkpoints}/savepoints` : of(flink.savepoints)

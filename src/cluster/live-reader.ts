@@ -9,7 +9,7 @@ import { deviceKey } from '../entries/entries.ts'
 import { WeirError } from '../errors/errors.ts'
 import type { Kafka, ReadEntry } from '../kafka/kafka.ts'
 import type { Clock } from '../world/world.ts'
-import type { EventEntry } from './output-entries.ts'
+import type { EventEntry } from './event-entry.ts'
 import { ReadingDecoder } from './reading-columns.ts'
 import { Repeating } from './repeating.ts'
 

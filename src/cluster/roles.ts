@@ -1,10 +1,9 @@
 /**
  * What a process of a cluster does. A small installation runs all roles in one process, a large one
- * many processes of each but the stream, which is one.
+ * many processes of each.
  *
  *   gateway   MQTT and HTTP doors → Kafka
- *   stream    Kafka → windows, rules, anomalies → Kafka, in this process
- *   flink     the same in a job of Flink, which it keeps running; not one of `all`
+ *   stream    keeps the job of Flink: Kafka → windows, rules, anomalies → Kafka
  *   writer    Kafka → PostgreSQL
  *   lake      Kafka → Parquet in an object store, where there is a bucket
  *   sink      Kafka → another time series database, where one is named
@@ -13,7 +12,7 @@
 import type { Config } from '../config/config.ts'
 import { WeirError } from '../errors/errors.ts'
 
-export const ROLES = ['gateway', 'stream', 'flink', 'writer', 'lake', 'sink', 'control'] as const
+export const ROLES = ['gateway', 'stream', 'writer', 'lake', 'sink', 'control'] as const
 export type Role = (typeof ROLES)[number]
 
 const isRole = (name: string): name is Role => (ROLES as readonly string[]).includes(name)
@@ -22,7 +21,6 @@ const isRole = (name: string): name is Role => (ROLES as readonly string[]).incl
 export function parseRoles(text: string, { lake, sink }: Config): ReadonlySet<Role> {
   if (text === 'all') {
     const isOff: Partial<Record<Role, boolean>> = {
-      flink: true,
       lake: lake.bucket === '',
       sink: sink.kind === 'off',
     }

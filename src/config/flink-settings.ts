@@ -32,6 +32,7 @@ export const FLINK = Type.Object(
   },
   {
     additionalProperties: false,
-    description: 'Flink, where it is the stream stage of a cluster: for `weir flink`.',
+    description:
+      'Flink, which is the stream stage of a cluster: for the role stream and `weir flink`.',
   },
 )

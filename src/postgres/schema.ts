@@ -118,7 +118,7 @@ const FIRST_TABLES = `
   );
 `
 
-/** The stream stage's checkpoints (`stream-state.ts`), by partition of the telemetry topic. */
+/** Checkpoints of the stream stage, when that was a process. */
 const STREAM_TABLES = `
   CREATE TABLE stream_progress (
     partition INTEGER PRIMARY KEY,
@@ -172,6 +172,9 @@ const GENERATIONS = `
  */
 const WITHOUT_ALERTS = 'DROP TABLE alert'
 
+/** The stream stage is a job of Flink, whose state is with Flink. */
+const WITHOUT_STREAM_STATE = 'DROP TABLE stream_progress, stream_part, stream_definition'
+
 /**
  * The nth leads from version n to n + 1. Published steps never change. `timescale`: where the
  * extension's functions are.
@@ -183,6 +186,7 @@ const stepsOf = (timescale: string | undefined): readonly string[] => [
   STORE_LIST_TABLE,
   GENERATIONS,
   WITHOUT_ALERTS,
+  WITHOUT_STREAM_STATE,
 ]
 
 /** Errors: DATA_FORMAT_NEWER, and PostgreSQL's own. */

@@ -8,13 +8,15 @@ import { join } from 'node:path'
 import pg from 'pg'
 import { makeFolder, spawnWeir, WeirProcess, type Running } from '../system/weir-process.ts'
 import { accessOf, killService, restartService } from './cluster.ts'
-
-const NEEDED = ['kafka', 'postgres'] as const
+import { skip as skipFlink } from './flink-fixture.ts'
+import { cancelJob, flinkSection } from './flink-section.ts'
 
 /** Why nothing here can run, or undefined when it can. */
-export const skip = NEEDED.map((name) =>
-  accessOf(name) === undefined ? `${name} does not run: npm run -s cluster:up -- ${name}` : '',
-).find((reason) => reason !== '')
+export const skip =
+  skipFlink ??
+  (accessOf('postgres') === undefined
+    ? 'PostgreSQL does not run: npm run -s cluster:up -- postgres'
+    : undefined)
 
 export const skipWithoutRedis =
   skip ??
@@ -35,6 +37,8 @@ export interface InstallationOptions {
   partitions?: number
   /** `postgres.stores`; without them hot storage is where the registry is. */
   stores?: readonly string[]
+  /** In the section `flink`. */
+  flink?: Record<string, unknown>
   /** Further sections of the configuration, as lines of YAML. */
   more?: string
 }
@@ -73,7 +77,7 @@ export class Installation {
   /** What an operator would write. Without Redis where that does not run. */
   config(): string {
     const redis = accessOf('redis')?.['url']
-    const { stores = [] } = this.#options
+    const { stores = [], flink } = this.#options
     return [
       'kafka:',
       `  brokers: [${this.brokers.map((one) => JSON.stringify(one)).join(', ')}]`,
@@ -85,6 +89,7 @@ export class Installation {
       `  schema: ${this.name}`,
       `  stores: ${JSON.stringify(stores)}`,
       ...(redis === undefined ? [] : [`redis: { url: ${JSON.stringify(redis)} }`]),
+      `flink: ${JSON.stringify({ ...flinkSection(this.name), ...flink })}`,
       this.#options.more ?? '',
     ].join('\n')
   }
@@ -131,6 +136,7 @@ export class Installation {
 
   async #close(): Promise<void> {
     for (const service of this.#killed) await restartService(service)
+    await cancelJob(this.name)
     await this.ask(`DROP SCHEMA IF EXISTS ${this.name} CASCADE`)
     await this.#database.end()
   }

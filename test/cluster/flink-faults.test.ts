@@ -6,7 +6,6 @@
 import { test } from 'node:test'
 import { skip } from './cluster-process.ts'
 import { FAULTS, hurtFlink, type FaultName } from './flink-faults.ts'
-import { skip as skipWithoutFlink } from './flink-fixture.ts'
 
 const TIMEOUT_MS = 290_000
 const OPTIONS = { steadyMs: 5000, awayMs: 15_000, isWorse: false }
@@ -18,7 +17,7 @@ const OFTEN: readonly FaultName[] = [
 const isAll = process.env['WEIR_FAULTS'] === 'all'
 
 for (const name of isAll ? (Object.keys(FAULTS) as FaultName[]) : OFTEN) {
-  test(name, { skip: skip ?? skipWithoutFlink, timeout: TIMEOUT_MS }, async (t) => {
+  test(name, { skip, timeout: TIMEOUT_MS }, async (t) => {
     t.diagnostic(JSON.stringify(await hurtFlink(t, name, OPTIONS)))
   })
 }

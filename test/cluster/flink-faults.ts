@@ -18,13 +18,12 @@ import {
   type OnTopics,
   type TopicTotals,
 } from './flink-right.ts'
-import { flinkSection } from './flink-section.ts'
 import { open as openKafka } from './kafka-fixture.ts'
 import { METRIC } from './numbered-device.ts'
 import { NumberedLoad, type LoadTotals } from './numbered-load.ts'
 
 const [JOB_MANAGER, TASK_MANAGER] = [0, 1]
-const ROLES = ['gateway', 'flink', 'writer', 'control'] as const
+const ROLES = ['gateway', 'stream', 'writer', 'control'] as const
 const WINDOWS_MS = [10_000, 60_000]
 
 const PIPELINE = `
@@ -107,8 +106,7 @@ export class FlinkCluster {
   readonly #config: string
 
   static async open(t: Owner): Promise<FlinkCluster> {
-    const section = flinkSection(t)
-    const at = await Installation.open(t, { pipeline: PIPELINE, more: section })
+    const at = await Installation.open(t, { pipeline: PIPELINE, flink: { parallelism: 2 } })
     await Promise.all(ROLES.map((role) => at.start(role)))
     const ports = (): number[] => [at.process('gateway').mqtt]
     const sending = await NumberedLoad.begin(t, at, at.process('control'), {
@@ -121,17 +119,16 @@ export class FlinkCluster {
     })
     const kafka = await openKafka()
     t.after(() => kafka.close())
-    const { name } = JSON.parse(section.slice('flink: '.length)) as { name: string }
-    const cluster = new FlinkCluster({ at, sending, kafka, name })
+    const cluster = new FlinkCluster({ at, sending, kafka })
     await cluster.untilFresh()
     return cluster
   }
 
-  private constructor(of: { at: Installation; sending: NumberedLoad; kafka: Kafka; name: string }) {
-    const { at, sending, kafka, name } = of
+  private constructor(of: { at: Installation; sending: NumberedLoad; kafka: Kafka }) {
+    const { at, sending, kafka } = of
     this.at = at
     this.sending = sending
-    this.checkpoints = join(checkpoints, name)
+    this.checkpoints = join(checkpoints, at.name)
     this.#config = join(at.folder, 'cluster.yaml')
     writeFileSync(this.#config, at.config())
     const { name: prefix, partitions } = at
@@ -200,7 +197,7 @@ export class FlinkCluster {
     const ids = devices.map(({ id }) => id)
     const episodes = await assertAlertsRight(control, this.#on, ids)
     // It would start again what is cancelled behind the test.
-    await this.at.process('flink').stop()
+    await this.at.process('stream').stop()
     const comparedMs = Math.round(performance.now() - startMs)
     return { ...totals, ...topics, readings, windows, episodes, againMs, comparedMs }
   }

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { flinkAccess, flinkSpec, readyTopics } from '../../src/cluster/flink-spec.ts'
-import { PartitionStream } from '../../src/cluster/partition-stream.ts'
+import { PartitionStream } from '../conformance/engines/partition-stream.ts'
 import { loadConfig, type Config } from '../../src/config/config.ts'
 import {
   decodeWindow,
@@ -26,13 +26,13 @@ const access = accessOf('flink')
 export const { rest = '', checkpoints = '' } = access ?? {}
 export const skip = reasonToSkip()
 
-function reasonToSkip(): string | false {
+function reasonToSkip(): string | undefined {
   if (process.env['WEIR_CLUSTER'] === 'off') return 'npm run test:cluster runs it'
   const program = ['javac', 'mvn'].find((name) => findProgram(name) === undefined)
   if (program !== undefined) return `${program} is not installed`
   if (access === undefined || brokers.length === 0)
     return 'it does not run: npm run -s cluster:up -- kafka flink'
-  return false
+  return undefined
 }
 
 const folder = fileURLToPath(new URL('../../engines/flink', import.meta.url))
@@ -153,10 +153,7 @@ export async function expectedOf(
   const { seriesMax, textsMax } = at.config.gateway
   const limits = { ...at.config.stream, seriesMax, textsMax, deviceMax: 1000 }
   const streams = (await at.read('telemetry')).map((entries, partition) =>
-    new PartitionStream({
-      ...{ partition, eventPartition: partition, plan, limits, malformed: () => {} },
-      tap: { define: () => {}, tap: () => {} },
-    }).process(entries),
+    new PartitionStream({ partition, plan, limits }).process(entries),
   )
   const all = (kind: 'windows' | 'events' | 'deadLetters'): Given[] =>
     streams.flatMap((one) => one[kind].map(({ key, value }) => ({ key, value })))

@@ -30,7 +30,7 @@ rules:
   - { id: hot, type: pump, when: temperature > 90 }
 `
 
-const jar = skip === false ? buildJar() : ''
+const jar = skip === undefined ? buildJar() : ''
 
 /** Long enough ago that no timer waits for the clock. */
 const startUs = Math.floor(Date.now() / 300_000) * 300e6 - 60 * MINUTE_US

@@ -5,8 +5,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { until, weir } from '../system/weir-process.ts'
 import { Installation, skip } from './cluster-process.ts'
-import { rest, skip as skipWithoutFlink } from './flink-fixture.ts'
-import { flinkSection } from './flink-section.ts'
+import { rest } from './flink-fixture.ts'
 
 const PIPELINE = 'version: 1\n'
 /** One could be lucky. */
@@ -17,39 +16,31 @@ interface Overview {
   jobs: { jid: string; name: string; state: string }[]
 }
 
-test(
-  'an upgrade is not taken for a job that is gone',
-  { skip: skip ?? skipWithoutFlink, timeout: TIMEOUT_MS },
-  async (t) => {
-    const section = flinkSection(t)
-    const { name } = JSON.parse(section.slice('flink: '.length)) as { name: string }
-    const at = await Installation.open(t, { pipeline: PIPELINE, more: section })
-    await at.start('flink')
-    const [config, pipeline] = [join(at.folder, 'cluster.yaml'), join(at.folder, 'pipeline.yaml')]
-    writeFileSync(config, at.config())
-    writeFileSync(pipeline, PIPELINE)
-    const running = async (): Promise<string[]> => {
-      const { jobs } = (await (await fetch(`${rest}/jobs/overview`)).json()) as Overview
-      const own = jobs.filter((one) => one.name === name)
-      return own
-        .filter(({ state }) => /RUNNING|CREATED|RESTARTING/.test(state))
-        .map((one) => one.jid)
-    }
-    await until('the job runs', async () => (await running()).length === 1, 60_000)
-    const hasCheckpoint = async (id: string): Promise<boolean> => {
-      const answer = await fetch(`${rest}/jobs/${id}/checkpoints`)
-      const { latest } = (await answer.json()) as { latest?: { completed?: object | null } }
-      return latest?.completed != null
-    }
-    for (let upgrade = 1; upgrade <= UPGRADES; upgrade++) {
-      const [before = ''] = await running()
-      await until('it has a checkpoint', () => hasCheckpoint(before), 60_000)
-      const typed = weir(['flink', 'upgrade', '--pipeline', pipeline, '--config', config])
-      assert.equal(await typed.end(), 0, `upgrade ${upgrade}\n${typed.output}\n${at.output}`)
-      const [, id = ''] = /^Job ([0-9a-f]{32}) runs/m.exec(typed.stdout) ?? []
-      assert.deepEqual(await running(), [id], `upgrade ${upgrade}\n${at.output}`)
-    }
-    // It would start again what is cancelled behind the test.
-    await at.process('flink').stop()
-  },
-)
+test('an upgrade is not taken for a job that is gone', { skip, timeout: TIMEOUT_MS }, async (t) => {
+  const at = await Installation.open(t, { pipeline: PIPELINE })
+  await at.start('stream')
+  const [config, pipeline] = [join(at.folder, 'cluster.yaml'), join(at.folder, 'pipeline.yaml')]
+  writeFileSync(config, at.config())
+  writeFileSync(pipeline, PIPELINE)
+  const running = async (): Promise<string[]> => {
+    const { jobs } = (await (await fetch(`${rest}/jobs/overview`)).json()) as Overview
+    const own = jobs.filter((one) => one.name === at.name)
+    return own.filter(({ state }) => /RUNNING|CREATED|RESTARTING/.test(state)).map((one) => one.jid)
+  }
+  await until('the job runs', async () => (await running()).length === 1, 60_000)
+  const hasCheckpoint = async (id: string): Promise<boolean> => {
+    const answer = await fetch(`${rest}/jobs/${id}/checkpoints`)
+    const { latest } = (await answer.json()) as { latest?: { completed?: object | null } }
+    return latest?.completed != null
+  }
+  for (let upgrade = 1; upgrade <= UPGRADES; upgrade++) {
+    const [before = ''] = await running()
+    await until('it has a checkpoint', () => hasCheckpoint(before), 60_000)
+    const typed = weir(['flink', 'upgrade', '--pipeline', pipeline, '--config', config])
+    assert.equal(await typed.end(), 0, `upgrade ${upgrade}\n${typed.output}\n${at.output}`)
+    const [, id = ''] = /^Job ([0-9a-f]{32}) runs/m.exec(typed.stdout) ?? []
+    assert.deepEqual(await running(), [id], `upgrade ${upgrade}\n${at.output}`)
+  }
+  // It would start again what is cancelled behind the test.
+  await at.process('stream').stop()
+})

@@ -1,6 +1,7 @@
 /** `kill -9` of one process of a cluster under load, again and again, each time somewhere else. */
 import { setTimeout as delay } from 'node:timers/promises'
 import { Installation, type Owner } from './cluster-process.ts'
+import { killService, restartService } from './cluster.ts'
 import { NumberedLoad, PIPELINE, type LoadTotals } from './numbered-load.ts'
 
 /** The longest life after it is ready; every third dies on its way there. */
@@ -8,9 +9,10 @@ const LIFE_MS_MAX = 2500
 const START_MS_MAX = 2500
 const DIES_EARLY = 3
 
-/** So that a checkpoint of the stream is always under way. */
-const MORE = 'stream: { checkpointReadings: 100, checkpointInterval: 300ms }'
+/** Of the processes of Flink, the one that has the state. */
+const TASK_MANAGER = 1
 
+/** The role stream only keeps the job: with it dies what does the work. */
 export const VICTIMS = ['writer', 'stream', 'all'] as const
 export type Victim = (typeof VICTIMS)[number]
 
@@ -32,7 +34,7 @@ export async function killAgainAndAgain(
     say?: (line: string) => void
   },
 ): Promise<KillTotals> {
-  const at = await Installation.open(t, { pipeline: PIPELINE, more: MORE })
+  const at = await Installation.open(t, { pipeline: PIPELINE })
   const roles = ['gateway', 'stream', 'writer', 'control'].filter((role) => role !== victim)
   let weir = await at.start(victim)
   const others = victim === 'all' ? weir : await at.start(roles.join(','), 'others')
@@ -41,6 +43,10 @@ export async function killAgainAndAgain(
   for (let kill = 0; kill < kills; kill++) {
     await delay(Math.random() * LIFE_MS_MAX)
     await at.kill(victim)
+    if (victim === 'stream') {
+      await killService('flink', TASK_MANAGER)
+      await restartService('flink')
+    }
     if (kill % DIES_EARLY === 1) {
       const early = await at.spawn(victim)
       await delay(Math.random() * START_MS_MAX)

@@ -12,6 +12,7 @@ import type { Objects } from '../../src/objects/objects.ts'
 import { createSeededRandom } from '../../src/world/memory-disk.ts'
 import { until, weir, WeirProcess, type Running } from '../system/weir-process.ts'
 import { minio, REGION } from './buckets.ts'
+import { flinkSection } from './flink-section.ts'
 import { brokers } from './kafka-fixture.ts'
 import { url as postgresUrl } from './postgres-fixture.ts'
 
@@ -218,6 +219,7 @@ export async function spawnCluster(
     postgres: { url: postgresUrl, schema: prefix.replaceAll('-', '_') },
     http: { port: 0 },
     mqtt: { port: 0 },
+    flink: flinkSection(prefix),
     ...settings,
   })
   await writeFile(config, text, { mode: 0o600 })

@@ -7,12 +7,15 @@ import pg from 'pg'
 import { deviceKey, hashKey } from '../../src/entries/entries.ts'
 import { makeFolder, until, weir, WeirProcess } from '../system/weir-process.ts'
 import { accessOf } from './cluster.ts'
+import { skip as skipFlink } from './flink-fixture.ts'
+import { cancelJob, flinkSection } from './flink-section.ts'
 import { brokers, skip as skipKafka } from './kafka-fixture.ts'
 import { openSecondPostgres, type SecondPostgres } from './postgres-stores.ts'
 
 const url = accessOf('postgres')?.['url'] ?? ''
 const skip =
   skipKafka ??
+  skipFlink ??
   (url === '' ? 'PostgreSQL does not run: npm run -s cluster:up -- postgres' : undefined)
 const folder = await makeFolder({ after })
 const own = `weir_stores_role_${process.pid}`
@@ -27,6 +30,7 @@ before(async () => {
   if (skip === undefined) second = await openSecondPostgres()
 })
 after(async () => {
+  if (skip === undefined) await cancelJob(own)
   if (skip === undefined) await ask(url, `DROP SCHEMA IF EXISTS ${own} CASCADE`)
   await second?.close()
 })
@@ -50,7 +54,8 @@ async function start(): Promise<WeirProcess> {
   const kafka = { brokers, topicPrefix: own, partitions: 3, replication: brokers.length }
   const config = join(folder, 'config.yaml')
   const postgres = { url, schema: own, stores }
-  await writeFile(config, JSON.stringify({ kafka, postgres }), { mode: 0o600 })
+  const flink = flinkSection(own)
+  await writeFile(config, JSON.stringify({ kafka, postgres, flink }), { mode: 0o600 })
   const running = weir([
     ...['start', '--role', 'all', '--config', config, '--data', join(folder, 'data')],
     ...['--http-port', '0', '--mqtt-port', '0'],

@@ -6,6 +6,8 @@ import { topicName } from '../../src/entries/entries.ts'
 import type { Kafka } from '../../src/kafka/kafka.ts'
 import { makeFolder, until, WeirProcess } from '../system/weir-process.ts'
 import { accessOf, killService, restartService } from './cluster.ts'
+import { skip as skipFlink } from './flink-fixture.ts'
+import { cancelJob } from './flink-section.ts'
 import { newTopic, open, skip as skipKafka } from './kafka-fixture.ts'
 import {
   appendMessages,
@@ -20,7 +22,7 @@ import { readInflux } from './sink-targets.ts'
 const influx = accessOf('influxdb')
 const skipInflux =
   influx === undefined ? 'InfluxDB does not run: npm run -s cluster:up -- influxdb' : undefined
-const skip = skipKafka ?? skipPostgres ?? skipInflux
+const skip = skipKafka ?? skipPostgres ?? skipInflux ?? skipFlink
 const MESSAGES_AT_ONCE = 100
 const KILLS = 4
 
@@ -30,6 +32,7 @@ const prefixes: string[] = []
 const schemaOf = (prefix: string): string => prefix.replaceAll('-', '_')
 after(async () => {
   await kafka?.close()
+  for (const prefix of prefixes) await cancelJob(prefix)
   for (const prefix of prefixes) await askPostgres(`DROP SCHEMA ${schemaOf(prefix)} CASCADE`)
 })
 

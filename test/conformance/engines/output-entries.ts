@@ -2,27 +2,18 @@
  * What the stream stage says, as entries for Kafka: there names stand in place of the numbers that
  * its partition gave to series.
  */
-import type { DeadLetter, Definitions, SeriesDefinition, SeriesName } from '../batch/batch.ts'
-import { deviceKey, encodeWatermark, encodeWindow } from '../entries/entries.ts'
-import type { WeirError } from '../errors/errors.ts'
-import type { NewEntry, ReadEntry } from '../kafka/kafka.ts'
+import type { DeadLetter, Definitions, SeriesDefinition } from '../../../src/batch/batch.ts'
+import { deviceKey, encodeWatermark, encodeWindow } from '../../../src/entries/entries.ts'
+import type { WeirError } from '../../../src/errors/errors.ts'
+import type { NewEntry, ReadEntry } from '../../../src/kafka/kafka.ts'
 import {
   PARTIAL_SERIES,
   PARTIAL_STRIDE,
-  type AnomalyEvent,
   type DirtyRange,
-  type RuleEvent,
   type StreamOutput,
-} from '../stream/stream.ts'
-import { hashKey } from '../stream/keys.ts'
-
-/** The values of the events topic, as JSON. */
-export type EventEntry =
-  | { type: 'alert'; event: RuleEvent }
-  | { type: 'anomaly'; event: SeriesAnomaly }
-  | { type: 'dirty'; series: SeriesName; fromMs: number; toMs: number }
-
-type SeriesAnomaly = Omit<AnomalyEvent, 'series'>
+} from '../../../src/stream/stream.ts'
+import type { EventEntry, SeriesAnomaly } from '../../../src/cluster/event-entry.ts'
+import { hashKey } from '../../../src/stream/keys.ts'
 
 const text = new TextEncoder()
 /** Of an entry that is kept as a dead letter, bytes; in base64 a third more. */

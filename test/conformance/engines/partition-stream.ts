@@ -1,22 +1,17 @@
 /**
- * The stream stage of one partition: entries in, entries out. A pure function of the partition's
- * entries, like the processor inside: whoever processes them again from a checkpoint on gets the
- * same, however they are cut into reads.
- *
- * That is why the clock moves by ticks alone, of which gateways write one a second: everything
- * between two ticks is processed under the first one's time, whether it came in one read or in ten.
- * What waits for a time happens only as the clock moves: frames of one time are as good as one.
- * Rules and what is known of devices change between two messages, wherever a read is cut.
+ * What the job of Flink is held to: the stream stage of TypeScript, as it runs embedded, on the
+ * entries of one partition. A pure function of them, like the processor inside: the clock moves by
+ * ticks alone, of which gateways write one a second, and what waits for a time happens only as it
+ * moves. Rules and what is known of devices change between two messages.
  */
-import { encodeFrame, type Definitions, type ReadingBatch } from '../batch/batch.ts'
-import { MessageDecoder, withoutReadings, type ControlEntry } from '../entries/entries.ts'
-import { WeirError } from '../errors/errors.ts'
-import type { NewEntry, ReadEntry } from '../kafka/kafka.ts'
-import type { Plan } from '../pipeline/pipeline.ts'
-import type { StreamCheckpoint } from '../postgres/stream-state.ts'
-import type { StreamLimits } from '../stream/limits.ts'
-import { StreamProcessor } from '../stream/processor.ts'
-import { FATE_DUPLICATE, type StreamOutput } from '../stream/stream.ts'
+import { encodeFrame, type ReadingBatch } from '../../../src/batch/batch.ts'
+import { MessageDecoder, withoutReadings, type ControlEntry } from '../../../src/entries/entries.ts'
+import { WeirError } from '../../../src/errors/errors.ts'
+import type { NewEntry, ReadEntry } from '../../../src/kafka/kafka.ts'
+import type { Plan } from '../../../src/pipeline/pipeline.ts'
+import type { StreamLimits } from '../../../src/stream/limits.ts'
+import { StreamProcessor } from '../../../src/stream/processor.ts'
+import { FATE_DUPLICATE } from '../../../src/stream/stream.ts'
 import { OutputEntries } from './output-entries.ts'
 
 /**
@@ -36,61 +31,26 @@ export interface StreamEntries {
 
 export interface PartitionStreamParts {
   partition: number
-  /** Of events and dead letters. */
-  eventPartition: number
   plan: Plan
   limits: StreamLimits & { textsMax: number }
-  /** An entry that nobody can read: it becomes a dead letter. */
-  malformed: (offset: number, error: WeirError) => void
-  /** Sees each output, for those who watch live. */
-  tap: {
-    define(definitions: Definitions): void
-    tap(output: StreamOutput, isReplayed: boolean): void
-  }
 }
 
 export class PartitionStream {
-  readonly processor: StreamProcessor
-  readonly #parts: PartitionStreamParts
+  readonly #processor: StreamProcessor
+  readonly #partition: number
   readonly #decoder: MessageDecoder
   readonly #output: OutputEntries
   #nextOffset = 0
   #clockUs = NaN
-  #emittedOffset = -1
   /** Messages of the frame that is being filled. */
   #entries: ReadEntry[] = []
-  /** Since the last checkpoint. Rules are in the processor's. */
-  #definitions: Required<Omit<Definitions, 'rules'>> = { series: [], texts: [], devices: [] }
 
   constructor(parts: PartitionStreamParts) {
-    this.#parts = parts
-    const { plan, limits } = parts
-    this.processor = new StreamProcessor({ plan, limits })
+    const { plan, limits, partition } = parts
+    this.#partition = partition
+    this.#processor = new StreamProcessor({ plan, limits })
     this.#decoder = new MessageDecoder(limits)
-    this.#output = new OutputEntries(parts)
-  }
-
-  /** Where to read on. */
-  get nextOffset(): number {
-    return this.#nextOffset
-  }
-
-  /** Without a checkpoint the partition begins at `firstOffset`. Call it first. */
-  restore(checkpoint: StreamCheckpoint | undefined, firstOffset: number): void {
-    this.#nextOffset = Math.max(checkpoint?.nextOffset ?? 0, firstOffset)
-    if (checkpoint === undefined) return
-    const { definitions, clockUs, parts } = checkpoint
-    this.#clockUs = clockUs
-    this.#decoder.restore(definitions)
-    this.#output.define(definitions)
-    this.#parts.tap.define(definitions)
-    const owned = parts.map(({ name, bytes }) => ({ name, bytes: Uint8Array.from(bytes) }))
-    this.processor.restore(owned, definitions)
-  }
-
-  /** Readings of messages up to this offset are in their topic already, and are not given again. */
-  skipThrough(offset: number): void {
-    this.#emittedOffset = offset
+    this.#output = new OutputEntries({ partition, eventPartition: partition })
   }
 
   process(entries: readonly ReadEntry[]): StreamEntries {
@@ -108,15 +68,6 @@ export class PartitionStream {
     return into
   }
 
-  /** The state after all that was processed. */
-  checkpoint(): StreamCheckpoint {
-    const { parts } = this.processor.checkpoint(this.#nextOffset - 1)
-    const definitions = this.#definitions
-    this.#definitions = { series: [], texts: [], devices: [] }
-    const { partition } = this.#parts
-    return { partition, nextOffset: this.#nextOffset, clockUs: this.#clockUs, parts, definitions }
-  }
-
   #begin(): void {
     this.#decoder.begin(this.#clockUs)
     this.#entries = []
@@ -130,7 +81,6 @@ export class PartitionStream {
       return told
     } catch (error) {
       if (!(error instanceof WeirError)) throw error
-      this.#parts.malformed(entry.offset, error)
       into.deadLetters.push(this.#output.deadLetter(entry, error))
       return undefined
     }
@@ -142,7 +92,7 @@ export class PartitionStream {
     if (!isCrossing) this.#clockUs = tickUs
     this.#begin()
     this.#run(this.#decoder.take(), [], into)
-    const { watermarkUs } = this.processor.statistics()
+    const { watermarkUs } = this.#processor.statistics()
     if (Number.isFinite(watermarkUs)) into.windows.push(this.#output.watermark(watermarkUs))
     this.#begin()
   }
@@ -163,14 +113,8 @@ export class PartitionStream {
 
   #run(batch: ReadingBatch, entries: readonly ReadEntry[], into: StreamEntries): void {
     const { definitions } = batch
-    if (definitions !== undefined) {
-      this.#output.define(definitions)
-      this.#definitions.series.push(...definitions.series)
-      this.#definitions.texts.push(...definitions.texts)
-      this.#definitions.devices.push(...(definitions.devices ?? []))
-    }
-    const output = this.processor.process(this.#nextOffset - 1, encodeFrame(batch))
-    this.#parts.tap.tap(output, false)
+    if (definitions !== undefined) this.#output.define(definitions)
+    const output = this.#processor.process(this.#nextOffset - 1, encodeFrame(batch))
     this.#passReadings(batch, output.fates, entries, into.readings)
     this.#output.addWindows(output, into.windows)
     this.#output.addEvents(output, into.events)
@@ -186,7 +130,7 @@ export class PartitionStream {
     entries: readonly ReadEntry[],
     into: NewEntry[],
   ): void {
-    const { partition } = this.#parts
+    const partition = this.#partition
     let from = 0
     for (const [message, { key, value, offset: source }] of entries.entries()) {
       const to = from + readingsInMessage[message]!
@@ -194,7 +138,6 @@ export class PartitionStream {
       const repeats = own?.filter((fate) => fate === FATE_DUPLICATE).length ?? 0
       from = to
       if (own !== undefined && repeats === own.length) continue
-      if (source <= this.#emittedOffset) continue
       const kept =
         own === undefined || repeats === 0
           ? value
