@@ -14,6 +14,7 @@ import { loadConfig } from '../src/config/config.ts'
 import { FlinkJobs, type JobSpec, type StateBackend } from '../src/flink/flink.ts'
 import { parsePipeline } from '../src/pipeline/compile.ts'
 import { accessOf, pidsOf } from '../test/cluster/cluster.ts'
+import { TASK_MANAGER } from '../test/cluster/flink-fixture.ts'
 import { flinkSettings } from '../test/cluster/flink-section.ts'
 import { EntrySource } from './cluster-entries.ts'
 import { missingServices, openPlace, PARTITIONS, type ClusterPlace } from './cluster-place.ts'
@@ -28,7 +29,6 @@ const POLL_MS = 100
 const DONE_MS_MAX = 900_000
 /** The rate is that between these parts of all messages: a job that starts or ends is not in it. */
 const [FROM_PART, TO_PART] = [0.2, 0.95]
-const TASK_MANAGER = 1
 
 const readings = numberFlag('readings', isQuick ? 1_000_000 : 5_000_000)
 const devices = numberFlag('devices', 2000)

@@ -7,7 +7,8 @@ import type { Plan } from '../pipeline/pipeline.ts'
 import { loadPlan, loadSettings } from './settings.ts'
 
 const EXAMPLES = `
-The role stream keeps a job running: stop it before you end one. Settings: docs/config.md.
+The role stream starts a job that is gone again, as it ran last, unless it was ended by \`cancel\`.
+Settings: docs/config.md.
 
 Examples:
   weir flink sql --pipeline weir.pipeline.yaml > job.sql
@@ -60,12 +61,24 @@ export function addFlink(program: Command): void {
     .action(cancel)
 }
 
+interface Opened {
+  config: Config
+  jobs: FlinkJobs
+}
+
 /** What all of them need; loaded here, so that other commands do not pay for it. */
-async function open(flags: Flags): Promise<{ config: Config; jobs: FlinkJobs }> {
+async function open(flags: Flags): Promise<Opened> {
   const config = await loadSettings(flags)
   const { flinkAccess } = await import('../cluster/flink-spec.ts')
   const { FlinkJobs } = await import('../flink/flink.ts')
   return { config, jobs: new FlinkJobs(flinkAccess(config)) }
+}
+
+/** The same for those that start or end a job: they are alone at it. */
+async function change(flags: Flags, work: (opened: Opened) => Promise<void>): Promise<void> {
+  const config = await loadSettings(flags)
+  const { changeJob } = await import('../cluster/job-lease.ts')
+  await changeJob(config, (jobs) => work({ config, jobs }))
 }
 
 async function specOf(config: Config, jobs: FlinkJobs, plan: Plan): Promise<JobSpec> {
@@ -97,11 +110,13 @@ async function printStatements(flags: Flags): Promise<void> {
 async function submit(flags: SubmitFlags): Promise<void> {
   if (flags.resume === true && flags.fresh === true)
     throw new WeirError('CLI_USAGE_INVALID', '--resume or --fresh, not both')
-  const { config, jobs } = await open(flags)
-  const spec = await specOf(config, jobs, await loadPlan(flags.pipeline))
-  printSubmitted(
-    flags.resume === true ? await jobs.resume(spec) : await jobs.submit(spec, beginningOf(flags)),
-  )
+  const plan = await loadPlan(flags.pipeline)
+  await change(flags, async ({ config, jobs }) => {
+    const spec = await specOf(config, jobs, plan)
+    printSubmitted(
+      flags.resume === true ? await jobs.resume(spec) : await jobs.submit(spec, beginningOf(flags)),
+    )
+  })
 }
 
 /** Undefined: at the oldest entries, unless there is state of an earlier job. */
@@ -126,26 +141,37 @@ async function printStatus(flags: Flags): Promise<void> {
   const { config, jobs } = await open(flags)
   const { topicName } = await import('../entries/entries.ts')
   const { name } = config.flink
-  const status = await jobs.status(name, topicName(config.kafka.topicPrefix, 'telemetry'))
-  const { telemetryEnds } = await import('../cluster/flink-spec.ts')
-  const ends = await telemetryEnds(config).catch(() => new Map<number, number>())
+  const generation = await jobs.generation(name)
+  const telemetry = topicName(config.kafka.topicPrefix, 'telemetry', generation)
+  const status = await jobs.status(name, telemetry)
+  const { endsOfTopic } = await import('../cluster/flink-spec.ts')
+  const ends = await endsOfTopic(config, telemetry).catch(() => new Map<number, number>())
   const { describeStatus } = await import('./flink-status.ts')
   console.log(describeStatus(status, ends, Date.now()))
 }
 
 async function upgrade(flags: Flags & { replay?: boolean; check?: boolean }): Promise<void> {
-  const { config, jobs } = await open(flags)
   const plan = await loadPlan(flags.pipeline)
+  if (flags.check === true) return void (await compare(await open(flags), plan))
+  await change(flags, async (opened) => {
+    const { spec, keeps } = await compare(opened, plan)
+    const replay = keeps || flags.replay !== true ? undefined : replayOf(plan)
+    const { savepoint, ...submitted } = await opened.jobs.upgrade(spec, replay)
+    console.log(`Savepoint ${savepoint}`)
+    printSubmitted(submitted)
+  })
+}
+
+async function compare(
+  { config, jobs }: Opened,
+  plan: Plan,
+): Promise<{ spec: JobSpec; keeps: boolean }> {
   const spec = await specOf(config, jobs, plan)
   const { job, stateDifferences, differences } = await jobs.compare(spec)
   const keeps = stateDifferences.length === 0
   console.log(`Job ${job.id}: its state can${keeps ? '' : 'not'} be kept.`)
   for (const one of [...stateDifferences, ...differences]) console.log(`  ${one}`)
-  if (flags.check === true) return
-  const replay = keeps || flags.replay !== true ? undefined : replayOf(plan)
-  const { savepoint, ...submitted } = await jobs.upgrade(spec, replay)
-  console.log(`Savepoint ${savepoint}`)
-  printSubmitted(submitted)
+  return { spec, keeps }
 }
 
 /**
@@ -163,15 +189,13 @@ function replayOf({ windowsMs, time }: Plan): Beginning & { from: 'time' } {
 }
 
 async function cancel(flags: Flags & { savepoint?: boolean }): Promise<void> {
-  const { config, jobs } = await open(flags)
-  const { name } = config.flink
-  if (flags.savepoint === true) {
+  await change(flags, async ({ config, jobs }) => {
     const { flinkFolders } = await import('../cluster/flink-spec.ts')
-    const { id, savepoint } = await jobs.stop(name, flinkFolders(config).savepoints)
-    console.log(`Job ${id} has ended. Savepoint ${savepoint}`)
-  } else {
-    const { id } = await jobs.cancel(name)
-    console.log(`Job ${id} is cancelled.`)
-  }
-  console.log('`weir flink submit --resume` goes on from there.')
+    const savepoints = flags.savepoint === true ? flinkFolders(config).savepoints : undefined
+    const { id, savepoint, unrecorded } = await jobs.cancel(config.flink.name, savepoints)
+    console.log(`Job ${id} has ended.${savepoint === undefined ? '' : ` Savepoint ${savepoint}`}`)
+    if (unrecorded !== undefined)
+      console.error(`The role stream will start it again: ${unrecorded}`)
+    console.log('`weir flink submit --resume` goes on from there.')
+  })
 }

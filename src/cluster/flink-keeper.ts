@@ -1,8 +1,8 @@
 /**
  * Keeps the job of Flink running: one process of a cluster, by a lease, looks every few seconds
- * whether there is one, and when there is none, starts it from the newest state that there is. A
- * TaskManager that dies is Flink's own business; this is for a JobManager that came back without
- * its jobs, and for the first start.
+ * whether there is one, and when there is none, starts it as it ran last, from the newest state
+ * that there is. A TaskManager that dies is Flink's own business; this is for a JobManager that
+ * came back without its jobs, and for the first start. A job that somebody ended stays ended.
  *
  * When the installation was given more partitions, and the job has read the telemetry of before to
  * its end, it goes on with the next generation of the topics, by a savepoint. Otherwise no job that
@@ -23,11 +23,6 @@ import { whileLeased } from './while-leased.ts'
 
 const LOOK_MS = 3000
 /**
- * An upgrade ends a job with a savepoint and starts the next: whoever took that for a job that is
- * gone would have two. It takes some seconds; was it cut off, the job goes on after this.
- */
-const UPGRADE_MS_MAX = 30_000
-/**
  * A job that began again behind the end of a partition does not say how far it is there. So long
  * after the seal it goes on all the same: what it has not read it reads then, beside the new.
  */
@@ -47,6 +42,8 @@ export interface FlinkKeeperParts {
   started: (fields: { job: string; from: string }) => void
   /** What runs is of another pipeline or settings. */
   differs: (fields: { job: string; differences: string }) => void
+  /** None runs, and none is started, since somebody ended the last one. */
+  ended: () => void
   failed: (error: unknown) => void
 }
 
@@ -59,8 +56,10 @@ export class FlinkKeeper {
   isKeeper = false
   #status: JobStatus | undefined
   #starts = 0
-  /** The job that was compared. */
+  /** The job that was compared; `ended` when that was told. */
   #told: string | undefined
+  /** Entries that the job has not read, where it says how far it is. */
+  #lag: number | undefined
   /** Since when its telemetry is sealed, by the monotonic clock. */
   #sealedMs: number | undefined
 
@@ -92,6 +91,7 @@ export class FlinkKeeper {
       } finally {
         this.isKeeper = false
         this.#status = undefined
+        this.#lag = undefined
       }
     })
   }
@@ -101,38 +101,36 @@ export class FlinkKeeper {
     const generation = await generationOfJob(topics, jobs, name)
     this.generation = generation
     const spec = specOf(generation)
-    try {
-      this.#status = await jobs.status(name, spec.topics.telemetry)
-    } catch (error) {
-      if (!isError(error, 'FLINK_JOB_ABSENT')) throw error
-      this.#status = undefined
-    }
+    this.#status = await unlessError('FLINK_JOB_ABSENT', jobs.status(name, spec.topics.telemetry))
     this.#parts.seen(this.#status)
-    if (this.#status === undefined) {
-      const finishedAgoMs = await jobs.finishedAgoMs(name)
-      if (finishedAgoMs !== undefined && finishedAgoMs < UPGRADE_MS_MAX) return
-      return this.#submit(spec)
-    }
+    this.#lag = await this.#lagOf(this.#status, generation)
+    if (this.#status === undefined) return this.#keep(spec)
     const next = await topics.after(generation)
     if (next !== undefined && (await this.#isRead(generation, this.#status)))
-      return this.#started(await jobs.upgrade(specOf(next)))
+      return this.#started(await unlessError('FLINK_BUSY', jobs.move(specOf(next))))
     await this.#tellDifferences(this.#status, spec)
   }
 
-  /** Where there was a job before, from its state alone: nothing begins anew by oversight. */
-  async #submit(spec: JobSpec): Promise<void> {
-    const { jobs } = this.#parts
-    this.#started(
-      await jobs.submit(spec).catch((error: unknown) => {
-        if (!isError(error, 'FLINK_STATE_EXISTS')) throw error
-        return jobs.resume(spec)
-      }),
-    )
+  async #keep(spec: JobSpec): Promise<void> {
+    const kept = await unlessError('FLINK_BUSY', this.#parts.jobs.keep(spec))
+    if (kept === 'runs') return
+    if (kept !== 'ended') return this.#started(kept)
+    if (this.#told !== kept) this.#parts.ended()
+    this.#told = kept
   }
 
-  #started({ id, beginning }: Submitted): void {
+  async #lagOf(status: JobStatus | undefined, generation: Generation): Promise<number | undefined> {
+    if (status === undefined || status.positions.size === 0) return undefined
+    const ends = await endsOf(this.#parts.topics, 'telemetry', generation)
+    const behind = [...status.positions].map(([partition, at]) => (ends[partition] ?? at) - at)
+    return behind.reduce((sum, one) => sum + Math.max(0, one), 0)
+  }
+
+  /** Undefined: somebody else was at it, and the next look shows what became of it. */
+  #started(submitted: Submitted | undefined): void {
+    if (submitted === undefined) return
+    const { id, beginning } = submitted
     this.#starts++
-    this.#told = id
     this.#sealedMs = undefined
     const from = beginning.from === 'state' ? beginning.path : 'earliest'
     this.#parts.started({ job: id, from })
@@ -179,6 +177,10 @@ export class FlinkKeeper {
     if (status === undefined) return samples
     if (status.restarts !== undefined)
       samples.push(metric('weir_flink_restarts', 'Of this job, by Flink itself.', status.restarts))
+    if (this.#lag !== undefined) {
+      const help = 'Entries of telemetry that the job has not read, where it says how far it is.'
+      samples.push(metric('weir_flink_lag_entries', help, this.#lag))
+    }
     if (status.checkpoint !== undefined) {
       const { atMs, bytes } = status.checkpoint
       const age = (nowMs - atMs) / 1000
@@ -191,5 +193,11 @@ export class FlinkKeeper {
   }
 }
 
-const isError = (error: unknown, code: string): boolean =>
-  error instanceof WeirError && error.code === code
+async function unlessError<T>(code: string, working: Promise<T>): Promise<T | undefined> {
+  try {
+    return await working
+  } catch (error) {
+    if (error instanceof WeirError && error.code === code) return undefined
+    throw error
+  }
+}

@@ -8,6 +8,7 @@ import {
   kafkaProperties,
   openStateFolder,
   STATE_BACKENDS,
+  type Alone,
   type FlinkAccess,
   type FlinkJobs,
   type JobSpec,
@@ -57,6 +58,8 @@ export function flinkSpec(config: Config, plan: Plan, of: Generation): JobSpec {
 export function flinkFolders({ flink }: Config): Pick<JobSpec, 'checkpoints' | 'savepoints'> {
   if (flink.checkpoints === '')
     throw wrong('flink.checkpoints: the stream is a job of Flink, which needs a folder for them')
+  if (!/^(file|s3):\/\//.test(flink.checkpoints))
+    throw wrong(`flink.checkpoints: ${flink.checkpoints} is no address as file:///… or s3://…`)
   const of = (folder: string): string => `${folder.replace(/\/+$/, '')}/${flink.name}`
   const checkpoints = of(flink.checkpoints)
   const savepoints = flink.savepoints === '' ? `${checkpoints}/savepoints` : of(flink.savepoints)
@@ -85,18 +88,19 @@ function textOf(file: string): string {
   }
 }
 
-/** Errors: CONFIG_VALUE_INVALID. */
-export function flinkAccess(config: Config): FlinkAccess {
-  const { gatewayUrl, restUrl, checkpoints } = config.flink
+/** `alone`: left out by who only looks. Errors: CONFIG_VALUE_INVALID. */
+export function flinkAccess(config: Config, alone: Alone = (work) => work()): FlinkAccess {
+  const { gatewayUrl, restUrl } = config.flink
   const { saslPassword } = config.kafka
   const keys = certificatesOf(kafkaAccess(config)).key
   return {
     gatewayUrl: addressOf('flink.gatewayUrl', gatewayUrl),
     restUrl: addressOf('flink.restUrl', restUrl),
+    alone,
     pause: (ms) => pause(ms),
     nowMs: () => nodeWorld.clock.nowUs() / 1000,
     secrets: [saslPassword, ...(keys === undefined ? [] : [keys])].filter((one) => one !== ''),
-    folders: /^(file|s3):/.test(checkpoints) ? openFolders(config) : undefined,
+    folders: openFolders(config),
   }
 }
 
@@ -141,11 +145,10 @@ export async function generationOfJob(
   return all.find((one) => one.number === number) ?? all[0]!
 }
 
-/** The entry behind the last one of each partition of telemetry. Errors: LOG_UNAVAILABLE. */
-export async function telemetryEnds(config: Config): Promise<Map<number, number>> {
+/** The entry behind the last one of each partition of a topic. Errors: LOG_UNAVAILABLE. */
+export async function endsOfTopic(config: Config, topic: string): Promise<Map<number, number>> {
   const kafka = await openKafka(kafkaAccess(config), nodeWorld)
   try {
-    const topic = topicName(config.kafka.topicPrefix, 'telemetry')
     const partitions = (await kafka.describeTopics([topic])).get(topic)?.partitions ?? 0
     const ends = new Map<number, number>()
     for (let partition = 0; partition < partitions; partition++)

@@ -8,6 +8,7 @@ import { postgresAccess } from './accesses.ts'
 import type { Shared } from './cluster.ts'
 import { flinkAccess, flinkSpec } from './flink-spec.ts'
 import { FlinkKeeper } from './flink-keeper.ts'
+import { aloneBy } from './job-lease.ts'
 import type { Live } from './live.ts'
 import { LiveReader } from './live-reader.ts'
 
@@ -31,8 +32,8 @@ export async function openStreamRole(
   const { clock } = nodeWorld
   // What is wrong with the settings is said at the start.
   flinkSpec(config, plan, { number: 1, partitions: topics.partitions })
-  const jobs = new FlinkJobs(flinkAccess(config))
   const leases = await openLeases(postgresAccess(config))
+  const jobs = new FlinkJobs(flinkAccess(config, aloneBy(leases, 0)))
   const failed = (error: unknown): void =>
     events?.roleFailed({ role: 'stream', problem: String(error) })
   const keeper = new FlinkKeeper({
@@ -42,6 +43,7 @@ export async function openStreamRole(
     seen: (status) => live.sink.publish(tenant, { event: 'stream', data: jobOf(status) }),
     started: (fields) => events?.flinkJobStarted(fields),
     differs: (fields) => events?.flinkJobDiffers(fields),
+    ended: () => events?.flinkJobEnded({ name: config.flink.name }),
   })
   const reader = new LiveReader({
     ...{ kafka: topics.kafka, clock, tenant, failed },

@@ -12,6 +12,11 @@ export const FLINK_ERRORS = {
     { http: 502, exit: 3 },
     'The detail has its own words; its logs have more.',
   ),
+  FLINK_BUSY: row(
+    'Somebody else starts or ends the job',
+    { http: 409, exit: 6, retryable: true },
+    'Try again when that has ended; `weir flink status` says how the job does.',
+  ),
   FLINK_JOB_RUNNING: row(
     'A job of this name runs already',
     { http: 409, exit: 3 },

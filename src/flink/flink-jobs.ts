@@ -1,19 +1,26 @@
-/** Submits, looks at, changes and ends the job; guarantees F1 to F4 of `flink.ts`. */
+/** Submits, looks at, changes and ends the job; guarantees F1 to F5 of `flink.ts`. */
 import { WeirError } from '../errors/errors.ts'
-import type { Beginning, JobSpec, Pause } from './flink.ts'
+import type { Alone, Beginning, JobSpec, Pause } from './flink.ts'
 import { JobManager, type Checkpoint, type Job } from './job-manager.ts'
 import { jobParameters, jobSql } from './job-sql.ts'
 import { SqlGateway } from './sql-gateway.ts'
-import { newestState, writeRecord, type SavedState, type StateFolder } from './state-folder.ts'
-import { generationOf, otherDifferences, stateDifferences } from './state-layout.ts'
+import {
+  lastRecord,
+  newestState,
+  writeRecord,
+  type SavedState,
+  type StateFolder,
+} from './state-folder.ts'
+import { generationOf, otherDifferences, specAsBefore, stateDifferences } from './state-layout.ts'
 
 export interface FlinkAccess {
   gatewayUrl: string
   restUrl: string
+  alone: Alone
   pause: Pause
   nowMs: () => number
-  /** Where the job keeps its checkpoints and savepoints; undefined where we cannot read them. */
-  folders: { checkpoints: StateFolder; savepoints: StateFolder } | undefined
+  /** Where the job keeps its checkpoints and savepoints. */
+  folders: { checkpoints: StateFolder; savepoints: StateFolder }
   /** Nothing of these stands in a message. */
   secrets: readonly string[]
 }
@@ -39,6 +46,13 @@ export interface JobStatus {
   positions: Map<number, number>
 }
 
+interface Ended {
+  id: string
+  savepoint: string | undefined
+  /** Set when a keeper will not know that it was meant, and why. */
+  unrecorded: string | undefined
+}
+
 /** What would become of the job that runs. */
 export interface Upgrade {
   job: Job
@@ -61,26 +75,51 @@ export class FlinkJobs {
    * Begins where it is told, or where there is no state of an earlier job, at the oldest entries.
    * Errors: FLINK_JOB_RUNNING, FLINK_STATE_EXISTS, FLINK_JOB_FAILED and those of any request.
    */
-  async submit(spec: JobSpec, beginning?: Beginning): Promise<Submitted> {
-    const running = await this.#manager.find(spec.name)
-    if (running !== undefined)
-      throw new WeirError('FLINK_JOB_RUNNING', `${spec.name} is ${running.state}: ${running.id}`)
-    if (beginning === undefined) {
-      const saved = await this.#newestState()
-      if (saved !== undefined)
-        throw new WeirError('FLINK_STATE_EXISTS', this.#addressOf(spec, saved))
-    }
-    return this.#start(spec, beginning ?? { from: 'earliest' })
+  submit(spec: JobSpec, beginning?: Beginning): Promise<Submitted> {
+    return this.#access.alone(async () => {
+      await this.#checkAbsent(spec.name)
+      const saved = beginning === undefined ? await this.#newestState() : undefined
+      if (saved !== undefined) throw new WeirError('FLINK_STATE_EXISTS', addressOf(spec, saved))
+      return this.#start(spec, beginning ?? { from: 'earliest' })
+    })
   }
 
   /** From the newest state of an earlier job. Errors: also FLINK_STATE_ABSENT, _DIFFERS. */
-  async resume(spec: JobSpec): Promise<Submitted> {
-    const saved = await this.#newestState()
-    if (saved === undefined) throw new WeirError('FLINK_STATE_ABSENT', spec.checkpoints)
+  resume(spec: JobSpec): Promise<Submitted> {
+    return this.#access.alone(async () => {
+      await this.#checkAbsent(spec.name)
+      const saved = await this.#newestState()
+      if (saved === undefined) throw new WeirError('FLINK_STATE_ABSENT', spec.checkpoints)
+      return this.#goOn(spec, saved)
+    })
+  }
+
+  /**
+   * Starts the job where it should run and does not: as it ran last, from its newest state; the
+   * first one by `spec`. Otherwise says why not. Errors: those of `resume`.
+   */
+  keep(spec: JobSpec): Promise<Submitted | 'runs' | 'ended'> {
+    return this.#access.alone(async () => {
+      if ((await this.#manager.find(spec.name)) !== undefined) return 'runs'
+      const last = await lastRecord(this.#access.folders.checkpoints)
+      if (last?.endedMs !== undefined) return 'ended'
+      const saved = await this.#newestState()
+      if (saved === undefined) return this.#start(spec, { from: 'earliest' })
+      return this.#goOn(specAsBefore(saved.record.parameters, spec), saved)
+    })
+  }
+
+  async #checkAbsent(name: string): Promise<void> {
+    const running = await this.#manager.find(name)
+    if (running !== undefined)
+      throw new WeirError('FLINK_JOB_RUNNING', `${name} is ${running.state}: ${running.id}`)
+  }
+
+  async #goOn(spec: JobSpec, saved: SavedState): Promise<Submitted> {
     const differences = stateDifferences(saved.record.parameters, spec)
-    const path = this.#addressOf(spec, saved)
+    const path = addressOf(spec, saved)
     if (differences.length > 0) throw differs(path, differences)
-    return this.submit(spec, { from: 'state', path })
+    return this.#start(spec, { from: 'state', path })
   }
 
   /** Of the topics of the job that runs or ran last; undefined where there was none. */
@@ -91,13 +130,9 @@ export class FlinkJobs {
     return saved && generationOf(saved.record.parameters)
   }
 
-  async #newestState(): Promise<SavedState | undefined> {
-    const { folders } = this.#access
-    return folders && newestState(folders.checkpoints, folders.savepoints)
-  }
-
-  #addressOf(spec: JobSpec, { of, path }: SavedState): string {
-    return `${spec[of]}/${path}`
+  #newestState(): Promise<SavedState | undefined> {
+    const { checkpoints, savepoints } = this.#access.folders
+    return newestState(checkpoints, savepoints)
   }
 
   async #start(spec: JobSpec, beginning: Beginning): Promise<Submitted> {
@@ -129,7 +164,6 @@ export class FlinkJobs {
     { spec, beginning }: { spec: JobSpec; beginning: Beginning },
   ): Promise<string | undefined> {
     const { folders, nowMs } = this.#access
-    if (folders === undefined) return `${spec.checkpoints} cannot be read from here`
     const record = { job, submittedMs: nowMs(), parameters: jobParameters(spec, beginning) }
     try {
       await writeRecord(folders.checkpoints, record)
@@ -165,11 +199,6 @@ export class FlinkJobs {
     return { job, dashboard: manager.dashboard(job.id), ...runs, checkpoint, failure, positions }
   }
 
-  /** Of the last job of this name that somebody ended with a savepoint, if Flink knows of it. */
-  finishedAgoMs(name: string): Promise<number | undefined> {
-    return this.#manager.finishedAgoMs(name)
-  }
-
   /** Changes nothing. Errors: FLINK_JOB_ABSENT. */
   async compare(spec: JobSpec): Promise<Upgrade> {
     const job = await this.#running(spec.name)
@@ -186,28 +215,58 @@ export class FlinkJobs {
    * says. When the other one does not start, the savepoint is what `resume` finds.
    * Errors: FLINK_JOB_ABSENT, FLINK_STATE_DIFFERS, FLINK_JOB_FAILED.
    */
-  async upgrade(
+  upgrade(
     spec: JobSpec,
     replay?: Beginning & { from: 'time' },
   ): Promise<Submitted & { savepoint: string }> {
-    const { job, stateDifferences: reasons } = await this.compare(spec)
-    if (reasons.length > 0 && replay === undefined) throw differs(job.id, reasons)
+    return this.#access.alone(async () => {
+      const { job, stateDifferences: reasons } = await this.compare(spec)
+      if (reasons.length > 0 && replay === undefined) throw differs(job.id, reasons)
+      return this.#replace(job, spec, replay)
+    })
+  }
+
+  /** As it is, on the topics of another generation. Errors: those of `upgrade`. */
+  move(spec: JobSpec): Promise<Submitted> {
+    return this.#access.alone(async () => {
+      const job = await this.#running(spec.name)
+      return this.#replace(job, specAsBefore(await this.#manager.parameters(job.id), spec))
+    })
+  }
+
+  async #replace(
+    job: Job,
+    spec: JobSpec,
+    replay?: Beginning,
+  ): Promise<Submitted & { savepoint: string }> {
     const savepoint = await this.#manager.stop(job.id, spec.savepoints)
     const beginning = replay ?? ({ from: 'state', path: savepoint } as const)
-    return { savepoint, ...(await this.submit(spec, beginning)) }
+    return { savepoint, ...(await this.#start(spec, beginning)) }
   }
 
-  /** Its last checkpoint stays, for `resume`. Errors: FLINK_JOB_ABSENT. */
-  async cancel(name: string): Promise<Job> {
-    const job = await this.#running(name)
-    await this.#manager.cancel(job.id)
-    return job
+  /**
+   * For good: `keep` does not start it again, `resume` does, from its last checkpoint, or from the
+   * savepoint that it leaves in the folder `savepoints`. Errors: FLINK_JOB_ABSENT.
+   */
+  cancel(name: string, savepoints?: string): Promise<Ended> {
+    return this.#access.alone(async () => {
+      const job = await this.#running(name)
+      const savepoint = savepoints && (await this.#manager.stop(job.id, savepoints))
+      if (savepoint === undefined) await this.#manager.cancel(job.id)
+      return { id: job.id, savepoint, unrecorded: await this.#recordEnd(job) }
+    })
   }
 
-  /** With a savepoint, which `resume` finds. Errors: FLINK_JOB_ABSENT. */
-  async stop(name: string, savepoints: string): Promise<Job & { savepoint: string }> {
-    const job = await this.#running(name)
-    return { ...job, savepoint: await this.#manager.stop(job.id, savepoints) }
+  async #recordEnd(job: Job): Promise<string | undefined> {
+    const { folders, nowMs } = this.#access
+    try {
+      const last = await lastRecord(folders.checkpoints)
+      if (last?.job !== job.id) return `there is no record of ${job.id}`
+      await writeRecord(folders.checkpoints, { ...last, endedMs: nowMs() })
+      return undefined
+    } catch (error) {
+      return `no record could be written: ${(error as Error).message}`
+    }
   }
 
   async #running(name: string): Promise<Job> {
@@ -216,6 +275,8 @@ export class FlinkJobs {
     return job
   }
 }
+
+const addressOf = (spec: JobSpec, { of, path }: SavedState): string => `${spec[of]}/${path}`
 
 const differs = (what: string, reasons: readonly string[]): WeirError =>
   new WeirError('FLINK_STATE_DIFFERS', [what, ...reasons].join('\n'))

@@ -5,8 +5,14 @@ import { createMemoryDisk } from '../world/memory-disk.ts'
 import { kafkaProperties, type JobSpec } from './flink.ts'
 import { jobParameters, jobSql, printSql } from './job-sql.ts'
 import { reasonOf } from './requests.ts'
-import { newestState, openStateFolder, writeRecord, type StateFolder } from './state-folder.ts'
-import { otherDifferences, stateDifferences } from './state-layout.ts'
+import {
+  lastRecord,
+  newestState,
+  openStateFolder,
+  writeRecord,
+  type StateFolder,
+} from './state-folder.ts'
+import { otherDifferences, specAsBefore, stateDifferences } from './state-layout.ts'
 
 const SPEC: JobSpec = {
   ...{
@@ -116,6 +122,19 @@ test('F2 the newest state is the last job’s highest checkpoint that is complet
     ...{ of: 'checkpoints', path: `${FIRST}/chk-10` },
     record: { job: FIRST, submittedMs: 1000, parameters },
   })
+})
+
+test('F5 what is known of the job that was submitted last: how it ran, and who ended it', async () => {
+  const at = folder()
+  assert.equal(await lastRecord(at), undefined)
+  const other = { ...SPEC, parallelism: 4, plan: { ...SPEC.plan, rules: [] } }
+  const first = { job: FIRST, submittedMs: 2, parameters: jobParameters(other, EARLIEST) }
+  await writeRecord(at, { ...first, job: SECOND, submittedMs: 1 })
+  await writeRecord(at, first)
+  assert.deepEqual(await lastRecord(at), first)
+  await writeRecord(at, { ...first, endedMs: 3 })
+  assert.deepEqual(await lastRecord(at), { ...first, endedMs: 3 })
+  assert.deepEqual(specAsBefore(first.parameters, SPEC), other)
 })
 
 test('F2 of a job that ended with a savepoint, that is the newest state', async () => {

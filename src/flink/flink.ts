@@ -7,14 +7,16 @@
  *                partition   device  └─▶ coverage ─▶ windows
  *                  └─▶ dead letters       each partition
  *
- * F1 One job of a name: while one runs, none is submitted.
+ * F1 One job of a name: while one runs, none is submitted; who starts or ends one is alone at it.
  * F2 Nothing begins anew by oversight: where there is state of a job of this name, whoever submits
  *    says whether to go on from it.
  * F3 State is given only to a job that can read it (`stateDifferences`), and what is known of that
  *    is said before the running job is touched.
- * F4 Errors are FLINK_UNAVAILABLE (passing), FLINK_REFUSED (with Flink's own words),
+ * F4 Errors are FLINK_UNAVAILABLE (passing), FLINK_REFUSED (with Flink's own words), FLINK_BUSY,
  *    FLINK_JOB_RUNNING, FLINK_JOB_ABSENT, FLINK_JOB_FAILED, FLINK_STATE_ABSENT, FLINK_STATE_EXISTS
  *    and FLINK_STATE_DIFFERS; none of them holds a secret.
+ * F5 A job that is gone comes back as it ran last, whatever its keeper was configured to; one that
+ *    somebody ended does not.
  */
 
 /** All that the job is made of. */
@@ -56,6 +58,12 @@ export type Beginning =
   /** Ingest time; windows that begin before `windowsFromMs` are not told. */
   | { from: 'time'; timeMs: number; windowsFromMs: number }
   | { from: 'state'; path: string }
+
+/**
+ * Runs the work while nobody else of the installation starts or ends the job. Errors: FLINK_BUSY
+ * while somebody does, and those of the work.
+ */
+export type Alone = <T>(work: () => Promise<T>) => Promise<T>
 
 /** Resolves after so many milliseconds, and keeps the process alive meanwhile. */
 export type Pause = (ms: number) => Promise<void>

@@ -9,6 +9,8 @@ const POLL_MS = 200
 const POLLS_MAX = 3000
 
 const METRIC_TRIES_MAX = 10
+/** A minute: then it is no start any more. */
+const STEADY_POLLS_MAX = 300
 
 /** Of these nothing runs any more, and nothing will. */
 const ENDED = ['FINISHED', 'CANCELED', 'FAILED']
@@ -33,7 +35,6 @@ interface JobEntry {
   name: string
   state: string
   'start-time': number
-  'end-time': number
 }
 
 interface Vertices {
@@ -69,26 +70,10 @@ export class JobManager {
 
   /** The job of this name that has not ended. */
   async find(name: string): Promise<Job | undefined> {
-    const job = (await this.#named(name)).find((one) => !ENDED.includes(one.state))
+    const { jobs } = await this.#get<{ jobs: JobEntry[] }>('/jobs/overview')
+    const job = jobs.find((one) => one.name === name && !ENDED.includes(one.state))
     if (job === undefined) return undefined
     return { id: job.jid, name, state: job.state, startMs: job['start-time'] }
-  }
-
-  /**
-   * How long ago one of this name was ended with a savepoint, as far as the JobManager remembers;
-   * by its own clock.
-   */
-  async finishedAgoMs(name: string): Promise<number | undefined> {
-    const ended = (await this.#named(name)).filter((one) => one.state === 'FINISHED')
-    const last = ended.toSorted((one, other) => other['end-time'] - one['end-time'])[0]
-    if (last === undefined) return undefined
-    const { now } = await this.#get<{ now: number }>(`/jobs/${last.jid}`)
-    return now - last['end-time']
-  }
-
-  async #named(name: string): Promise<JobEntry[]> {
-    const { jobs } = await this.#get<{ jobs: JobEntry[] }>('/jobs/overview')
-    return jobs.filter((one) => one.name === name)
   }
 
   async parameters(id: string): Promise<JobParameters> {
@@ -101,8 +86,8 @@ export class JobManager {
   /** Resolves when all of it runs. */
   async untilRunning(id: string): Promise<void> {
     await this.#poll(`job ${id} does not start`, async () => {
-      const { state, vertices } = await this.#get<Vertices>(`/jobs/${id}`)
-      if (vertices.length > 0 && vertices.every(({ status }) => status === 'RUNNING')) return true
+      const { state, isWhole } = await this.#progress(id)
+      if (isWhole) return true
       const failure = await this.failure(id)
       if (failure !== undefined) throw new WeirError('FLINK_JOB_FAILED', failure)
       return ENDED.includes(state) ? true : undefined
@@ -123,8 +108,12 @@ export class JobManager {
     await this.#untilEnded(id)
   }
 
-  /** Ends it with a savepoint, and says where that is. */
+  /**
+   * Ends it with a savepoint, and says where that is. One that starts, or begins again, is waited
+   * for: it cannot write one.
+   */
   async stop(id: string, folder: string): Promise<string> {
+    await this.#untilSteady(id)
     const { 'request-id': request } = await send<{ 'request-id': string }>(
       `${this.#url}/jobs/${id}/stop`,
       { method: 'POST', body: JSON.stringify({ targetDirectory: folder, drain: false }) },
@@ -142,6 +131,21 @@ export class JobManager {
     })
     await this.#untilEnded(id)
     return path
+  }
+
+  async #untilSteady(id: string): Promise<void> {
+    for (let polls = 0; polls < STEADY_POLLS_MAX; polls++) {
+      if ((await this.#progress(id)).isWhole) return
+      await this.#pause(POLL_MS)
+    }
+    const failure = (await this.failure(id)) ?? 'its tasks find no slots'
+    throw new WeirError('FLINK_REFUSED', `no savepoint: job ${id} does not run: ${failure}`)
+  }
+
+  async #progress(id: string): Promise<{ state: string; isWhole: boolean }> {
+    const { state, vertices } = await this.#get<Vertices>(`/jobs/${id}`)
+    const runs = vertices.filter(({ status }) => status === 'RUNNING').length
+    return { state, isWhole: runs > 0 && runs === vertices.length }
   }
 
   async #untilEnded(id: string): Promise<void> {

@@ -25,6 +25,8 @@ export interface JobRecord {
   job: string
   submittedMs: number
   parameters: JobParameters
+  /** When somebody ended it who meant it. */
+  endedMs?: number
 }
 
 const RECORD = /^jobs\/(\d{15})-[0-9a-f]{32}\.json$/
@@ -32,6 +34,22 @@ const METADATA = '/_metadata'
 /** Of a job's folder, nothing lies deeper that we look for. */
 const DEPTH_MAX = 3
 
+/** Of the job that was submitted last. */
+export async function lastRecord(folder: StateFolder): Promise<JobRecord | undefined> {
+  const path = (await recordPaths(folder)).at(-1)
+  return path === undefined ? undefined : readRecord(folder, path)
+}
+
+/** Oldest first. */
+async function recordPaths(folder: StateFolder): Promise<string[]> {
+  return (await folder.find(['.json'])).filter((path) => RECORD.test(path)).sort()
+}
+
+async function readRecord(folder: StateFolder, path: string): Promise<JobRecord> {
+  return JSON.parse(Buffer.from(await folder.read(path)).toString()) as JobRecord
+}
+
+/** Takes the place of an earlier record of the job. */
 export async function writeRecord(folder: StateFolder, record: JobRecord): Promise<void> {
   const order = String(record.submittedMs).padStart(15, '0')
   const bytes = Buffer.from(JSON.stringify(record))
@@ -50,13 +68,12 @@ export async function newestState(
   checkpoints: StateFolder,
   savepoints: StateFolder,
 ): Promise<SavedState | undefined> {
-  const records = (await checkpoints.find(['.json'])).filter((path) => RECORD.test(path))
   const [saved, savedApart] = [
     await checkpoints.find([METADATA]),
     await savepoints.find([METADATA]),
   ]
-  for (const path of records.sort().reverse()) {
-    const record = JSON.parse(Buffer.from(await checkpoints.read(path)).toString()) as JobRecord
+  for (const path of (await recordPaths(checkpoints)).reverse()) {
+    const record = await readRecord(checkpoints, path)
     const checkpoint = newestCheckpoint(saved, record.job)
     if (checkpoint !== undefined) return { of: 'checkpoints', path: checkpoint, record }
     // A job that ended with a savepoint has no checkpoint any more.

@@ -34,6 +34,15 @@ export function stateDifferences(before: JobParameters, spec: JobSpec): string[]
   return differences
 }
 
+/** The same job as one with these parameters, on the topics and with the settings of `spec`. */
+export function specAsBefore(before: JobParameters, spec: JobSpec): JobSpec {
+  return {
+    ...spec,
+    plan: planOf(before) ?? spec.plan,
+    parallelism: Number(before['weir.parallelism'] ?? spec.parallelism),
+  }
+}
+
 /** The generation of a job's topics. */
 export const generationOf = (parameters: JobParameters): number =>
   Number(parameters['weir.generation'] ?? 1)

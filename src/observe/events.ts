@@ -114,6 +114,8 @@ const ofCluster = (emit: Emit) => ({
     emit('info', 'flink_job_started', 'Flink runs the stream stage', fields),
   flinkJobDiffers: (fields: { job: string; differences: string }) =>
     emit('warn', 'flink_job_differs', 'Flink runs another pipeline; see weir flink', fields),
+  flinkJobEnded: (fields: { name: string }) =>
+    emit('warn', 'flink_job_ended', 'Somebody ended the job; weir flink submit goes on', fields),
 })
 
 type Emit = (level: EventLevel, name: string, message: string, fields: Fields) => void

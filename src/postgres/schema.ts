@@ -173,7 +173,7 @@ const GENERATIONS = `
 const WITHOUT_ALERTS = 'DROP TABLE alert'
 
 /** The stream stage is a job of Flink, whose state is with Flink. */
-const WITHOUT_STREAM_STATE = 'DROP TABLE stream_progress, stream_part, stream_definition'
+const WITHOUT_STREAM_STATE = 'DROP TABLE IF EXISTS stream_progress, stream_part, stream_definition'
 
 /**
  * The nth leads from version n to n + 1. Published steps never change. `timescale`: where the

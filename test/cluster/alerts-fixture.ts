@@ -5,7 +5,7 @@ import { until, type WeirProcess } from '../system/weir-process.ts'
 import { Installation, type InstallationOptions, type Owner } from './cluster-process.ts'
 
 /** No repeat of a reading is believed to be late, whenever it is sent. */
-const PIPELINE = `
+export const PIPELINE = `
 version: 1
 time: { alertStaleness: 1d }
 windows: [1m]

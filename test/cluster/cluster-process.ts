@@ -3,10 +3,11 @@
  * else uses, on the services of `cluster.json`. Its processes are real, and die by their pid.
  */
 import assert from 'node:assert/strict'
+import { writeFileSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import pg from 'pg'
-import { makeFolder, spawnWeir, WeirProcess, type Running } from '../system/weir-process.ts'
+import { makeFolder, spawnWeir, weir, WeirProcess, type Running } from '../system/weir-process.ts'
 import { accessOf, killService, restartService } from './cluster.ts'
 import { skip as skipFlink } from './flink-fixture.ts'
 import { cancelJob, flinkSection } from './flink-section.ts'
@@ -119,6 +120,27 @@ export class Installation {
     const weir = this.#processes.get(name)
     assert.ok(weir !== undefined, `${name} was not started`)
     return weir
+  }
+
+  /** Types `weir flink`. */
+  flink(...words: string[]): Running {
+    const config = join(this.folder, 'cluster.yaml')
+    writeFileSync(config, this.config(), { mode: 0o600 })
+    return weir(['flink', ...words, '--config', config])
+  }
+
+  /** The same, to its good end: what it prints. */
+  async flinkDoes(...words: string[]): Promise<string> {
+    const typed = this.flink(...words)
+    assert.equal(await typed.end(), 0, `${typed.output}\n${this.output}`)
+    return typed.stdout
+  }
+
+  /** A file with this pipeline. */
+  writePipeline(name: string, text: string): string {
+    const file = join(this.folder, name)
+    writeFileSync(file, text)
+    return file
   }
 
   /** What all processes said, the end of it. */

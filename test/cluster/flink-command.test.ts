@@ -8,7 +8,13 @@ import { fileURLToPath } from 'node:url'
 import { stringify } from 'yaml'
 import { ERRORS, type ErrorCode } from '../../src/errors/errors.ts'
 import { until } from '../system/weir-process.ts'
-import { buildJar, openInstallation, skip, type Installation } from './flink-fixture.ts'
+import {
+  buildJar,
+  openInstallation,
+  skip as skipFlink,
+  type Installation,
+} from './flink-fixture.ts'
+import { ask, skip as skipPostgres, url as postgresUrl } from './postgres-fixture.ts'
 
 const program = fileURLToPath(new URL('../../src/cli/weir.ts', import.meta.url))
 const PIPELINE = `
@@ -20,11 +26,15 @@ rules:
   - { id: hot, type: pump, when: temperature > 90 }
 `
 
+const skip = skipFlink ?? skipPostgres
+
 interface Said {
   status: number | null
   stdout: string
   stderr: string
 }
+
+const schemaOf = ({ config }: Installation): string => config.kafka.topicPrefix.replaceAll('-', '_')
 
 /** The command on files of the installation's folder. */
 function commandOn(at: Installation): (...words: string[]) => Said {
@@ -34,6 +44,7 @@ function commandOn(at: Installation): (...words: string[]) => Said {
   const { gatewayUrl, restUrl, jar, name, checkpoints } = flink
   const written = {
     kafka: { brokers, topicPrefix, partitions, replication },
+    postgres: { url: postgresUrl, schema: schemaOf(at) },
     flink: { gatewayUrl, restUrl, jar, name, checkpoints, checkpointInterval: '500ms' },
   }
   writeFileSync(config, stringify(written))
@@ -50,8 +61,9 @@ function assertFails({ status, stderr }: Said, code: ErrorCode): void {
   assert.equal(status, ERRORS[code].exit)
 }
 
-test('a job is submitted, looked at, changed, ended and gone on from', { skip }, async () => {
+test('a job is submitted, looked at, changed, ended and gone on from', { skip }, async (t) => {
   await using at = await openInstallation(buildJar())
+  t.after(() => ask(`DROP SCHEMA ${schemaOf(at)} CASCADE`))
   const weir = commandOn(at)
   const done = (...words: string[]): string => {
     const { status, stdout, stderr } = weir(...words)
@@ -87,7 +99,7 @@ test('a job is submitted, looked at, changed, ended and gone on from', { skip },
     done('upgrade', '--pipeline', 'windows', '--replay'),
     /\nSavepoint .*\nJob .* runs, from entries since 20/,
   )
-  assert.match(done('cancel'), /is cancelled/)
+  assert.match(done('cancel'), /^Job [0-9a-f]{32} has ended\.\n/)
   assertFails(weir('submit', '--pipeline', 'windows'), 'FLINK_STATE_EXISTS')
   assert.match(done('submit', '--pipeline', 'windows', '--resume'), / runs, from .*\/chk-\d+\.\n/)
   assert.match(done('cancel', '--savepoint'), /has ended\. Savepoint /)

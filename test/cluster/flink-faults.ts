@@ -7,10 +7,10 @@ import { renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Kafka } from '../../src/kafka/kafka.ts'
-import { until, weir } from '../system/weir-process.ts'
+import { until } from '../system/weir-process.ts'
 import { Installation, type Owner } from './cluster-process.ts'
 import { accessOf, restartService } from './cluster.ts'
-import { checkpoints } from './flink-fixture.ts'
+import { checkpoints, JOB_MANAGER, TASK_MANAGER } from './flink-fixture.ts'
 import {
   assertAlertsRight,
   assertTopicsRight,
@@ -22,7 +22,6 @@ import { open as openKafka } from './kafka-fixture.ts'
 import { METRIC } from './numbered-device.ts'
 import { NumberedLoad, type LoadTotals } from './numbered-load.ts'
 
-const [JOB_MANAGER, TASK_MANAGER] = [0, 1]
 const ROLES = ['gateway', 'stream', 'writer', 'control'] as const
 const WINDOWS_MS = [10_000, 60_000]
 
@@ -102,8 +101,6 @@ export class FlinkCluster {
   /** Of this job alone. */
   readonly checkpoints: string
   readonly #on: OnTopics
-  /** What `weir flink` is given. */
-  readonly #config: string
 
   static async open(t: Owner): Promise<FlinkCluster> {
     const at = await Installation.open(t, { pipeline: PIPELINE, flink: { parallelism: 2 } })
@@ -129,8 +126,6 @@ export class FlinkCluster {
     this.at = at
     this.sending = sending
     this.checkpoints = join(checkpoints, at.name)
-    this.#config = join(at.folder, 'cluster.yaml')
-    writeFileSync(this.#config, at.config())
     const { name: prefix, partitions } = at
     this.#on = { kafka, prefix, partitions, pipeline: PIPELINE, largestMs: Math.max(...WINDOWS_MS) }
   }
@@ -152,21 +147,6 @@ export class FlinkCluster {
     ).catch((cause: unknown) => {
       throw new Error(`stored ${ageMs} ms late\n${this.at.output}`, { cause })
     })
-  }
-
-  /** Types it. */
-  async command(...words: string[]): Promise<string> {
-    const running = weir(['flink', ...words, '--config', this.#config])
-    const code = await running.end()
-    assert.equal(code, 0, running.output)
-    return running.stdout
-  }
-
-  /** A file with this pipeline. */
-  writePipeline(name: string, text: string): string {
-    const file = join(this.at.folder, name)
-    writeFileSync(file, text)
-    return file
   }
 
   /** A rule that the job has from about now on. */
@@ -196,7 +176,7 @@ export class FlinkCluster {
       .reduce((sum, value) => sum + 1 + Object.keys(metricsOf(value)).length, 0)
     const ids = devices.map(({ id }) => id)
     const episodes = await assertAlertsRight(control, this.#on, ids)
-    // It would start again what is cancelled behind the test.
+    // It would start again what the test ends behind it.
     await this.at.process('stream').stop()
     const comparedMs = Math.round(performance.now() - startMs)
     return { ...totals, ...topics, readings, windows, episodes, againMs, comparedMs }
@@ -242,8 +222,8 @@ export const FAULTS = {
     await restartService('kafka')
   },
   'the job is upgraded': async (cluster) => {
-    const file = cluster.writePipeline('more.yaml', MORE_RULES)
-    await cluster.command('upgrade', '--pipeline', file)
+    const file = cluster.at.writePipeline('more.yaml', MORE_RULES)
+    await cluster.at.flinkDoes('upgrade', '--pipeline', file)
     cluster.addRule(ADDED, MORE_RULES)
   },
   'the writer dies': async ({ at }) => {
@@ -257,8 +237,11 @@ export const FAULTS = {
   },
   'everything dies, and somebody types --resume': async (cluster) => {
     await everythingDies(cluster)
-    const file = cluster.writePipeline('same.yaml', PIPELINE)
-    assert.match(await cluster.command('submit', '--resume', '--pipeline', file), /\/chk-\d+\.\n/)
+    const file = cluster.at.writePipeline('same.yaml', PIPELINE)
+    assert.match(
+      await cluster.at.flinkDoes('submit', '--resume', '--pipeline', file),
+      /\/chk-\d+\.\n/,
+    )
     await Promise.all(ROLES.map((role) => cluster.at.start(role)))
   },
 } as const satisfies Record<string, Fault>

@@ -23,6 +23,8 @@ import { brokers, newTopic, open, readAll } from './kafka-fixture.ts'
 import { execute, findProgram } from './process.ts'
 
 const access = accessOf('flink')
+/** Their places among its processes. */
+export const [JOB_MANAGER, TASK_MANAGER] = [0, 1]
 export const { rest = '', checkpoints = '' } = access ?? {}
 export const skip = reasonToSkip()
 

@@ -11,9 +11,14 @@ import { assertSame, outcomeOf, type Given } from '../conformance/engines/outcom
 import { until } from '../system/weir-process.ts'
 import { killService, restartService } from './cluster.ts'
 import { buildJar, expectedOf, openInstallation, readTopics, rest, skip } from './flink-fixture.ts'
-import { coveredThroughMs, guardedKafka, type Installation } from './flink-fixture.ts'
+import {
+  coveredThroughMs,
+  guardedKafka,
+  JOB_MANAGER,
+  TASK_MANAGER,
+  type Installation,
+} from './flink-fixture.ts'
 
-const [JOB_MANAGER, TASK_MANAGER] = [0, 1]
 const MINUTE_US = 60e6
 const DEVICES = 16
 /** From the first start of a job to its rows it may take so long on two cores. */

@@ -1,46 +1,79 @@
 /** The role that keeps the job, and people who change it meanwhile. */
 import assert from 'node:assert/strict'
-import { writeFileSync } from 'node:fs'
-import { join } from 'node:path'
-import { test } from 'node:test'
-import { until, weir } from '../system/weir-process.ts'
+import { test, type TestContext } from 'node:test'
+import { until } from '../system/weir-process.ts'
+import { restartService } from './cluster.ts'
 import { Installation, skip } from './cluster-process.ts'
-import { rest } from './flink-fixture.ts'
+import { JOB_MANAGER, rest } from './flink-fixture.ts'
 
 const PIPELINE = 'version: 1\n'
+const OTHER = `${PIPELINE}rules:\n  - { id: hot, type: generic, when: temperature > 90 }\n`
 /** One could be lucky. */
-const UPGRADES = 6
+const UPGRADES = 3
 const TIMEOUT_MS = 290_000
+const START_MS_MAX = 60_000
+/** Some looks of the role. */
+const LOOKS_MS = 10_000
 
 interface Overview {
   jobs: { jid: string; name: string; state: string }[]
 }
 
-test('an upgrade is not taken for a job that is gone', { skip, timeout: TIMEOUT_MS }, async (t) => {
+/** An installation whose role keeps a job, and the ids of its jobs that run. */
+async function open(
+  t: TestContext,
+): Promise<{ at: Installation; running: () => Promise<string[]> }> {
   const at = await Installation.open(t, { pipeline: PIPELINE })
   await at.start('stream')
-  const [config, pipeline] = [join(at.folder, 'cluster.yaml'), join(at.folder, 'pipeline.yaml')]
-  writeFileSync(config, at.config())
-  writeFileSync(pipeline, PIPELINE)
   const running = async (): Promise<string[]> => {
     const { jobs } = (await (await fetch(`${rest}/jobs/overview`)).json()) as Overview
     const own = jobs.filter((one) => one.name === at.name)
     return own.filter(({ state }) => /RUNNING|CREATED|RESTARTING/.test(state)).map((one) => one.jid)
   }
-  await until('the job runs', async () => (await running()).length === 1, 60_000)
-  const hasCheckpoint = async (id: string): Promise<boolean> => {
-    const answer = await fetch(`${rest}/jobs/${id}/checkpoints`)
-    const { latest } = (await answer.json()) as { latest?: { completed?: object | null } }
-    return latest?.completed != null
-  }
+  await until('the job runs', async () => (await running()).length === 1, START_MS_MAX)
+  return { at, running }
+}
+
+test('an upgrade is not taken for a job that is gone', { skip, timeout: TIMEOUT_MS }, async (t) => {
+  const { at, running } = await open(t)
+  const pipeline = at.writePipeline('first', PIPELINE)
   for (let upgrade = 1; upgrade <= UPGRADES; upgrade++) {
-    const [before = ''] = await running()
-    await until('it has a checkpoint', () => hasCheckpoint(before), 60_000)
-    const typed = weir(['flink', 'upgrade', '--pipeline', pipeline, '--config', config])
-    assert.equal(await typed.end(), 0, `upgrade ${upgrade}\n${typed.output}\n${at.output}`)
-    const [, id = ''] = /^Job ([0-9a-f]{32}) runs/m.exec(typed.stdout) ?? []
+    const said = await at.flinkDoes('upgrade', '--pipeline', pipeline)
+    const [, id = ''] = /^Job ([0-9a-f]{32}) runs/m.exec(said) ?? []
     assert.deepEqual(await running(), [id], `upgrade ${upgrade}\n${at.output}`)
   }
-  // It would start again what is cancelled behind the test.
-  await at.process('stream').stop()
 })
+
+test(
+  'F5 a job that is gone comes back as it ran last; one that somebody ended does not',
+  { skip, timeout: TIMEOUT_MS },
+  async (t) => {
+    const { at, running } = await open(t)
+    const other = at.writePipeline('other', OTHER)
+    await at.flinkDoes('upgrade', '--pipeline', other)
+    await at.killService('flink', JOB_MANAGER)
+    await restartService('flink')
+    await until('it is back', async () => (await running()).length === 1, START_MS_MAX)
+    // The role has the first pipeline, and says so.
+    const kept = await at.flinkDoes('upgrade', '--check', '--pipeline', other)
+    assert.match(kept, /^Job [0-9a-f]{32}: its state can be kept\.\n$/)
+    await until('the role tells it', () => at.output.includes('flink_job_differs'), START_MS_MAX)
+
+    await at.flinkDoes('cancel')
+    await until('the role tells it', () => at.output.includes('flink_job_ended'), START_MS_MAX)
+    await new Promise((resolve) => setTimeout(resolve, LOOKS_MS))
+    assert.deepEqual(await running(), [])
+
+    // F1 of two that start it one does.
+    const words = ['submit', '--resume', '--pipeline', other]
+    const both = [at.flink(...words), at.flink(...words)]
+    const codes = await Promise.all(both.map((one) => one.end()))
+    assert.deepEqual(
+      codes.toSorted((one, other) => one! - other!),
+      [0, 3],
+      both.map(({ output }) => output).join('\n'),
+    )
+    assert.ok(both.some(({ stderr }) => stderr.includes('(FLINK_JOB_RUNNING)')))
+    assert.equal((await running()).length, 1)
+  },
+)

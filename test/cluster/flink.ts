@@ -31,7 +31,6 @@ const programFolder = (cache: string): string => join(cache, `flink-${VERSION}`)
 
 export const FLINK: Recipe = {
   name: 'flink',
-  isOnlyByName: true,
   missing() {
     for (const program of ['java', 'mvn', 'python3']) {
       if (findProgram(program) === undefined) return `${program} is not installed`

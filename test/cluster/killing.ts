@@ -2,15 +2,13 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { Installation, type Owner } from './cluster-process.ts'
 import { killService, restartService } from './cluster.ts'
+import { TASK_MANAGER } from './flink-fixture.ts'
 import { NumberedLoad, PIPELINE, type LoadTotals } from './numbered-load.ts'
 
 /** The longest life after it is ready; every third dies on its way there. */
 const LIFE_MS_MAX = 2500
 const START_MS_MAX = 2500
 const DIES_EARLY = 3
-
-/** Of the processes of Flink, the one that has the state. */
-const TASK_MANAGER = 1
 
 /** The role stream only keeps the job: with it dies what does the work. */
 export const VICTIMS = ['writer', 'stream', 'all'] as const

@@ -47,7 +47,7 @@ test('alerts of before are dropped, with their indices, and nothing else', { ski
   const fresh = await relations()
   assert.ok(fresh.includes('anomaly_by_time'))
   assert.deepEqual(
-    fresh.filter((name) => String(name).startsWith('alert')),
+    fresh.filter((name) => /^(alert|stream_)/.test(String(name))),
     [],
   )
   await ask(`SET search_path = ${schema}; ${OLD_ALERTS}`)

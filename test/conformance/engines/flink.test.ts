@@ -8,14 +8,19 @@ import fc from 'fast-check'
 import type { ReadEntry } from '../../../src/kafka/kafka.ts'
 import { anyScript, PLAN_OF_ALL } from '../../../src/stream/script.ts'
 import { killService, restartService } from '../../cluster/cluster.ts'
-import { buildJar, openInstallation, readTopics, skip } from '../../cluster/flink-fixture.ts'
+import {
+  buildJar,
+  openInstallation,
+  readTopics,
+  skip,
+  TASK_MANAGER,
+} from '../../cluster/flink-fixture.ts'
 import type { Installation } from '../../cluster/flink-fixture.ts'
 import { embedded } from './embedded.ts'
 import { entriesOf } from './entries.ts'
 import { assertSame, outcomeOf, type Given, type Topics } from './outcome.ts'
 
 const SCRIPTS = 12
-const TASK_MANAGER = 1
 const LARGEST_MS = PLAN_OF_ALL.windowsMs.at(-1)!
 /** Who waits for what does not come is looked at every ten seconds; and a job takes its time. */
 const DEADLINE_MS = 120_000
