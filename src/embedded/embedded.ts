@@ -8,7 +8,7 @@ import { createApi, type Api } from '../api/server.ts'
 import type { Config } from '../config/config.ts'
 import type { Control } from '../control/control.ts'
 import { createMemorySignIns } from '../control/memory-sign-ins.ts'
-import { openControl } from '../control/sqlite-control.ts'
+import { allocateSharedIndex, openControl } from '../control/sqlite-control.ts'
 import { tellEvent, type Events, type MetricSample } from '../observe/observe.ts'
 import type { Plan } from '../pipeline/pipeline.ts'
 import { nodeWorld } from '../world/node-world.ts'
@@ -64,14 +64,16 @@ async function open(options: EmbeddedOptions, opened: AsyncDisposableStack): Pro
   const reserve = new DiskReserve(nodeWorld.disk, folder)
   await reserve.release()
   opened.defer(() => reserve.close())
+  const path = join(folder, 'control.db')
   const control = openControl({
-    path: join(folder, 'control.db'),
+    path,
     world: nodeWorld,
     // It is the first that a new folder gets.
     mustExist: await nodeWorld.disk.exists(join(folder, 'catalogue.db')),
     onDamage: (problem) => options.events?.registryDamaged({ problem }),
   })
   opened.defer(() => control.close())
+  await allocateSharedIndex(nodeWorld.disk, path)
   const admin = await ensureAdminKey(control, folder, options.credentialsFile)
   const hub = new LiveHub({ clock: nodeWorld.clock, tenant: TENANT })
   opened.defer(() => hub.close())

@@ -12,9 +12,10 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { PIPELINE } from './crash-fleet.ts'
 import { FleetLoad } from './fleet-load.ts'
 import { SmallDisk } from './small-disk.ts'
-import { until, WeirProcess, type StartOptions } from './weir-process.ts'
+import { Running, until, WeirProcess, type StartOptions } from './weir-process.ts'
 
 const DISK_MEGABYTES = 64
+const REGISTRY_DISK_MEGABYTES = 8
 /**
  * Commits all the time. The log's segments are made ahead, so for a megabyte or two
  * acknowledgements go on while no commit succeeds any more.
@@ -76,6 +77,28 @@ test('a full disk withholds acknowledgements, says why, and passes without a res
   await checkFlood(again)
   await again.stop()
   isDone = true
+})
+
+test('a registry whose disk is full refuses, however little room is left, and does not die', async (t) => {
+  const disk = await SmallDisk.mount(t, REGISTRY_DISK_MEGABYTES)
+  if (typeof disk === 'string') return t.skip(disk)
+  for (const leftKilobytes of [0, 5, 8, 12, 20]) {
+    const path = join(disk.folder, `registry-${leftKilobytes}`)
+    const writer = new Running(process.execPath, [
+      ...[
+        '--disable-warning=ExperimentalWarning',
+        join(import.meta.dirname, 'full-disk-writer.ts'),
+      ],
+      path,
+    ])
+    await until('it is open', () => writer.stdout.includes('open'))
+    disk.fill(leftKilobytes << 10)
+    writer.child.stdin!.write('go on')
+    const code = await writer.end()
+    const said = `${leftKilobytes} KB: ${code} ${writer.child.signalCode}\n${writer.output}`
+    assert.ok(code === 0 && writer.stdout.includes('CONTROL_WRITE_FAILED'), said)
+    disk.free()
+  }
 })
 
 /** Readings of the device `flood` that were acknowledged, one a millisecond from here on. */

@@ -1,5 +1,6 @@
 /** A file system of a few megabytes, that a test fills and empties: ext4 in an image, mounted. */
-import { closeSync, openSync, rmSync, statfsSync, writeSync } from 'node:fs'
+import { closeSync, fstatSync, fsyncSync, ftruncateSync, openSync } from 'node:fs'
+import { rmSync, statfsSync, writeSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
@@ -36,8 +37,8 @@ export class SmallDisk {
     return new SmallDisk(folder)
   }
 
-  /** Takes all room that is left, to the last block. */
-  fill(): void {
+  /** Takes all room that is left, to the last block; then gives so much of it back. */
+  fill(leftBytes = 0): void {
     const ballast = openSync(this.#ballast, 'a')
     const piece = new Uint8Array(PIECE_BYTES).fill(1)
     for (let bytes = PIECE_BYTES; bytes >= 512;) {
@@ -48,6 +49,9 @@ export class SmallDisk {
         bytes >>= 1
       }
     }
+    // Blocks are handed out when they are flushed.
+    fsyncSync(ballast)
+    if (leftBytes > 0) ftruncateSync(ballast, fstatSync(ballast).size - leftBytes)
     closeSync(ballast)
   }
 
