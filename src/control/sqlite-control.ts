@@ -5,7 +5,7 @@
  */
 import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import type { Row } from '../sqlite/sqlite.ts'
-import type { Disk, World } from '../world/world.ts'
+import type { World } from '../world/world.ts'
 import type { Control, ControlDatabase, Device, DeviceNumbers, DeviceReader } from './control.ts'
 import { ControlStore } from './control-store.ts'
 import { toDevice, type DeviceRow } from './device-row.ts'
@@ -38,25 +38,6 @@ export function openControl(options: {
   const database = new SqliteDatabase(connection, world.clock, onDamage)
   const reader = new SqliteDeviceReader(connection, onDamage)
   return Object.assign(new ControlStore(database, world), { database, reader })
-}
-
-/**
- * Connections of several threads share an index of the write-ahead log, a mapped file of which
- * SQLite has the file system allocate one byte of each 4096. Where blocks are smaller, the rest is
- * missing: written for the first time on a full disk, it ends the process (SIGBUS). So whoever opened
- * the store writes all of it, before others open it. It is large enough for a log of 16 MB.
- * Errors: those of the file system, ENOSPC above all.
- */
-export async function allocateSharedIndex(disk: Disk, path: string): Promise<void> {
-  const index = await disk.open(`${path}-shm`, 'write')
-  try {
-    const bytes = new Uint8Array(await index.size())
-    await index.read(bytes, 0)
-    await index.write(bytes, 0)
-    await index.sync()
-  } finally {
-    await index.close()
-  }
 }
 
 /** Opens a read-only connection to the store that openControl() made at `path`. */

@@ -8,7 +8,8 @@ import { createApi, type Api } from '../api/server.ts'
 import type { Config } from '../config/config.ts'
 import type { Control } from '../control/control.ts'
 import { createMemorySignIns } from '../control/memory-sign-ins.ts'
-import { allocateSharedIndex, openControl } from '../control/sqlite-control.ts'
+import { SharedIndex } from '../control/shared-index.ts'
+import { openControl } from '../control/sqlite-control.ts'
 import { tellEvent, type Events, type MetricSample } from '../observe/observe.ts'
 import type { Plan } from '../pipeline/pipeline.ts'
 import { nodeWorld } from '../world/node-world.ts'
@@ -72,8 +73,10 @@ async function open(options: EmbeddedOptions, opened: AsyncDisposableStack): Pro
     mustExist: await nodeWorld.disk.exists(join(folder, 'catalogue.db')),
     onDamage: (problem) => options.events?.registryDamaged({ problem }),
   })
+  const index = new SharedIndex(nodeWorld.disk, path)
+  opened.defer(() => index.close())
   opened.defer(() => control.close())
-  await allocateSharedIndex(nodeWorld.disk, path)
+  await index.allocate()
   const admin = await ensureAdminKey(control, folder, options.credentialsFile)
   const hub = new LiveHub({ clock: nodeWorld.clock, tenant: TENANT })
   opened.defer(() => hub.close())

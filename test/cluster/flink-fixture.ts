@@ -28,9 +28,14 @@ export const [JOB_MANAGER, TASK_MANAGER] = [0, 1]
 export const { rest = '', checkpoints = '' } = access ?? {}
 export const skip = reasonToSkip()
 
+/** Of those that build the jar. */
+export function missingTool(): string | undefined {
+  return ['javac', 'mvn'].find((name) => findProgram(name) === undefined)
+}
+
 function reasonToSkip(): string | undefined {
   if (process.env['WEIR_CLUSTER'] === 'off') return 'npm run test:cluster runs it'
-  const program = ['javac', 'mvn'].find((name) => findProgram(name) === undefined)
+  const program = missingTool()
   if (program !== undefined) return `${program} is not installed`
   if (access === undefined || brokers.length === 0)
     return 'it does not run: npm run -s cluster:up -- kafka flink'
@@ -39,8 +44,10 @@ function reasonToSkip(): string | undefined {
 
 const folder = fileURLToPath(new URL('../../engines/flink', import.meta.url))
 
-/** As it is now; its own tests are another test's. */
+/** As it is now, or as it was built for all tests of a run; its own tests are another test's. */
 export function buildJar(): string {
+  const built = process.env['WEIR_FLINK_JAR_BUILT']
+  if (built !== undefined) return built
   execute('mvn', ['-q', '-B', '-ntp', '-Dmaven.test.skip=true', 'package'], { cwd: folder })
   return join(folder, 'target', 'weir-flink.jar')
 }
@@ -141,7 +148,7 @@ export async function coveredThroughMs(at: Installation): Promise<number> {
   return Math.min(...ends)
 }
 
-/** What the stream process makes of telemetry; readings by partition. */
+/** What the stream of TypeScript makes of telemetry; readings by partition. */
 export async function expectedOf(
   at: Pick<Installation, 'read' | 'config'>,
   pipeline: string,

@@ -1,6 +1,6 @@
 /**
  * The job as `weir flink` submits it, on a real Flink and a real Kafka: what it writes is what the
- * stream process would, each function is one operator, and its state survives what it is to.
+ * stream of TypeScript would, each function is one operator, and its state survives what it is to.
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
@@ -120,7 +120,7 @@ const isError = (code: ErrorCode) => (error: unknown) =>
 
 for (const parallelism of [2, 3]) {
   test(
-    `with ${parallelism} instances it writes what the stream process would, by one operator a function`,
+    `with ${parallelism} instances it writes what the stream of TypeScript would, by one operator a function`,
     { skip },
     async () => {
       await using at = await openInstallation(jar)

@@ -1,6 +1,6 @@
 /**
  * Whether all that a job of Flink wrote is right, once nobody sends any more: its four topics are
- * what the stream process makes of telemetry, windows are those of what was sent, and each episode
+ * what the stream of TypeScript makes of telemetry, windows are those of what was sent, and each episode
  * of a rule is in the history of alerts once.
  */
 import assert from 'node:assert/strict'

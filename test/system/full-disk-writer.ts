@@ -3,7 +3,8 @@
  * on, it registers devices until one is refused, and says with which code.
  */
 import { once } from 'node:events'
-import { allocateSharedIndex, openControl } from '../../src/control/sqlite-control.ts'
+import { SharedIndex } from '../../src/control/shared-index.ts'
+import { openControl } from '../../src/control/sqlite-control.ts'
 import { WeirError } from '../../src/errors/errors.ts'
 import { nodeWorld } from '../../src/world/node-world.ts'
 
@@ -11,7 +12,7 @@ const path = process.argv[2]!
 // Its tables are made, and nothing is left in its log: the next one has written no index yet.
 await openControl({ path, world: nodeWorld }).close()
 const control = openControl({ path, world: nodeWorld })
-await allocateSharedIndex(nodeWorld.disk, path)
+await new SharedIndex(nodeWorld.disk, path).allocate()
 console.log('open')
 await once(process.stdin, 'data')
 let refused: unknown

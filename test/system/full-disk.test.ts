@@ -16,6 +16,8 @@ import { Running, until, WeirProcess, type StartOptions } from './weir-process.t
 
 const DISK_MEGABYTES = 64
 const REGISTRY_DISK_MEGABYTES = 8
+/** A start writes its configuration to the same disk. */
+const CONFIG_BYTES_MAX = 4096
 /**
  * Commits all the time. The log's segments are made ahead, so for a megabyte or two
  * acknowledgements go on while no commit succeeds any more.
@@ -54,7 +56,7 @@ test('a full disk withholds acknowledgements, says why, and passes without a res
     await checkQueries(weir, load)
     if (end !== 'none') {
       await weir.running.signal(end)
-      disk.fill()
+      disk.fill(CONFIG_BYTES_MAX)
       weir = await WeirProcess.start(options)
       load.server = weir
       await untilRefusing(weir, load, disk)

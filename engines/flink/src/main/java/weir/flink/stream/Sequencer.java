@@ -25,7 +25,7 @@ import weir.flink.state.StateWriter;
  * themselves. Each entry goes to its device with a stamp of these; what is of all devices is told to
  * every instance of the device function at its place. So what a device decides depends on the
  * partition's entries alone, wherever and however late it does so. The twin of {@code
- * src/cluster/partition-stream.ts}.
+ * test/conformance/engines/partition-stream.ts}.
  */
 public final class Sequencer {
   private static final long NONE = Long.MIN_VALUE;
