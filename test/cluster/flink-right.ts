@@ -1,7 +1,7 @@
 /**
  * Whether all that a job of Flink wrote is right, once nobody sends any more: its four topics are
- * what the stream of TypeScript makes of telemetry, windows are those of what was sent, and each episode
- * of a rule is in the history of alerts once.
+ * what the stream of TypeScript makes of telemetry, windows are those of what was sent, and each
+ * episode of a rule is in the history of alerts once.
  */
 import assert from 'node:assert/strict'
 import { loadConfig } from '../../src/config/config.ts'

@@ -1,8 +1,8 @@
 /**
- * `npm run test:cluster`: the suites in two lanes side by side, each with services of its own, since
- * a test kills what another would be using: those of the stream stage, which wait for jobs most of
- * their time, and all others. Services that run already serve the others. What a lane started it
- * stops; a service that cannot be had makes its tests skip.
+ * `npm run test:cluster`: the suites in two lanes side by side, each with services of its own,
+ * since a test kills what another would be using: those of the stream stage, which wait for jobs
+ * most of their time, and all others. Services that run already serve the others. What a lane
+ * started it stops; a service that cannot be had makes its tests skip.
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
