@@ -2,8 +2,7 @@
  * Real services on loopback: started once, used by any number of test runs, stopped by pid.
  *
  * Programs are downloaded once into a cache, WEIR_CLUSTER_CACHE or the user's own cache folder.
- * Addresses, passwords and pids are in its `cluster.json`, which only its owner can read, or in the
- * file WEIR_CLUSTER_STATE: who names another one has services of their own.
+ * Addresses, passwords and pids are in its `cluster.json`, which only its owner can read.
  */
 import {
   chmodSync,
@@ -42,7 +41,7 @@ export const SERVICES: readonly string[] = RECIPES.map(({ name }) => name)
 const CACHE =
   process.env['WEIR_CLUSTER_CACHE'] ??
   join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'weir-cluster')
-export const STATE_FILE = process.env['WEIR_CLUSTER_STATE'] ?? join(CACHE, 'cluster.json')
+export const STATE_FILE = join(CACHE, 'cluster.json')
 
 /** What `cluster.json` holds: services that were started and not stopped. */
 interface ClusterState {
@@ -67,14 +66,6 @@ function writeState(state: ClusterState): void {
 
 const runs = (service: Service | undefined): service is Service =>
   service !== undefined && service.processes.every(isRunning)
-
-/** Downloads and builds all that `up` starts without names, as far as it can be had. */
-export function install(say: (line: string) => void): void {
-  mkdirSync(CACHE, { recursive: true, mode: 0o700 })
-  for (const recipe of RECIPES) {
-    if (recipe.isOnlyByName !== true && recipe.missing() === undefined) tryInstall(recipe, say)
-  }
-}
 
 /**
  * Starts these services; without names, those that can be had of all that are cheap. Returns why

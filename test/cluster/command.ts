@@ -13,8 +13,7 @@ trino or flink.
 up starts what does not run yet, without names all but trino (820 MB to download, half a minute on
 two cores), and prints the path of cluster.json, which has addresses, passwords and pids, and which
 only you can read. down stops them, without names all, by pid and removes their data. What is
-downloaded is kept in WEIR_CLUSTER_CACHE, or in your cache folder; where WEIR_CLUSTER_STATE names
-another file than its cluster.json, services are that file's own.
+downloaded is kept in WEIR_CLUSTER_CACHE, or in your cache folder.
 `
 
 const say = (line: string): void => console.error(line)

@@ -1,7 +1,7 @@
 /**
  * Acknowledged = stored once, on a cluster of real processes, while parts of it are killed. Each
  * test says in its diagnostic line what it saw. WEIR_FAULT_KILLS and WEIR_FAULT_OUTAGE_MS make
- * them as long as you like.
+ * them as long as you like; `npm run cluster:faults` does it for longer.
  */
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
@@ -16,7 +16,7 @@ import { METRIC } from './numbered-device.ts'
 import { NumberedLoad, PIPELINE } from './numbered-load.ts'
 import { eachBrokerDies, postgresDies } from './services-die.ts'
 
-const KILLS = Number(process.env['WEIR_FAULT_KILLS'] ?? 5)
+const KILLS = Number(process.env['WEIR_FAULT_KILLS'] ?? 2)
 /** How long Kafka is away at least. Beyond 30 s its clients have given up, and begin anew. */
 const OUTAGE_MS = Number(process.env['WEIR_FAULT_OUTAGE_MS'] ?? 3000)
 const TIMEOUT_MS = 180_000 + KILLS * 15_000 + OUTAGE_MS

@@ -46,7 +46,7 @@ const folder = fileURLToPath(new URL('../../engines/flink', import.meta.url))
 
 /** As it is now, or as it was built for all tests of a run; its own tests are another test's. */
 export function buildJar(): string {
-  const built = process.env['WEIR_FLINK_JAR_BUILT']
+  const built = process.env['WEIR_CLUSTER_JAR']
   if (built !== undefined) return built
   execute('mvn', ['-q', '-B', '-ntp', '-Dmaven.test.skip=true', 'package'], { cwd: folder })
   return join(folder, 'target', 'weir-flink.jar')

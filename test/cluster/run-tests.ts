@@ -1,62 +1,37 @@
 /**
- * `npm run test:cluster`: the suites in two lanes side by side, each with services of its own,
- * since a test kills what another would be using: those of the stream stage, which wait for jobs
- * most of their time, and all others. Services that run already serve the others. What a lane
- * started it stops; a service that cannot be had makes its tests skip.
+ * `npm run test:cluster`: starts the services that the suites need and that do not run, runs the
+ * suites, and stops what it started. A service that cannot be had makes its tests skip.
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { install } from './cluster.ts'
+import { accessOf, down, SERVICES, up } from './cluster.ts'
 import { buildJar, missingTool } from './flink-fixture.ts'
 
-const STREAM_SERVICES = ['kafka', 'postgres', 'flink', 'redis']
-const STREAM_TESTS = /^(alerts|faults|flink.*|grow|roles)\.test\.ts$/
-
-const folder = fileURLToPath(new URL('.', import.meta.url))
-const files = readdirSync(folder).filter((name) => name.endsWith('.test.ts'))
-const ofStream = files.filter((name) => STREAM_TESTS.test(name)).map((name) => folder + name)
-ofStream.push(fileURLToPath(new URL('../conformance/engines/flink.test.ts', import.meta.url)))
-const others = files.filter((name) => !STREAM_TESTS.test(name)).map((name) => folder + name)
-
-install((line) => console.log(line))
-// Once for all: each build takes some seconds.
-if (missingTool() === undefined) process.env['WEIR_FLINK_JAR_BUILT'] = buildJar()
-const state = mkdtempSync(join(tmpdir(), 'weir-cluster-state-'))
+const say = (line: string): void => console.log(line)
+const before = SERVICES.filter((name) => accessOf(name) !== undefined)
+let status: number | null = 1
 try {
-  const codes = await Promise.all([
-    runLane(others, { services: [], isShown: true }),
-    runLane(ofStream, {
-      ...{ services: STREAM_SERVICES, isShown: false },
-      environment: { WEIR_CLUSTER_STATE: join(state, 'cluster.json') },
-    }),
-  ])
-  process.exitCode = codes.every((code) => code === 0) ? 0 : 1
-} finally {
-  rmSync(state, { recursive: true })
-}
-
-/** What is not shown as it comes is shown at the end. Resolves to its exit code. */
-async function runLane(
-  tests: readonly string[],
-  of: { services: readonly string[]; isShown: boolean; environment?: NodeJS.ProcessEnv },
-): Promise<number | null> {
-  const lane = fileURLToPath(new URL('run-lane.ts', import.meta.url))
+  const options = { brokers: 1, say }
+  for (const [name, reason] of await up([], options)) say(`${name} is left out: ${reason}`)
+  // Once for all: each build takes some seconds.
+  if (missingTool() === undefined) process.env['WEIR_CLUSTER_JAR'] = buildJar()
+  // Not spawnSync: a service that a test kills is a child of this process, which must hear of it.
   const child = spawn(
     process.execPath,
-    ['--disable-warning=ExperimentalWarning', lane, of.services.join(','), ...tests],
-    {
-      env: { ...process.env, ...of.environment },
-      stdio: of.isShown ? 'inherit' : ['ignore', 'pipe', 'pipe'],
-    },
+    [
+      ...['--disable-warning=ExperimentalWarning', '--test', '--test-reporter=spec'],
+      // One file kills what another would be using.
+      ...['--test-concurrency=1', '--test-timeout=300000'],
+      fileURLToPath(new URL('*.test.ts', import.meta.url)),
+      fileURLToPath(new URL('../conformance/engines/flink.test.ts', import.meta.url)),
+    ],
+    { stdio: 'inherit' },
   )
-  const said: Buffer[] = []
-  for (const output of [child.stdout, child.stderr])
-    output?.on('data', (bytes: Buffer) => said.push(bytes))
   const [code] = (await once(child, 'close')) as [number | null]
-  process.stdout.write(Buffer.concat(said))
-  return code
+  status = code
+} finally {
+  const started = SERVICES.filter((name) => !before.includes(name) && accessOf(name) !== undefined)
+  if (started.length > 0) await down(started, say)
 }
+process.exitCode = status ?? 1
