@@ -9,9 +9,8 @@ import type { PlainMessage } from '../../src/entries/message-fixture.ts'
 import { WeirError, type ErrorCode } from '../../src/errors/errors.ts'
 import { assertSame, outcomeOf, type Given } from '../conformance/engines/outcome.ts'
 import { until } from '../system/weir-process.ts'
-import { killService, restartService } from './cluster.ts'
 import { buildJar, expectedOf, openInstallation, readTopics, rest, skip } from './flink-fixture.ts'
-import { coveredThroughMs, guardedKafka, JOB_MANAGER, type Installation } from './flink-fixture.ts'
+import { coveredThroughMs, guardedKafka, type Installation } from './flink-fixture.ts'
 
 const MINUTE_US = 60e6
 const DEVICES = 16
@@ -132,37 +131,6 @@ test(
     // A row for one instance that came to another would have failed it.
     const { restarts, failure } = await at.jobs.status(at.config.flink.name, '')
     assert.deepEqual({ restarts, failure }, { restarts: 0, failure: undefined })
-  },
-)
-
-test(
-  'F2 after a cancel and a JobManager that died, the newest checkpoint is found, and gone on from',
-  { skip },
-  async () => {
-    await using at = await openInstallation(jar)
-    const spec = at.spec(PIPELINE)
-    await at.jobs.submit(spec)
-    await say(at, 0, 3)
-    await close(at, 10)
-    await closedThrough(at, 10)
-    await until(
-      'a checkpoint has it',
-      async () => {
-        const { checkpoint } = await at.jobs.status(spec.name, '')
-        return checkpoint !== undefined && checkpoint.atMs > Date.now() - 1000
-      },
-      DEADLINE_MS,
-    )
-    await at.jobs.cancel(spec.name)
-    await killService('flink', JOB_MANAGER)
-    await restartService('flink')
-    await assert.rejects(at.jobs.submit(spec), isError('FLINK_STATE_EXISTS'))
-    const { beginning } = await at.jobs.resume(spec)
-    assert.match(beginning.from === 'state' ? beginning.path : '', /\/[0-9a-f]{32}\/chk-\d+$/)
-    await say(at, 11, 2)
-    await close(at, 20)
-    await closedThrough(at, 20)
-    await assertAsExpected(at)
   },
 )
 

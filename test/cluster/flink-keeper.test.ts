@@ -9,7 +9,7 @@ import { JOB_MANAGER, rest } from './flink-fixture.ts'
 const PIPELINE = 'version: 1\n'
 const OTHER = `${PIPELINE}rules:\n  - { id: hot, type: generic, when: temperature > 90 }\n`
 /** One could be lucky. */
-const UPGRADES = 3
+const UPGRADES = 2
 const TIMEOUT_MS = 290_000
 const START_MS_MAX = 60_000
 /** Some looks of the role. */
@@ -34,23 +34,18 @@ async function open(
   return { at, running }
 }
 
-test('an upgrade is not taken for a job that is gone', { skip, timeout: TIMEOUT_MS }, async (t) => {
-  const { at, running } = await open(t)
-  const pipeline = at.writePipeline('first', PIPELINE)
-  for (let upgrade = 1; upgrade <= UPGRADES; upgrade++) {
-    const said = await at.flinkDoes('upgrade', '--pipeline', pipeline)
-    const [, id = ''] = /^Job ([0-9a-f]{32}) runs/m.exec(said) ?? []
-    assert.deepEqual(await running(), [id], `upgrade ${upgrade}\n${at.output}`)
-  }
-})
-
 test(
   'F5 a job that is gone comes back as it ran last; one that somebody ended does not',
   { skip, timeout: TIMEOUT_MS },
   async (t) => {
     const { at, running } = await open(t)
     const other = at.writePipeline('other', OTHER)
-    await at.flinkDoes('upgrade', '--pipeline', other)
+    // What is ended and started again is not taken for a job that is gone.
+    for (let upgrade = 1; upgrade <= UPGRADES; upgrade++) {
+      const said = await at.flinkDoes('upgrade', '--pipeline', other)
+      const [, id = ''] = /^Job ([0-9a-f]{32}) runs/m.exec(said) ?? []
+      assert.deepEqual(await running(), [id], at.output)
+    }
     await at.killService('flink', JOB_MANAGER)
     await restartService('flink')
     await until('it is back', async () => (await running()).length === 1, START_MS_MAX)
