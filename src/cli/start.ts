@@ -3,6 +3,7 @@ import type { Command } from 'commander'
 import type { Cluster } from '../cluster/cluster.ts'
 import { parseRoles } from '../cluster/roles.ts'
 import type { EmbeddedOptions } from '../embedded/embedded.ts'
+import type { Events } from '../observe/observe.ts'
 import { addPipelineFlags, loadPlan, loadSettings, type SettingsFlags } from './settings.ts'
 import { openEvents } from './event-output.ts'
 import { untilStopped } from './until-stopped.ts'
@@ -11,6 +12,9 @@ interface StartFlags extends SettingsFlags {
   writeCredentials?: string
   role?: string
 }
+
+/** So long behind the end of all parts. */
+const LEFT_OPEN_MS = 5000
 
 const EXAMPLES = `
 Examples:
@@ -65,6 +69,16 @@ async function start(flags: StartFlags): Promise<void> {
   const drainStartMs = performance.now()
   await running.stop()
   events.serverStopped({ drainMs: Math.round(performance.now() - drainStartMs) })
+  endSoon(events)
+}
+
+/** What a part has left open does not keep a server that has stopped: whoever stopped it waits. */
+function endSoon(events: Events): void {
+  const end = (): void => {
+    events.stopIncomplete({ open: process.getActiveResourcesInfo().join(', ') })
+    process.exit()
+  }
+  setTimeout(end, LEFT_OPEN_MS).unref()
 }
 
 /** Loaded here, so that other commands do not pay for an engine, nor one engine for the other. */

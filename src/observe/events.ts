@@ -46,6 +46,8 @@ export function createEvents(options: EventsOptions) {
       emit('info', 'server_ready', 'Ready', fields),
     serverStopped: (fields: { drainMs: number }) =>
       emit('info', 'server_stopped', 'Stopped', fields),
+    stopIncomplete: (fields: { open: string }) =>
+      emit('warn', 'stop_incomplete', 'Something was left open; the process ends', fields),
     recoveryFinished: (fields: { fromOffset: number; entries: number; durationMs: number }) =>
       emit('info', 'recovery_finished', 'Replayed the log', fields),
     threadFailed: (fields: { thread: string; problem: string }) =>
