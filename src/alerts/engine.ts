@@ -45,8 +45,8 @@ const DUES_MAX = 500
 const POLL_MS = 5000
 /** After a write that failed. */
 const AGAIN_MS = 1000
-/** Each time, what others changed is read anew; more is not theirs. */
-const STALE_MAX = 10
+/** Each time, what others changed is read anew; more than this, many people at once do not do. */
+const STALE_MAX = 100
 const HOUR_US = 3_600_000_000
 
 interface Taken {
