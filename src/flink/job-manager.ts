@@ -30,13 +30,6 @@ export interface Checkpoint {
   durationMs: number
 }
 
-interface JobEntry {
-  jid: string
-  name: string
-  state: string
-  'start-time': number
-}
-
 interface Vertices {
   state: string
   vertices: { id: string; name: string; status: string }[]
@@ -70,7 +63,9 @@ export class JobManager {
 
   /** The job of this name that has not ended. */
   async find(name: string): Promise<Job | undefined> {
-    const { jobs } = await this.#get<{ jobs: JobEntry[] }>('/jobs/overview')
+    const { jobs } = await this.#get<{
+      jobs: { jid: string; name: string; state: string; 'start-time': number }[]
+    }>('/jobs/overview')
     const job = jobs.find((one) => one.name === name && !ENDED.includes(one.state))
     if (job === undefined) return undefined
     return { id: job.jid, name, state: job.state, startMs: job['start-time'] }

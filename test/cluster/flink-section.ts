@@ -12,7 +12,7 @@ import { brokers } from './kafka-fixture.ts'
 let folder: string | undefined
 
 /** One for all jobs of this process: Flink keeps a jar open, and the next build writes over it. */
-export function ownJar(): string {
+function ownJar(): string {
   if (folder === undefined) {
     const made = mkdtempSync(join(tmpdir(), 'weir-flink-'))
     process.once('exit', () => rmSync(made, { recursive: true, force: true }))
