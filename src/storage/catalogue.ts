@@ -172,11 +172,11 @@ export class Catalogue {
     })
   }
 
-  /** A merge: the merged segment takes the place of its sources. */
-  replaceSegments(removed: readonly Segment[], added: Segment): void {
+  /** A merge: what was merged takes the place of its sources. */
+  replaceSegments(removed: readonly Segment[], added: readonly Segment[]): void {
     this.#transaction(() => {
       for (const { file } of removed) this.#run('DELETE FROM segments WHERE file = ?', file)
-      this.#insertSegments([added])
+      this.#insertSegments(added)
     })
   }
 

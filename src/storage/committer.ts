@@ -12,7 +12,6 @@ import { sortReadings, SortRoom } from './recent-readings.ts'
 import type { RollupCoverage } from './rollup-coverage.ts'
 import type { SegmentFiles } from './segment-files.ts'
 import { segmentFile, type Segment } from './segment-set.ts'
-import { PARTIAL_SERIES, PARTIAL_START_MS } from '../stream/stream.ts'
 import type { NamedBytes, StateFile, StatePart } from './state-file.ts'
 import type { Turns } from './turns.ts'
 
@@ -96,14 +95,10 @@ export class Committer {
     const sorted = await this.#turns.run(sortReadings(recent, this.#sortRoom))
     if (sorted.count === 0) return undefined
     const { firstOffset } = generations[0]!
-    const file = segmentFile('readings', firstOffset, offset)
+    const file = segmentFile('readings', { first: firstOffset, last: offset })
     const written = await this.#files.writeReadings(file, sorted)
     return {
       ...{ kind: 'readings', file, firstOffset, lastOffset: offset, ...written },
-      minSeries: sorted.series[0]!,
-      maxSeries: sorted.series[sorted.count - 1]!,
-      minTimeUs: Math.min(...recent.map(({ minTimeUs }) => minTimeUs)),
-      maxTimeUs: Math.max(...recent.map(({ maxTimeUs }) => maxTimeUs)),
       hasUnverified: recent.some(({ hasUnverified }) => hasUnverified),
     }
   }
@@ -112,24 +107,10 @@ export class Committer {
     const rows = settlePartials(generations.map(({ partials }) => partials))
     if (rows.length === 0) return undefined
     const { firstOffset } = generations[0]!
-    const file = segmentFile('rollup', firstOffset, offset)
+    const file = segmentFile('rollup', { first: firstOffset, last: offset })
     const written = await this.#files.writePartials(file, rows, offset)
-    const range = (column: number): { least: number; most: number } =>
-      rows.reduce(
-        ({ least, most }, row) => ({
-          least: Math.min(least, row[column]!),
-          most: Math.max(most, row[column]!),
-        }),
-        { least: Infinity, most: -Infinity },
-      )
-    const series = range(PARTIAL_SERIES)
-    const startMs = range(PARTIAL_START_MS)
     return {
       ...{ kind: 'rollup', file, firstOffset, lastOffset: offset, ...written },
-      minSeries: series.least,
-      maxSeries: series.most,
-      minTimeUs: startMs.least * 1000,
-      maxTimeUs: startMs.most * 1000,
       hasUnverified: false,
     }
   }

@@ -15,13 +15,14 @@ import type { Disk, World } from '../world/world.ts'
 import { openStorage } from './open-storage.ts'
 import type { StorageOptions } from './storage-options.ts'
 import {
+  type OutputParts,
+  type Reading,
   ask,
   copyFolder,
   defineSeries,
+  earlyWorld,
   makeFolder,
   makeOutput,
-  type OutputParts,
-  type Reading,
 } from './storage-fixture.ts'
 import type { Storage } from './storage.ts'
 
@@ -31,7 +32,7 @@ const NOTHING = { parts: [] }
 type Store = Storage & Query
 
 function open(folder: string, options: Partial<StorageOptions> = {}): Promise<Store> {
-  return openStorage({ folder, world: nodeWorld, options })
+  return openStorage({ folder, world: earlyWorld, options })
 }
 
 async function openFresh(
@@ -185,7 +186,7 @@ function withHook(before: (call: string) => Promise<void>): World {
       await nodeWorld.disk.syncFolder(path)
     },
   }
-  return { ...nodeWorld, disk: Object.assign(disk, hooked) }
+  return { ...earlyWorld, disk: Object.assign(disk, hooked) }
 }
 
 const ODD: AnomalyEvent = {

@@ -1,6 +1,13 @@
-/** Merges small segments in the background, one merge at a time, each in one transaction. */
+/** Merges segments in the background, one merge at a time, each in one transaction. */
+import type { Clock } from '../world/world.ts'
 import type { Catalogue } from './catalogue.ts'
-import { mergeDebt, planMerge, type MergePolicy } from './merge-plan.ts'
+import {
+  mergeDebt,
+  planMerge,
+  type Merge,
+  type MergeOutput,
+  type MergePolicy,
+} from './merge-plan.ts'
 import type { SegmentChecks } from './segment-checks.ts'
 import type { SegmentFiles } from './segment-files.ts'
 import { segmentFile, type Segment, type SegmentSet } from './segment-set.ts'
@@ -10,7 +17,8 @@ export interface MergerParts {
   segments: SegmentSet
   files: SegmentFiles
   checks: SegmentChecks
-  policy: MergePolicy
+  policy: Omit<MergePolicy, 'nowUs'>
+  clock: Clock
   /** A merge that fails changes nothing; the next commit tries again. */
   onFailure: (cause: unknown) => void
 }
@@ -25,9 +33,9 @@ export class Merger {
   }
 
   get debt(): number {
-    const { segments, policy } = this.#parts
+    const { segments } = this.#parts
     return (['readings', 'rollup'] as const).reduce(
-      (sum, kind) => sum + mergeDebt(segments.list(kind), policy),
+      (sum, kind) => sum + mergeDebt(segments.list(kind), this.#policy()),
       0,
     )
   }
@@ -53,39 +61,55 @@ export class Merger {
   }
 
   async #mergeAll(): Promise<void> {
-    const { segments, policy } = this.#parts
+    const { segments } = this.#parts
     for (const kind of ['rollup', 'readings'] as const) {
       for (;;) {
-        const run = planMerge(segments.list(kind), policy)
-        if (run.length === 0 || this.#isClosing) break
-        await this.#merge(run)
+        const merge = planMerge(segments.list(kind), this.#policy())
+        if (merge === undefined || this.#isClosing) break
+        if (!(await this.#merge(merge))) break
       }
     }
   }
 
-  async #merge(run: readonly Segment[]): Promise<void> {
-    const { catalogue, segments, files, checks } = this.#parts
+  /** False when a source turned out to be damaged, or the work was cut short. */
+  async #merge({ sources, outputs }: Merge): Promise<boolean> {
+    const { catalogue, segments, checks } = this.#parts
     // Damage must not be written anew under a right checksum.
-    for (const segment of run) await checks.check(segment)
-    if (!run.every((segment) => segments.isIntact(segment))) return
-    const { kind, firstOffset } = run[0]!
-    const { lastOffset } = run.at(-1)!
-    const file = segmentFile(kind, firstOffset, lastOffset)
+    for (const segment of sources) await checks.check(segment)
+    if (!sources.every((segment) => segments.isIntact(segment))) return true
+    const added: Segment[] = []
+    for (const output of outputs) {
+      // What was written so far is swept at the next start.
+      if (this.#isClosing) return false
+      const segment = await this.#write(output)
+      if (segment !== undefined) added.push(segment)
+    }
+    checks.trust(added)
+    catalogue.replaceSegments(sources, added)
+    segments.replace(sources, added)
+    return true
+  }
+
+  async #write(output: MergeOutput): Promise<Segment | undefined> {
+    const { files, segments } = this.#parts
+    const { box, sources, firstOffset, lastOffset } = output
+    const { kind } = sources[0]!
+    const part = segments.nextPart()
+    const file = segmentFile(kind, { first: firstOffset, last: lastOffset, part })
     const written =
       kind === 'readings'
-        ? await files.mergeReadings(file, run)
-        : await files.mergeRollups(file, run)
-    const merged: Segment = {
+        ? await files.mergeReadings(file, sources, box)
+        : await files.mergeRollups(file, sources, box)
+    if (written === undefined) return undefined
+    return {
       ...{ kind, file, firstOffset, lastOffset, ...written },
-      minSeries: Math.min(...run.map(({ minSeries }) => minSeries)),
-      maxSeries: Math.max(...run.map(({ maxSeries }) => maxSeries)),
-      minTimeUs: Math.min(...run.map(({ minTimeUs }) => minTimeUs)),
-      maxTimeUs: Math.max(...run.map(({ maxTimeUs }) => maxTimeUs)),
-      // It may still repeat what a segment outside of this run holds.
-      hasUnverified: run.some(({ hasUnverified }) => hasUnverified),
+      // It may still repeat what a segment outside of this merge holds.
+      hasUnverified: !output.isWhole && sources.some(({ hasUnverified }) => hasUnverified),
     }
-    checks.trust([merged])
-    catalogue.replaceSegments(run, merged)
-    segments.replace(run, [merged])
+  }
+
+  #policy(): MergePolicy {
+    const { policy, clock } = this.#parts
+    return { ...policy, nowUs: clock.nowUs() }
   }
 }

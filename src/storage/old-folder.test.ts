@@ -25,7 +25,7 @@ const points = ROWS.map(({ timeUs, value }) => [timeUs / 1000, value])
 
 async function makeOldFolder(folder: string): Promise<void> {
   await mkdir(`${folder}/segments`, { recursive: true })
-  const file = segmentFile('readings', 0, 9)
+  const file = segmentFile('readings', { first: 0, last: 9 })
   const { bytes } = await writeOldReadings(`${folder}/segments/${file}`, ROWS)
   await writeFile(`${folder}/state.bin`, STATE)
   const database = new DatabaseSync(`${folder}/catalogue.db`)

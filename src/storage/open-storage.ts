@@ -75,8 +75,8 @@ export async function openStorage({
     ...{ options: settings, files, catalogue, stateFile, segments, directory },
     ...{ committer, checks, pace, clock },
     merger: new Merger({
-      ...{ catalogue, segments, files, checks },
-      policy: { targetRows: settings.segmentRows, fanIn: settings.mergeFanIn, isIntact },
+      ...{ catalogue, segments, files, checks, clock },
+      policy: { segmentRows: settings.segmentRows, fanIn: settings.mergeFanIn, isIntact },
       onFailure: listener.mergeFailed,
     }),
     scrubber: new Scrubber({ clock, segments, checks, pace: settings.scrub }),

@@ -22,8 +22,8 @@ export async function openParquetFiles(
   return {
     writeReadings: (file, sorted) => readings.write(file, sorted),
     writePartials: (file, rows, offset) => rollups.write(file, rows, offset),
-    mergeReadings: (file, run) => readings.merge(file, run),
-    mergeRollups: (file, run) => rollups.merge(file, run),
+    mergeReadings: (file, run, box) => readings.merge(file, run, box),
+    mergeRollups: (file, run, box) => rollups.merge(file, run, box),
     readReadings: (segments, what, consume) => readings.read(segments, what, consume),
     readPartials: (segments, what, consume) => rollups.read(segments, what, consume),
     abandon: () => duck.abandon(),

@@ -11,15 +11,47 @@ import { PARTIAL_STRIDE, PARTIAL_WINDOW_MS } from '../stream/stream.ts'
 import type { Disk } from '../world/world.ts'
 import type { FileChecksum } from './file-checksum.ts'
 import { publishSegment, temporaryName, type SegmentFiles } from './segment-files.ts'
-import type { Segment } from './segment-set.ts'
+import type { Box, Segment } from './segment-set.ts'
 
 const HEADER_BYTES = 16
-const READING_COLUMNS = 3
-/** A partial and the offset of its checkpoint. */
-const PARTIAL_COLUMNS = PARTIAL_STRIDE + 1
 const OFFSET = PARTIAL_STRIDE
 
 type Row = Float64Array
+
+interface Layout {
+  columns: number
+  /** Places of series and time, and how many µs the time's unit is. */
+  series: number
+  time: number
+  unitUs: number
+}
+const READING: Layout = { columns: 3, series: 0, time: 1, unitUs: 1 }
+/** A partial and the offset of its checkpoint. */
+const PARTIAL: Layout = {
+  columns: PARTIAL_STRIDE + 1,
+  ...{ series: PARTIAL_SERIES, time: PARTIAL_START_MS, unitUs: 1000 },
+}
+
+function boundsOf(rows: readonly Row[], { series, time, unitUs }: Layout) {
+  const bounds = {
+    ...{ minSeries: Infinity, maxSeries: -Infinity },
+    ...{ minTimeUs: Infinity, maxTimeUs: -Infinity },
+  }
+  for (const row of rows) {
+    const timeUs = row[time]! * unitUs
+    bounds.minSeries = Math.min(bounds.minSeries, row[series]!)
+    bounds.maxSeries = Math.max(bounds.maxSeries, row[series]!)
+    bounds.minTimeUs = Math.min(bounds.minTimeUs, timeUs)
+    bounds.maxTimeUs = Math.max(bounds.maxTimeUs, timeUs)
+  }
+  return bounds
+}
+
+function isIn(row: Row, { series, time, unitUs, box }: Layout & { box: Box }): boolean {
+  const timeUs = row[time]! * unitUs
+  if (timeUs < box.startUs || timeUs >= box.endUs) return false
+  return box.minSeries <= row[series]! && row[series]! <= box.maxSeries
+}
 
 class PlainFiles {
   readonly #folder: string
@@ -82,32 +114,37 @@ const byKey = (a: Row, b: Row): number =>
 
 export function createPlainFiles(folder: string, disk: Disk): SegmentFiles {
   const files = new PlainFiles(folder, disk)
-  const written = async (file: string, rows: Row[], columns: number) => ({
-    ...(await files.write(file, rows, columns)),
+  const written = async (file: string, rows: Row[], layout: Layout) => ({
+    ...(await files.write(file, rows, layout.columns)),
     ...{ rows: rows.length, tail: undefined },
+    ...boundsOf(rows, layout),
   })
+  const merged = async (file: string, rows: Row[], layout: Layout & { box: Box }) => {
+    const kept = rows.filter((row) => isIn(row, layout))
+    return kept.length === 0 ? undefined : written(file, kept, layout)
+  }
   return {
     writeReadings(file, { count, series, timeUs, value }) {
       const rows = Array.from({ length: count }, (_, row) =>
         Float64Array.of(series[row]!, timeUs[row]!, value[row]!),
       )
-      return written(file, rows, READING_COLUMNS)
+      return written(file, rows, READING)
     },
     writePartials(file, rows, offset) {
       const withOffset = rows.map((row) => Float64Array.of(...row, offset))
-      return written(file, withOffset, PARTIAL_COLUMNS)
+      return written(file, withOffset, PARTIAL)
     },
-    async mergeReadings(file, run) {
+    async mergeReadings(file, run, box) {
       // The sort is stable, so the first of equal identities is of the lowest offset.
       const rows = (await files.readAll(run)).toSorted(byIdentity)
       const kept = rows.filter((row, at) => at === 0 || byIdentity(row, rows[at - 1]!) !== 0)
-      return written(file, kept, READING_COLUMNS)
+      return merged(file, kept, { ...READING, box })
     },
-    async mergeRollups(file, run) {
+    async mergeRollups(file, run, box) {
       const rows = await files.readAll(run)
       rows.sort((a, b) => byKey(a, b) || b[OFFSET]! - a[OFFSET]!)
       const kept = rows.filter((row, at) => at === 0 || byKey(row, rows[at - 1]!) !== 0)
-      return written(file, kept, PARTIAL_COLUMNS)
+      return merged(file, kept, { ...PARTIAL, box })
     },
     async readReadings(segments, { wanted }, consume) {
       if (segments.length === 0 || wanted.length === 0) return

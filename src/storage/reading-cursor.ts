@@ -4,6 +4,7 @@
  * row. Of equal identities the first source's comes first (T4), so sources are in offset order.
  */
 import { lowerBound, type ReadingFile, type SeriesRows } from './reading-file.ts'
+import type { Box } from './segment-set.ts'
 
 /** A source: `run` is its lowest stretch of rows of one series; undefined when it is at its end. */
 export interface ReadingCursor {
@@ -72,20 +73,24 @@ function endBefore(run: SeriesRows, bound: SeriesRows, isFirst: boolean): number
   return isFirst && end < run.to && run.timeUs[end] === boundUs ? end + 1 : end
 }
 
-/** A file from its first row to its last. */
+/** The rows of a file that lie in a box. */
 export class FileCursor implements ReadingCursor {
   readonly #file: ReadingFile
+  readonly #box: Box
   #block = -1
   #rows = 0
+  /** Behind the last row of the stretch's series in this block. */
+  #end = 0
   #series: Int32Array = new Int32Array(0)
   run: SeriesRows | undefined
 
-  private constructor(file: ReadingFile) {
+  private constructor(file: ReadingFile, box: Box) {
     this.#file = file
+    this.#box = box
   }
 
-  static async start(file: ReadingFile): Promise<FileCursor> {
-    const cursor = new FileCursor(file)
+  static async start(file: ReadingFile, box: Box): Promise<FileCursor> {
+    const cursor = new FileCursor(file, box)
     await cursor.#nextBlock()
     return cursor
   }
@@ -93,30 +98,41 @@ export class FileCursor implements ReadingCursor {
   next(): Promise<void> | undefined {
     const { run } = this
     if (run === undefined) return undefined
-    if (run.to === this.#rows) return this.#nextBlock()
-    this.#take(run, run.to)
-    return undefined
+    return this.#take(run, this.#end) ? undefined : this.#nextBlock()
   }
 
   async #nextBlock(): Promise<void> {
-    this.#block++
-    if (this.#block === this.#file.blockCount) {
-      this.run = undefined
-      return
+    for (;;) {
+      this.#block++
+      if (this.#block === this.#file.blockCount) {
+        this.run = undefined
+        return
+      }
+      if (!this.#file.mayHold(this.#block, this.#box)) continue
+      const block = this.#file.block(this.#block)
+      this.#rows = block.rows
+      this.#series = await block.series()
+      const timeUs = await block.times(block.rows)
+      const value = await block.values(0, block.rows)
+      if (this.#take({ timeUs, value }, 0)) return
     }
-    const block = this.#file.block(this.#block)
-    this.#rows = block.rows
-    this.#series = await block.series()
-    const timeUs = await block.times(block.rows)
-    const value = await block.values(0, block.rows)
-    this.#take({ timeUs, value }, 0)
   }
 
-  #take({ timeUs, value }: Pick<SeriesRows, 'timeUs' | 'value'>, from: number): void {
-    const series = this.#series[from]!
-    let to = from + 1
-    while (to < this.#rows && this.#series[to] === series) to++
-    this.run = { series, timeUs, value, from, to }
+  /** The next stretch in the box from a row of this block on; false when there is none. */
+  #take({ timeUs, value }: Pick<SeriesRows, 'timeUs' | 'value'>, row: number): boolean {
+    const { startUs, endUs, minSeries, maxSeries } = this.#box
+    for (let start = row; start < this.#rows; start = this.#end) {
+      const series = this.#series[start]!
+      this.#end = start + 1
+      while (this.#end < this.#rows && this.#series[this.#end] === series) this.#end++
+      if (series < minSeries || series > maxSeries) continue
+      const from = lowerBound(timeUs, startUs, { from: start, to: this.#end })
+      const to = lowerBound(timeUs, endUs, { from, to: this.#end })
+      if (from === to) continue
+      this.run = { series, timeUs, value, from, to }
+      return true
+    }
+    return false
   }
 }
 

@@ -69,6 +69,10 @@ export interface WrittenReadings {
   bytes: number
   tail: Tail
   rows: number
+  minSeries: number
+  maxSeries: number
+  minTimeUs: number
+  maxTimeUs: number
 }
 
 export class ReadingFileWriter {
@@ -86,6 +90,7 @@ export class ReadingFileWriter {
   readonly #packed = new ByteWriter(4 * BLOCK_ROWS)
   readonly #packedOtherwise = new ByteWriter(1 << 14)
   #rows = 0
+  #bounds = { minSeries: Infinity, maxSeries: -1, minTimeUs: Infinity, maxTimeUs: -Infinity }
 
   constructor({ effort, write, pause }: WriterParts) {
     this.#effort = effort
@@ -138,21 +143,26 @@ export class ReadingFileWriter {
   async finish(): Promise<WrittenReadings> {
     await this.writeBlock()
     const { bytes, tail } = await this.#parquet.finish()
-    return { bytes, tail, rows: this.#rows }
+    return { bytes, tail, rows: this.#rows, ...this.#bounds }
   }
 
   #addSeries(count: number): void {
-    const bounds = { least: this.#series[0]!, most: this.#series[count - 1]! }
-    this.#addIntegers(SERIES, this.#series, { count, ...bounds })
+    const [least, most] = [this.#series[0]!, this.#series[count - 1]!]
+    this.#bounds.minSeries = Math.min(this.#bounds.minSeries, least)
+    this.#bounds.maxSeries = most
+    this.#addIntegers(SERIES, this.#series, { count, least, most })
   }
 
   #addTimes(count: number): void {
     const milliseconds = this.#wide
     const micros = this.#narrow
+    let { minTimeUs, maxTimeUs } = this.#bounds
     const ofTimes = { least: Infinity, most: -Infinity }
     const ofMicros = { least: 999, most: 0 }
     for (let at = 0; at < count; at++) {
       const timeUs = this.#timeUs[at]!
+      if (timeUs < minTimeUs) minTimeUs = timeUs
+      if (timeUs > maxTimeUs) maxTimeUs = timeUs
       const ms = Math.floor(timeUs / 1000)
       const rest = timeUs - ms * 1000
       milliseconds[at] = ms
@@ -162,6 +172,8 @@ export class ReadingFileWriter {
       if (rest < ofMicros.least) ofMicros.least = rest
       if (rest > ofMicros.most) ofMicros.most = rest
     }
+    this.#bounds.minTimeUs = minTimeUs
+    this.#bounds.maxTimeUs = maxTimeUs
     this.#addIntegers(TIME, milliseconds, { count, ...ofTimes })
     this.#addIntegers(MICROS, micros, { count, ...ofMicros })
   }

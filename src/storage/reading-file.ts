@@ -10,6 +10,7 @@ import type { Disk, DiskFile } from '../world/world.ts'
 import type { FileTables } from './page-tables.ts'
 import { ReadingBlock, type BlockRoom } from './reading-block.ts'
 import { READING_COLUMNS, SERIES, TIME } from './reading-columns.ts'
+import type { Box } from './segment-set.ts'
 
 /** Rows [from, to) of columns, all of one series, in the order of their times. */
 export interface SeriesRows {
@@ -82,6 +83,12 @@ export class ReadingFile {
     return this.#tables.pages[SERIES]!.count
   }
 
+  mayHold(block: number, { minSeries, maxSeries, ...span }: Box): boolean {
+    const { least, most } = this.#tables.pages[SERIES]!
+    const isNear = least[block]! <= maxSeries && minSeries <= most[block]!
+    return isNear && this.#holdsTimes(block, span)
+  }
+
   /** Each of its pages is to be used before the next is read: they share their room. */
   block(index: number): ReadingBlock {
     const read = (column: number, page: number): Promise<Page> => this.#page(column, page)
@@ -110,7 +117,7 @@ export class ReadingFile {
       while (at < wanted.length && wanted[at]!.series < least[index]!) at++
       const inBlock = []
       for (let next = at; next < wanted.length && wanted[next]!.series <= most[index]!; next++) {
-        if (wanted[next]!.spans.some((span) => this.#mayHold(index, span))) {
+        if (wanted[next]!.spans.some((span) => this.#holdsTimes(index, span))) {
           inBlock.push(wanted[next]!)
         }
       }
@@ -118,7 +125,7 @@ export class ReadingFile {
     }
   }
 
-  #mayHold(block: number, { startUs, endUs }: Span): boolean {
+  #holdsTimes(block: number, { startUs, endUs }: Span): boolean {
     const { least, most } = this.#tables.pages[TIME]!
     return least[block]! * 1000 < endUs && startUs < (most[block]! + 1) * 1000
   }

@@ -11,7 +11,7 @@ import { openParquetFiles } from './parquet-files.ts'
 import { Pace } from './turns.ts'
 import { BLOCK_ROWS } from './reading-columns.ts'
 import type { SegmentFiles, WrittenFile } from './segment-files.ts'
-import type { Segment } from './segment-set.ts'
+import { ANYWHERE, type Segment } from './segment-set.ts'
 import { writeOldReadings } from './storage-fixture.ts'
 
 interface Row {
@@ -47,9 +47,10 @@ async function openDuck(context: TestContext): Promise<DuckDBConnection> {
 }
 
 const segmentOf = (file: string, written: WrittenFile): Segment => ({
-  ...{ kind: 'readings', file, firstOffset: 0, lastOffset: 0, ...written },
-  ...{ minSeries: 0, maxSeries: 1e6, minTimeUs: -1e18, maxTimeUs: 1e18, hasUnverified: false },
+  ...{ kind: 'readings', file, firstOffset: 0, lastOffset: 0, ...written, hasUnverified: false },
 })
+
+const WIDE = { minSeries: 0, maxSeries: 1e6, minTimeUs: -1e18, maxTimeUs: 1e18 }
 
 async function write(files: SegmentFiles, file: string, rows: readonly Row[]): Promise<Segment> {
   const written = await files.writeReadings(file, {
@@ -178,7 +179,7 @@ test('F3 files of many blocks merge into what one file would hold', async (conte
   for (const [at, rows] of sources.entries()) {
     segments.push(await write(files, `readings-${at}.parquet`, rows))
   }
-  const written = await files.mergeReadings('readings-merged.parquet', segments)
+  const written = (await files.mergeReadings('readings-merged.parquet', segments, ANYWHERE))!
   const merged = segmentOf('readings-merged.parquet', written)
   // Of equal identities the first file's stays.
   const expected = inOrder(unique(sources.flat()))
@@ -187,6 +188,45 @@ test('F3 files of many blocks merge into what one file would hold', async (conte
   assert.deepEqual(found, expected)
   const sorted = await read(files, segments, { series: seriesOf(expected), isSorted: true })
   assert.deepEqual(unique(sorted), expected)
+})
+
+test('F3 merges of boxes hold all rows together, each its own, and know their bounds', async (context) => {
+  const { files } = await open(context)
+  const sources = [manyRows(90_000, 12), manyRows(40_000, 13)]
+  const segments = []
+  for (const [at, rows] of sources.entries()) {
+    segments.push(await write(files, `readings-${at}.parquet`, rows))
+  }
+  const expected = inOrder(unique(sources.flat()))
+  const times = expected.map(({ timeUs }) => timeUs).toSorted((a, b) => a - b)
+  const middleUs = times[times.length >> 1]!
+  const middle = expected[expected.length >> 1]!.series
+  const parts: Row[] = []
+  for (const [at, box] of [
+    { ...ANYWHERE, endUs: middleUs, maxSeries: middle },
+    { ...ANYWHERE, startUs: middleUs, maxSeries: middle },
+    { ...ANYWHERE, minSeries: middle + 1 },
+  ].entries()) {
+    const file = `readings-part-${at}.parquet`
+    const written: WrittenFile = (await files.mergeReadings(file, segments, box))!
+    const rows = await read(files, [segmentOf(file, written)], { series: seriesOf(expected) })
+    const own = rows.map(({ timeUs }) => timeUs)
+    assert.equal(written.rows, rows.length)
+    assert.equal(written.minSeries, rows[0]!.series)
+    assert.equal(written.maxSeries, rows.at(-1)!.series)
+    assert.equal(
+      written.minTimeUs,
+      own.reduce((least, time) => Math.min(least, time)),
+    )
+    assert.equal(
+      written.maxTimeUs,
+      own.reduce((most, time) => Math.max(most, time)),
+    )
+    parts.push(...rows)
+  }
+  assert.deepEqual(inOrder(parts), expected)
+  const nothing = { ...ANYWHERE, minSeries: 1e6 }
+  assert.equal(await files.mergeReadings('readings-none.parquet', segments, nothing), undefined)
 })
 
 test('F2 F3 readings that DuckDB wrote are read, sorted among ours, and merged', async (context) => {
@@ -198,7 +238,9 @@ test('F2 F3 readings that DuckDB wrote are read, sorted among ours, and merged',
     if (at === 1) segments.push(await write(files, file, rows))
     else {
       const { bytes } = await writeOldReadings(`${folder}/${file}`, rows)
-      segments.push(segmentOf(file, { bytes, rows: rows.length, tail: undefined, crc: undefined }))
+      segments.push(
+        segmentOf(file, { ...WIDE, bytes, rows: rows.length, tail: undefined, crc: undefined }),
+      )
     }
   }
   const all = sources.flat()
@@ -206,7 +248,7 @@ test('F2 F3 readings that DuckDB wrote are read, sorted among ours, and merged',
   const series = seriesOf(all)
   assert.deepEqual(inOrder(await read(files, segments, { series })), inOrder(all))
   assert.deepEqual(unique(await read(files, segments, { series, isSorted: true })), expected)
-  const written = await files.mergeReadings('readings-merged.parquet', segments)
+  const written = (await files.mergeReadings('readings-merged.parquet', segments, ANYWHERE))!
   assert.ok(written.tail !== undefined)
   const merged = segmentOf('readings-merged.parquet', written)
   assert.deepEqual(await read(files, [merged], { series }), expected)

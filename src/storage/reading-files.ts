@@ -25,7 +25,7 @@ import {
   type SegmentRows,
   type WrittenFile,
 } from './segment-files.ts'
-import { mayHold, type Segment } from './segment-set.ts'
+import { mayHold, type Box, type Segment } from './segment-set.ts'
 import { Turns, type Pace } from './turns.ts'
 
 /**
@@ -60,9 +60,9 @@ export class ReadingFiles {
     this.#rooms = new Lane(Array.from({ length: parts.concurrency }, () => new BlockRoom()))
   }
 
-  write(file: string, sorted: SortedReadings): Promise<WrittenFile> {
+  async write(file: string, sorted: SortedReadings): Promise<WrittenFile> {
     const effort = sorted.count > QUICK_ROWS ? QUICK : DENSE
-    return this.#write(file, effort, async (target) => {
+    const written = await this.#writeTemporary(file, effort, async (target) => {
       for (let from = 0; from < sorted.count;) {
         if (target.room === 0) await target.writeBlock()
         const to = Math.min(sorted.count, from + target.room)
@@ -70,41 +70,40 @@ export class ReadingFiles {
         from = to
       }
     })
+    return this.#publish(file, written)
   }
 
-  /** `run` is in the order of its offsets. */
-  merge(file: string, run: readonly Segment[]): Promise<WrittenFile> {
-    return this.#write(file, DENSE, async (target) => {
+  /** See SegmentFiles.mergeReadings(). */
+  async merge(file: string, run: readonly Segment[], box: Box): Promise<WrittenFile | undefined> {
+    const written = await this.#writeTemporary(file, DENSE, async (target) => {
       const sources: Source[] = []
       try {
         for (const segment of run) sources.push(await this.#source(segment))
-        const cursors = await Promise.all(sources.map(({ rows }) => FileCursor.start(rows)))
+        const cursors = await Promise.all(sources.map(({ rows }) => FileCursor.start(rows, box)))
         await mergeCursors(cursors, { keepsRepeats: false }, (rows) => addRows(target, rows))
       } finally {
         for (const source of sources) await source.close()
       }
     })
+    if (written.rows > 0) return this.#publish(file, written)
+    const { folder, disk } = this.#parts
+    await disk.remove(`${folder}/${temporaryName(file)}`)
+    return undefined
   }
 
-  /** Writes what `fill` adds, durable. */
-  async #write(
-    file: string,
-    effort: Effort,
-    fill: (target: ReadingFileWriter) => Promise<void>,
-  ): Promise<WrittenFile> {
+  async #publish(file: string, written: WrittenReadings): Promise<WrittenFile> {
     const { folder, disk } = this.#parts
-    const written = await this.#writeTemporary(temporaryName(`${folder}/${file}`), effort, fill)
     const { crc } = await publishSegment(disk, folder, file)
     return { ...written, crc }
   }
 
   async #writeTemporary(
-    path: string,
+    file: string,
     effort: Effort,
     fill: (target: ReadingFileWriter) => Promise<void>,
   ): Promise<WrittenReadings> {
-    const { disk, clock, pace, throwIfAbandoned } = this.#parts
-    const handle = await disk.open(path, 'create')
+    const { folder, disk, clock, pace, throwIfAbandoned } = this.#parts
+    const handle = await disk.open(`${folder}/${temporaryName(file)}`, 'create')
     const turns = new Turns(clock, pace)
     let unflushed = 0
     const write = async (bytes: Uint8Array, position: number): Promise<void> => {
@@ -136,8 +135,9 @@ export class ReadingFiles {
       return { rows, close: () => rows.close() }
     }
     const { folder, disk, old } = this.#parts
-    const file = temporaryName(`${segment.file}.renewed`)
-    const { bytes, tail } = await this.#writeTemporary(`${folder}/${file}`, QUICK, (target) =>
+    const renewed = `${segment.file}.renewed`
+    const file = temporaryName(renewed)
+    const { bytes, tail } = await this.#writeTemporary(renewed, QUICK, (target) =>
       old.readAll(segment, async (rows) => {
         if (rows.count > target.room) await target.writeBlock()
         target.add(rows, 0, rows.count)

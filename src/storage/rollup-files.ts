@@ -5,12 +5,12 @@
  */
 import { DOUBLE, type DuckDBConnection } from '@duckdb/node-api'
 import type { Span } from '../query/query.ts'
-import { PARTIAL_STRIDE } from '../stream/stream.ts'
+import { PARTIAL_SERIES, PARTIAL_START_MS, PARTIAL_STRIDE } from '../stream/stream.ts'
 import type { Clock, Disk } from '../world/world.ts'
 import { ChunkSource } from './chunk-source.ts'
 import { columnItems, quote, type Duck } from './duck.ts'
 import { flushFile, publishSegment, temporaryName, type WrittenFile } from './segment-files.ts'
-import type { Segment } from './segment-set.ts'
+import type { Box, Segment } from './segment-set.ts'
 
 /** Between two flushes of a segment that is being written. */
 const FLUSH_INTERVAL_MS = 40
@@ -33,6 +33,35 @@ const ROLLUP_COLUMNS = [
   ['last', 'DOUBLE'],
   ['last_time', 'BIGINT'],
 ] as const
+
+type Bounds = Omit<WrittenFile, 'bytes' | 'crc' | 'tail'>
+
+function boundsOf(rows: readonly Float64Array[]): Bounds {
+  const bounds = {
+    ...{ rows: rows.length, minSeries: Infinity, maxSeries: -Infinity },
+    ...{ minTimeUs: Infinity, maxTimeUs: -Infinity },
+  }
+  for (const row of rows) {
+    const [series, timeUs] = [row[PARTIAL_SERIES]!, row[PARTIAL_START_MS]! * 1000]
+    bounds.minSeries = Math.min(bounds.minSeries, series)
+    bounds.maxSeries = Math.max(bounds.maxSeries, series)
+    bounds.minTimeUs = Math.min(bounds.minTimeUs, timeUs)
+    bounds.maxTimeUs = Math.max(bounds.maxTimeUs, timeUs)
+  }
+  return bounds
+}
+
+/** Windows whose start lies in the box. */
+function isIn({ startUs, endUs, minSeries, maxSeries }: Box): string {
+  const conditions = [
+    [`start_ms >= ${startUs / 1000}`, startUs],
+    [`start_ms < ${endUs / 1000}`, endUs],
+    [`series >= ${minSeries}`, minSeries],
+    [`series <= ${maxSeries}`, maxSeries],
+  ] as const
+  const finite = conditions.flatMap(([sql, bound]) => (Number.isFinite(bound) ? [sql] : []))
+  return finite.length === 0 ? '' : ` WHERE ${finite.join(' AND ')}`
+}
 
 export class RollupFiles {
   readonly #folder: string
@@ -67,13 +96,13 @@ export class RollupFiles {
       const query = `SELECT ${casts.join()}, CAST(${offset} AS BIGINT) AS "offset" FROM ${source.table}`
       await this.#copy(connection, query, file).finally(() => source.clear())
     })
-    return this.#publish(file, rows.length)
+    return this.#publish(file, boundsOf(rows))
   }
 
   /** Of equal keys the highest offset stays: a later late partial replaces the earlier. */
-  merge(file: string, run: readonly Segment[]): Promise<WrittenFile> {
+  merge(file: string, run: readonly Segment[], box: Box): Promise<WrittenFile | undefined> {
     const sql = `SELECT DISTINCT ON (window_ms, series, start_ms, is_late) *
-      FROM read_parquet([${this.#files(run)}])
+      FROM read_parquet([${this.#files(run)}])${isIn(box)}
       ORDER BY window_ms, series, start_ms, is_late, "offset" DESC`
     return this.#writeQuery(file, sql)
   }
@@ -82,13 +111,28 @@ export class RollupFiles {
     return run.map(({ file }) => quote(`${this.#folder}/${file}`)).join()
   }
 
-  /** Writes what a statement selects. */
-  async #writeQuery(file: string, query: string): Promise<WrittenFile> {
-    const rows = await this.#duck.write(async (connection) => {
-      const result = await this.#copy(connection, query, file)
-      return result.rowsChanged
+  /** Writes what a statement selects; undefined, and no file, when it is nothing. */
+  async #writeQuery(file: string, query: string): Promise<WrittenFile | undefined> {
+    const bounds = await this.#duck.write(async (connection) => {
+      const { rowsChanged } = await this.#copy(connection, query, file)
+      return rowsChanged === 0 ? undefined : this.#boundsOf(connection, file)
     })
-    return this.#publish(file, rows)
+    if (bounds !== undefined) return this.#publish(file, bounds)
+    await this.#disk.remove(temporaryName(`${this.#folder}/${file}`))
+    return undefined
+  }
+
+  async #boundsOf(connection: DuckDBConnection, file: string): Promise<Bounds> {
+    const reader = await connection.runAndReadAll(
+      `SELECT CAST(count(*) AS DOUBLE), CAST(min(series) AS DOUBLE), CAST(max(series) AS DOUBLE),
+         CAST(min(start_ms) AS DOUBLE), CAST(max(start_ms) AS DOUBLE)
+       FROM read_parquet(${quote(temporaryName(`${this.#folder}/${file}`))})`,
+    )
+    const [rows, minSeries, maxSeries, startMs, endMs] = reader.getRows()[0] as number[]
+    return {
+      ...{ rows: rows!, minSeries: minSeries!, maxSeries: maxSeries! },
+      ...{ minTimeUs: startMs! * 1000, maxTimeUs: endMs! * 1000 },
+    }
   }
 
   /**
@@ -117,9 +161,9 @@ export class RollupFiles {
     }
   }
 
-  async #publish(file: string, rows: number): Promise<WrittenFile> {
+  async #publish(file: string, bounds: Bounds): Promise<WrittenFile> {
     const checksum = await publishSegment(this.#disk, this.#folder, file)
-    return { ...checksum, rows, tail: undefined }
+    return { ...checksum, ...bounds, tail: undefined }
   }
 
   /** Calls back for each row of one window size; `offset` says which of equal keys is newer. */

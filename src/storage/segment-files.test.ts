@@ -11,7 +11,7 @@ import { openParquetFiles } from './parquet-files.ts'
 import { Pace } from './turns.ts'
 import { createPlainFiles } from './plain-files.ts'
 import type { SegmentFiles, WrittenFile } from './segment-files.ts'
-import type { Segment } from './segment-set.ts'
+import { ANYWHERE, type Segment } from './segment-set.ts'
 
 interface Opened {
   folder: string
@@ -44,7 +44,7 @@ async function open(t: TestContext, adapter: string): Promise<Opened> {
 
 const segmentOf = (file: string, hasUnverified: boolean, written: WrittenFile): Segment => ({
   ...{ kind: 'readings', file, firstOffset: 0, lastOffset: 0, ...written },
-  ...{ minSeries: 0, maxSeries: 9, minTimeUs: 0, maxTimeUs: 1e9, hasUnverified },
+  hasUnverified,
 })
 
 /** Sorted readings of which some identities are in several files. */
@@ -137,11 +137,11 @@ for (const adapter of Object.keys(ADAPTERS)) {
       ([series, time], at) => series !== before[at - 1]?.[0] || time !== before[at - 1]?.[1],
     )
     const merged = 'readings-merged.parquet'
-    const written = await opened.files.mergeReadings(merged, segments)
+    const written = (await opened.files.mergeReadings(merged, segments, ANYWHERE))!
     assert.ok(written.rows > first.length)
     assert.deepEqual(await rowsOf(opened, [segmentOf(merged, true, written)]), first)
     const rollups = await writePartials(opened)
-    const partials = await opened.files.mergeRollups('rollup-merged.parquet', rollups)
+    const partials = (await opened.files.mergeRollups('rollup-merged.parquet', rollups, ANYWHERE))!
     assert.equal(partials.rows, 30)
     const newest = (await partialsOf(opened, rollups)).filter((row) => row.endsWith(',30'))
     const kept = await partialsOf(opened, [

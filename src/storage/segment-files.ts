@@ -12,7 +12,7 @@ import type { Span, Wanted } from '../query/query.ts'
 import type { Disk } from '../world/world.ts'
 import { fileChecksum, type FileChecksum } from './file-checksum.ts'
 import type { SortedReadings } from './recent-readings.ts'
-import type { Segment } from './segment-set.ts'
+import type { Box, Segment } from './segment-set.ts'
 
 export interface SegmentRows {
   count: number
@@ -22,15 +22,21 @@ export interface SegmentRows {
 }
 
 /** What the catalogue keeps of a file. */
-export type WrittenFile = Pick<Segment, 'bytes' | 'rows' | 'tail' | 'crc'>
+export type WrittenFile = Omit<
+  Segment,
+  'kind' | 'file' | 'firstOffset' | 'lastOffset' | 'hasUnverified'
+>
 
 export interface SegmentFiles {
   writeReadings(file: string, sorted: SortedReadings): Promise<WrittenFile>
   /** `offset` is the checkpoint's: of one key the row with the highest offset counts. */
   writePartials(file: string, rows: readonly Float64Array[], offset: number): Promise<WrittenFile>
-  /** `run` is in the order of its offsets. */
-  mergeReadings(file: string, run: readonly Segment[]): Promise<WrittenFile>
-  mergeRollups(file: string, run: readonly Segment[]): Promise<WrittenFile>
+  /**
+   * The rows of `run`, which is in the order of its offsets, that lie in the box. Undefined, and no
+   * file, when there are none.
+   */
+  mergeReadings(file: string, run: readonly Segment[], box: Box): Promise<WrittenFile | undefined>
+  mergeRollups(file: string, run: readonly Segment[], box: Box): Promise<WrittenFile | undefined>
   /** `consume` may throw to end it. */
   readReadings(
     segments: readonly Segment[],

@@ -1,11 +1,11 @@
 /** The segments that count, and who reads them: a file goes only after its last reader. */
 import type { Tail } from '../parquet/parquet.ts'
-import type { Wanted } from '../query/query.ts'
+import type { Span, Wanted } from '../query/query.ts'
 
 /** One immutable Parquet file, by its catalogue entry. Offsets, series and times are inclusive. */
 export interface Segment {
   kind: 'readings' | 'rollup'
-  /** Name in the segments folder. Names sort as offsets do, so a name says who wins (T4). */
+  /** Name in the segments folder. */
   file: string
   firstOffset: number
   lastOffset: number
@@ -24,6 +24,25 @@ export interface Segment {
   crc: number | undefined
 }
 
+/** A stretch of series and event times; the series are inclusive. */
+export interface Box extends Span {
+  minSeries: number
+  maxSeries: number
+}
+
+/** Everything. */
+export const ANYWHERE: Box = {
+  ...{ startUs: -Infinity, endUs: Infinity },
+  ...{ minSeries: -Infinity, maxSeries: Infinity },
+}
+
+/** Whether a segment may have rows in it. */
+export const overlaps = (segment: Segment, box: Box): boolean =>
+  segment.minTimeUs < box.endUs &&
+  box.startUs <= segment.maxTimeUs &&
+  segment.minSeries <= box.maxSeries &&
+  box.minSeries <= segment.maxSeries
+
 /** A segment that may hold something wanted. */
 export function mayHold(segment: Segment, wanted: readonly Wanted[]): boolean {
   return wanted.some(
@@ -36,8 +55,16 @@ export function mayHold(segment: Segment, wanted: readonly Wanted[]): boolean {
 
 const padOffset = (offset: number): string => String(offset).padStart(16, '0')
 
-export const segmentFile = (kind: Segment['kind'], first: number, last: number): string =>
-  `${kind}-${padOffset(first)}-${padOffset(last)}.parquet`
+/** `part` tells the files of one merge, and of merges of the same offsets, apart. */
+export const segmentFile = (
+  kind: Segment['kind'],
+  { first, last, part }: { first: number; last: number; part?: number },
+): string => {
+  const suffix = part === undefined ? '' : `-${part}`
+  return `${kind}-${padOffset(first)}-${padOffset(last)}${suffix}.parquet`
+}
+
+const partOf = ({ file }: Segment): number => Number(/-\d+-\d+-(\d+)\./.exec(file)?.[1] ?? -1)
 
 export class SegmentSet {
   #segments: readonly Segment[]
@@ -45,15 +72,22 @@ export class SegmentSet {
   readonly #dropped = new Set<Segment>()
   readonly #aside = new Set<Segment>()
   readonly #removeFile: (file: string) => void
+  #nextPart: number
 
   constructor(segments: readonly Segment[], removeFile: (file: string) => void) {
     this.#segments = inOrder(segments)
+    this.#nextPart = segments.reduce((most, one) => Math.max(most, partOf(one)), -1) + 1
     this.#removeFile = removeFile
   }
 
   /** In the order of their offsets. */
   list(kind: Segment['kind']): Segment[] {
     return this.#segments.filter((segment) => segment.kind === kind)
+  }
+
+  /** For a file's name; none that is read still has the same. */
+  nextPart(): number {
+    return this.#nextPart++
   }
 
   /** Takes a damaged segment out of all answers; true when it counted until now. */

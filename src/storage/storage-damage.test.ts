@@ -14,11 +14,17 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Query } from '../query/query.ts'
 import { FATE_UNVERIFIED, type AnomalyEvent } from '../stream/stream.ts'
 import { createSeededRandom } from '../world/memory-disk.ts'
-import { nodeWorld } from '../world/node-world.ts'
 import { Catalogue } from './catalogue.ts'
 import { openStorage } from './open-storage.ts'
 import type { StorageOptions } from './storage-options.ts'
-import { ask, copyFolder, defineSeries, makeFolder, makeOutput } from './storage-fixture.ts'
+import {
+  ask,
+  copyFolder,
+  defineSeries,
+  earlyWorld,
+  makeFolder,
+  makeOutput,
+} from './storage-fixture.ts'
 import type { Storage } from './storage.ts'
 
 type Store = Storage & Query
@@ -71,7 +77,7 @@ async function makeStored(context: TestContext): Promise<string> {
 }
 
 const open = (folder: string, options: Partial<StorageOptions> = {}): Promise<Store> =>
-  openStorage({ folder, world: nodeWorld, options })
+  openStorage({ folder, world: earlyWorld, options })
 
 function flipBit(path: string, position: number, bit = 0): void {
   const bytes = readFileSync(path)

@@ -7,6 +7,14 @@ import type { TestContext } from 'node:test'
 import { DuckDBInstance } from '@duckdb/node-api'
 import { encodeFrame, type DeadLetter, type SeriesDefinition } from '../batch/batch.ts'
 import { PARTIAL_STRIDE, type StreamOutput } from '../stream/stream.ts'
+import { nodeWorld } from '../world/node-world.ts'
+import type { World } from '../world/world.ts'
+
+/** A world in which the first day of 1970, of which the tests' readings are, is not over. */
+export const earlyWorld: World = {
+  ...nodeWorld,
+  clock: { ...nodeWorld.clock, nowUs: () => 3_600_000_000 },
+}
 
 export { ask, defineSeries } from '../query/query-fixture.ts'
 

@@ -19,6 +19,8 @@ import {
 import type { Storage } from './storage.ts'
 
 const WINDOW_US = 60e6
+/** Five minutes before a month is over. */
+const START_US = Date.UTC(2026, 0, 31, 23, 55) * 1000
 const SERIES = [0, 1].map((series) =>
   defineSeries(series, 'temperature', { dimensions: [['side', String(series)]] }),
 )
@@ -34,6 +36,7 @@ type Operation =
   | { kind: 'output'; readings: Put[] }
   | { kind: 'commit' }
   | { kind: 'crash' }
+  | { kind: 'wait'; hours: number }
   | { kind: 'ask'; startUs: number; spanUs: number; stepUs: number | undefined; side: number }
 
 const stats = (readings: Reading[]): Record<Aggregate, number | null> => {
@@ -184,7 +187,7 @@ async function checkWindows(store: Query, model: Model, side: number): Promise<v
   }
 }
 
-const time = fc.integer({ min: 0, max: 100 }).map((step) => step * 7e6)
+const time = fc.integer({ min: 0, max: 100 }).map((step) => START_US + step * 7e6)
 const put = fc.record({
   series: fc.integer({ min: 0, max: 1 }),
   timeUs: time,
@@ -202,6 +205,13 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
   { weight: 3, arbitrary: fc.record({ kind: fc.constant('commit' as const) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('crash' as const) }) },
   {
+    weight: 1,
+    arbitrary: fc.record({
+      kind: fc.constant('wait' as const),
+      hours: fc.constantFrom(1, 3, 24, 24 * 31),
+    }),
+  },
+  {
     weight: 3,
     arbitrary: fc.record({
       kind: fc.constant('ask' as const),
@@ -216,20 +226,24 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
 test('T1-T4 random outputs, commits, merges and crashes answer as a naive model does', async () => {
   const root = await mkdtemp(join(tmpdir(), 'weir-model-'))
   let runs = 0
-  const open = (folder: string): Promise<Storage & Query> =>
-    openStorage({ folder, world: nodeWorld, options: { mergeFanIn: 2 } })
+  let nowUs = START_US
+  const world = { ...nodeWorld, clock: { ...nodeWorld.clock, nowUs: () => nowUs } }
+  const options = { mergeFanIn: 2, segmentRows: 20 }
+  const open = (folder: string): Promise<Storage & Query> => openStorage({ folder, world, options })
   const property = fc.asyncProperty(
     fc.array(operation, { minLength: 5, maxLength: 25 }),
     async (operations) => {
       let folder = join(root, String(runs++))
       let store = await open(folder)
       const model = new Model()
+      nowUs = START_US
       try {
         for (const one of operations) {
           if (one.kind === 'output') store.output(makeOutput(model.next(one.readings)))
           if (one.kind === 'commit') {
             await store.commit({ offset: model.outputs.length - 1, parts: [] })
           }
+          if (one.kind === 'wait') nowUs += one.hours * 3_600e6
           if (one.kind === 'ask') await check(store, model, one)
           if (one.kind !== 'crash') continue
           const copy = join(root, String(runs++))
@@ -242,7 +256,13 @@ test('T1-T4 random outputs, commits, merges and crashes answer as a naive model 
             store.output(makeOutput(output))
           }
         }
-        const all = { kind: 'ask', startUs: 0, spanUs: 1e9, stepUs: 120e6, side: -1 } as const
+        const all = {
+          kind: 'ask',
+          startUs: START_US,
+          spanUs: 1e9,
+          stepUs: 120e6,
+          side: -1,
+        } as const
         await check(store, model, all)
       } finally {
         await store.close()

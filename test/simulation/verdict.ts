@@ -9,7 +9,8 @@ import { check, nameOf, type History, type LoggedMessage } from './history.ts'
 import { DEVICE_IDS, PLAN } from './plan.ts'
 
 const ALL = { tenant: 'default', startUs: 0, endUs: 4e15, dimensions: {} }
-const EVENTS_MAX = 1_000_000
+/** That one answer holds: of more, which only long runs have, all that came must be right. */
+const EVENTS_MAX = 1000
 const POINTS_MAX = 1_000_000
 
 /** Promises 1, 2 and 4: what was acknowledged is in the log, as it was said and in order. */
@@ -216,18 +217,26 @@ async function checkAnomalies(query: Query, history: History): Promise<void> {
     const { deviceId, metric } = nameOf(series)
     return `${deviceId} ${metric} ${eventUs}`
   })
-  const odd = difference(found, wanted)
+  const isCut = wanted.length > EVENTS_MAX && found.length === EVENTS_MAX
+  const odd = difference(found, isCut ? inFound(wanted, found) : wanted)
   check(odd === undefined, () => `anomalies: ${odd}`)
 }
 
 async function checkDeadLetters(query: Query, history: History): Promise<void> {
   const filter = { tenant: 'default', deviceId: undefined, limit: EVENTS_MAX }
   const rows = await query.deadLetters(filter)
-  const odd = difference(
-    rows.map((row) => `${row.device_id} ${row.received_at} ${row.payload}`),
-    history.deadLetters.map((one) => `${one.deviceId} ${one.receivedAtUs / 1000} ${one.payload}`),
+  const found = rows.map((row) => `${row.device_id} ${row.received_at} ${row.payload}`)
+  const wanted = history.deadLetters.map(
+    (one) => `${one.deviceId} ${one.receivedAtUs / 1000} ${one.payload}`,
   )
+  const isCut = wanted.length > EVENTS_MAX && found.length === EVENTS_MAX
+  const odd = difference(found, isCut ? inFound(wanted, found) : wanted)
   check(odd === undefined, () => `promise 4: dead letters: ${odd}`)
+}
+
+function inFound(wanted: readonly string[], found: readonly string[]): string[] {
+  const names = new Set(found)
+  return wanted.filter((name) => names.has(name))
 }
 
 /** Counted, so that a run in which nothing happened does not pass for a proof. */
