@@ -67,7 +67,7 @@ for (let run = 0; run < RUNS; run++) {
   const encoding = cpuS()
   let bytes = 0
   for (const runs of folders.values())
-    bytes += (await encodeLakeFile(sorted, runs, () => Promise.resolve())).length
+    bytes += (await encodeLakeFile(sorted, runs, () => Promise.resolve())).bytes.length
   const end = cpuS()
   reporter.add('collecting', readings / (sorting - start), 'readings/s')
   reporter.add('sorting', readings / (encoding - sorting), 'readings/s')

@@ -39,7 +39,7 @@ const LAYERS: Record<string, readonly string[]> = {
   entries: ['batch', 'errors', 'pipeline', 'stream'],
   cache: ['query', 'redis', 'world'],
   postgres: ['batch', 'errors', 'postgres-client', 'query', 'stream', 'world'],
-  storage: ['batch', 'errors', 'parquet', 'query', 'sqlite', 'stream', 'world'],
+  storage: ['batch', 'errors', 'lake', 'objects', 'parquet', 'query', 'sqlite', 'stream', 'world'],
   alerts: [
     ...['batch', 'control', 'errors', 'notify', 'observe', 'pipeline', 'schedule', 'stream'],
     'world',
@@ -58,7 +58,7 @@ const LAYERS: Record<string, readonly string[]> = {
   fleet: ['errors', 'world'],
   embedded: [
     ...['alerts', 'api', 'backtest', 'batch', 'config', 'control', 'errors', 'gateway', 'log'],
-    ...['notify', 'observe', 'pipeline', 'query', 'storage', 'stream', 'world'],
+    ...['notify', 'objects', 'observe', 'pipeline', 'query', 'storage', 'stream', 'world'],
   ],
   cluster: [
     ...['alerts', 'api', 'backtest', 'batch', 'cache', 'config', 'control', 'embedded', 'entries'],
@@ -131,6 +131,7 @@ const TESTED_TOGETHER: Record<string, { layer: string; why: string }> = {
     why: 'what was written is read back by the parser of our own doors',
   },
   'src/lake/lake.test.ts': { layer: 'objects', why: 'it keeps its files in a store' },
+  'src/storage/aging.test.ts': { layer: 'objects', why: 'cold files are kept in a store' },
   'src/query/scan.test.ts': { layer: 'storage', why: 'what is scanned is a real store' },
   'src/query/query.test.ts': { layer: 'storage', why: 'answers are computed from a real store' },
 }
@@ -148,7 +149,6 @@ const PROGRAMS = [
 const COMING: Record<string, string> = {
   'src/log/kafka-log.ts':
     'it holds Kafka to the suite of logs; roles have many partitions at once, and use src/kafka',
-  'src/objects/folder-objects.ts': 'cold segments of the embedded engine, which come next, use it',
 }
 
 const LINES_MAX = 400

@@ -4,6 +4,7 @@ import { formatRange, HASH_MAX, parseStores } from '../config/stores.ts'
 import { WeirError } from '../errors/errors.ts'
 import type { KafkaAccess, KafkaSasl } from '../kafka/kafka.ts'
 import type { S3Access } from '../objects/s3-objects.ts'
+import { bucketAccess } from '../objects/s3-settings.ts'
 import type { Random } from '../world/world.ts'
 import type { HashRange } from '../postgres/postgres.ts'
 import type { PostgresPlace } from '../postgres-client/postgres-client.ts'
@@ -71,21 +72,8 @@ export function storeAccesses(config: Config): StoreAccess[] {
 
 /** Errors: CONFIG_VALUE_INVALID. */
 export function s3Access({ lake }: Config, random: Random): S3Access {
-  const { bucket, endpoint, region, pathStyle: usesPathStyle, accessKey, secretKey } = lake
-  if (bucket === '') throw wrong('lake.bucket: the role lake needs it')
-  if ((accessKey === '') !== (secretKey === '')) {
-    throw wrong('lake.accessKey and lake.secretKey: both or neither')
-  }
-  return {
-    ...{ bucket, region, usesPathStyle, random },
-    ...(endpoint !== '' && { endpoint: httpAddress(endpoint) }),
-    ...(accessKey !== '' && { credentials: { accessKey, secretKey } }),
-  }
-}
-
-function httpAddress(endpoint: string): string {
-  if (/^https?:$/.test(URL.parse(endpoint)?.protocol ?? '')) return endpoint
-  throw wrong(`lake.endpoint: ${endpoint} is no address as http://host:9000`)
+  if (lake.bucket === '') throw wrong('lake.bucket: the role lake needs it')
+  return bucketAccess('lake', lake, random)
 }
 
 /** Of the topic's; all of them when the text is empty. Errors: CONFIG_VALUE_INVALID. */

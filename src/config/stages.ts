@@ -280,19 +280,36 @@ const WRITER = Type.Object(
   { ...closed, description: 'Readers of Kafka on a cluster: the stream stage and the writer.' },
 )
 
+/** Where a bucket is, and who may use it: for the lake and for cold readings. */
+const BUCKET = {
+  endpoint: optionalText('Another service than AWS that speaks S3, as http://host:9000.'),
+  region: text('us-east-1', 'Region of the bucket.'),
+  pathStyle: boolean(
+    true,
+    'The bucket stands in the path of an address, not in the host’s name. AWS takes both.',
+  ),
+  accessKey: optionalText(
+    'Who writes; empty: from the environment, the user’s files or the machine’s role, as AWS does.',
+  ),
+  secretKey: secret('Its secret.'),
+}
+
+const COLD = Type.Object(
+  {
+    bucket: optionalText(
+      'Bucket for readings that are no longer warm; empty: the folder `cold` of the data folder.',
+    ),
+    ...BUCKET,
+    encryption: text('none', 'none, AES256 or aws:kms: how the service is to encrypt them.'),
+    kmsKey: optionalText('Key of aws:kms; empty: the service’s own.'),
+  },
+  { ...closed, description: 'The object store of readings that are cold, in one process.' },
+)
+
 const LAKE = Type.Object(
   {
     bucket: optionalText('Where all readings are kept as Parquet; empty: there is no lake.'),
-    endpoint: optionalText('Another service than AWS that speaks S3, as http://host:9000.'),
-    region: text('us-east-1', 'Region of the bucket.'),
-    pathStyle: boolean(
-      true,
-      'The bucket stands in the path of an address, not in the host’s name. AWS takes both.',
-    ),
-    accessKey: optionalText(
-      'Who writes; empty: from the environment, the user’s files or the machine’s role, as AWS does.',
-    ),
-    secretKey: secret('Its secret.'),
+    ...BUCKET,
     partitions: optionalText(
       'Partitions of Kafka (of the first topics, where there were made more) that this process writes, as 0-3; empty: all. Every one belongs to one process.',
     ),
@@ -335,6 +352,7 @@ export const SECTIONS = {
   gateway: GATEWAY,
   stream: STREAM,
   storage: STORAGE,
+  cold: COLD,
   query: QUERY,
   kafka: KAFKA,
   postgres: POSTGRES,

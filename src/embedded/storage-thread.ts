@@ -2,7 +2,9 @@
 import { setPriority } from 'node:os'
 import { workerData } from 'node:worker_threads'
 import type { EventCall } from '../observe/observe.ts'
+import { retentionOf } from '../pipeline/pipeline.ts'
 import { openStorage } from '../storage/open-storage.ts'
+import { openColdObjects } from './cold-objects.ts'
 import { storageSamples } from './stage-metrics.ts'
 import { nodeWorld } from '../world/node-world.ts'
 import { serve } from './rpc.ts'
@@ -18,6 +20,8 @@ const happened = (event: EventCall): void =>
 const STORAGE_NICENESS = 5
 /** Windows in one answer. */
 const WINDOWS_MAX = 100_000
+/** Between two looks at what is due for its age. */
+const AGING_INTERVAL_MS = 600_000
 
 // Acknowledgements and rule events wait for gateway and stream, nobody waits for a segment: on a
 // busy machine this thread yields to them, but not so far that memory fills up behind it. Linux
@@ -34,7 +38,18 @@ const storage = await openStorage({
     queryConcurrency: config.query.concurrency,
     limits: { rowsMax: config.query.rowsMax, windowsMax: WINDOWS_MAX },
     allowedLatenessMs: plan.time.allowedLatenessUs / 1000,
+    aging: {
+      objects: await openColdObjects(config, folder, nodeWorld),
+      intervalMs: AGING_INTERVAL_MS,
+      agesOf: (series) => retentionOf(plan.retention, series),
+      isExportedFirst: plan.retention.isExportedFirst,
+    },
     listener: {
+      aged: ({ moved, deleted, startUs, endUs }) => {
+        const [from, to] = [startUs, endUs].map((us) => new Date(us / 1000).toISOString())
+        happened({ name: 'aged', fields: { moved, deleted, from: from!, to: to! } })
+      },
+      agingFailed: (cause) => happened({ name: 'agingFailed', fields: { problem: String(cause) } }),
       mergeFailed: (cause) => happened({ name: 'mergeFailed', fields: { problem: String(cause) } }),
       segmentDamaged: (fields) => happened({ name: 'segmentDamaged', fields }),
       stateLost: (problem) => happened({ name: 'stateLost', fields: { problem } }),

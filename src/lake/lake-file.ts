@@ -10,6 +10,7 @@ import {
   PLAIN,
   RLE_DICTIONARY,
   type PageValues,
+  type Tail,
 } from '../parquet/parquet.ts'
 import {
   DEVICE_ID,
@@ -48,10 +49,10 @@ const NAMES: readonly [column: number, of: (series: SeriesName) => string][] = [
 
 /** `pause` is called about every 10 ms. */
 export async function encodeLakeFile(
-  readings: SortedReadings,
+  readings: Omit<SortedReadings, 'runs'>,
   runs: readonly Run[],
   pause: () => Promise<void>,
-): Promise<Uint8Array> {
+): Promise<{ bytes: Uint8Array; tail: Tail }> {
   const out = new ByteWriter(1 << 20)
   const parquet = new ParquetWriter({
     ...{ columns: LAKE_COLUMNS, level: ZSTD_LEVEL },
@@ -69,8 +70,8 @@ export async function encodeLakeFile(
     }
     await parquet.endRowGroup()
   }
-  await parquet.finish()
-  return out.written()
+  const { tail } = await parquet.finish()
+  return { bytes: out.written(), tail }
 }
 
 /** Strings in the order of their first use. */
@@ -90,11 +91,11 @@ class Dictionary {
 
 class LakeFile {
   readonly #parquet: ParquetWriter
-  readonly #readings: SortedReadings
+  readonly #readings: Omit<SortedReadings, 'runs'>
   readonly #room = new Float64Array(PAGE_ROWS)
   readonly #packed = new ByteWriter(4 * PAGE_ROWS)
 
-  constructor(parquet: ParquetWriter, readings: SortedReadings) {
+  constructor(parquet: ParquetWriter, readings: Omit<SortedReadings, 'runs'>) {
     this.#parquet = parquet
     this.#readings = readings
   }

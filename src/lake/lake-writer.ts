@@ -142,7 +142,7 @@ class SetWriter implements LakeWriter {
     }
     for (let next = pending[0]; next !== undefined; next = pending[0]) {
       const { key, runs } = next
-      const bytes = await encodeLakeFile(round.readings, runs, () => this.#pause())
+      const { bytes } = await encodeLakeFile(round.readings, runs, () => this.#pause())
       await objects.put(key, bytes)
       manifest.files.push({ key, rows: countRows(runs), bytes: bytes.length })
       pending.shift()

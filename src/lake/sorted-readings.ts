@@ -41,13 +41,10 @@ export function sortByTime(
 export function cutFolders({ runs, timeUs }: SortedReadings): Map<string, Run[]> {
   const folders = new Map<string, Run[]>()
   for (const { series, from, to } of runs) {
-    const { tenant, deviceType } = series
-    const place = `${folderOf('tenant', tenant)}/${folderOf('type', deviceType)}`
     for (let start = from; start < to;) {
-      const { year, month, endUs } = monthOf(timeUs[start]!)
+      const { folder, endUs } = folderAt(series, timeUs[start]!)
       let end = to
       if (timeUs[to - 1]! >= endUs) for (end = start; timeUs[end]! < endUs;) end++
-      const folder = `${READINGS_FOLDER}/${place}/year=${year}/month=${month}`
       const rows = folders.get(folder)
       if (rows === undefined) folders.set(folder, [{ series, from: start, to: end }])
       else rows.push({ series, from: start, to: end })
@@ -55,6 +52,16 @@ export function cutFolders({ runs, timeUs }: SortedReadings): Map<string, Run[]>
     }
   }
   return folders
+}
+
+/** Of a series' readings from this time on, up to `endUs`. */
+export function folderAt(
+  { tenant, deviceType }: SeriesName,
+  timeUs: number,
+): { folder: string; endUs: number } {
+  const place = `${folderOf('tenant', tenant)}/${folderOf('type', deviceType)}`
+  const { year, month, endUs } = monthOf(timeUs)
+  return { folder: `${READINGS_FOLDER}/${place}/year=${year}/month=${month}`, endUs }
 }
 
 /** In UTC. */

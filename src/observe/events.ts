@@ -74,6 +74,20 @@ export function createEvents(options: EventsOptions) {
       emit('info', 'commit_recovered', 'Checkpoints are committed again', fields),
     mergeFailed: (fields: { problem: string }) =>
       emit('warn', 'merge_failed', 'Segments could not be merged; trying again', fields),
+    aged: (fields: { moved: number; deleted: number; from: string; to: string }) =>
+      emit(
+        'info',
+        'readings_aged',
+        'Readings went to the object store, or away, for their age',
+        fields,
+      ),
+    agingFailed: (fields: { problem: string }) =>
+      emit(
+        'warn',
+        'aging_failed',
+        'What is due for its age could not be moved or deleted; trying again',
+        fields,
+      ),
     ...ofCluster(emit),
     deviceCreated: (fields: { deviceId: string; type: string }) =>
       emit('info', 'device_created', 'Registered a device', fields),

@@ -5,10 +5,10 @@
  *   dictionary  <length u32> <UTF-8> for each string
  *   page        <bits of an index> then for each run <rows << 1, varint> <index, whole bytes>
  */
-import { crc32 } from 'node:zlib'
-import { ByteWriter } from './bytes.ts'
+import { crc32, zstdDecompressSync } from 'node:zlib'
+import { ByteReader, ByteWriter } from './bytes.ts'
 import { compress, PLAIN } from './page.ts'
-import { writeStruct } from './thrift.ts'
+import { readStruct, writeStruct, type ReadFields } from './thrift.ts'
 
 const DICTIONARY_PAGE = 2
 
@@ -33,6 +33,32 @@ export function writeDictionary(
   const headerBytes = out.length - start
   out.bytes(body)
   return { bytes: out.length - start, plainBytes: headerBytes + plain.length }
+}
+
+/** `bytes` are a dictionary's page, header included. Throws RangeError on damage. */
+export function readDictionary(bytes: Uint8Array): Uint8Array[] {
+  const reader = new ByteReader(bytes)
+  const header = readStruct(reader)
+  const about = header.get(7) as ReadFields | undefined
+  if (about === undefined || header.get(1) !== DICTIONARY_PAGE) throw new RangeError('no such page')
+  const body = reader.bytes(Number(header.get(3)))
+  if ((crc32(body) | 0) !== header.get(4)) throw new RangeError('a page fails its checksum')
+  const plain = new ByteReader(zstdDecompressSync(body))
+  return Array.from({ length: Number(about.get(1)) }, () => plain.bytes(plain.u32()))
+}
+
+/** Calls back for each run that `IndexRuns` wrote. */
+export function eachIndex(values: Uint8Array, visit: (rows: number, index: number) => void): void {
+  const reader = new ByteReader(values)
+  if (reader.left === 0) return
+  const width = Math.ceil(reader.byte() / 8)
+  while (reader.left > 0) {
+    const head = reader.varint()
+    if (head % 2 !== 0) throw new RangeError('indexes are not in runs')
+    let index = 0
+    for (let byte = 0; byte < width; byte++) index += reader.byte() * 2 ** (8 * byte)
+    visit(head / 2, index)
+  }
 }
 
 /** The indexes of one page. */

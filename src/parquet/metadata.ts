@@ -203,9 +203,11 @@ export interface PageTable {
   bytes: Uint32Array
   /** One more than pages: the last is the count of rows. */
   firstRow: Float64Array
-  /** Empty without bounds. */
+  /** Empty without bounds, and of strings. */
   least: Float64Array
   most: Float64Array
+  /** Of each row group that has one, in order. */
+  dictionaries: { firstRow: number; at: number; bytes: number }[]
 }
 
 /** Reads a tail that starts at `at` of its file. Throws RangeError when it is none of ours. */
@@ -224,11 +226,16 @@ export function readTail(tail: Uint8Array, at: number, columns: readonly Column[
     if (chunks.length !== columns.length) throw new RangeError('other columns')
     for (const [index, chunk] of chunks.entries()) {
       const table = tables[index]!
+      const metadata = chunk.get(3) as ReadFields
+      if (metadata.has(11)) {
+        const dictionaryAt = Number(metadata.get(11))
+        table.addDictionary(rows, dictionaryAt, Number(metadata.get(9)) - dictionaryAt)
+      }
       const offsets = readStruct(new ByteReader(tail, Number(chunk.get(4)) - at))
       for (const page of list(offsets.get(1))) {
         table.add(Number(page.get(1)), Number(page.get(2)), rows + Number(page.get(3)))
       }
-      if (chunk.has(6)) {
+      if (chunk.has(6) && columns[index]!.type !== 'string') {
         const bounds = readStruct(new ByteReader(tail, Number(chunk.get(6)) - at))
         table.addBounds(bounds.get(2) as Uint8Array[], bounds.get(3) as Uint8Array[])
       }
@@ -246,6 +253,11 @@ class PageTableBuilder {
   readonly #firstRow: number[] = []
   readonly #least: number[] = []
   readonly #most: number[] = []
+  readonly #dictionaries: PageTable['dictionaries'] = []
+
+  addDictionary(firstRow: number, at: number, bytes: number): void {
+    this.#dictionaries.push({ firstRow, at, bytes })
+  }
 
   add(at: number, bytes: number, firstRow: number): void {
     this.#at.push(at)
@@ -266,6 +278,7 @@ class PageTableBuilder {
       firstRow: Float64Array.from([...this.#firstRow, rows]),
       least: Float64Array.from(this.#least),
       most: Float64Array.from(this.#most),
+      dictionaries: this.#dictionaries,
     }
   }
 }

@@ -1,7 +1,7 @@
 /**
  * Parquet, as far as our segments and the lake need it, and a little better than general writers do
- * it: flat tables of integers, doubles and (written only) strings, data pages of version 2, zstd,
- * page indexes, checksums. Any other tool reads what is written; only segments are read here.
+ * it: flat tables of integers, doubles and strings, data pages of version 2, zstd,
+ * page indexes, checksums. Any other tool reads what is written; only what is written here is read.
  *
  * No disk and no clock: bytes come in and go out.
  *
@@ -13,7 +13,7 @@
  */
 export { ByteWriter } from './bytes.ts'
 export { joinBytes, splitBytes } from './byte-streams.ts'
-export { IndexRuns } from './dictionary.ts'
+export { eachIndex, IndexRuns, readDictionary } from './dictionary.ts'
 export { packAligned, packExact, unpack } from './delta-packing.ts'
 export { readTail, type Column, type PageTable } from './metadata.ts'
 export {

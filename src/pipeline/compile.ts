@@ -18,6 +18,7 @@ import { resolveDetectors } from './detectors.ts'
 import { resolveDurationUs } from './durations.ts'
 import { resolveTypes } from './device-types.ts'
 import type { Plan, Rule, RuleTest, TimePolicy } from './pipeline.ts'
+import { resolveRetention } from './retention.ts'
 import { RuleDefinition } from './rule-definition.ts'
 import { resolveTests } from './rule-tests.ts'
 import { resolveRule, resolveRules } from './rules.ts'
@@ -76,6 +77,9 @@ function compileAll(definition: unknown, source: Source): { plan: Plan; tests: R
   const time = resolveTime(isSound('time') ? (written.time ?? {}) : {}, problems)
   const windows = isSound('windows') ? (written.windows ?? WINDOWS_DEFAULT) : WINDOWS_DEFAULT
   const windowsMs = resolveWindows(windows, problems)
+  const retention = resolveRetention(isSound('retention') ? (written.retention ?? {}) : {}, {
+    ...{ types, problems },
+  })
   const context = { types, unsoundTypes: unsoundTypes(written, types), windowsMs, problems }
   const detectors = resolveDetectors(soundItems('detectors', written, isSound), context)
   const rules = resolveRules(soundItems('rules', written, isSound), context)
@@ -85,7 +89,17 @@ function compileAll(definition: unknown, source: Source): { plan: Plan; tests: R
   const fingerprint = fingerprintOf(definition)
   const { rules: ruleDefinitions = [] } = written
   const plan: Plan = {
-    ...{ version: 1, fingerprint, types, time, windowsMs, detectors, rules, ruleDefinitions },
+    ...{
+      version: 1,
+      fingerprint,
+      types,
+      time,
+      windowsMs,
+      detectors,
+      retention,
+      rules,
+      ruleDefinitions,
+    },
   }
   return { plan, tests }
 }

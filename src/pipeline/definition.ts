@@ -70,6 +70,34 @@ const TimeDefinition = Type.Object(
   closed,
 )
 
+const AGES = {
+  hot: Type.Optional(Duration),
+  warm: Type.Optional(Duration),
+  cold: Type.Optional(Duration),
+}
+
+const RetentionDefinition = Type.Object(
+  {
+    ...AGES,
+    export: Type.Optional(Type.Boolean()),
+    only: Type.Optional(
+      Type.Array(
+        Type.Object(
+          {
+            tenant: Type.Optional(Name),
+            type: Type.Optional(Name),
+            metric: Type.Optional(MetricName),
+            ...AGES,
+          },
+          closed,
+        ),
+        { maxItems: 1_000 },
+      ),
+    ),
+  },
+  closed,
+)
+
 const DetectorDefinition = Type.Object(
   {
     id: Name,
@@ -98,6 +126,7 @@ export const PipelineDefinition = Type.Object(
     ),
     time: Type.Optional(TimeDefinition),
     windows: Type.Optional(Type.Array(Duration, { minItems: 1, maxItems: 8 })),
+    retention: Type.Optional(RetentionDefinition),
     detectors: Type.Optional(Type.Array(DetectorDefinition, { maxItems: 1_000 })),
     rules: Type.Optional(Type.Array(RuleDefinition, { maxItems: 10_000 })),
     tests: Type.Optional(Type.Array(TestDefinition, { maxItems: 1_000 })),
@@ -110,6 +139,7 @@ export type TypeDefinition = Static<typeof TypeDefinition>
 export type SchemaDefinition = Static<typeof SchemaDefinition>
 export type MetricDefinition = Static<typeof MetricDefinition>
 export type DetectorDefinition = Static<typeof DetectorDefinition>
+export type RetentionDefinition = Static<typeof RetentionDefinition>
 export type TimeDefinition = Static<typeof TimeDefinition>
 
 /** Gives a definition written in TypeScript its type; `compilePipeline` then checks it. */

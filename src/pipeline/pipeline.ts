@@ -16,6 +16,7 @@ export interface Plan {
   /** Tumbling window sizes in ms, ascending; the first divides all others. */
   windowsMs: number[]
   detectors: Detector[]
+  retention: Retention
   rules: Rule[]
   /** The same rules as they are written, which people see. */
   ruleDefinitions: RuleDefinition[]
@@ -59,6 +60,27 @@ export interface TimePolicy {
   allowedLatenessUs: number
   idleTimeoutUs: number
   alertStalenessUs: number
+}
+
+/**
+ * Ages in µs, ascending: readings are hot up to the first (with windows beside them), on this disk
+ * up to the second, in the object store up to the third, and then no more.
+ */
+export interface RetentionAges {
+  hotUs: number
+  warmUs: number
+  coldUs: number
+}
+
+export interface Retention extends RetentionAges {
+  /** Nothing is deleted for its age before somebody has confirmed that it was exported. */
+  isExportedFirst: boolean
+  /** The first that fits a series has its ages; what is undefined fits any. */
+  only: (RetentionAges & {
+    tenant: string | undefined
+    type: string | undefined
+    metric: string | undefined
+  })[]
 }
 
 /** z-score against mean and sample deviation of the n accepted readings before the current one. */
@@ -202,5 +224,6 @@ export const metricsOf = ({ variables }: Rule): string[] => [
 ]
 
 export { RuleDefinition } from './rule-definition.ts'
+export { retentionOf } from './retention.ts'
 export { isRule } from './rule-shape.ts'
 export { run } from './program.ts'

@@ -4,14 +4,16 @@
  */
 import type { DatabaseSync } from 'node:sqlite'
 import { addRowChecksums } from '../sqlite/sqlite.ts'
+import { COLD_SCHEMA } from './cold-tables.ts'
 
-export const CATALOGUE_FORMAT = 4
+export const CATALOGUE_FORMAT = 5
 
 /** By the format that it leads from. Each runs in one transaction with its new format. */
 export const CATALOGUE_MIGRATIONS: Record<number, (database: DatabaseSync) => void> = {
   1: addEncodings,
   2: addChecksums,
   3: dropAlerts,
+  4: addColdFiles,
 }
 
 /** Tables of format 2 by their primary keys. */
@@ -49,6 +51,11 @@ function addChecksums(database: DatabaseSync): void {
 /** Format 4: alerts are a stage of their own, whose state is in the control store. */
 function dropAlerts(database: DatabaseSync): void {
   database.exec('DROP TABLE alerts')
+}
+
+/** Format 5: files in the object store. */
+function addColdFiles(database: DatabaseSync): void {
+  database.exec(COLD_SCHEMA)
 }
 
 /** Format 1. */

@@ -17,6 +17,7 @@ import {
   type Row,
 } from '../sqlite/sqlite.ts'
 import { CATALOGUE_FORMAT, CATALOGUE_MIGRATIONS, CATALOGUE_SCHEMA } from './catalogue-schema.ts'
+import { ColdTables, type ColdRuns, type ColdSegment } from './cold-tables.ts'
 import { EventTables } from './event-tables.ts'
 import type { RecentEvents } from './recent-events.ts'
 import type { RollupCoverage } from './rollup-coverage.ts'
@@ -44,11 +45,14 @@ export class Catalogue {
   readonly #database: DatabaseSync
   readonly #path: string
   readonly events: EventTables
+  readonly cold: ColdTables
+  #rollupsFromUs: number | undefined
 
   private constructor(database: DatabaseSync, path: string) {
     this.#database = database
     this.#path = path
     this.events = new EventTables(database)
+    this.cold = new ColdTables(database, path)
   }
 
   /** Errors: DATA_FORMAT_NEWER; DATA_FILE_DAMAGED, also when a file that must exist does not. */
@@ -173,11 +177,53 @@ export class Catalogue {
   }
 
   /** A merge: what was merged takes the place of its sources. */
-  replaceSegments(removed: readonly Segment[], added: readonly Segment[]): void {
+  replaceSegments(
+    removed: readonly Segment[],
+    added: readonly Segment[],
+    cold: readonly { segment: ColdSegment; runs: ColdRuns }[] = [],
+  ): void {
+    this.#transaction(() => {
+      for (const { file, isCold } of removed) {
+        if (!isCold) this.#run('DELETE FROM segments WHERE file = ?', file)
+      }
+      const gone = removed.filter(({ isCold }) => isCold).map(({ file }) => file)
+      this.cold.delete(gone)
+      this.cold.insertPending(gone)
+      this.#insertSegments(added)
+      this.cold.insert(cold)
+    })
+  }
+
+  /** A file that is put now: until it counts, and when it no longer does. */
+  coldMayBeThere(file: string): void {
+    this.#transaction(() => this.cold.insertPending([file]))
+  }
+
+  coldIsGone(file: string): void {
+    this.#transaction(() => this.cold.deletePending(file))
+  }
+
+  /** Windows that start before are computed from readings from now on. */
+  forgetRollups(removed: readonly Segment[], beforeUs: number): void {
     this.#transaction(() => {
       for (const { file } of removed) this.#run('DELETE FROM segments WHERE file = ?', file)
-      this.#insertSegments(added)
+      this.#setMeta('rollups_from_us', Math.max(beforeUs, this.rollupsFromUs))
     })
+    this.#rollupsFromUs = undefined
+  }
+
+  /** Before it, no window's partial is kept. */
+  get rollupsFromUs(): number {
+    return (this.#rollupsFromUs ??= this.#meta('rollups_from_us') ?? 0)
+  }
+
+  confirmExported(beforeUs: number): void {
+    this.#transaction(() => this.#setMeta('exported_before_us', beforeUs))
+  }
+
+  /** Readings before it were exported, as somebody has confirmed. */
+  get exportedBeforeUs(): number {
+    return this.#meta('exported_before_us') ?? -Infinity
   }
 
   setFileChecksum(segment: Segment): void {
@@ -254,8 +300,9 @@ export class Catalogue {
   }
 
   segments(): Segment[] {
-    return this.#rows('segments').map((row) => ({
-      kind: row.kind === 'rollup' ? 'rollup' : 'readings',
+    const onDisk = this.#rows('segments').map((row): Segment => ({
+      kind: row['kind'] === 'rollup' ? 'rollup' : 'readings',
+      isCold: false,
       file: String(row.file),
       firstOffset: Number(row.first_offset),
       lastOffset: Number(row.last_offset),
@@ -272,6 +319,7 @@ export class Catalogue {
           : { bytes: Number(row.tail_bytes), crc: Number(row.tail_crc) },
       crc: row.file_crc === null ? undefined : Number(row.file_crc),
     }))
+    return [...onDisk, ...this.cold.segments()]
   }
 
   stateParts(): StatePart[] {

@@ -24,7 +24,8 @@ import {
 } from '../query/query.ts'
 import type { Checkpoint, StreamOutput } from '../stream/stream.ts'
 import type { Clock } from '../world/world.ts'
-import { Catalogue } from './catalogue.ts'
+import type { Ages } from './aging-plan.ts'
+import type { Catalogue } from './catalogue.ts'
 import { absorb, Committer, type Sealed } from './committer.ts'
 import { DirtyRanges } from './dirty-ranges.ts'
 import { EventReader } from './event-reader.ts'
@@ -45,10 +46,13 @@ import { StateFile } from './state-file.ts'
 import { isLastValues, loadState } from './state-loader.ts'
 import type { Recovered, Storage, StorageStatistics } from './storage.ts'
 import type { Pace } from './turns.ts'
-import { StorageView } from './view.ts'
+import { StorageView, type ViewParts } from './view.ts'
 
 /** Devices that a scan reads at once; their list is looked through for each segment. */
 const SCAN_DEVICES_MAX = 1024
+
+/** What becomes due by time alone, without a commit behind it. */
+const LOOK_MS = 3_600_000
 
 export interface StorageParts {
   options: StorageOptions
@@ -75,6 +79,7 @@ export class EmbeddedStorage implements Storage, Query, ReadingScan {
   readonly #events: EventReader
   readonly #source: ReadingSource
   readonly #pool = new ChunkPool()
+  readonly #stopLooking: () => void
   /** Outputs below this are a replay of what is here already (T3). */
   #nextOffset: number
   /** What was there at the start, and what was said to come: `completeness` is between them. */
@@ -103,6 +108,7 @@ export class EmbeddedStorage implements Storage, Query, ReadingScan {
     this.#recoveredOffset = this.#nextOffset
     this.#expectedOffset = this.#nextOffset
     this.#current = new Generation(this.#nextOffset, this.#pool)
+    this.#stopLooking = parts.clock.every(LOOK_MS, () => parts.merger.start())
     this.#events = new EventReader(catalogue.events, () => this.#generations())
     this.#source = {
       series: (tenant, deviceId, metric) =>
@@ -241,9 +247,38 @@ export class EmbeddedStorage implements Storage, Query, ReadingScan {
       dirty: this.#dirty,
       coverage: this.#coverage.list(),
       rowsMax,
+      ...this.#ages(),
       completeness: this.#completeness,
       release: () => unpin.forEach((one) => one()),
     })
+  }
+
+  async confirmExported(beforeUs: number): Promise<void> {
+    this.#parts.catalogue.confirmExported(beforeUs)
+  }
+
+  settle(): Promise<void> {
+    return this.#parts.merger.settle()
+  }
+
+  /** What a view must know of ages: the same for all that it is asked. */
+  #ages(): Pick<ViewParts, 'keptFromUs' | 'rollupsFromUs' | 'tierOf'> {
+    const { clock, catalogue, directory, options } = this.#parts
+    const { aging } = options
+    const nowUs = clock.nowUs()
+    const exportedUs = aging?.isExportedFirst === true ? catalogue.exportedBeforeUs : Infinity
+    const agesOf = (series: number): Ages | undefined => {
+      const definition = directory.get(series)
+      return definition === undefined ? undefined : aging?.agesOf(definition)
+    }
+    return {
+      rollupsFromUs: catalogue.rollupsFromUs,
+      keptFromUs: (series) => Math.min(nowUs - (agesOf(series)?.coldUs ?? Infinity), exportedUs),
+      tierOf({ isCold, minSeries, maxTimeUs }) {
+        if (isCold) return 'cold'
+        return nowUs - maxTimeUs < (agesOf(minSeries)?.hotUs ?? Infinity) ? 'hot' : 'warm'
+      },
+    }
   }
 
   statistics(): StorageStatistics {
@@ -320,6 +355,7 @@ export class EmbeddedStorage implements Storage, Query, ReadingScan {
 
   /** Ends a commit or a query under way. What is not committed stays in the log and is replayed. */
   async close(): Promise<void> {
+    this.#stopLooking()
     this.#parts.files.abandon()
     await this.#parts.scrubber.close()
     await this.#committing

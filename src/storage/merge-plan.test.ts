@@ -35,7 +35,7 @@ function store(
   const part = isMerged ? parts++ : undefined
   const file = segmentFile('readings', { first, last, ...(part === undefined ? {} : { part }) })
   const segment: Segment = {
-    ...{ kind: 'readings', file, firstOffset: first, lastOffset: last },
+    ...{ kind: 'readings', isCold: false, file, firstOffset: first, lastOffset: last },
     ...{ rows: rows.length, bytes: rows.length, tail: undefined, crc: 0, hasUnverified: true },
     minSeries: Math.min(...rows.map(({ series }) => series)),
     maxSeries: Math.max(...rows.map(({ series }) => series)),

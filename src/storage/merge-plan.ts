@@ -86,7 +86,7 @@ function intactStretches(segments: readonly Segment[], policy: MergePolicy): Seg
   const damaged = segments.filter((segment) => !policy.isIntact(segment))
   const stretchOf = (segment: Segment): number =>
     damaged.filter(({ firstOffset }) => firstOffset <= segment.firstOffset).length
-  const intact = segments.filter(policy.isIntact)
+  const intact = segments.filter((segment) => policy.isIntact(segment) && !segment.isCold)
   return [...Map.groupBy(intact, stretchOf).values()]
 }
 
@@ -183,7 +183,8 @@ function completeMerge(
     )
     if (between.length === 0) return { sources, outputs: withWholeness(outputs, segments, sources) }
     sources = inOrder([...sources, ...between])
-    if (!between.every(policy.isIntact) || sources.length > due.length + LAYERS_MAX) {
+    const isPossible = between.every((one) => policy.isIntact(one) && !one.isCold)
+    if (!isPossible || sources.length > due.length + LAYERS_MAX) {
       return undefined
     }
   }
@@ -204,7 +205,7 @@ function outputsOf(sources: readonly Segment[], { nowUs, segmentRows }: MergePol
     if (own.length === 0) return []
     const firstOffset = own.reduce((least, one) => Math.min(least, one.firstOffset), Infinity)
     const lastOffset = own.reduce((most, one) => Math.max(most, one.lastOffset), -Infinity)
-    return shardsOf(own, segmentRows).map(({ minSeries, maxSeries }) => {
+    return rangesOf(own, segmentRows).map(({ minSeries, maxSeries }) => {
       const box = { ...period, minSeries, maxSeries }
       const inBox = own.filter((source) => overlaps(source, box))
       return { box, firstOffset, lastOffset, sources: inBox, isWhole: false }
@@ -216,21 +217,21 @@ function outputsOf(sources: readonly Segment[], { nowUs, segmentRows }: MergePol
  * Ranges of series with about `segmentRows` rows each. Their width is a power of two, so that those
  * of different days lie upon each other.
  */
-function shardsOf(sources: readonly Segment[], segmentRows: number) {
+function rangesOf(sources: readonly Segment[], segmentRows: number) {
   const rows = sources.reduce((sum, one) => sum + one.rows, 0)
   const minSeries = sources.reduce((least, one) => Math.min(least, one.minSeries), Infinity)
   const maxSeries = sources.reduce((most, one) => Math.max(most, one.maxSeries), 0)
   if (rows <= segmentRows * 2) return [{ minSeries, maxSeries }]
   const ideal = (maxSeries + 1 - minSeries) / (rows / segmentRows)
   const width = 2 ** Math.max(0, Math.floor(Math.log2(ideal)))
-  const shards = []
+  const ranges = []
   for (let from = Math.floor(minSeries / width) * width; from <= maxSeries; from += width) {
-    shards.push({
+    ranges.push({
       minSeries: Math.max(from, minSeries),
       maxSeries: Math.min(from + width - 1, maxSeries),
     })
   }
-  return shards
+  return ranges
 }
 
 function withWholeness(

@@ -1,5 +1,6 @@
 /** Merges segments in the background, one merge at a time, each in one transaction. */
 import type { Clock } from '../world/world.ts'
+import type { Ager } from './ager.ts'
 import type { Catalogue } from './catalogue.ts'
 import {
   mergeDebt,
@@ -18,6 +19,8 @@ export interface MergerParts {
   files: SegmentFiles
   checks: SegmentChecks
   policy: Omit<MergePolicy, 'nowUs'>
+  /** Works when there is nothing to merge; undefined: nothing is done for its age. */
+  ager: Ager | undefined
   clock: Clock
   /** A merge that fails changes nothing; the next commit tries again. */
   onFailure: (cause: unknown) => void
@@ -45,6 +48,7 @@ export class Merger {
     if (this.#isClosing) return
     this.#running ??= this.#mergeAll()
       .catch(this.#parts.onFailure)
+      .then(() => this.#parts.ager?.run(() => this.#isClosing))
       .finally(() => {
         this.#running = undefined
       })

@@ -3,7 +3,9 @@
  */
 import type { Query, ReadingScan } from '../query/query.ts'
 import type { Disk, World } from '../world/world.ts'
+import { Ager, type AgerParts } from './ager.ts'
 import { Catalogue } from './catalogue.ts'
+import { ColdFiles } from './cold-files.ts'
 import { Committer } from './committer.ts'
 import type { DuckOptions } from './duck.ts'
 import { EmbeddedStorage, type StorageParts } from './embedded-storage.ts'
@@ -12,11 +14,12 @@ import { Merger } from './merger.ts'
 import { openParquetFiles } from './parquet-files.ts'
 import { Scrubber } from './scrubber.ts'
 import { SegmentChecks } from './segment-checks.ts'
-import type { SegmentFiles } from './segment-files.ts'
+import { NO_COLD_FILES, type ColdReader, type SegmentFiles } from './segment-files.ts'
 import { SegmentSet, type Segment } from './segment-set.ts'
 import { SeriesDirectory } from './series-directory.ts'
 import { STORAGE_DEFAULTS, type StorageOptions } from './storage-options.ts'
 import { StateFile } from './state-file.ts'
+import { Steadiness } from './steadiness.ts'
 import { loadLastValues } from './state-loader.ts'
 import type { Storage } from './storage.ts'
 import { strayFiles } from './stray-files.ts'
@@ -33,7 +36,7 @@ export async function openStorage({
   world: Pick<World, 'disk' | 'clock'>
   options?: Partial<StorageOptions>
   /** Instead of Parquet on the real disk and SQLite in the folder. */
-  adapters?: { files: SegmentFiles; catalogue: Catalogue }
+  adapters?: { files: (cold: ColdReader) => SegmentFiles; catalogue: Catalogue }
 }): Promise<Storage & Query & ReadingScan> {
   const settings = { ...STORAGE_DEFAULTS, ...options }
   const { disk, clock } = world
@@ -47,17 +50,21 @@ export async function openStorage({
   const stateFile = await StateFile.open(disk, `${folder}/state.bin`)
   await disk.syncFolder(folder)
   const known = catalogue.segments()
-  for (const file of stray.filter((one) => one.endsWith('.tmp'))) {
-    await disk.remove(`${segmentsFolder}/${file}`)
-  }
-  await clearSpill(disk, `${folder}/spill`)
+  await removeLeftovers(disk, folder, stray)
   const pace = new Pace()
+  const directory = new SeriesDirectory()
+  directory.add(catalogue.definitions())
+  const cold = openColdFiles(settings, catalogue, directory)
+  const reader = cold ?? NO_COLD_FILES
+  const duck = { options: duckOptions(folder, settings), cold: reader }
   const files =
-    adapters?.files ??
-    (await openParquetFiles(segmentsFolder, { disk, clock, pace }, duckOptions(folder, settings)))
-  // A file that stays behind is swept at the next start.
-  const segments = new SegmentSet(known, (file) => {
-    disk.remove(`${segmentsFolder}/${file}`).catch(() => undefined)
+    adapters?.files(reader) ?? (await openParquetFiles(segmentsFolder, { disk, clock, pace }, duck))
+  // A file that stays behind is swept at the next start, or look at what is due for its age.
+  const segments = new SegmentSet(known, ({ file, isCold }) => {
+    const gone = isCold
+      ? cold?.delete(file).then(() => catalogue.coldIsGone(file))
+      : disk.remove(`${segmentsFolder}/${file}`)
+    gone?.catch(() => undefined)
   })
   const { listener } = settings
   const checks = new SegmentChecks({
@@ -65,8 +72,6 @@ export async function openStorage({
     damaged: listener.segmentDamaged,
   })
   const turns = new Turns(clock, pace)
-  const directory = new SeriesDirectory()
-  directory.add(catalogue.definitions())
   const committer = new Committer({ catalogue, files, stateFile, turns, clock })
   const isIntact = (segment: Segment): boolean => segments.isIntact(segment)
   const saved = await loadLastValues(committer, stateFile)
@@ -78,6 +83,7 @@ export async function openStorage({
       ...{ catalogue, segments, files, checks, clock },
       policy: { segmentRows: settings.segmentRows, fanIn: settings.mergeFanIn, isIntact },
       onFailure: listener.mergeFailed,
+      ager: openAger(settings, { catalogue, segments, files, cold, directory, clock, pace }),
     }),
     scrubber: new Scrubber({ clock, segments, checks, pace: settings.scrub }),
     lastValues:
@@ -88,9 +94,48 @@ export async function openStorage({
   return new EmbeddedStorage(parts)
 }
 
-/** What DuckDB had not room for in a process before this one. */
-async function clearSpill(disk: Disk, folder: string): Promise<void> {
-  for (const file of await disk.list(folder)) await disk.remove(`${folder}/${file}`)
+/** Errors: CONFIG_VALUE_INVALID when files are there, and nothing says where. */
+function openColdFiles(
+  { aging }: StorageOptions,
+  catalogue: Catalogue,
+  directory: SeriesDirectory,
+): ColdFiles | undefined {
+  if (aging === undefined) return undefined
+  return new ColdFiles({
+    objects: aging.objects,
+    runs: (file) => catalogue.cold.runs(file),
+    textId: (text) => directory.textId(text),
+    isText: (series) => directory.isText(series),
+  })
+}
+
+function openAger(
+  { aging, listener }: StorageOptions,
+  parts: Omit<AgerParts, 'policy' | 'intervalMs' | 'tell' | 'failed' | 'steadiness' | 'cold'> & {
+    cold: ColdFiles | undefined
+  },
+): Ager | undefined {
+  const { cold, catalogue, clock } = parts
+  if (aging === undefined || cold === undefined) return undefined
+  return new Ager({
+    ...{ ...parts, cold, policy: aging, intervalMs: aging.intervalMs },
+    ...{ tell: listener.aged, failed: listener.agingFailed },
+    steadiness: new Steadiness(clock, catalogue.committedAtUs),
+  })
+}
+
+/** Of a process before this one: files that it began, and what DuckDB had not room for. */
+async function removeLeftovers(
+  disk: Disk,
+  folder: string,
+  segmentFiles: readonly string[],
+): Promise<void> {
+  for (const file of segmentFiles.filter((one) => one.endsWith('.tmp'))) {
+    await disk.remove(`${folder}/segments/${file}`)
+  }
+  for (const file of await disk.list(`${folder}/spill`)) {
+    await disk.remove(`${folder}/spill/${file}`)
+  }
 }
 
 const duckOptions = (folder: string, settings: StorageOptions): DuckOptions => ({

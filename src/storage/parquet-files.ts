@@ -4,18 +4,18 @@ import { Duck, type DuckOptions } from './duck.ts'
 import { OldReadings } from './old-readings.ts'
 import { ReadingFiles } from './reading-files.ts'
 import { RollupFiles } from './rollup-files.ts'
-import type { SegmentFiles } from './segment-files.ts'
+import type { ColdReader, SegmentFiles } from './segment-files.ts'
 import type { Pace } from './turns.ts'
 
 export async function openParquetFiles(
   folder: string,
   world: Pick<World, 'disk' | 'clock'> & { pace: Pace },
-  options: DuckOptions,
+  { options, cold }: { options: DuckOptions; cold: ColdReader },
 ): Promise<SegmentFiles> {
   const duck = await Duck.open(options)
   const readings = new ReadingFiles({
     ...{ folder, ...world, concurrency: options.concurrency },
-    old: new OldReadings(folder, duck),
+    ...{ old: new OldReadings(folder, duck), cold },
     throwIfAbandoned: () => duck.throwIfAbandoned(),
   })
   const rollups = new RollupFiles({ folder, duck, ...world })

@@ -10,7 +10,14 @@ import { PARTIAL_IS_LATE, PARTIAL_SERIES, PARTIAL_START_MS } from '../stream/str
 import { PARTIAL_STRIDE, PARTIAL_WINDOW_MS } from '../stream/stream.ts'
 import type { Disk } from '../world/world.ts'
 import type { FileChecksum } from './file-checksum.ts'
-import { publishSegment, temporaryName, type SegmentFiles } from './segment-files.ts'
+import type { Wanted } from '../query/query.ts'
+import {
+  NO_COLD_FILES,
+  publishSegment,
+  temporaryName,
+  type ColdReader,
+  type SegmentFiles,
+} from './segment-files.ts'
 import type { Box, Segment } from './segment-set.ts'
 
 const HEADER_BYTES = 16
@@ -50,6 +57,7 @@ function boundsOf(rows: readonly Row[], { series, time, unitUs }: Layout) {
 function isIn(row: Row, { series, time, unitUs, box }: Layout & { box: Box }): boolean {
   const timeUs = row[time]! * unitUs
   if (timeUs < box.startUs || timeUs >= box.endUs) return false
+  if (box.only?.has(row[series]!) === false) return false
   return box.minSeries <= row[series]! && row[series]! <= box.maxSeries
 }
 
@@ -106,17 +114,35 @@ class PlainFiles {
   }
 }
 
+async function coldRows(
+  cold: ColdReader,
+  segment: Segment,
+  wanted: readonly Wanted[],
+): Promise<Row[]> {
+  const rows: Row[] = []
+  for await (const { series, timeUs, value, from, to } of cold.rows(segment, wanted)) {
+    for (let row = from; row < to; row++) {
+      rows.push(Float64Array.of(series, timeUs[row]!, value[row]!))
+    }
+  }
+  return rows
+}
+
 const byIdentity = (a: Row, b: Row): number => a[0]! - b[0]! || a[1]! - b[1]!
 
 const KEY = [PARTIAL_WINDOW_MS, PARTIAL_SERIES, PARTIAL_START_MS, PARTIAL_IS_LATE] as const
 const byKey = (a: Row, b: Row): number =>
   KEY.reduce<number>((difference, column) => difference || a[column]! - b[column]!, 0)
 
-export function createPlainFiles(folder: string, disk: Disk): SegmentFiles {
+export function createPlainFiles(
+  folder: string,
+  disk: Disk,
+  cold: ColdReader = NO_COLD_FILES,
+): SegmentFiles {
   const files = new PlainFiles(folder, disk)
   const written = async (file: string, rows: Row[], layout: Layout) => ({
     ...(await files.write(file, rows, layout.columns)),
-    ...{ rows: rows.length, tail: undefined },
+    ...{ rows: rows.length, isCold: false, tail: undefined },
     ...boundsOf(rows, layout),
   })
   const merged = async (file: string, rows: Row[], layout: Layout & { box: Box }) => {
@@ -154,7 +180,12 @@ export function createPlainFiles(folder: string, disk: Disk): SegmentFiles {
             one.series === series &&
             one.spans.some(({ startUs, endUs }) => startUs <= time! && time! < endUs),
         )
-      const rows = (await files.readAll(segments)).filter(isWanted).toSorted(byIdentity)
+      const found: Row[] = []
+      for (const segment of segments) {
+        if (!segment.isCold) found.push(...(await files.read(segment.file)).filter(isWanted))
+        else found.push(...(await coldRows(cold, segment, wanted)))
+      }
+      const rows = found.toSorted(byIdentity)
       consume({
         count: rows.length,
         series: Int32Array.from(rows, ([series]) => series!),

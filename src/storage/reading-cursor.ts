@@ -120,12 +120,12 @@ export class FileCursor implements ReadingCursor {
 
   /** The next stretch in the box from a row of this block on; false when there is none. */
   #take({ timeUs, value }: Pick<SeriesRows, 'timeUs' | 'value'>, row: number): boolean {
-    const { startUs, endUs, minSeries, maxSeries } = this.#box
+    const { startUs, endUs, minSeries, maxSeries, only } = this.#box
     for (let start = row; start < this.#rows; start = this.#end) {
       const series = this.#series[start]!
       this.#end = start + 1
       while (this.#end < this.#rows && this.#series[this.#end] === series) this.#end++
-      if (series < minSeries || series > maxSeries) continue
+      if (series < minSeries || series > maxSeries || only?.has(series) === false) continue
       const from = lowerBound(timeUs, startUs, { from: start, to: this.#end })
       const to = lowerBound(timeUs, endUs, { from, to: this.#end })
       if (from === to) continue

@@ -69,6 +69,7 @@ export interface WrittenReadings {
   bytes: number
   tail: Tail
   rows: number
+  isCold: false
   minSeries: number
   maxSeries: number
   minTimeUs: number
@@ -143,7 +144,7 @@ export class ReadingFileWriter {
   async finish(): Promise<WrittenReadings> {
     await this.writeBlock()
     const { bytes, tail } = await this.#parquet.finish()
-    return { bytes, tail, rows: this.#rows, ...this.#bounds }
+    return { bytes, tail, rows: this.#rows, isCold: false, ...this.#bounds }
   }
 
   #addSeries(count: number): void {

@@ -10,7 +10,7 @@ import { nodeWorld } from '../world/node-world.ts'
 import { openParquetFiles } from './parquet-files.ts'
 import { Pace } from './turns.ts'
 import { BLOCK_ROWS } from './reading-columns.ts'
-import type { SegmentFiles, WrittenFile } from './segment-files.ts'
+import { NO_COLD_FILES, type SegmentFiles, type WrittenFile } from './segment-files.ts'
 import { ANYWHERE, type Segment } from './segment-set.ts'
 import { writeOldReadings } from './storage-fixture.ts'
 
@@ -26,7 +26,8 @@ async function open(context: TestContext): Promise<{ folder: string; files: Segm
     folder,
     { ...nodeWorld, pace: new Pace() },
     {
-      ...{ threads: 1, memoryBytes: 256 << 20, concurrency: 1, temporaryFolder: folder },
+      options: { threads: 1, memoryBytes: 256 << 20, concurrency: 1, temporaryFolder: folder },
+      cold: NO_COLD_FILES,
     },
   )
   context.after(async () => {
@@ -50,7 +51,7 @@ const segmentOf = (file: string, written: WrittenFile): Segment => ({
   ...{ kind: 'readings', file, firstOffset: 0, lastOffset: 0, ...written, hasUnverified: false },
 })
 
-const WIDE = { minSeries: 0, maxSeries: 1e6, minTimeUs: -1e18, maxTimeUs: 1e18 }
+const WIDE = { isCold: false, minSeries: 0, maxSeries: 1e6, minTimeUs: -1e18, maxTimeUs: 1e18 }
 
 async function write(files: SegmentFiles, file: string, rows: readonly Row[]): Promise<Segment> {
   const written = await files.writeReadings(file, {

@@ -22,6 +22,7 @@ import type { SortedReadings } from './recent-readings.ts'
 import {
   publishSegment,
   temporaryName,
+  type ColdReader,
   type SegmentRows,
   type WrittenFile,
 } from './segment-files.ts'
@@ -42,6 +43,7 @@ export interface ReadingFilesParts {
   clock: Clock
   pace: Pace
   old: OldReadings
+  cold: ColdReader
   /** Queries that read at once; more wait. */
   concurrency: number
   /** For long work: throws when the process stops. */
@@ -159,7 +161,8 @@ export class ReadingFiles {
   ): Promise<void> {
     if (segments.length === 0 || wanted.length === 0) return
     const inOrder = wanted.toSorted((a, b) => a.series - b.series)
-    const own = segments.filter(({ tail }) => tail !== undefined)
+    const cold = segments.filter(({ isCold }) => isCold)
+    const own = segments.filter(({ tail, isCold }) => tail !== undefined && !isCold)
     const others = segments.filter(({ tail }) => tail === undefined)
     try {
       if (isSorted) {
@@ -167,6 +170,11 @@ export class ReadingFiles {
       }
       if (others.length > 0) await this.#parts.old.read(others, wanted, consume)
       await this.#rooms.use((room) => this.#readEach(own, { wanted: inOrder, room }, consume))
+      if (cold.length === 0) return
+      for await (const rows of this.#parts.cold.read(cold, inOrder)) {
+        this.#parts.throwIfAbandoned()
+        consume(toRows(rows))
+      }
     } catch (cause) {
       if (cause instanceof WeirError) throw cause
       throw new WeirError('QUERY_FAILED', undefined, { cause })
@@ -200,14 +208,16 @@ export class ReadingFiles {
     const files = new Map<Segment, ReadingFile>()
     try {
       for (const segment of segments) {
-        if (segment.tail === undefined) continue
+        if (segment.tail === undefined || segment.isCold) continue
         files.set(segment, await this.#open(segment, new BlockRoom()))
       }
       for (const one of wanted) {
         const chosen = segments.filter((segment) => mayHold(segment, [one]))
-        const cursors = chosen.map((segment) =>
-          RowsCursor.start(files.get(segment)?.rows([one]) ?? this.#parts.old.rows(segment, one)),
-        )
+        const rowsOf = (segment: Segment): AsyncGenerator<SeriesRows> =>
+          segment.isCold
+            ? this.#parts.cold.rows(segment, [one])
+            : (files.get(segment)?.rows([one]) ?? this.#parts.old.rows(segment, one))
+        const cursors = chosen.map((segment) => RowsCursor.start(rowsOf(segment)))
         await mergeCursors(await Promise.all(cursors), { keepsRepeats: true }, (rows) => {
           this.#parts.throwIfAbandoned()
           consume(toRows(rows))

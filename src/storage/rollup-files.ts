@@ -34,7 +34,7 @@ const ROLLUP_COLUMNS = [
   ['last_time', 'BIGINT'],
 ] as const
 
-type Bounds = Omit<WrittenFile, 'bytes' | 'crc' | 'tail'>
+type Bounds = Omit<WrittenFile, 'bytes' | 'crc' | 'isCold' | 'tail'>
 
 function boundsOf(rows: readonly Float64Array[]): Bounds {
   const bounds = {
@@ -163,7 +163,7 @@ export class RollupFiles {
 
   async #publish(file: string, bounds: Bounds): Promise<WrittenFile> {
     const checksum = await publishSegment(this.#disk, this.#folder, file)
-    return { ...checksum, ...bounds, tail: undefined }
+    return { ...checksum, ...bounds, isCold: false, tail: undefined }
   }
 
   /** Calls back for each row of one window size; `offset` says which of equal keys is newer. */

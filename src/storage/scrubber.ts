@@ -54,7 +54,7 @@ export class Scrubber {
     for (const segment of [...segments.list('readings'), ...segments.list('rollup')]) {
       if (this.#isClosing) return
       // It may have been merged away since the pass began.
-      if (!segments.has(segment)) continue
+      if (!segments.has(segment) || segment.isCold) continue
       const release = segments.pin([segment])
       // What cannot be read for a passing reason comes again in the next pass.
       await checks

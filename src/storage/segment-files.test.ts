@@ -10,7 +10,7 @@ import { nodeWorld } from '../world/node-world.ts'
 import { openParquetFiles } from './parquet-files.ts'
 import { Pace } from './turns.ts'
 import { createPlainFiles } from './plain-files.ts'
-import type { SegmentFiles, WrittenFile } from './segment-files.ts'
+import { NO_COLD_FILES, type SegmentFiles, type WrittenFile } from './segment-files.ts'
 import { ANYWHERE, type Segment } from './segment-set.ts'
 
 interface Opened {
@@ -25,8 +25,11 @@ const ADAPTERS: Record<string, (folder: string) => Promise<SegmentFiles>> = {
       folder,
       { ...nodeWorld, pace: new Pace() },
       {
-        ...{ threads: 1, memoryBytes: 256 << 20, concurrency: 1 },
-        temporaryFolder: join(folder, 'spill'),
+        options: {
+          ...{ threads: 1, memoryBytes: 256 << 20, concurrency: 1 },
+          temporaryFolder: join(folder, 'spill'),
+        },
+        cold: NO_COLD_FILES,
       },
     ),
 }

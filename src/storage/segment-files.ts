@@ -11,6 +11,7 @@
 import type { Span, Wanted } from '../query/query.ts'
 import type { Disk } from '../world/world.ts'
 import { fileChecksum, type FileChecksum } from './file-checksum.ts'
+import type { SeriesRows } from './reading-file.ts'
 import type { SortedReadings } from './recent-readings.ts'
 import type { Box, Segment } from './segment-set.ts'
 
@@ -19,6 +20,25 @@ export interface SegmentRows {
   series: Int32Array
   timeUs: Float64Array
   value: Float64Array
+}
+
+/** Files in the object store, which both adapters read among their own. */
+export interface ColdReader {
+  /** Each file's rows together, and each series of it in order. */
+  read(segments: readonly Segment[], wanted: readonly Wanted[]): AsyncGenerator<SeriesRows>
+  /** Of one file, each series in order. */
+  rows(segment: Segment, wanted: readonly Wanted[]): AsyncGenerator<SeriesRows>
+}
+
+export const NO_COLD_FILES: ColdReader = {
+  // eslint-disable-next-line require-yield
+  read: async function* () {
+    throw new TypeError('there is no object store')
+  },
+  // eslint-disable-next-line require-yield
+  rows: async function* () {
+    throw new TypeError('there is no object store')
+  },
 }
 
 /** What the catalogue keeps of a file. */

@@ -5,8 +5,10 @@ import type { Span, Wanted } from '../query/query.ts'
 /** One immutable Parquet file, by its catalogue entry. Offsets, series and times are inclusive. */
 export interface Segment {
   kind: 'readings' | 'rollup'
-  /** Name in the segments folder. */
+  /** Name in the segments folder, or key in the object store. */
   file: string
+  /** In the object store, as a file of the lake. */
+  isCold: boolean
   firstOffset: number
   lastOffset: number
   rows: number
@@ -28,6 +30,8 @@ export interface Segment {
 export interface Box extends Span {
   minSeries: number
   maxSeries: number
+  /** Of them these; undefined: all. */
+  only?: ReadonlySet<number>
 }
 
 /** Everything. */
@@ -71,10 +75,10 @@ export class SegmentSet {
   readonly #readers = new Map<Segment, number>()
   readonly #dropped = new Set<Segment>()
   readonly #aside = new Set<Segment>()
-  readonly #removeFile: (file: string) => void
+  readonly #removeFile: (segment: Segment) => void
   #nextPart: number
 
-  constructor(segments: readonly Segment[], removeFile: (file: string) => void) {
+  constructor(segments: readonly Segment[], removeFile: (segment: Segment) => void) {
     this.#segments = inOrder(segments)
     this.#nextPart = segments.reduce((most, one) => Math.max(most, partOf(one)), -1) + 1
     this.#removeFile = removeFile
@@ -101,6 +105,11 @@ export class SegmentSet {
     return this.#segments.includes(segment)
   }
 
+  /** By a segment that counts, or that is still read. */
+  isNamed(file: string): boolean {
+    return [...this.#segments, ...this.#dropped].some((one) => one.file === file)
+  }
+
   isIntact(segment: Segment): boolean {
     return !this.#aside.has(segment)
   }
@@ -118,7 +127,7 @@ export class SegmentSet {
     this.#segments = inOrder([...this.#segments.filter((one) => !removed.includes(one)), ...added])
     for (const segment of removed) {
       if (this.#readers.has(segment)) this.#dropped.add(segment)
-      else this.#removeFile(segment.file)
+      else this.#removeFile(segment)
     }
   }
 
@@ -135,7 +144,7 @@ export class SegmentSet {
       return
     }
     this.#readers.delete(segment)
-    if (this.#dropped.delete(segment)) this.#removeFile(segment.file)
+    if (this.#dropped.delete(segment)) this.#removeFile(segment)
   }
 }
 

@@ -10,6 +10,7 @@ export class SeriesDirectory {
   readonly #byDevice = new Map<string, SeriesDefinition[]>()
   readonly #bySeries = new Map<number, SeriesDefinition>()
   readonly #texts = new Map<number, string>()
+  readonly #textIds = new Map<string, number>()
 
   get seriesCount(): number {
     return this.#bySeries.size
@@ -26,7 +27,10 @@ export class SeriesDirectory {
       else known.push(definition)
       this.#bySeries.set(definition.series, definition)
     }
-    for (const [id, text] of texts) this.#texts.set(id, text)
+    for (const [id, text] of texts) {
+      this.#texts.set(id, text)
+      this.#textIds.set(text, id)
+    }
     return { series, texts }
   }
 
@@ -49,6 +53,18 @@ export class SeriesDirectory {
 
   text(id: number): string {
     return this.#texts.get(id) ?? ''
+  }
+
+  get(series: number): SeriesDefinition | undefined {
+    return this.#bySeries.get(series)
+  }
+
+  isText(series: number): boolean {
+    return this.#bySeries.get(series)?.kind === 'text'
+  }
+
+  textId(text: string): number | undefined {
+    return this.#textIds.get(text)
   }
 
   all(): Definitions {

@@ -16,7 +16,7 @@ import { FATE_UNVERIFIED, type AnomalyEvent } from '../stream/stream.ts'
 import { createSeededRandom } from '../world/memory-disk.ts'
 import { Catalogue } from './catalogue.ts'
 import { openStorage } from './open-storage.ts'
-import type { StorageOptions } from './storage-options.ts'
+import { NOBODY, type StorageOptions } from './storage-options.ts'
 import {
   ask,
   copyFolder,
@@ -102,6 +102,7 @@ async function openHeard(
   const store = await open(folder, {
     ...options,
     listener: {
+      ...NOBODY,
       mergeFailed: (cause) => heard.push(`merge: ${String(cause)}`),
       segmentDamaged: ({ file, problem }) => heard.push(`${file}: ${problem}`),
       stateLost: (problem) => lost.push(problem),

@@ -1,5 +1,7 @@
 /** What can be set of the embedded store, and what is set otherwise. */
+import type { Objects } from '../objects/objects.ts'
 import type { QueryLimits } from '../query/query.ts'
+import type { AgingPolicy } from './ager.ts'
 import { SCRUB_PACE, type ScrubPace } from './scrubber.ts'
 import type { StorageListener } from './storage.ts'
 
@@ -16,14 +18,24 @@ export interface StorageOptions {
   /** How long late readings still change a window's partials. */
   allowedLatenessMs: number
   scrub: ScrubPace
+  /** Undefined: all readings stay on this disk. */
+  aging: AgingOptions | undefined
   listener: StorageListener
 }
 
-const NOBODY: StorageListener = {
+export interface AgingOptions extends AgingPolicy {
+  objects: Objects
+  intervalMs: number
+}
+
+/** Tells nobody. */
+export const NOBODY: StorageListener = {
   mergeFailed: () => undefined,
   segmentDamaged: () => undefined,
   stateLost: () => undefined,
   eventDamaged: () => undefined,
+  aged: () => undefined,
+  agingFailed: () => undefined,
 }
 
 export const STORAGE_DEFAULTS: StorageOptions = {
@@ -35,5 +47,6 @@ export const STORAGE_DEFAULTS: StorageOptions = {
   mergeFanIn: 8,
   allowedLatenessMs: 3_600_000,
   scrub: SCRUB_PACE,
+  aging: undefined,
   listener: NOBODY,
 }

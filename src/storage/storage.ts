@@ -53,6 +53,10 @@ export interface StorageListener {
   stateLost: (problem: string) => void
   /** An anomaly or a dead letter is left out of answers. */
   eventDamaged: (problem: string) => void
+  /** Readings of this time went to the object store, or are no longer kept. */
+  aged: (aged: { moved: number; deleted: number; startUs: number; endUs: number }) => void
+  /** Nothing is lost: it is tried again. */
+  agingFailed: (cause: unknown) => void
 }
 
 export interface Storage {
@@ -66,6 +70,10 @@ export interface Storage {
    * is missing (`meta.completeness`). For a restart that replays the log behind open doors.
    */
   expect(nextOffset: number): void
+  /** Readings of before, µs, may be deleted for their age where they are to be exported first. */
+  confirmExported(beforeUs: number): Promise<void>
+  /** Until merges, and what is due for its age, are done. */
+  settle(): Promise<void>
   statistics(): StorageStatistics
   close(): Promise<void>
 }

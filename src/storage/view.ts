@@ -36,6 +36,11 @@ export interface ViewParts {
   dirty: DirtyRanges
   coverage: readonly RollupCoverage[]
   rowsMax: number
+  /** What of a series is older is no longer kept, and not shown until it is gone. */
+  keptFromUs: (series: number) => number
+  /** Before it no window's partial is kept: the readings tell. */
+  rollupsFromUs: number
+  tierOf: (segment: Segment) => string
   /** Of the log: see Storage.expect(). */
   completeness: number
   release: () => void
@@ -68,7 +73,11 @@ export class StorageView implements ReadingView {
 
   /** Also where a damaged rollup held the windows: the readings tell them. */
   dirty(series: number): readonly Span[] {
+    const { rollupsFromUs } = this.#parts
     let spans = this.#parts.dirty.of(series)
+    if (rollupsFromUs > 0) {
+      spans = addSpan(spans, { startUs: -Infinity, endUs: rollupsFromUs }, Infinity)
+    }
     for (const { minSeries, maxSeries, minTimeUs, maxTimeUs } of this.#parts.damagedRollups) {
       if (series < minSeries || series > maxSeries) continue
       spans = addSpan(spans, { startUs: minTimeUs, endUs: maxTimeUs + 1 }, Infinity)
@@ -86,7 +95,8 @@ export class StorageView implements ReadingView {
     this.#parts.release()
   }
 
-  async readings(wanted: readonly Wanted[], consume: (rows: ReadingRows) => void): Promise<void> {
+  async readings(asked: readonly Wanted[], consume: (rows: ReadingRows) => void): Promise<void> {
+    const wanted = this.#kept(asked)
     const chosen = await this.#chooseIntact(wanted)
     const memory = this.#collectMemory(wanted)
     this.#rowsFound += memory.count
@@ -96,7 +106,6 @@ export class StorageView implements ReadingView {
     const only = isSorted ? new FirstWrites(memory) : undefined
     await this.#parts.files.readReadings(chosen, { wanted, isSorted }, (rows) => {
       this.#count(rows.count)
-      this.tiers.add('segments')
       consume(only?.ofSegments(rows) ?? rows)
     })
     this.#count(memory.count)
@@ -110,6 +119,7 @@ export class StorageView implements ReadingView {
     const chosen = segments.filter((segment) => mayHold(segment, wanted))
     await checks.ensure(chosen)
     const intact = chosen.filter(isIntact)
+    for (const segment of intact) this.tiers.add(this.#parts.tierOf(segment))
     this.segmentsRead += intact.length
     this.segmentsSkipped += segments.length - chosen.length
     this.segmentsDamaged += chosen.length - intact.length
@@ -117,6 +127,16 @@ export class StorageView implements ReadingView {
     this.#rowsFound += rows(intact)
     this.#rowsLost += rows(chosen) - rows(intact)
     return intact
+  }
+
+  #kept(asked: readonly Wanted[]): Wanted[] {
+    return asked.flatMap(({ series, spans }) => {
+      const keptFromUs = this.#parts.keptFromUs(series)
+      const kept = spans
+        .filter(({ endUs }) => endUs > keptFromUs)
+        .map(({ startUs, endUs }) => ({ startUs: Math.max(startUs, keptFromUs), endUs }))
+      return kept.length === 0 ? [] : [{ series, spans: kept }]
+    })
   }
 
   #count(rows: number): void {

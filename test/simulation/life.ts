@@ -22,9 +22,11 @@ import { entryBytesMax, openFileLog } from '../../src/log/file-log.ts'
 import type { Log } from '../../src/log/log.ts'
 import type { Plan } from '../../src/pipeline/pipeline.ts'
 import type { Query } from '../../src/query/query.ts'
+import { openFolderObjects } from '../../src/objects/folder-objects.ts'
 import { Catalogue } from '../../src/storage/catalogue.ts'
 import { openStorage } from '../../src/storage/open-storage.ts'
 import { createPlainFiles } from '../../src/storage/plain-files.ts'
+import { NOBODY } from '../../src/storage/storage-options.ts'
 import type { Storage } from '../../src/storage/storage.ts'
 import { DEFAULT_STREAM_LIMITS } from '../../src/stream/limits.ts'
 import type { RuleEvent } from '../../src/stream/stream.ts'
@@ -34,10 +36,17 @@ import { Channel } from './channel.ts'
 import { withAppend } from './wrapped-log.ts'
 
 const FOLDER = '/data'
+const COLD_FOLDER = '/data/cold'
 /** So small that a checkpoint, a merge or a trim is always under way. */
 const SEGMENT_BYTES = 12 << 10
 const ENTRY_BYTES_MAX = entryBytesMax(SEGMENT_BYTES)
 const STREAM = { checkpointReadings: 120, checkpointIntervalUs: 2e6 }
+/** Days that are over go to the object store after an hour, and their windows are forgotten. */
+const AGING = {
+  agesOf: () => ({ hotUs: 3_600e6, warmUs: 3_600e6, coldUs: Infinity }),
+  isExportedFirst: false,
+  intervalMs: 1000,
+}
 const STORAGE = { segmentRows: 3000, mergeFanIn: 3 }
 const MEMORY_READINGS_MAX = 3000
 /** How long the alerts take to make events durable. */
@@ -82,6 +91,8 @@ export interface LifeParts {
   bug: Bug
   /** The log of this life, opened, before anything is replayed from it. */
   opened: (log: Log) => Promise<void>
+  /** So many readings went to the object store. */
+  aged: (moved: number) => void
   /** Something was found damaged, and is named. */
   damaged: (what: string) => void
   /** The process ends by itself. */
@@ -200,20 +211,27 @@ export class Life {
     const catalogue = Catalogue.over(parts.catalogue, 'the catalogue', { mustExist: false })
     // The database outlives the process, as the file on a disk does.
     catalogue.close = () => undefined
+    const objects = await openFolderObjects({ folder: COLD_FOLDER, disk, random: parts.random })
     const storage = await openStorage({
       folder: FOLDER,
       world: { clock, disk },
       options: {
         ...STORAGE,
+        aging: { ...AGING, objects },
         listener: {
-          mergeFailed: () => {},
+          ...NOBODY,
+          aged: ({ moved }) => parts.aged(moved),
+          // It is tried again; what has no code is no fault of the world.
+          agingFailed: (cause) => {
+            if ((cause as { code?: string }).code === undefined) parts.failed(cause as Error)
+          },
           segmentDamaged: ({ file }) => parts.damaged(file),
           stateLost: parts.damaged,
           eventDamaged: parts.damaged,
         },
       },
       adapters: {
-        files: createPlainFiles(`${FOLDER}/segments`, disk),
+        files: (cold) => createPlainFiles(`${FOLDER}/segments`, disk, cold),
         catalogue: bug.catalogue(catalogue),
       },
     })

@@ -177,6 +177,7 @@ export class Simulation {
         },
         ...{ catalogue: this.#catalogue, bug: this.#options.bug },
         opened: (log) => (this.#isDamaged ? Promise.resolve() : this.history.opened(log)),
+        aged: (moved) => this.#count(moved > 0 ? 'moves to the object store' : 'other agings'),
         damaged: (what) => this.#named.push(what),
         failed: (error) => (process.failure = error),
         alerted: (events) => this.history.alerted(events),

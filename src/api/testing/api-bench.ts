@@ -10,7 +10,7 @@ import { MemoryRuleLog } from '../../alerts/rule-log-fixture.ts'
 import type { ControlDatabase, NewDevice } from '../../control/control.ts'
 import { createMemorySignIns } from '../../control/memory-sign-ins.ts'
 import { openControl } from '../../control/sqlite-control.ts'
-import { compileRule } from '../../pipeline/compile.ts'
+import { compileRule, defaultPlan } from '../../pipeline/compile.ts'
 import type { Plan, RuleDefinition } from '../../pipeline/pipeline.ts'
 import type { Clock } from '../../world/world.ts'
 import { nodeWorld } from '../../world/node-world.ts'
@@ -107,6 +107,7 @@ export const TEST_PLAN: Plan = {
   },
   windowsMs: [60_000, 300_000],
   detectors: [],
+  retention: defaultPlan().retention,
   rules: [],
   ruleDefinitions: [],
 }

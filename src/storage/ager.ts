@@ -1,0 +1,306 @@
+/**
+ * Moves readings to the object store when they are no longer warm, and deletes what is no longer
+ * to be kept, a period at a time, in the background.
+ *
+ * A file is named in the catalogue as one that may be there and does not count, then put; one
+ * transaction makes it count and its sources go. What a crash leaves in the store is found by that
+ * name, and removed.
+ */
+import type { SeriesDefinition } from '../batch/batch.ts'
+import { folderAt } from '../lake/lake.ts'
+import type { Span } from '../query/query.ts'
+import type { Clock } from '../world/world.ts'
+import {
+  planAging,
+  planExpiry,
+  rollupsDueBefore,
+  type Ages,
+  type Aging,
+  type AgingContext,
+} from './aging-plan.ts'
+import type { Catalogue } from './catalogue.ts'
+import type { ColdFiles, ColdReadings } from './cold-files.ts'
+import type { ColdRuns, ColdSegment } from './cold-tables.ts'
+import { GrowingColumns } from './growing-columns.ts'
+import type { SegmentFiles } from './segment-files.ts'
+import { ANYWHERE, overlaps, segmentFile, type Segment, type SegmentSet } from './segment-set.ts'
+import type { SeriesDirectory } from './series-directory.ts'
+import type { Steadiness } from './steadiness.ts'
+import type { StorageListener } from './storage.ts'
+import { Turns, type Pace } from './turns.ts'
+
+/** Readings of one file, 20 bytes each while it is made. */
+const FILE_ROWS = 1 << 21
+/** Series that are read together at most. */
+const SERIES_AT_ONCE = 256
+
+/** How long what is to be kept, and by whom it may be deleted. */
+export interface AgingPolicy {
+  agesOf: (series: SeriesDefinition) => Ages
+  /** Nothing is deleted for its age before it was confirmed that it is exported. */
+  isExportedFirst: boolean
+}
+
+export interface AgerParts {
+  policy: AgingPolicy
+  catalogue: Catalogue
+  segments: SegmentSet
+  files: SegmentFiles
+  cold: ColdFiles
+  directory: SeriesDirectory
+  clock: Clock
+  /** Nothing is deleted while the time may be wrong. */
+  steadiness: Steadiness
+  pace: Pace
+  /** Between two looks at what is due. */
+  intervalMs: number
+  /** It is tried again at the next look. */
+  failed: (cause: unknown) => void
+  /** Told of each period or file. */
+  tell: StorageListener['aged']
+}
+
+export class Ager {
+  readonly #parts: AgerParts
+  #lookedMs = -Infinity
+  #isTimeSure = false
+
+  constructor(parts: AgerParts) {
+    this.#parts = parts
+  }
+
+  /** Readings from this time on are not deleted, whatever their age. */
+  get deletableBeforeUs(): number {
+    const { policy, catalogue } = this.#parts
+    return policy.isExportedFirst ? catalogue.exportedBeforeUs : Infinity
+  }
+
+  /** All that is due, unless it was looked a moment ago. */
+  async run(isClosing: () => boolean): Promise<void> {
+    const { segments, clock, intervalMs, failed } = this.#parts
+    if (clock.monotonicMs() - this.#lookedMs < intervalMs) return
+    this.#lookedMs = clock.monotonicMs()
+    try {
+      await this.#sweep()
+      this.#isTimeSure = this.#parts.steadiness.look()
+      this.#forgetRollups()
+      if (this.#isTimeSure) this.#expire()
+      while (!isClosing()) {
+        const aging = planAging(segments.list('readings'), this.#context(clock.nowUs()))
+        if (aging === undefined || !(await this.#age(aging, isClosing))) return
+      }
+    } catch (cause) {
+      failed(cause)
+    }
+  }
+
+  #context(nowUs: number): AgingContext {
+    const { directory, policy, segments } = this.#parts
+    return {
+      ...{ nowUs, series: directory.all().series, agesOf: policy.agesOf },
+      deletableBeforeUs: this.#isTimeSure ? this.deletableBeforeUs : -Infinity,
+      isIntact: (segment) => segments.isIntact(segment),
+    }
+  }
+
+  /** Files of which a crash, or a store that was away, left it open whether they are there. */
+  async #sweep(): Promise<void> {
+    const { catalogue, segments, cold } = this.#parts
+    for (const file of catalogue.cold.pending()) {
+      if (segments.isNamed(file)) continue
+      await cold.delete(file)
+      catalogue.coldIsGone(file)
+    }
+  }
+
+  #forgetRollups(): void {
+    const { catalogue, segments, directory, policy, clock } = this.#parts
+    const { series } = directory.all()
+    const hotUs = series.reduce((most, one) => Math.max(most, policy.agesOf(one).hotUs), 0)
+    const rollups = segments.list('rollup').filter((segment) => segments.isIntact(segment))
+    const due = rollupsDueBefore(rollups, { nowUs: clock.nowUs(), hotUs })
+    if (due.segments.length === 0) return
+    catalogue.forgetRollups(due.segments, due.beforeUs)
+    segments.replace(due.segments, [])
+  }
+
+  #expire(): void {
+    const { catalogue, segments, directory, policy, clock, cold, tell } = this.#parts
+    const ages = new Map(directory.all().series.map((one) => [one.series, policy.agesOf(one)]))
+    const expired = planExpiry(segments.list('readings'), {
+      ...{ nowUs: clock.nowUs(), deletableBeforeUs: this.deletableBeforeUs },
+      seriesOf: (segment) => cold.seriesOf(segment),
+      coldUs: (series) => ages.get(series)?.coldUs ?? Infinity,
+    })
+    for (const segment of expired) {
+      catalogue.replaceSegments([segment], [])
+      segments.replace([segment], [])
+      const { minTimeUs: startUs, maxTimeUs: endUs, rows: deleted } = segment
+      tell({ moved: 0, deleted, startUs, endUs })
+    }
+  }
+
+  /** False when it cannot be done now. */
+  async #age(aging: Aging, isClosing: () => boolean): Promise<boolean> {
+    const { catalogue, segments, tell } = this.#parts
+    const { sources, period } = aging
+    const added: { segment: ColdSegment; runs: ColdRuns }[] = []
+    for await (const readings of this.#moving(aging)) {
+      if (isClosing()) return false
+      added.push(await this.#put(readings, sources))
+    }
+    const staying = await this.#rewriteStaying(aging)
+    if (isClosing()) return false
+    const kept = staying === undefined ? [] : [staying]
+    catalogue.replaceSegments(sources, kept, added)
+    const cold = added.map(({ segment }) => segment)
+    segments.replace(sources, [...kept, ...cold])
+    const count = (of: readonly Segment[]): number => of.reduce((sum, { rows }) => sum + rows, 0)
+    const moved = count(cold)
+    tell({ moved, deleted: count(sources) - count(kept) - moved, ...period })
+    return true
+  }
+
+  /** What goes into each file, in the order of names: what one device says lies together. */
+  async *#moving({ sources, fates, period }: Aging): AsyncGenerator<ColdReadings> {
+    const { directory, policy } = this.#parts
+    const moving = directory
+      .all()
+      .series.filter(({ series }) => fates.get(series) === 'moves')
+      .map((series) => ({
+        series,
+        file: fileOf(series, policy.agesOf(series)),
+        name: nameOf(series),
+      }))
+      .toSorted((a, b) => compare(a.file, b.file) || compare(a.name, b.name))
+    let collected = new Collected()
+    let size = 1
+    for (let at = 0; at < moving.length;) {
+      const { file } = moving[at]!
+      let end = at + 1
+      while (end < moving.length && end - at < size && moving[end]!.file === file) end++
+      const group = moving.slice(at, end).map(({ series }) => series)
+      const before = collected.count
+      await this.#collect(sources, { group, period }, collected)
+      const rowsEach = Math.max(1, (collected.count - before) / group.length)
+      size = Math.max(1, Math.min(SERIES_AT_ONCE, Math.floor(FILE_ROWS / 4 / rowsEach)))
+      at = end
+      const isLast = at === moving.length || moving[at]!.file !== file
+      if (collected.count < FILE_ROWS && !isLast) continue
+      if (collected.count > 0) yield collected.take((id) => directory.text(id))
+      collected = new Collected()
+    }
+  }
+
+  async #collect(
+    sources: readonly Segment[],
+    { group, period }: { group: readonly SeriesDefinition[]; period: Span },
+    into: Collected,
+  ): Promise<void> {
+    const rows = new Map(group.map(({ series }) => [series, new GrowingColumns()]))
+    const wanted = group.map(({ series }) => ({ series, spans: [period] }))
+    await this.#parts.files.readReadings(sources, { wanted, isSorted: true }, (read) => {
+      for (let row = 0; row < read.count; row++) {
+        const own = rows.get(read.series[row]!)!
+        // Of equal identities the first write comes first.
+        if (own.count > 0 && own.timeUs[own.count - 1] === read.timeUs[row]) continue
+        own.push(read.timeUs[row]!, read.value[row]!)
+      }
+    })
+    for (const series of group) into.add(series, rows.get(series.series)!)
+  }
+
+  async #put(
+    readings: ColdReadings,
+    sources: readonly Segment[],
+  ): Promise<{ segment: ColdSegment; runs: ColdRuns }> {
+    const { catalogue, segments, cold, clock, pace } = this.#parts
+    const { firstOffset, lastOffset, hasUnverified } = this.#labelOf(sources)
+    const { folder } = folderAt(readings.runs[0]!.series, readings.timeUs[0]!)
+    const part = segments.nextPart()
+    const file = `${folder}/${segmentFile('readings', { first: firstOffset, last: lastOffset, part })}`
+    catalogue.coldMayBeThere(file)
+    const turns = new Turns(clock, pace)
+    const { written, runs } = await cold.put(file, readings, () => turns.yield())
+    const label = { kind: 'readings', file, firstOffset, lastOffset, hasUnverified } as const
+    return { segment: { ...label, ...written, isCold: true }, runs }
+  }
+
+  /** What stays of the period on this disk, without the rest. */
+  async #rewriteStaying({ sources, fates, period }: Aging): Promise<Segment | undefined> {
+    const { files, segments } = this.#parts
+    const staying = new Set(
+      [...fates].flatMap(([series, fate]) => (fate === 'stays' ? [series] : [])),
+    )
+    if (staying.size === 0) return undefined
+    const { firstOffset, lastOffset, hasUnverified } = this.#labelOf(sources)
+    const name = { first: firstOffset, last: lastOffset, part: segments.nextPart() }
+    const file = segmentFile('readings', name)
+    const box = { ...ANYWHERE, ...period, only: staying }
+    const written = await files.mergeReadings(file, sources, box)
+    if (written === undefined) return undefined
+    return { kind: 'readings', file, firstOffset, lastOffset, hasUnverified, ...written }
+  }
+
+  #labelOf(sources: readonly Segment[]) {
+    const { segments } = this.#parts
+    const period = {
+      startUs: Math.min(...sources.map(({ minTimeUs }) => minTimeUs)),
+      endUs: Math.max(...sources.map(({ maxTimeUs }) => maxTimeUs)) + 1,
+    }
+    const hasRival = segments
+      .list('readings')
+      .some((one) => !sources.includes(one) && overlaps(one, { ...ANYWHERE, ...period }))
+    return {
+      firstOffset: Math.min(...sources.map(({ firstOffset }) => firstOffset)),
+      lastOffset: Math.max(...sources.map(({ lastOffset }) => lastOffset)),
+      hasUnverified: hasRival && sources.some(({ hasUnverified }) => hasUnverified),
+    }
+  }
+}
+
+/** Series with the same are in one file: those of a folder that go on the same day. */
+const fileOf = ({ tenant, deviceType }: SeriesDefinition, { coldUs }: Ages): string =>
+  JSON.stringify([tenant, deviceType, coldUs])
+
+const nameOf = ({ deviceId, metric, dimensions }: SeriesDefinition): string =>
+  JSON.stringify([deviceId, metric, dimensions])
+
+const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
+
+/** Readings of one file while they are collected, series after series. */
+class Collected {
+  count = 0
+  readonly #series: { series: SeriesDefinition; rows: GrowingColumns }[] = []
+
+  add(series: SeriesDefinition, rows: GrowingColumns): void {
+    if (rows.count === 0) return
+    this.#series.push({ series, rows })
+    this.count += rows.count
+  }
+
+  take(text: (id: number) => string): ColdReadings {
+    const timeUs = new Float64Array(this.count)
+    const value = new Float64Array(this.count)
+    const texts: string[] = []
+    const places = new Map<number, number>()
+    const placeOf = (id: number): number => {
+      const known = places.get(id) ?? texts.push(text(id)) - 1
+      places.set(id, known)
+      return known
+    }
+    let from = 0
+    const runs = this.#series.map(({ series, rows }) => {
+      const to = from + rows.count
+      timeUs.set(rows.timeUs.subarray(0, rows.count), from)
+      value.set(rows.value.subarray(0, rows.count), from)
+      if (series.kind === 'text') {
+        for (let row = from; row < to; row++) value[row] = placeOf(value[row]!)
+      }
+      const run = { series, number: series.series, from, to }
+      from = to
+      return run
+    })
+    return { runs, timeUs, value, texts }
+  }
+}

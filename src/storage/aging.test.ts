@@ -1,0 +1,277 @@
+import assert from 'node:assert/strict'
+import { join } from 'node:path'
+import { test, type TestContext } from 'node:test'
+import { DuckDBInstance } from '@duckdb/node-api'
+import { openFolderObjects } from '../objects/folder-objects.ts'
+import { eachObject, type Objects } from '../objects/objects.ts'
+import type { Query } from '../query/query.ts'
+import { nodeWorld } from '../world/node-world.ts'
+import type { Ages } from './aging-plan.ts'
+import { openStorage } from './open-storage.ts'
+import { NOBODY } from './storage-options.ts'
+import { ask, copyFolder, defineSeries, makeFolder, makeOutput } from './storage-fixture.ts'
+import type { Storage } from './storage.ts'
+
+const HOUR_US = 3_600e6
+const DAY_US = 24 * HOUR_US
+const START_US = Date.UTC(2026, 0, 1) * 1000
+const AGES: Ages = { hotUs: 7 * DAY_US, warmUs: 90 * DAY_US, coldUs: 365 * DAY_US }
+const SERIES = [
+  defineSeries(0, 'temperature'),
+  defineSeries(1, 'state', { kind: 'text' }),
+  defineSeries(2, 'short'),
+]
+
+type Store = Storage & Query
+
+interface Opened {
+  folder: string
+  store: Store
+  objects: Objects
+  /** µs. */
+  now: { us: number }
+  aged: { moved: number; deleted: number }
+}
+
+async function open(
+  context: TestContext,
+  how: { folder?: string; nowUs?: number; isExportedFirst?: boolean; objects?: Objects } = {},
+): Promise<Opened> {
+  const folder = how.folder ?? join(await makeFolder(context), 'data')
+  const now = { us: how.nowUs ?? START_US }
+  const objects =
+    how.objects ?? (await openFolderObjects({ ...nodeWorld, folder: join(folder, 'cold') }))
+  const aged = { moved: 0, deleted: 0 }
+  // Running time goes with the wall clock, so that it is no jump.
+  const clock = { ...nodeWorld.clock, nowUs: () => now.us, monotonicMs: () => now.us / 1000 }
+  const store = await openStorage({
+    folder,
+    world: { ...nodeWorld, clock },
+    options: {
+      mergeFanIn: 4,
+      aging: {
+        ...{ objects, intervalMs: 1, isExportedFirst: how.isExportedFirst ?? false },
+        agesOf: ({ metric }) => (metric === 'short' ? { ...AGES, coldUs: 91 * DAY_US } : AGES),
+      },
+      listener: {
+        ...NOBODY,
+        mergeFailed: (cause) => assert.fail(String(cause)),
+        aged: ({ moved, deleted }) => {
+          aged.moved += moved
+          aged.deleted += deleted
+        },
+        agingFailed: (cause) => {
+          if ((cause as { code?: string }).code !== 'OBJECTS_UNAVAILABLE') throw cause
+        },
+      },
+    },
+  })
+  let isOpen = true
+  const close = store.close.bind(store)
+  store.close = async () => {
+    if (isOpen) await close()
+    isOpen = false
+  }
+  context.after(() => store.close())
+  return { folder, store, objects, now, aged }
+}
+
+/** A reading of each series every six hours for so many days, and the commits of each day. */
+async function write({ store, now }: Opened, days: number): Promise<number> {
+  let offset = store.statistics().lastCommitOffset
+  for (let day = 0; day < days; day++) {
+    const readings = Array.from({ length: 4 }, (_, quarter) => {
+      const timeUs = now.us + quarter * 6 * HOUR_US
+      const number = Math.round(timeUs / HOUR_US) % 977
+      return [
+        { series: 0, timeUs, value: number / 10 },
+        { series: 1, timeUs, value: number % 3 },
+        { series: 2, timeUs, value: number },
+      ]
+    }).flat()
+    offset++
+    const texts: [number, string][] = [
+      [0, 'off'],
+      [1, 'on'],
+      [2, 'in "doubt"'],
+    ]
+    store.output(makeOutput({ offset, readings, series: SERIES, texts }))
+    now.us += DAY_US
+    await store.commit({ offset, parts: [] })
+    await store.settle()
+  }
+  return offset
+}
+
+const everything = { startUs: 0, endUs: 4e15 }
+
+const readAll = async (store: Store, metric: string) =>
+  store.readings(ask({ ...everything, metric }))
+
+test('what is no longer warm is in the object store, whole, and one question finds all of it', async (context) => {
+  const opened = await open(context)
+  const { store, objects } = opened
+  await write(opened, 130)
+  const { points, meta } = await readAll(store, 'temperature')
+  assert.equal(points.length, 130 * 4)
+  assert.deepEqual(new Set(meta.tiers), new Set(['hot', 'warm', 'cold']))
+  assert.ok(points.every(([ms, value]) => Number(value) === (Math.round(ms / 3.6e6) % 977) / 10))
+  const texts = await readAll(store, 'state')
+  const names = ['off', 'on', 'in "doubt"']
+  assert.ok(
+    texts.points.every(([ms, value]) => value === names[(Math.round(ms / 3.6e6) % 977) % 3]),
+  )
+  const keys = []
+  for await (const { key } of eachObject(objects, '')) keys.push(key)
+  assert.ok(keys.length > 0)
+  const place = /^readings\/tenant=default\/type=generic\/year=2026\/month=1\/readings-/
+  assert.ok(
+    keys.every((key) => place.test(key)),
+    keys.join(),
+  )
+  // The last 90 days are none of it.
+  const recent = await store.readings(ask({ ...everything, startUs: opened.now.us - 80 * DAY_US }))
+  assert.ok(!recent.meta.tiers.includes('cold'))
+})
+
+test('cold files are plain Parquet: DuckDB finds what was written, by the folders', async (context) => {
+  const opened = await open(context)
+  await write(opened, 125)
+  const { points } = await readAll(opened.store, 'temperature')
+  const instance = await DuckDBInstance.create(':memory:')
+  const connection = await instance.connect()
+  context.after(() => {
+    connection.closeSync()
+    instance.closeSync()
+  })
+  const reader = await connection.runAndReadAll(
+    `SELECT epoch_ms(time)::DOUBLE, value, text_value, metric, year
+     FROM read_parquet('${opened.folder}/cold/**/*.parquet', hive_partitioning = true)
+     ORDER BY metric, time`,
+  )
+  const rows = reader.getRows() as [number, number | null, string | null, string, bigint][]
+  const january = points.filter(([ms]) => ms < Date.UTC(2026, 1, 1))
+  const temperatures = rows.filter(([, , , metric]) => metric === 'temperature')
+  assert.deepEqual(
+    temperatures.map(([ms, value]) => [ms, value]),
+    january,
+  )
+  assert.equal(rows.filter(([, , text]) => text !== null).length, january.length)
+  assert.ok(rows.every(([, , , , year]) => Number(year) === 2026))
+})
+
+test('each series goes at its own age: hidden to the day, then gone from the files', async (context) => {
+  const opened = await open(context)
+  const { store, aged, now } = opened
+  const offset = await write(opened, 200)
+  const short = await readAll(store, 'short')
+  const oldestMs = short.points[0]![0]
+  assert.ok(oldestMs >= (now.us - 91 * DAY_US) / 1000)
+  assert.ok(oldestMs < (now.us - 90 * DAY_US) / 1000)
+  assert.ok(aged.deleted > 0)
+  assert.equal((await readAll(store, 'temperature')).points.length, 200 * 4)
+  // A year and two months later nothing is left, here and in the store.
+  now.us += 430 * DAY_US
+  store.output(makeOutput({ offset: offset + 1, readings: [] }))
+  await store.commit({ offset: offset + 1, parts: [] })
+  await store.settle()
+  assert.equal((await readAll(store, 'temperature')).points.length, 0)
+  assert.equal(store.statistics().readingsStored, 0)
+  for await (const { key } of eachObject(opened.objects, '')) assert.fail(`${key} is still there`)
+})
+
+test('nothing is deleted before somebody has confirmed that it is exported', async (context) => {
+  const opened = await open(context, { isExportedFirst: true })
+  const { store, now } = opened
+  const offset = await write(opened, 40)
+  now.us += 500 * DAY_US
+  const next = async (at: number): Promise<void> => {
+    store.output(makeOutput({ offset: offset + at, readings: [] }))
+    await store.commit({ offset: offset + at, parts: [] })
+    await store.settle()
+  }
+  await next(1)
+  assert.equal((await readAll(store, 'temperature')).points.length, 160)
+  await store.confirmExported(Date.UTC(2026, 1, 1) * 1000)
+  now.us += HOUR_US
+  await next(2)
+  assert.equal((await readAll(store, 'temperature')).points.length, 9 * 4)
+})
+
+test('a clock that jumped deletes nothing for a day', async (context) => {
+  const opened = await open(context)
+  const { store, now, folder, objects } = opened
+  const offset = await write(opened, 3)
+  await store.close()
+  const later = await open(context, { folder, objects, nowUs: now.us + 2000 * DAY_US })
+  later.store.output(makeOutput({ offset: offset + 1, readings: [] }))
+  await later.store.commit({ offset: offset + 1, parts: [] })
+  await later.store.settle()
+  assert.equal(later.aged.deleted, 0)
+  assert.equal(later.store.statistics().readingsStored, 3 * 4 * 3)
+  later.now.us += 2 * DAY_US
+  later.store.output(makeOutput({ offset: offset + 2, readings: [] }))
+  await later.store.commit({ offset: offset + 2, parts: [] })
+  await later.store.settle()
+  assert.equal(later.store.statistics().readingsStored, 0)
+})
+
+test('a store that is away delays what is due, and a crash at any step loses and doubles nothing', async (context) => {
+  const opened = await open(context)
+  const { folder, now } = opened
+  await write(opened, 119)
+  const expected = (await readAll(opened.store, 'temperature')).points
+  await opened.store.close()
+  let copies = 0
+  let calls = 0
+  const inner = await openFolderObjects({ ...nodeWorld, folder: join(folder, 'cold') })
+  const copy = (): void => copyFolder(folder, `${folder}-${copies++}`)
+  let isAway = true
+  const watched: Objects = {
+    ...{ close: () => inner.close(), list: (...parts) => inner.list(...parts) },
+    ...{ head: (key) => inner.head(key), get: (key, range) => inner.get(key, range) },
+    async put(key, bytes, how) {
+      calls++
+      copy()
+      await inner.put(key, bytes, how)
+      copy()
+      // It is there, and nobody heard.
+      if (isAway) throw Object.assign(new Error('away'), { code: 'OBJECTS_UNAVAILABLE' })
+    },
+    async delete(key) {
+      copy()
+      await inner.delete(key)
+      copy()
+    },
+  }
+  const nowUs = now.us + 3 * DAY_US
+  const later = await open(context, { folder, objects: watched, nowUs })
+  await later.store.recover()
+  const commit = async (at: number): Promise<void> => {
+    const offset = 118 + at
+    later.store.output(makeOutput({ offset, readings: [] }))
+    later.now.us += 1000
+    await later.store.commit({ offset, parts: [] })
+    await later.store.settle()
+  }
+  await commit(1)
+  assert.deepEqual((await readAll(later.store, 'temperature')).points, expected)
+  isAway = false
+  await commit(2)
+  assert.deepEqual((await readAll(later.store, 'temperature')).points, expected)
+  assert.ok(calls >= 2 && copies >= 6, `${calls} calls, ${copies} copies`)
+  for (let at = 0; at < copies; at++) {
+    const cut = await open(context, { folder: `${folder}-${at}`, nowUs: nowUs + DAY_US })
+    const { nextOffset } = await cut.store.recover()
+    cut.store.output(makeOutput({ offset: nextOffset, readings: [] }))
+    await cut.store.commit({ offset: nextOffset, parts: [] })
+    await cut.store.settle()
+    const { points, meta } = await readAll(cut.store, 'temperature')
+    assert.deepEqual(points, expected)
+    assert.ok(meta.tiers.includes('cold'))
+    const keys = []
+    for await (const { key } of eachObject(cut.objects, '')) keys.push(key)
+    assert.equal(keys.length, meta.tiers.includes('cold') ? 1 : 0, keys.join())
+    await cut.store.close()
+  }
+})
