@@ -36,6 +36,26 @@ export const ERRORS = {
     { exit: 3 },
     'Stop it, or give another folder with --data.',
   ),
+  BACKUP_MISSING: row(
+    'There is no such backup',
+    { http: 404, exit: 1 },
+    'weir backup list --from … shows which there are.',
+  ),
+  BACKUP_DAMAGED: row(
+    'The backup cannot be restored',
+    { http: 500, exit: 3 },
+    'Take another one, or put the missing pieces back; nothing was changed here.',
+  ),
+  BACKUP_RUNNING: row(
+    'A backup is being made already',
+    { http: 409, exit: 1 },
+    'Wait until it is done: GET /v1/backups/{id} shows how far it is.',
+  ),
+  RESTORE_TARGET_EXISTS: row(
+    'A backup is restored into an empty or new folder only',
+    { exit: 3 },
+    'Give another folder with --data, or move away what is there.',
+  ),
   DATA_FORMAT_NEWER: row(
     'The data folder was written by a newer version',
     { exit: 3 },

@@ -17,6 +17,8 @@
  */
 import { WeirError } from '../errors/errors.ts'
 
+export { pathOf as pathOfObject } from './folder-paths.ts'
+
 export interface Objects {
   /** Errors: O6. `bytes` must stay as they are until it resolves. */
   put(key: string, bytes: Uint8Array, how?: { ifAbsent?: boolean }): Promise<void>

@@ -6,7 +6,7 @@ import { testQuery } from './query.conformance.ts'
 
 testQuery({
   name: 'embedded, from files',
-  tier: 'segments',
+  tier: 'hot',
   open: (limits) => openEmbeddedBench(limits, { isCommitted: true }),
 })
 

@@ -2,7 +2,7 @@
  * The catalogue: SQLite in WAL mode with synchronous=FULL. Its transaction is the only commit point
  * of storage: before it, nothing of a commit counts; after it, all of it does (T2).
  */
-import { DatabaseSync, type SQLInputValue } from 'node:sqlite'
+import { backup, DatabaseSync, type SQLInputValue } from 'node:sqlite'
 import type { Definitions, SeriesDefinition } from '../batch/batch.ts'
 import { WeirError } from '../errors/errors.ts'
 import type { Span } from '../query/query.ts'
@@ -361,6 +361,11 @@ export class Catalogue {
       fromMs: Number(row['from_ms']),
       toMs: Number(row['to_ms']),
     }))
+  }
+
+  /** A copy of the whole file, as it is now. Not while a commit is under way. */
+  async copyTo(path: string): Promise<void> {
+    await backup(this.#database, path)
   }
 
   close(): void {

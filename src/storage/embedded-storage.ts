@@ -9,6 +9,7 @@
  */
 import { decodeFrame } from '../batch/batch.ts'
 import { WeirError } from '../errors/errors.ts'
+import type { Objects } from '../objects/objects.ts'
 import {
   answerReadings,
   answerWindows,
@@ -23,8 +24,9 @@ import {
   type WindowsQuestion,
 } from '../query/query.ts'
 import type { Checkpoint, StreamOutput } from '../stream/stream.ts'
-import type { Clock } from '../world/world.ts'
+import type { Clock, Disk } from '../world/world.ts'
 import type { Ages } from './aging-plan.ts'
+import { takeSnapshot, type BackupSource } from './backup-source.ts'
 import type { Catalogue } from './catalogue.ts'
 import { absorb, Committer, type Sealed } from './committer.ts'
 import { DirtyRanges } from './dirty-ranges.ts'
@@ -57,6 +59,7 @@ const LOOK_MS = 3_600_000
 export interface StorageParts {
   options: StorageOptions
   clock: Clock
+  disk: Disk
   files: SegmentFiles
   catalogue: Catalogue
   stateFile: StateFile
@@ -255,6 +258,21 @@ export class EmbeddedStorage implements Storage, Query, ReadingScan {
 
   async confirmExported(beforeUs: number): Promise<void> {
     this.#parts.catalogue.confirmExported(beforeUs)
+  }
+
+  /** What a backup reads; its release() must be called. */
+  snapshot(folder: string, coldFolder: Objects | undefined): Promise<BackupSource> {
+    const { catalogue, segments, disk } = this.#parts
+    const taken = this.#committing.then(async () => {
+      const release = await this.#parts.merger.hold()
+      return takeSnapshot({ folder, disk, catalogue, segments, coldFolder }).finally(release)
+    })
+    // A commit that comes meanwhile waits: it would change what is copied.
+    this.#committing = taken.then(
+      () => undefined,
+      () => undefined,
+    )
+    return taken
   }
 
   settle(): Promise<void> {

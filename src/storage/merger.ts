@@ -30,6 +30,7 @@ export class Merger {
   readonly #parts: MergerParts
   #running: Promise<void> | undefined
   #isClosing = false
+  #holds = 0
 
   constructor(parts: MergerParts) {
     this.#parts = parts
@@ -45,13 +46,23 @@ export class Merger {
 
   /** Starts merging what is due unless that is under way. */
   start(): void {
-    if (this.#isClosing) return
+    if (this.#isClosing || this.#holds > 0) return
     this.#running ??= this.#mergeAll()
       .catch(this.#parts.onFailure)
       .then(() => this.#parts.ager?.run(() => this.#isClosing))
       .finally(() => {
         this.#running = undefined
       })
+  }
+
+  /** Nothing is merged, moved or deleted until the returned function is called. */
+  async hold(): Promise<() => void> {
+    this.#holds++
+    await this.settle()
+    return () => {
+      this.#holds--
+      this.start()
+    }
   }
 
   /** Waits until no merge is under way. */

@@ -1,7 +1,6 @@
 /**
  * Puts the embedded store together: opens the folder, clears what never counted, loads what does.
  */
-import type { Query, ReadingScan } from '../query/query.ts'
 import type { Disk, World } from '../world/world.ts'
 import { Ager, type AgerParts } from './ager.ts'
 import { Catalogue } from './catalogue.ts'
@@ -21,7 +20,6 @@ import { STORAGE_DEFAULTS, type StorageOptions } from './storage-options.ts'
 import { StateFile } from './state-file.ts'
 import { Steadiness } from './steadiness.ts'
 import { loadLastValues } from './state-loader.ts'
-import type { Storage } from './storage.ts'
 import { strayFiles } from './stray-files.ts'
 import { Pace, Turns } from './turns.ts'
 
@@ -37,7 +35,7 @@ export async function openStorage({
   options?: Partial<StorageOptions>
   /** Instead of Parquet on the real disk and SQLite in the folder. */
   adapters?: { files: (cold: ColdReader) => SegmentFiles; catalogue: Catalogue }
-}): Promise<Storage & Query & ReadingScan> {
+}): Promise<EmbeddedStorage> {
   const settings = { ...STORAGE_DEFAULTS, ...options }
   const { disk, clock } = world
   const segmentsFolder = `${folder}/segments`
@@ -78,7 +76,7 @@ export async function openStorage({
   if (saved === undefined) await checks.ensure(segments.list('readings'))
   const parts: StorageParts = {
     ...{ options: settings, files, catalogue, stateFile, segments, directory },
-    ...{ committer, checks, pace, clock },
+    ...{ committer, checks, pace, clock, disk },
     merger: new Merger({
       ...{ catalogue, segments, files, checks, clock },
       policy: { segmentRows: settings.segmentRows, fanIn: settings.mergeFanIn, isIntact },

@@ -69,6 +69,13 @@ export const BUGS = {
       return disk
     },
   },
+  'a cold file that counts before it is flushed': {
+    ...NO_BUG,
+    disk(disk: Disk) {
+      if (disk instanceof SlowDisk) disk.unflushed = (path) => path.includes('/cold/')
+      return disk
+    },
+  },
   'a checkpoint before its alerts': { ...NO_BUG, areAlertsTakenEarly: true },
   'the memory of repeats forgotten at a restart': {
     ...NO_BUG,
