@@ -39,7 +39,19 @@ const LAYERS: Record<string, readonly string[]> = {
   entries: ['batch', 'errors', 'pipeline', 'stream'],
   cache: ['query', 'redis', 'world'],
   postgres: ['batch', 'errors', 'postgres-client', 'query', 'stream', 'world'],
-  storage: ['batch', 'errors', 'lake', 'objects', 'parquet', 'query', 'sqlite', 'stream', 'world'],
+  backup: ['errors', 'objects', 'world'],
+  storage: [
+    'backup',
+    'batch',
+    'errors',
+    'lake',
+    'objects',
+    'parquet',
+    'query',
+    'sqlite',
+    'stream',
+    'world',
+  ],
   alerts: [
     ...['batch', 'control', 'errors', 'notify', 'observe', 'pipeline', 'schedule', 'stream'],
     'world',
@@ -57,8 +69,8 @@ const LAYERS: Record<string, readonly string[]> = {
   web: ['api', 'errors', 'query', 'world'],
   fleet: ['errors', 'world'],
   embedded: [
-    ...['alerts', 'api', 'backtest', 'batch', 'config', 'control', 'errors', 'gateway', 'log'],
-    ...['notify', 'objects', 'observe', 'pipeline', 'query', 'storage', 'stream', 'world'],
+    ...['alerts', 'api', 'backtest', 'backup', 'batch', 'config', 'control', 'errors', 'gateway'],
+    ...['log', 'notify', 'objects', 'observe', 'pipeline', 'query', 'storage', 'stream', 'world'],
   ],
   cluster: [
     ...['alerts', 'api', 'backtest', 'batch', 'cache', 'config', 'control', 'embedded', 'entries'],
@@ -66,8 +78,8 @@ const LAYERS: Record<string, readonly string[]> = {
     ...['observe', 'pipeline', 'postgres', 'postgres-client', 'query', 'stream', 'world'],
   ],
   cli: [
-    ...['api', 'backtest', 'cluster', 'config', 'embedded', 'entries', 'errors', 'fleet', 'flink'],
-    ...['lake', 'observe', 'pipeline', 'query', 'world'],
+    ...['api', 'backtest', 'backup', 'cluster', 'config', 'embedded', 'entries', 'errors', 'fleet'],
+    ...['flink', 'lake', 'objects', 'observe', 'pipeline', 'query', 'world'],
   ],
 }
 

@@ -58,6 +58,50 @@ export interface LiveFeed {
   ): () => void
 }
 
+/** The store of one process. */
+export interface StorageDesk {
+  report(): Promise<StorageReport>
+  /** Resolves once what was acknowledged before is in segments. */
+  flush(): Promise<void>
+  /** µs. */
+  confirmExported(beforeUs: number): Promise<void>
+  /** Returns its id. Errors: BACKUP_RUNNING, API_PARAMETER_INVALID, OBJECTS_UNAVAILABLE. */
+  startBackup(to: string): Promise<string>
+  backup(id: string): Promise<BackupStatus | undefined>
+}
+
+export interface StorageReport {
+  tiers: {
+    tier: string
+    files: number
+    rows: number
+    bytes: number
+    oldestUs: number | undefined
+    newestUs: number | undefined
+  }[]
+  readingsInMemory: number
+  segmentsDamaged: number
+  mergeDebt: number
+  diskFreeBytes: number
+  bytesPerDay: number | undefined
+  diskFullInDays: number | undefined
+}
+
+export interface BackupStatus {
+  state: 'running' | 'done' | 'failed'
+  name: string | undefined
+  problem: { code: string; detail: string } | undefined
+  progress:
+    | {
+        filesDone: number
+        filesTotal: number
+        bytesDone: number
+        bytesTotal: number
+        bytesCopied: number
+      }
+    | undefined
+}
+
 export interface ApiPorts {
   control: Control
   signIns: SignIns
@@ -70,6 +114,8 @@ export interface ApiPorts {
   backtests?: Backtests | undefined
   /** Without it nobody acknowledges, and there are no rules to edit and nobody to tell. */
   alerts?: Alerts | undefined
+  /** Without it there are no routes about files and backups. */
+  storage?: StorageDesk | undefined
   plan: Plan
   clock: Clock
   /** Samples of every stage. */
@@ -86,6 +132,9 @@ export type QueryPorts = ApiPorts & { query: Query }
 
 /** Of a process that tries rules on what is stored. */
 export type BacktestPorts = ApiPorts & { backtests: Backtests }
+
+/** Of a process that stores in a folder of its own. */
+export type StoragePorts = ApiPorts & { storage: StorageDesk }
 
 /** Of a process with the registry, queries, live events and the page. */
 export type ConsolePorts = QueryPorts & { live: LiveFeed }

@@ -6,7 +6,9 @@ import { addConfig } from './config-command.ts'
 import { addDemo } from './demo.ts'
 import { exitCodeOf, printFailure } from './failure.ts'
 import { addFlink } from './flink.ts'
+import { addBackup, addRestore } from './backup-command.ts'
 import { addLake } from './lake.ts'
+import { addStorage } from './storage-command.ts'
 import { addPartitions } from './partitions.ts'
 import { addPipeline } from './pipeline-command.ts'
 import { addQuery } from './query.ts'
@@ -52,6 +54,9 @@ function buildProgram(): Command {
     addPipeline,
     addRules,
     addLake,
+    addStorage,
+    addBackup,
+    addRestore,
     addFlink,
     addStores,
     addPartitions,

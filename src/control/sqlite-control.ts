@@ -3,7 +3,7 @@
  * reader of its own, which sees a device as soon as its creation resolved: WAL readers start at
  * the last commit, and nothing is cached here.
  */
-import type { DatabaseSync, StatementSync } from 'node:sqlite'
+import { backup, type DatabaseSync, type StatementSync } from 'node:sqlite'
 import type { Row } from '../sqlite/sqlite.ts'
 import type { World } from '../world/world.ts'
 import type { Control, ControlDatabase, Device, DeviceNumbers, DeviceReader } from './control.ts'
@@ -20,6 +20,8 @@ export interface SqliteControl extends Control {
   readonly database: ControlDatabase
   /** On the writer's own connection: what is not durable yet, it sees too. */
   readonly reader: LocalDeviceReader
+  /** A copy of the whole store, as it is now. */
+  copyTo(path: string): Promise<void>
 }
 
 /**
@@ -37,7 +39,8 @@ export function openControl(options: {
   const connection = openWriter(path, { mustExist })
   const database = new SqliteDatabase(connection, world.clock, onDamage)
   const reader = new SqliteDeviceReader(connection, onDamage)
-  return Object.assign(new ControlStore(database, world), { database, reader })
+  const copyTo = async (to: string): Promise<void> => void (await backup(connection, to))
+  return Object.assign(new ControlStore(database, world), { database, reader, copyTo })
 }
 
 /** Opens a read-only connection to the store that openControl() made at `path`. */

@@ -6,10 +6,9 @@ import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { createApi, type Api } from '../api/server.ts'
 import type { Config } from '../config/config.ts'
-import type { Control } from '../control/control.ts'
 import { createMemorySignIns } from '../control/memory-sign-ins.ts'
 import { SharedIndex } from '../control/shared-index.ts'
-import { openControl } from '../control/sqlite-control.ts'
+import { openControl, type SqliteControl } from '../control/sqlite-control.ts'
 import { tellEvent, type Events, type MetricSample } from '../observe/observe.ts'
 import type { Plan } from '../pipeline/pipeline.ts'
 import { nodeWorld } from '../world/node-world.ts'
@@ -24,6 +23,7 @@ import { registerMissing } from './register-missing.ts'
 import { startThreads, type Threads } from './start-threads.ts'
 import { apiOptions } from './stage-options.ts'
 import { processSamples } from './stage-metrics.ts'
+import { storageDesk } from './storage-desk.ts'
 import type { MainEvent } from './threads.ts'
 
 const TENANT = 'default'
@@ -146,7 +146,7 @@ function orCrash<T>({ crashed }: Threads, answer: Promise<T>): Promise<T> {
 function openApi(
   { config, plan, events }: EmbeddedOptions,
   parts: {
-    control: Control
+    control: SqliteControl
     hub: LiveHub
     threads: Threads
     alerts: AlertStage
@@ -163,6 +163,7 @@ function openApi(
       backtests: new ThreadBacktests(plan, (question, port) => {
         void threads.storage.scan(question, port)
       }),
+      storage: storageDesk(control, threads),
       signIns: createMemorySignIns(nodeWorld),
       clock: nodeWorld.clock,
       metrics: async () => [...(await allSamples(threads)), ...alerts.metrics()],

@@ -11,6 +11,7 @@ import { entryBytesMax, openFileLog } from '../log/file-log.ts'
 import type { EventCall } from '../observe/observe.ts'
 import { nodeWorld } from '../world/node-world.ts'
 import { GatewayLoop } from './gateway-loop.ts'
+import { readRestoredMark, removeRestoredMark } from './restored-mark.ts'
 import { connect, serve, transferOf } from './rpc.ts'
 import { gatewayOptions } from './stage-options.ts'
 import type {
@@ -78,7 +79,14 @@ const stage = new GatewayLoop(gateway, {
   log,
   numbers: reader,
   logEnds: (nextOffset) => loop!.postMessage({ logEnds: nextOffset } satisfies LogMessage),
-  restarted: (fields) => happened({ name: 'logEndLost', fields }),
+  restarted(fields) {
+    const { endsAt, goesOnAt } = fields
+    const mark = readRestoredMark(folder)
+    const isRestored = endsAt === 0 && mark?.nextOffset === goesOnAt
+    if (!isRestored) return happened({ name: 'logEndLost', fields })
+    happened({ name: 'backupRestored', fields: { backup: mark.backup, goesOnAt } })
+    removeRestoredMark(folder)
+  },
   lost: ({ segment, fromOffset, toOffset }) =>
     happened({ name: 'logDamageFound', fields: { segment, fromOffset, toOffset } }),
 })
@@ -122,6 +130,7 @@ const methods: GatewayThread = {
     return port
   },
   ingest: (request) => gateway.ingest(request),
+  newestOffset: () => log.nextOffset - 1,
   changeRules: (changes) => gateway.changeRules(changes),
   metrics: () => [...gatewaySamples(gateway), ...logSamples(log)],
   stop: () => gateway.stop(),

@@ -3,7 +3,9 @@ import { setPriority } from 'node:os'
 import { workerData } from 'node:worker_threads'
 import type { EventCall } from '../observe/observe.ts'
 import { retentionOf } from '../pipeline/pipeline.ts'
+import { removeCopies } from '../storage/backup-source.ts'
 import { openStorage } from '../storage/open-storage.ts'
+import { Backups } from './backups.ts'
 import { openColdObjects } from './cold-objects.ts'
 import { storageSamples } from './stage-metrics.ts'
 import { nodeWorld } from '../world/node-world.ts'
@@ -28,6 +30,9 @@ const AGING_INTERVAL_MS = 600_000
 // sets the priority of the calling thread; elsewhere it would be the process's, so there it stays.
 if (process.platform === 'linux') setPriority(STORAGE_NICENESS)
 
+await removeCopies(nodeWorld.disk, folder)
+const coldObjects = await openColdObjects(config, folder, nodeWorld)
+
 const storage = await openStorage({
   folder,
   world: nodeWorld,
@@ -39,7 +44,7 @@ const storage = await openStorage({
     limits: { rowsMax: config.query.rowsMax, windowsMax: WINDOWS_MAX },
     allowedLatenessMs: plan.time.allowedLatenessUs / 1000,
     aging: {
-      objects: await openColdObjects(config, folder, nodeWorld),
+      objects: coldObjects,
       intervalMs: AGING_INTERVAL_MS,
       agesOf: (series) => retentionOf(plan.retention, series),
       isExportedFirst: plan.retention.isExportedFirst,
@@ -73,7 +78,18 @@ await stage.start()
 upstream!.on('message', (message: StreamMessage) => stage.take(message))
 loop!.on('message', ({ logEnds }: LogMessage) => storage.expect(logEnds))
 
+const backups = new Backups({
+  ...{ folder, storage, world: nodeWorld },
+  coldFolder: config.cold.bucket === '' ? coldObjects : undefined,
+})
+
 const methods: StorageThread = {
+  report: () => storage.report(folder),
+  confirmExported: (beforeUs) => storage.confirmExported(beforeUs),
+  beginBackup: (to) => backups.begin(to),
+  cancelBackup: () => backups.cancel(),
+  runBackup: (to) => backups.run(to),
+  backup: (id) => backups.status(id),
   readings: (question) => storage.readings(question),
   windows: (question) => storage.windows(question),
   latest: (tenant, deviceId) => storage.latest(tenant, deviceId),

@@ -101,12 +101,16 @@ export class StreamLoop {
     for (const frame of waiting) this.frame(frame)
   }
 
-  /** Makes a checkpoint of what was processed so far; resolves once storage committed it. */
-  flush(): Promise<void> {
-    if (this.#lastOffset <= this.#committedOffset) return Promise.resolve()
+  /**
+   * Makes a checkpoint of what was processed so far, and of what is on its way up to this offset;
+   * resolves once storage committed it.
+   */
+  flush(upTo = -1): Promise<void> {
+    const offset = Math.max(upTo, this.#lastOffset)
+    if (offset <= this.#committedOffset) return Promise.resolve()
     return new Promise<void>((resolve) => {
-      this.#flushes.push({ offset: this.#lastOffset, resolve })
-      if (this.#committing === undefined) this.#checkpointSoon()
+      this.#flushes.push({ offset, resolve })
+      if (this.#isDue) this.#checkpointSoon()
     })
   }
 

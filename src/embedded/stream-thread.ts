@@ -33,7 +33,7 @@ upstream!.on('message', (message: FrameMessage) => loop.frame(message))
 downstream!.on('message', (message: StreamControl) => loop.control(message))
 
 const methods: StreamThread = {
-  flush: () => loop.flush(),
+  flush: (upTo) => loop.flush(upTo),
   follow: (deviceIds) => tap.follow(deviceIds),
   alertsTaken: (offset) => loop.alertsTaken(offset),
   alertsFailing: () => loop.alertsFailing(),

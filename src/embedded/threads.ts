@@ -10,7 +10,7 @@
  * While it replays the log's tail, the gateway also tells storage where the log ends.
  */
 import type { MessagePort } from 'node:worker_threads'
-import type { LiveEvent, MetricSample } from '../api/api.ts'
+import type { BackupStatus, LiveEvent, MetricSample, StorageReport } from '../api/api.ts'
 import type { RuleChange } from '../batch/batch.ts'
 import type { Config } from '../config/config.ts'
 import type { TelemetryDoor } from '../gateway/gateway.ts'
@@ -94,13 +94,18 @@ interface Stage {
 export interface GatewayThread extends Stage, TelemetryDoor {
   /** Learns what the log's tail defines, then opens the doors; answers with the MQTT port. */
   open(): Promise<number>
+  /** The offset of the newest entry that is durable; -1 when there is none. */
+  newestOffset(): number
   /** Rules that change at the place of the log that comes next; resolves once they are there. */
   changeRules(changes: RuleChange[]): Promise<void>
 }
 
 export interface StreamThread extends Stage {
-  /** Makes a checkpoint of what was processed so far; resolves once storage committed it. */
-  flush(): Promise<void>
+  /**
+   * Makes a checkpoint of what was processed so far, and of what is on its way up to this offset;
+   * resolves once storage committed it.
+   */
+  flush(upTo?: number): Promise<void>
   /** Devices whose readings go to main as live events. */
   follow(deviceIds: string[]): void
   /** The rule events of all outputs up to this offset are durable. */
@@ -117,4 +122,11 @@ export interface StorageThread extends Stage, Query {
    * are open have no end to come. Asked before the gateway opens, no rule event is under way yet.
    */
   stateLostAtUs(): number | undefined
+  report(): Promise<StorageReport>
+  confirmExported(beforeUs: number): Promise<void>
+  /** See Backups. */
+  beginBackup(to: string): Promise<string>
+  cancelBackup(): Promise<void>
+  runBackup(to: string): string
+  backup(id: string): BackupStatus | undefined
 }

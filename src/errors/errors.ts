@@ -6,6 +6,7 @@
 import { ALERT_ERRORS } from './alert-errors.ts'
 import { DEFINITION_ERRORS } from './definition-errors.ts'
 import { FLINK_ERRORS } from './flink-errors.ts'
+import { BACKUP_ERRORS } from './backup-errors.ts'
 import { LAKE_ERRORS } from './lake-errors.ts'
 import { MQTT_ERRORS } from './mqtt-errors.ts'
 import { NOTIFY_ERRORS } from './notify-errors.ts'
@@ -35,26 +36,6 @@ export const ERRORS = {
     'Another process uses this data folder',
     { exit: 3 },
     'Stop it, or give another folder with --data.',
-  ),
-  BACKUP_MISSING: row(
-    'There is no such backup',
-    { http: 404, exit: 1 },
-    'weir backup list --from … shows which there are.',
-  ),
-  BACKUP_DAMAGED: row(
-    'The backup cannot be restored',
-    { http: 500, exit: 3 },
-    'Take another one, or put the missing pieces back; nothing was changed here.',
-  ),
-  BACKUP_RUNNING: row(
-    'A backup is being made already',
-    { http: 409, exit: 1 },
-    'Wait until it is done: GET /v1/backups/{id} shows how far it is.',
-  ),
-  RESTORE_TARGET_EXISTS: row(
-    'A backup is restored into an empty or new folder only',
-    { exit: 3 },
-    'Give another folder with --data, or move away what is there.',
   ),
   DATA_FORMAT_NEWER: row(
     'The data folder was written by a newer version',
@@ -327,6 +308,7 @@ export const ERRORS = {
     'Nothing was written. Claim the lease again, or leave the partition to the other writer.',
   ),
   ...DEFINITION_ERRORS,
+  ...BACKUP_ERRORS,
   ...LAKE_ERRORS,
   ...FLINK_ERRORS,
   QUERY_LIMIT_EXCEEDED: row(

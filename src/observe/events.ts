@@ -58,6 +58,8 @@ export function createEvents(options: EventsOptions) {
       emit('info', 'log_write_recovered', 'The log accepts writes again', fields),
     logDamageFound: (fields: { segment: string; fromOffset: number; toOffset: number }) =>
       emit('error', 'log_damage_found', 'Acknowledged log entries are damaged and lost', fields),
+    backupRestored: (fields: { backup: string; goesOnAt: number }) =>
+      emit('info', 'backup_restored', 'Goes on where a backup ends', fields),
     logEndLost: (fields: { endsAt: number; goesOnAt: number }) =>
       emit('error', 'log_end_lost', 'The log ends before what is stored', fields),
     segmentDamaged: (fields: { file: string; problem: string; readings: number }) =>

@@ -2,7 +2,6 @@
  * What storage gives to a backup: its files as they were behind one commit. Segments never change,
  * so they are read where they are and only kept from going; catalogue and state are copied.
  */
-import { mkdir, rm } from 'node:fs/promises'
 import type { SourceFile } from '../backup/backup.ts'
 import { pathOfObject } from '../objects/objects.ts'
 import type { Objects } from '../objects/objects.ts'
@@ -13,6 +12,13 @@ import type { SegmentSet } from './segment-set.ts'
 /** Of copies, below the data folder. */
 export const BACKUP_FOLDER = 'backup.tmp'
 const COPY_BYTES = 4 << 20
+
+/** Of a backup that a crash cut off. */
+export async function removeCopies(disk: Disk, folder: string): Promise<void> {
+  const copies = `${folder}/${BACKUP_FOLDER}`
+  if (!(await disk.exists(copies))) return
+  for (const file of await disk.list(copies)) await disk.remove(`${copies}/${file}`)
+}
 
 export interface BackupSource {
   files: SourceFile[]
@@ -37,14 +43,14 @@ export async function takeSnapshot({
   coldFolder: Objects | undefined
 }): Promise<BackupSource> {
   const copies = `${folder}/${BACKUP_FOLDER}`
-  await rm(copies, { recursive: true, force: true })
-  await mkdir(copies, { recursive: true, mode: 0o700 })
+  await removeCopies(disk, folder)
+  await disk.makeFolder(copies)
   const all = [...segments.list('readings'), ...segments.list('rollup')]
   const kept = all.filter((segment) => !segment.isCold || coldFolder !== undefined)
   const unpin = segments.pin(kept)
   const release = async (): Promise<void> => {
     unpin()
-    await rm(copies, { recursive: true, force: true })
+    await removeCopies(disk, folder)
   }
   try {
     await copyFile(disk, `${folder}/state.bin`, `${copies}/state.bin`)

@@ -25,7 +25,6 @@ import {
 } from '../query/query.ts'
 import type { Checkpoint, StreamOutput } from '../stream/stream.ts'
 import type { Clock, Disk } from '../world/world.ts'
-import type { Ages } from './aging-plan.ts'
 import { takeSnapshot, type BackupSource } from './backup-source.ts'
 import type { Catalogue } from './catalogue.ts'
 import { absorb, Committer, type Sealed } from './committer.ts'
@@ -38,6 +37,7 @@ import { openWindows } from './lost-state.ts'
 import { Merger } from './merger.ts'
 import { ChunkPool } from './recent-readings.ts'
 import { RollupCoverages } from './rollup-coverage.ts'
+import { reportStorage, type StorageReport } from './report.ts'
 import { Scrubber } from './scrubber.ts'
 import { SegmentChecks } from './segment-checks.ts'
 import type { SegmentFiles } from './segment-files.ts'
@@ -48,7 +48,8 @@ import { StateFile } from './state-file.ts'
 import { isLastValues, loadState } from './state-loader.ts'
 import type { Recovered, Storage, StorageStatistics } from './storage.ts'
 import type { Pace } from './turns.ts'
-import { StorageView, type ViewParts } from './view.ts'
+import { tiersNow } from './tiers.ts'
+import { StorageView } from './view.ts'
 
 /** Devices that a scan reads at once; their list is looked through for each segment. */
 const SCAN_DEVICES_MAX = 1024
@@ -250,7 +251,8 @@ export class EmbeddedStorage implements Storage, Query, ReadingScan {
       dirty: this.#dirty,
       coverage: this.#coverage.list(),
       rowsMax,
-      ...this.#ages(),
+      ...tiersNow(this.#parts.options, this.#parts),
+      rollupsFromUs: this.#parts.catalogue.rollupsFromUs,
       completeness: this.#completeness,
       release: () => unpin.forEach((one) => one()),
     })
@@ -279,24 +281,12 @@ export class EmbeddedStorage implements Storage, Query, ReadingScan {
     return this.#parts.merger.settle()
   }
 
-  /** What a view must know of ages: the same for all that it is asked. */
-  #ages(): Pick<ViewParts, 'keptFromUs' | 'rollupsFromUs' | 'tierOf'> {
-    const { clock, catalogue, directory, options } = this.#parts
-    const { aging } = options
-    const nowUs = clock.nowUs()
-    const exportedUs = aging?.isExportedFirst === true ? catalogue.exportedBeforeUs : Infinity
-    const agesOf = (series: number): Ages | undefined => {
-      const definition = directory.get(series)
-      return definition === undefined ? undefined : aging?.agesOf(definition)
-    }
-    return {
-      rollupsFromUs: catalogue.rollupsFromUs,
-      keptFromUs: (series) => Math.min(nowUs - (agesOf(series)?.coldUs ?? Infinity), exportedUs),
-      tierOf({ isCold, minSeries, maxTimeUs }) {
-        if (isCold) return 'cold'
-        return nowUs - maxTimeUs < (agesOf(minSeries)?.hotUs ?? Infinity) ? 'hot' : 'warm'
-      },
-    }
+  /** `folder` is on the disk that fills. */
+  report(folder: string): Promise<StorageReport> {
+    const { options } = this.#parts
+    return reportStorage(this.#parts, {
+      ...{ folder, statistics: this.statistics(), aging: options.aging },
+    })
   }
 
   statistics(): StorageStatistics {

@@ -1,0 +1,94 @@
+/** `weir storage`: what a running server stores, and where. */
+import type { Command } from 'commander'
+import { clientOf } from './connection-flags.ts'
+import { addDeskFlags, printJson, printTable, timeOf, type DeskFlags } from './desk-output.ts'
+
+interface Report {
+  tiers: {
+    tier: string
+    files: number
+    rows: number
+    bytes: number
+    oldest: number | null
+    newest: number | null
+  }[]
+  readings_in_memory: number
+  segments_damaged: number
+  merge_debt: number
+  disk: { free_bytes: number; bytes_per_day: number | null; full_in_days: number | null }
+}
+
+const EXAMPLES = `
+Examples:
+  weir storage stats
+  weir storage flush
+  weir storage exported --before 2026-01-01T00:00:00Z`
+
+export function addStorage(program: Command): void {
+  const storage = program
+    .command('storage')
+    .description('what is stored, and where')
+    .addHelpText('after', EXAMPLES)
+  addDeskFlags(
+    storage.command('stats').description('tiers, bytes a reading, and when the disk is full'),
+  ).action(stats)
+  addDeskFlags(
+    storage.command('flush').description('write what is in memory into segments, and wait'),
+  ).action(flush)
+  addDeskFlags(
+    storage
+      .command('exported')
+      .description('confirm that readings were exported, so that their age may delete them')
+      .requiredOption('--before <time>', 'all of before this time, in RFC 3339'),
+  ).action(exported)
+}
+
+async function stats(flags: DeskFlags): Promise<void> {
+  const report = await clientOf(flags).get<Report>('/v1/storage')
+  if (flags.json === true) return printJson(report)
+  printTable(
+    ['TIER', 'FILES', 'ROWS', 'BYTES', 'BYTES/ROW', 'OLDEST', 'NEWEST'],
+    report.tiers.map(({ tier, files, rows, bytes, oldest, newest }) => [
+      tier,
+      String(files),
+      rows.toLocaleString('en'),
+      sizeOf(bytes),
+      rows === 0 ? '' : (bytes / rows).toFixed(2),
+      timeOf(oldest),
+      timeOf(newest),
+    ]),
+  )
+  const { disk } = report
+  console.log(`\nIn memory: ${report.readings_in_memory.toLocaleString('en')} readings`)
+  if (report.merge_debt > 0) console.log(`To be merged: ${report.merge_debt} segments`)
+  if (report.segments_damaged > 0)
+    console.log(`Damaged: ${report.segments_damaged} segments, which no answer has`)
+  console.log(`Disk: ${sizeOf(disk.free_bytes)} free, ${fullness(disk)}`)
+}
+
+function fullness({ bytes_per_day: perDay, full_in_days: days }: Report['disk']): string {
+  if (perDay === null) return 'too little is stored yet to say when it is full'
+  const rate = `${sizeOf(perDay)} more a day`
+  if (days === null) return `${rate}; what leaves it for its age makes room for that`
+  return `${rate}: full in ${days < 10 ? days.toFixed(1) : Math.round(days)} days`
+}
+
+const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB']
+
+export function sizeOf(bytes: number): string {
+  const unit = Math.min(UNITS.length - 1, Math.floor(Math.log2(Math.max(1, bytes)) / 10))
+  const size = bytes / 1024 ** unit
+  return `${size < 10 && unit > 0 ? size.toFixed(1) : Math.round(size)} ${UNITS[unit]}`
+}
+
+async function flush(flags: DeskFlags): Promise<void> {
+  await clientOf(flags).post('/v1/storage/flush', '')
+  if (flags.json === true) return printJson({ flushed: true })
+  console.log('All that was acknowledged is in segments.')
+}
+
+async function exported(flags: DeskFlags & { before: string }): Promise<void> {
+  await clientOf(flags).post('/v1/storage/exported', JSON.stringify({ before: flags.before }))
+  if (flags.json === true) return printJson({ exported_before: flags.before })
+  console.log(`Readings of before ${flags.before} may be deleted when their age is over.`)
+}

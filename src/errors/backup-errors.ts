@@ -1,0 +1,25 @@
+/** The catalogue's rows of backups. */
+import { row, type CatalogueRow } from './row.ts'
+
+export const BACKUP_ERRORS = {
+  BACKUP_MISSING: row(
+    'There is no such backup',
+    { http: 404, exit: 1 },
+    'weir backup list --from … shows which there are.',
+  ),
+  BACKUP_DAMAGED: row(
+    'The backup cannot be restored',
+    { http: 500, exit: 3 },
+    'Take another one, or put the missing pieces back; nothing was changed here.',
+  ),
+  BACKUP_RUNNING: row(
+    'A backup is being made already',
+    { http: 409, exit: 1 },
+    'Wait until it is done: GET /v1/backups/{id} shows how far it is.',
+  ),
+  RESTORE_TARGET_EXISTS: row(
+    'A backup is restored into an empty or new folder only',
+    { exit: 3 },
+    'Give another folder with --data, or move away what is there.',
+  ),
+} as const satisfies Record<string, CatalogueRow>
