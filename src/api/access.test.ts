@@ -60,6 +60,11 @@ const TABLE: [target: string, statuses: number[], body?: string][] = [
   ['POST /v1/deliveries/none/retry', [401, 401, 403, 403, 404, 404]],
   ['GET /v1/anomalies', [401, 401, 403, 403, 200, 200]],
   ['GET /v1/live?device_id=missing', [401, 401, 403, 403, 404, 404]],
+  ['GET /v1/storage', [401, 401, 403, 403, 200, 200]],
+  ['POST /v1/storage/flush', [401, 401, 403, 403, 204, 204]],
+  ['POST /v1/storage/exported', [401, 401, 403, 403, 400, 400], '{}'],
+  ['POST /v1/backups', [401, 401, 403, 403, 400, 400], '{}'],
+  ['GET /v1/backups/none', [401, 401, 403, 403, 404, 404]],
   ['GET /metrics', [200, 401, 403, 403, 200, 200]],
   ['GET /health', [200, 200, 200, 200, 200, 200]],
   ['GET /ready', [200, 200, 200, 200, 200, 200]],
@@ -72,7 +77,8 @@ const TABLE: [target: string, statuses: number[], body?: string][] = [
   ['DELETE /v1/session', [204, 204, 204, 204, 204, 204]],
 ]
 
-const ID_IN_PATH = /\/(devices|alerts|rules|recipients|silences|deliveries)\/(?!backtest$)\w+/
+const ID_IN_PATH =
+  /\/(devices|alerts|rules|recipients|silences|deliveries|backups)\/(?!backtest$)\w+/
 
 let bench: Awaited<ReturnType<typeof startBench>>
 const headersOf: Record<Caller, Record<string, string>> = {

@@ -39,7 +39,7 @@ export interface ReadingsAnswer {
   points: [number, Value | null][]
   meta: {
     series: { metric: string; dimensions: Record<string, string> }[]
-    /** Where it came from: 'memory', 'hot', 'warm', 'cold', 'postgres', 'rollup-1m', 'rollup-5m'. */
+    /** 'memory', 'hot', 'warm', 'cold', 'postgres', 'rollup-1m', …: where it came from. */
     tiers: string[]
     /** 0 for raw readings, else the step or the downsampling width. */
     resolution_ms: number

@@ -17,6 +17,7 @@ import { nodeWorld } from '../../world/node-world.ts'
 import { createApi, type ApiOptions } from '../server.ts'
 import { Conformance, type OpenApiDocument } from './conformance.ts'
 import { MemoryBacktests } from './memory-backtests.ts'
+import { MemoryStorage } from './memory-storage.ts'
 import { MemoryPipeline } from './memory-pipeline.ts'
 
 export interface Reply {
@@ -143,6 +144,7 @@ export async function startBench(options: ApiOptions = {}, { hasAlerts = true } 
   const control = openControl({ path: join(folder, 'control.db'), world: { ...nodeWorld, clock } })
   const pipeline = new MemoryPipeline(control.reader, clock)
   const backtests = new MemoryBacktests(TEST_PLAN)
+  const storage = new MemoryStorage()
   const unready: string[] = []
   const { opened, ruleLog } = openTestAlerts(control.database, clock)
   opened.start()
@@ -155,6 +157,7 @@ export async function startBench(options: ApiOptions = {}, { hasAlerts = true } 
       query: pipeline,
       live: pipeline,
       backtests,
+      storage,
       plan: TEST_PLAN,
       clock,
       signIns: createMemorySignIns({ ...nodeWorld, clock }),
@@ -175,6 +178,7 @@ export async function startBench(options: ApiOptions = {}, { hasAlerts = true } 
     control,
     pipeline,
     backtests,
+    storage,
     port,
     admin,
     unready,

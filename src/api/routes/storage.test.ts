@@ -1,0 +1,53 @@
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { startBench } from '../testing/api-bench.ts'
+
+let bench: Awaited<ReturnType<typeof startBench>>
+before(async () => {
+  bench = await startBench()
+})
+after(() => bench.close())
+
+test('what is stored is told tier by tier, in ms and bytes', async () => {
+  const { json } = await bench.call('GET /v1/storage', { key: bench.admin })
+  const { tiers, disk } = json as { tiers: Record<string, unknown>[]; disk: unknown }
+  assert.deepEqual(tiers[0], {
+    ...{ tier: 'hot', files: 1, rows: 10, bytes: 100, oldest: 1000, newest: 2000 },
+  })
+  assert.equal(tiers[1]?.['oldest'], null)
+  assert.deepEqual(disk, { free_bytes: 1e9, bytes_per_day: 1e8, full_in_days: 10 })
+})
+
+test('an export is confirmed up to a time, and a flush is waited for', async () => {
+  const body = { before: '2026-01-01T00:00:00Z' }
+  const confirmed = await bench.call('POST /v1/storage/exported', { key: bench.admin, body })
+  assert.equal(confirmed.status, 204)
+  assert.equal(bench.storage.exportedBeforeUs, Date.UTC(2026, 0, 1) * 1000)
+  const flushed = await bench.call('POST /v1/storage/flush', { key: bench.admin })
+  assert.equal(flushed.status, 204)
+  assert.equal(bench.storage.flushes, 1)
+})
+
+test('a backup is started, asked for, and says how it ended', async () => {
+  const wrong = await bench.call('POST /v1/backups', { key: bench.admin, body: { to: 'x' } })
+  assert.equal(wrong.status, 400)
+  const started = await bench.call('POST /v1/backups', { key: bench.admin, body: { to: '/x' } })
+  assert.equal(started.status, 202)
+  const { id } = started.json as { id: string }
+  const ask = async (): Promise<Record<string, unknown>> => {
+    const { json } = await bench.call(`GET /v1/backups/${id}`, { key: bench.admin })
+    return json as Record<string, unknown>
+  }
+  assert.deepEqual(await ask(), {
+    ...{ id, state: 'running', name: null, problem: null, files_done: 0, files_total: 0 },
+    ...{ bytes_done: 0, bytes_total: 0, bytes_copied: 0 },
+  })
+  bench.storage.backups.set(id, {
+    ...{ state: 'failed', name: undefined },
+    problem: { code: 'OBJECTS_UNAVAILABLE', detail: 'away' },
+    progress: { filesDone: 1, filesTotal: 2, bytesDone: 3, bytesTotal: 4, bytesCopied: 3 },
+  })
+  const failed = await ask()
+  assert.deepEqual(failed['problem'], { code: 'OBJECTS_UNAVAILABLE', detail: 'away' })
+  assert.equal(failed['bytes_copied'], 3)
+})

@@ -1,0 +1,45 @@
+/** A store for the API's tests: it holds what it is told to hold, and makes no backups. */
+import { WeirError } from '../../errors/errors.ts'
+import type { BackupStatus, StorageDesk, StorageReport } from '../api.ts'
+
+export class MemoryStorage implements StorageDesk {
+  flushes = 0
+  exportedBeforeUs: number | undefined
+  readonly backups = new Map<string, BackupStatus>()
+
+  async report(): Promise<StorageReport> {
+    const span = { oldestUs: 1_000_000, newestUs: 2_000_000 }
+    return {
+      tiers: [
+        { tier: 'hot', files: 1, rows: 10, bytes: 100, ...span },
+        { tier: 'cold', files: 0, rows: 0, bytes: 0, oldestUs: undefined, newestUs: undefined },
+      ],
+      ...{ readingsInMemory: 3, segmentsDamaged: 0, mergeDebt: 0 },
+      ...{ diskFreeBytes: 1e9, bytesPerDay: 1e8, diskFullInDays: 10 },
+    }
+  }
+
+  async flush(): Promise<void> {
+    this.flushes++
+  }
+
+  async confirmExported(beforeUs: number): Promise<void> {
+    this.exportedBeforeUs = beforeUs
+  }
+
+  async startBackup(to: string): Promise<string> {
+    if (!to.startsWith('/')) throw new WeirError('API_PARAMETER_INVALID', `to: found "${to}"`)
+    const id = String(this.backups.size + 1)
+    this.backups.set(id, {
+      state: 'running',
+      name: undefined,
+      problem: undefined,
+      progress: undefined,
+    })
+    return id
+  }
+
+  async backup(id: string): Promise<BackupStatus | undefined> {
+    return this.backups.get(id)
+  }
+}
