@@ -7,6 +7,7 @@ import type { TelemetryDoor } from '../gateway/gateway.ts'
 import type { MetricSample } from '../observe/observe.ts'
 import type { Plan } from '../pipeline/pipeline.ts'
 import type { Query } from '../query/query.ts'
+import type { SqlAnswer } from '../sql/sql.ts'
 import type { Clock } from '../world/world.ts'
 
 export type { MetricSample }
@@ -70,6 +71,12 @@ export interface StorageDesk {
   backup(id: string): Promise<BackupStatus | undefined>
 }
 
+/** Statements of SQL. */
+export interface SqlDesk {
+  /** Errors: SQL_REFUSED, SQL_INVALID, QUERY_LIMIT_EXCEEDED, QUERY_FAILED. */
+  run(tenant: string, sql: string, signal: AbortSignal): Promise<SqlAnswer>
+}
+
 export interface StorageReport {
   tiers: {
     tier: string
@@ -116,6 +123,8 @@ export interface ApiPorts {
   alerts?: Alerts | undefined
   /** Without it there are no routes about files and backups. */
   storage?: StorageDesk | undefined
+  /** Without it there is no SQL. */
+  sql?: SqlDesk | undefined
   plan: Plan
   clock: Clock
   /** Samples of every stage. */
@@ -132,6 +141,9 @@ export type QueryPorts = ApiPorts & { query: Query }
 
 /** Of a process that tries rules on what is stored. */
 export type BacktestPorts = ApiPorts & { backtests: Backtests }
+
+/** Of a process that answers SQL. */
+export type SqlPorts = ApiPorts & { sql: SqlDesk }
 
 /** Of a process that stores in a folder of its own. */
 export type StoragePorts = ApiPorts & { storage: StorageDesk }

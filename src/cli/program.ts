@@ -8,6 +8,7 @@ import { exitCodeOf, printFailure } from './failure.ts'
 import { addFlink } from './flink.ts'
 import { addBackup, addRestore } from './backup-command.ts'
 import { addLake } from './lake.ts'
+import { addSql } from './sql-command.ts'
 import { addStorage } from './storage-command.ts'
 import { addPartitions } from './partitions.ts'
 import { addPipeline } from './pipeline-command.ts'
@@ -54,6 +55,7 @@ function buildProgram(): Command {
     addPipeline,
     addRules,
     addLake,
+    addSql,
     addStorage,
     addBackup,
     addRestore,

@@ -194,6 +194,13 @@ const QUERY = Type.Object(
   {
     rowsMax: integer(50_000_000, [1, COUNT_MAX], 'Rows that one query may read.'),
     concurrency: integer(2, [1, 64], 'Queries at once; others wait.'),
+    sqlTimeout: duration('30s', ['100ms', '1h'], 'Longest time of a statement of SQL.'),
+    sqlRowsMax: integer(10_000, [1, 1_000_000], 'Rows in the answer of a statement of SQL.'),
+    sqlMemoryBytes: bytes(
+      '256 MiB',
+      ['64 MiB', '1 TiB'],
+      'Memory of a statement of SQL, in a process of its own.',
+    ),
   },
   { ...closed, description: 'Limits of a query.' },
 )

@@ -4,6 +4,7 @@
  */
 import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
+import type { StorageDesk } from '../api/api.ts'
 import { createApi, type Api } from '../api/server.ts'
 import type { Config } from '../config/config.ts'
 import { createMemorySignIns } from '../control/memory-sign-ins.ts'
@@ -23,6 +24,7 @@ import { registerMissing } from './register-missing.ts'
 import { startThreads, type Threads } from './start-threads.ts'
 import { apiOptions } from './stage-options.ts'
 import { processSamples } from './stage-metrics.ts'
+import { ThreadSql } from './sql-desk.ts'
 import { storageDesk } from './storage-desk.ts'
 import type { MainEvent } from './threads.ts'
 
@@ -101,7 +103,10 @@ async function open(options: EmbeddedOptions, opened: AsyncDisposableStack): Pro
   const opening = orCrash(threads, threads.gateway.open())
   // Whoever awaits it hears of a failure, also when that is later.
   opening.catch(() => undefined)
-  const creating = openApi(options, { control, hub, threads, alerts, unready })
+  const desk = storageDesk(control, threads)
+  const sql = openSql(options, { control, threads, alerts, folder, flush: () => desk.flush() })
+  opened.defer(() => sql.close())
+  const creating = openApi(options, { control, hub, threads, alerts, unready, desk, sql })
   const api = await creating
   opened.defer(() => api.close())
   const mqttPort = await opening
@@ -143,6 +148,31 @@ function orCrash<T>({ crashed }: Threads, answer: Promise<T>): Promise<T> {
   return Promise.race([answer, crashed.then((error) => Promise.reject<T>(error))])
 }
 
+/** Bytes of an answer of SQL. */
+const SQL_ANSWER_BYTES_MAX = 32 << 20
+
+function openSql(
+  { config, plan }: EmbeddedOptions,
+  parts: {
+    control: SqliteControl
+    threads: Threads
+    alerts: AlertStage
+    folder: string
+    flush: () => Promise<void>
+  },
+): ThreadSql {
+  const { query } = config
+  return new ThreadSql({
+    ...{ ...parts, alerts: parts.alerts.alerts, ...nodeWorld },
+    windowsMs: plan.windowsMs,
+    limits: {
+      ...{ rowsMax: query.sqlRowsMax, bytesMax: SQL_ANSWER_BYTES_MAX },
+      ...{ timeMs: query.sqlTimeoutUs / 1000, memoryBytes: query.sqlMemoryBytes },
+    },
+    atOnce: query.concurrency,
+  })
+}
+
 function openApi(
   { config, plan, events }: EmbeddedOptions,
   parts: {
@@ -151,9 +181,11 @@ function openApi(
     threads: Threads
     alerts: AlertStage
     unready: () => string[]
+    desk: StorageDesk
+    sql: ThreadSql
   },
 ): Promise<Api> {
-  const { control, hub, threads, alerts, unready } = parts
+  const { control, hub, threads, alerts, unready, desk, sql } = parts
   return createApi(
     {
       ...{ control, plan, unready, live: hub },
@@ -163,7 +195,8 @@ function openApi(
       backtests: new ThreadBacktests(plan, (question, port) => {
         void threads.storage.scan(question, port)
       }),
-      storage: storageDesk(control, threads),
+      storage: desk,
+      sql,
       signIns: createMemorySignIns(nodeWorld),
       clock: nodeWorld.clock,
       metrics: async () => [...(await allSamples(threads)), ...alerts.metrics()],

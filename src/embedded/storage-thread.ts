@@ -2,6 +2,7 @@
 import { setPriority } from 'node:os'
 import { workerData } from 'node:worker_threads'
 import type { EventCall } from '../observe/observe.ts'
+import { pathOfObject } from '../objects/objects.ts'
 import { retentionOf } from '../pipeline/pipeline.ts'
 import { removeCopies } from '../storage/backup-source.ts'
 import { openStorage } from '../storage/open-storage.ts'
@@ -83,7 +84,25 @@ const backups = new Backups({
   coldFolder: config.cold.bucket === '' ? coldObjects : undefined,
 })
 
+/** Of statements under way. */
+const sqlReleases = new Map<number, () => void>()
+let sqlNext = 0
+
+/** Of a file in the object store, when that is a folder of this machine. */
+const coldPath = (file: string): string | undefined =>
+  config.cold.bucket === '' ? `${folder}/cold/${pathOfObject(file)}` : undefined
+
 const methods: StorageThread = {
+  async openSql() {
+    const { release, ...files } = await storage.sqlFiles(folder, coldPath)
+    const id = sqlNext++
+    sqlReleases.set(id, release)
+    return { id, files }
+  },
+  closeSql(id) {
+    sqlReleases.get(id)?.()
+    sqlReleases.delete(id)
+  },
   report: () => storage.report(folder),
   confirmExported: (beforeUs) => storage.confirmExported(beforeUs),
   beginBackup: (to) => backups.begin(to),

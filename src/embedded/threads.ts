@@ -17,6 +17,7 @@ import type { TelemetryDoor } from '../gateway/gateway.ts'
 import type { EventCall } from '../observe/observe.ts'
 import type { Plan } from '../pipeline/pipeline.ts'
 import type { Query, ScanQuestion } from '../query/query.ts'
+import type { SqlFiles } from '../storage/sql-files.ts'
 import type { Recovered } from '../storage/storage.ts'
 import type { Checkpoint, RuleEvent, StreamOutput } from '../stream/stream.ts'
 
@@ -123,6 +124,9 @@ export interface StorageThread extends Stage, Query {
    */
   stateLostAtUs(): number | undefined
   report(): Promise<StorageReport>
+  /** The files stay until closeSql() of this id. */
+  openSql(): Promise<{ id: number; files: Omit<SqlFiles, 'release'> }>
+  closeSql(id: number): void
   confirmExported(beforeUs: number): Promise<void>
   /** See Backups. */
   beginBackup(to: string): Promise<string>

@@ -8,6 +8,7 @@ import { DEFINITION_ERRORS } from './definition-errors.ts'
 import { FLINK_ERRORS } from './flink-errors.ts'
 import { BACKUP_ERRORS } from './backup-errors.ts'
 import { LAKE_ERRORS } from './lake-errors.ts'
+import { SQL_ERRORS } from './sql-errors.ts'
 import { MQTT_ERRORS } from './mqtt-errors.ts'
 import { NOTIFY_ERRORS } from './notify-errors.ts'
 import { row, type CatalogueRow } from './row.ts'
@@ -310,6 +311,7 @@ export const ERRORS = {
   ...DEFINITION_ERRORS,
   ...BACKUP_ERRORS,
   ...LAKE_ERRORS,
+  ...SQL_ERRORS,
   ...FLINK_ERRORS,
   QUERY_LIMIT_EXCEEDED: row(
     'The query exceeds a limit',

@@ -30,6 +30,12 @@ export class DirtyRanges {
     return this.#bySeries.get(series) ?? []
   }
 
+  *entries(): Generator<{ series: number; startUs: number; endUs: number }> {
+    for (const [series, spans] of this.#bySeries) {
+      for (const span of spans) yield { series, ...span }
+    }
+  }
+
   /** All ranges of the series that changed since the last call. */
   takeChanged(): Map<number, readonly Span[]> {
     const changed = new Map([...this.#changed].map((series) => [series, this.of(series)]))

@@ -43,6 +43,7 @@ import { SegmentChecks } from './segment-checks.ts'
 import type { SegmentFiles } from './segment-files.ts'
 import { mayHold, SegmentSet, type Segment } from './segment-set.ts'
 import { SeriesDirectory } from './series-directory.ts'
+import { sqlFiles, type SqlFiles, type SqlFilesParts } from './sql-files.ts'
 import type { StorageOptions } from './storage-options.ts'
 import { StateFile } from './state-file.ts'
 import { isLastValues, loadState } from './state-loader.ts'
@@ -275,6 +276,26 @@ export class EmbeddedStorage implements Storage, Query, ReadingScan {
       () => undefined,
     )
     return taken
+  }
+
+  /** What is in segments, for SQL; `release()` must be called. `folder` is the data folder. */
+  sqlFiles(folder: string, coldPath: SqlFilesParts['coldPath']): Promise<SqlFiles> {
+    const { catalogue, directory, options } = this.#parts
+    const dirty = this.#dirty
+    return sqlFiles({
+      ...{ ...this.#parts, folder, coldPath },
+      keptUs: (series) => {
+        const definition = directory.get(series)
+        const age = definition === undefined ? undefined : options.aging?.agesOf(definition).coldUs
+        return age === Infinity ? undefined : age
+      },
+      *dirty() {
+        yield* dirty.entries()
+        const endUs = catalogue.rollupsFromUs
+        if (endUs === 0) return
+        for (const { series } of directory.all().series) yield { series, startUs: -Infinity, endUs }
+      },
+    })
   }
 
   settle(): Promise<void> {

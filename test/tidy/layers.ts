@@ -53,16 +53,18 @@ export const LAYERS: Record<string, readonly string[]> = {
     ...['mqtt', 'observe', 'pipeline', 'world'],
   ],
   backtest: ['alerts', 'batch', 'pipeline', 'query', 'stream'],
+  sql: ['errors'],
   api: [
     ...['alerts', 'backtest', 'batch', 'config', 'control', 'errors', 'gateway'],
-    ...['observe', 'pipeline', 'query', 'world'],
+    ...['observe', 'pipeline', 'query', 'sql', 'world'],
   ],
   fanout: ['api', 'redis', 'world'],
   web: ['api', 'errors', 'query', 'world'],
   fleet: ['errors', 'world'],
   embedded: [
     ...['alerts', 'api', 'backtest', 'backup', 'batch', 'config', 'control', 'errors', 'gateway'],
-    ...['log', 'notify', 'objects', 'observe', 'pipeline', 'query', 'storage', 'stream', 'world'],
+    ...['log', 'notify', 'objects', 'observe', 'pipeline', 'query', 'sql', 'storage'],
+    ...['stream', 'world'],
   ],
   cluster: [
     ...['alerts', 'api', 'backtest', 'batch', 'cache', 'config', 'control', 'embedded', 'entries'],

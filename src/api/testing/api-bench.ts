@@ -17,6 +17,7 @@ import { nodeWorld } from '../../world/node-world.ts'
 import { createApi, type ApiOptions } from '../server.ts'
 import { Conformance, type OpenApiDocument } from './conformance.ts'
 import { MemoryBacktests } from './memory-backtests.ts'
+import { MemorySql } from './memory-sql.ts'
 import { MemoryStorage } from './memory-storage.ts'
 import { MemoryPipeline } from './memory-pipeline.ts'
 
@@ -145,6 +146,7 @@ export async function startBench(options: ApiOptions = {}, { hasAlerts = true } 
   const pipeline = new MemoryPipeline(control.reader, clock)
   const backtests = new MemoryBacktests(TEST_PLAN)
   const storage = new MemoryStorage()
+  const sql = new MemorySql()
   const unready: string[] = []
   const { opened, ruleLog } = openTestAlerts(control.database, clock)
   opened.start()
@@ -158,6 +160,7 @@ export async function startBench(options: ApiOptions = {}, { hasAlerts = true } 
       live: pipeline,
       backtests,
       storage,
+      sql,
       plan: TEST_PLAN,
       clock,
       signIns: createMemorySignIns({ ...nodeWorld, clock }),
@@ -179,6 +182,7 @@ export async function startBench(options: ApiOptions = {}, { hasAlerts = true } 
     pipeline,
     backtests,
     storage,
+    sql,
     port,
     admin,
     unready,

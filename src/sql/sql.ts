@@ -1,0 +1,53 @@
+/**
+ * Statements of SQL over what is stored, for people and their tools: one SELECT, over views of one
+ * tenant, in a process of its own, which may read the files that it was given and nothing else.
+ *
+ * Q1 A statement sees the tenant's rows only, each identity once.
+ * Q2 What is not one SELECT over the views, or asks for files, network or settings, is refused with
+ *    SQL_REFUSED; what is wrong with it otherwise is SQL_INVALID. Neither changes anything.
+ * Q3 Rows, bytes, memory and time are limited. Beyond a limit: QUERY_LIMIT_EXCEEDED, which says
+ *    what to narrow. Who goes away ends it.
+ */
+export interface SqlLimits {
+  rowsMax: number
+  /** Of the answer, as JSON. */
+  bytesMax: number
+  timeMs: number
+  /** Of the database of one statement. */
+  memoryBytes: number
+}
+
+/** What a statement may read: files with columns as below, made by whoever stores. */
+export interface SqlSource {
+  /** Segments of readings: series, time (ms), micros, mantissa, scale, real. */
+  readings: string[]
+  /** Those of them that may hold an identity that another has, too: in the order of offsets. */
+  overlapping: string[]
+  /** Files of the lake's form: tenant, device_id, metric, dimensions, time, value, text_value. */
+  cold: string[]
+  /** Partials of windows. */
+  rollups: string[]
+  /** Lines of JSON: {series, tenant, device_id, metric, kind, tags, kept_us (an age)}. */
+  series: string
+  /** Lines of JSON: {id, text}. */
+  texts: string
+  /** Lines of JSON: {series, start_us, end_us}: windows there are computed from readings. */
+  dirty: string
+  /** Window sizes that are kept, ms. */
+  windowsMs: number[]
+  tenant: string
+  /** What is older than `kept_us` by this time is not shown, µs. */
+  nowUs: number
+  /** Lines of JSON of the other views; undefined where the statement cannot ask for them. */
+  devices: string | undefined
+  alerts: string | undefined
+}
+
+export type SqlValue = string | number | boolean | null | SqlValue[] | { [name: string]: SqlValue }
+
+export interface SqlAnswer {
+  columns: { name: string; type: string }[]
+  rows: SqlValue[][]
+}
+
+export { runStatement, type SqlRequest } from './run-statement.ts'

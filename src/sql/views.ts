@@ -1,0 +1,107 @@
+/** The views that statements are over, as SQL; the tables behind them have a secret prefix. */
+import type { View } from './check-statement.ts'
+import type { SqlSource } from './sql.ts'
+
+export const quote = (text: string): string => `'${text.replaceAll("'", "''")}'`
+const list = (files: readonly string[]): string => `[${files.map(quote).join()}]`
+
+const READING = `series, epoch_ms(time) * 1000 + micros AS time_us,
+  coalesce(real, mantissa / power(10, scale)) AS value`
+
+/** Statements that make the wanted views. `prefix` is of letters, digits and `_`. */
+export function viewStatements(
+  views: ReadonlySet<View>,
+  source: SqlSource,
+  prefix: string,
+): string[] {
+  const statements: string[] = []
+  const isAny = (...wanted: View[]): boolean => wanted.some((view) => views.has(view))
+  if (isAny('telemetry', 'aggregations')) statements.push(...telemetry(source, prefix))
+  if (isAny('aggregations')) statements.push(...aggregations(source, prefix))
+  return statements
+}
+
+function telemetry(source: SqlSource, prefix: string): string[] {
+  const { tenant, readings, overlapping, cold } = source
+  const apart = readings.filter((file) => !overlapping.includes(file))
+  const parts = []
+  if (apart.length > 0) parts.push(`SELECT ${READING} FROM read_parquet(${list(apart)})`)
+  if (overlapping.length > 0) {
+    // Of one identity the first write counts, and files are in the order of writes.
+    parts.push(`SELECT series, time_us, arg_min(value, file_index) AS value FROM (
+      SELECT ${READING}, list_position(${list(overlapping)}, filename) AS file_index
+      FROM read_parquet(${list(overlapping)}, filename = true)) GROUP BY series, time_us`)
+  }
+  const rows = parts.length > 0 ? parts.join(' UNION ALL ') : NO_ROWS
+  const isKept = (time: string): string => `${time} >= ${source.nowUs} - coalesce(s.kept_us, 9e18)`
+  const coldRows = `SELECT s.device_id, s.metric, c.time AS ts, c.value, s.tags,
+      c.text_value AS text
+    FROM read_parquet(${list(cold)}, hive_partitioning = false) c JOIN ${prefix}series s
+      ON c.device_id = s.device_id AND c.metric = s.metric AND c.dimensions = s.tags
+    WHERE c.tenant = ${quote(tenant)} AND ${isKept('epoch_us(c.time)')}`
+  return [
+    `CREATE TABLE ${prefix}series AS SELECT * FROM read_json(${quote(source.series)},
+      format = 'newline_delimited', columns = {series: 'INTEGER', tenant: 'VARCHAR',
+      device_id: 'VARCHAR', metric: 'VARCHAR', kind: 'VARCHAR', tags: 'VARCHAR',
+      kept_us: 'DOUBLE'})
+     WHERE tenant = ${quote(tenant)}`,
+    `CREATE TABLE ${prefix}texts AS SELECT * FROM read_json(${quote(source.texts)},
+      format = 'newline_delimited', columns = {id: 'INTEGER', text: 'VARCHAR'})`,
+    `CREATE VIEW ${prefix}readings AS ${rows}`,
+    `CREATE VIEW telemetry AS
+     SELECT s.device_id, s.metric, make_timestamp(r.time_us::BIGINT) AS ts,
+       CASE WHEN s.kind = 'text' THEN NULL ELSE r.value END AS value, s.tags,
+       CASE WHEN s.kind = 'text' THEN t.text END AS text
+     FROM ${prefix}readings r JOIN ${prefix}series s USING (series)
+       LEFT JOIN ${prefix}texts t ON s.kind = 'text' AND t.id = r.value::INTEGER
+     WHERE ${isKept('r.time_us')}
+     ${cold.length > 0 ? `UNION ALL ${coldRows}` : ''}`,
+  ]
+}
+
+const NO_ROWS = 'SELECT 0 AS series, 0 AS time_us, 0.0 AS value WHERE false'
+
+const NO_PARTIALS = `SELECT 0 AS series, 0 AS window_ms, 0 AS start_ms, 0 AS is_late, 0 AS count,
+  0.0 AS sum, 0.0 AS min, 0.0 AS max, 0.0 AS mean, 0.0 AS squares, 0.0 AS first, 0 AS first_time,
+  0.0 AS last, 0 AS last_time, 0 AS "offset" WHERE false`
+
+/** On-time and late partials merged; where they do not tell everything, from readings. */
+function aggregations(source: SqlSource, prefix: string): string[] {
+  const { rollups, windowsMs } = source
+  const partials = rollups.length > 0 ? `SELECT * FROM read_parquet(${list(rollups)})` : NO_PARTIALS
+  const sizes = windowsMs.map((size) => `(${size})`).join()
+  return [
+    `CREATE TABLE ${prefix}dirty AS SELECT * FROM read_json(${quote(source.dirty)},
+      format = 'newline_delimited',
+      columns = {series: 'INTEGER', start_us: 'DOUBLE', end_us: 'DOUBLE'})`,
+    `CREATE VIEW ${prefix}merged AS
+     SELECT series, window_ms, start_ms, sum(count) AS count, sum(sum) AS sum, min(min) AS min,
+       max(max) AS max, sum(mean * count) / sum(count) AS mean,
+       sum(squares + count * mean * mean) - pow(sum(mean * count), 2) / sum(count) AS squares,
+       arg_min(first, first_time) AS first, arg_max(last, last_time) AS last
+     FROM (SELECT DISTINCT ON (series, window_ms, start_ms, is_late) * FROM (${partials})
+           ORDER BY series, window_ms, start_ms, is_late, "offset" DESC) p
+     WHERE NOT EXISTS (SELECT 1 FROM ${prefix}dirty d WHERE d.series = p.series
+       AND d.start_us < (p.start_ms + p.window_ms) * 1000 AND p.start_ms * 1000 < d.end_us)
+     GROUP BY series, window_ms, start_ms`,
+    `CREATE VIEW ${prefix}computed AS
+     SELECT r.series, w.window_ms, CAST(floor(r.time_us / (w.window_ms * 1000)) AS BIGINT)
+         * w.window_ms AS start_ms,
+       count(*) AS count, sum(r.value) AS sum, min(r.value) AS min, max(r.value) AS max,
+       avg(r.value) AS mean, coalesce(var_pop(r.value), 0) * count(*) AS squares,
+       arg_min(r.value, r.time_us) AS first, arg_max(r.value, r.time_us) AS last
+     FROM (VALUES ${sizes}) w(window_ms), ${prefix}readings r
+     WHERE EXISTS (SELECT 1 FROM ${prefix}dirty d WHERE d.series = r.series AND d.start_us <
+         (floor(r.time_us / (w.window_ms * 1000)) + 1) * w.window_ms * 1000
+       AND floor(r.time_us / (w.window_ms * 1000)) * w.window_ms * 1000 < d.end_us)
+     GROUP BY ALL`,
+    `CREATE VIEW aggregations AS
+     SELECT s.device_id, s.metric, a.window_ms::BIGINT AS window_ms,
+       make_timestamp((a.start_ms * 1000)::BIGINT) AS window_start, a.count::BIGINT AS count,
+       a.mean AS avg, a.min, a.max, a.sum,
+       CASE WHEN a.count > 1 THEN sqrt(greatest(0, a.squares) / (a.count - 1)) END AS stddev,
+       a.first, a.last, s.tags
+     FROM (SELECT * FROM ${prefix}merged UNION ALL SELECT * FROM ${prefix}computed) a
+       JOIN ${prefix}series s USING (series) WHERE s.kind <> 'text'`,
+  ]
+}
