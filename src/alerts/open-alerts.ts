@@ -22,7 +22,7 @@ import type { AskReadings } from './charts.ts'
 import { Dispatcher } from './dispatcher.ts'
 import { AlertEngine } from './engine.ts'
 import { openChannel, type ChannelOptions } from './open-channel.ts'
-import { removeOld } from './retention.ts'
+import { removeOfDevices, removeOld, type AlertErasure } from './retention.ts'
 
 export interface AlertOptions extends Omit<ChannelOptions, 'clock'> {
   /** Where people see alerts, as `https://weir.example`; in each message. */
@@ -57,6 +57,8 @@ export interface OpenAlerts {
   start(): void
   /** The state of the stream was lost: all that fired until then ends. Errors: as of take(). */
   resolveAll(tenant: string, atUs: number): Promise<void>
+  /** See removeOfDevices(). */
+  erase(erasure: AlertErasure): Promise<{ removed: number; stillFiring: number }>
   metrics(): MetricSample[]
   /** What is under way ends, or is tried again by the next process. May be called again. */
   stop(): Promise<void>
@@ -96,6 +98,7 @@ export function openAlerts(parts: AlertParts): OpenAlerts {
       retention.start()
     },
     resolveAll: (tenant, atUs) => engine.resolveAll(tenant, atUs),
+    erase: (erasure) => removeOfDevices(store, erasure),
     metrics: () => registry.samples(),
     async stop() {
       isRunning = false

@@ -60,6 +60,9 @@ const TABLE: [target: string, statuses: number[], body?: string][] = [
   ['POST /v1/deliveries/none/retry', [401, 401, 403, 403, 404, 404]],
   ['GET /v1/anomalies', [401, 401, 403, 403, 200, 200]],
   ['GET /v1/live?device_id=missing', [401, 401, 403, 403, 404, 404]],
+  ['DELETE /v1/devices/none/data', [401, 401, 403, 403, 404, 404]],
+  ['DELETE /v1/owners/none/data', [401, 401, 403, 403, 404, 404]],
+  ['GET /v1/erasures/none', [401, 401, 403, 403, 404, 404]],
   ['POST /v1/sql', [401, 401, 403, 403, 400, 400], '{}'],
   ['GET /v1/storage', [401, 401, 403, 403, 200, 200]],
   ['POST /v1/storage/flush', [401, 401, 403, 403, 204, 204]],
@@ -79,7 +82,7 @@ const TABLE: [target: string, statuses: number[], body?: string][] = [
 ]
 
 const ID_IN_PATH =
-  /\/(devices|alerts|rules|recipients|silences|deliveries|backups)\/(?!backtest$)\w+/
+  /\/(devices|alerts|rules|recipients|silences|deliveries|backups|owners|erasures)\/(?!backtest$)\w+/
 
 let bench: Awaited<ReturnType<typeof startBench>>
 const headersOf: Record<Caller, Record<string, string>> = {

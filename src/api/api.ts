@@ -71,6 +71,32 @@ export interface StorageDesk {
   backup(id: string): Promise<BackupStatus | undefined>
 }
 
+export interface ErasureReceipt {
+  /** What was erased, and where; see docs/erasure.md. */
+  erasure: Record<string, unknown>
+  /** Ed25519, SPKI in DER, base64. */
+  key: string
+  /** Over the text of `erasure`, base64. */
+  signature: string
+}
+
+export interface ErasureStatus {
+  /** What failed is tried again. */
+  state: 'running' | 'done' | 'failed'
+  problem: string | undefined
+  receipt: ErasureReceipt | undefined
+}
+
+export interface ErasureDesk {
+  /** Durable once it resolves, with its id; from then on nobody sees the data. µs. */
+  start(
+    tenant: string,
+    deviceIds: string[],
+    span: { fromUs: number | undefined; toUs: number | undefined },
+  ): Promise<string>
+  find(tenant: string, id: string): Promise<ErasureStatus | undefined>
+}
+
 /** Statements of SQL. */
 export interface SqlDesk {
   /** Errors: SQL_REFUSED, SQL_INVALID, QUERY_LIMIT_EXCEEDED, QUERY_FAILED. */
@@ -125,6 +151,8 @@ export interface ApiPorts {
   storage?: StorageDesk | undefined
   /** Without it there is no SQL. */
   sql?: SqlDesk | undefined
+  /** Without them nothing is erased. */
+  erasures?: ErasureDesk | undefined
   plan: Plan
   clock: Clock
   /** Samples of every stage. */
@@ -141,6 +169,9 @@ export type QueryPorts = ApiPorts & { query: Query }
 
 /** Of a process that tries rules on what is stored. */
 export type BacktestPorts = ApiPorts & { backtests: Backtests }
+
+/** Of a process that erases. */
+export type ErasurePorts = ApiPorts & { erasures: ErasureDesk }
 
 /** Of a process that answers SQL. */
 export type SqlPorts = ApiPorts & { sql: SqlDesk }

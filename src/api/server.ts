@@ -34,6 +34,7 @@ import { recipientRoutes } from './routes/recipients.ts'
 import { ruleRoutes } from './routes/rules.ts'
 import { sessionRoutes } from './routes/sessions.ts'
 import { silenceRoutes } from './routes/silences.ts'
+import { erasureRoutes } from './routes/erasures.ts'
 import { sqlRoutes } from './routes/sql.ts'
 import { storageRoutes } from './routes/storage.ts'
 import { documentRoute, systemRoutes } from './routes/system.ts'
@@ -117,7 +118,7 @@ function createLiveStreams({ ports, limits, registry, events }: Services, feed: 
 /** What a process does not do it has no routes for: on a cluster each does a part. */
 function allRoutes(services: Services, liveStreams: LiveStreams | undefined): Route[] {
   const { ports } = services
-  const { telemetry, query, live, alerts, backtests, storage, sql } = ports
+  const { telemetry, query, live, alerts, backtests, storage, sql, erasures } = ports
   const routes = systemRoutes(services)
   if (telemetry !== undefined) {
     routes.unshift(...telemetryRoutes({ ...services, ports: { ...ports, telemetry } }))
@@ -140,6 +141,9 @@ function allRoutes(services: Services, liveStreams: LiveStreams | undefined): Ro
         ...deliveryRoutes(desk),
       )
     }
+  }
+  if (erasures !== undefined) {
+    routes.unshift(...erasureRoutes({ ...services, ports: { ...ports, erasures } }))
   }
   if (sql !== undefined) {
     routes.unshift(...sqlRoutes({ ...services, ports: { ...ports, sql } }))

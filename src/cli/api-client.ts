@@ -70,6 +70,11 @@ export class ApiClient {
     return this.#request('PUT', path, body, { headers })
   }
 
+  /** Of a deletion that takes its time, and says how to ask for it. */
+  async deleteForAnswer<T>(path: string): Promise<T> {
+    return (await this.#request('DELETE', path)).body as T
+  }
+
   async delete(path: string): Promise<void> {
     await this.#request('DELETE', path)
   }

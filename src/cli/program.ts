@@ -7,6 +7,7 @@ import { addDemo } from './demo.ts'
 import { exitCodeOf, printFailure } from './failure.ts'
 import { addFlink } from './flink.ts'
 import { addBackup, addRestore } from './backup-command.ts'
+import { addErasure } from './erasure-command.ts'
 import { addLake } from './lake.ts'
 import { addSql } from './sql-command.ts'
 import { addStorage } from './storage-command.ts'
@@ -57,6 +58,7 @@ function buildProgram(): Command {
     addLake,
     addSql,
     addStorage,
+    addErasure,
     addBackup,
     addRestore,
     addFlink,

@@ -73,6 +73,10 @@ export class AlertStage {
     return this.#open.resolveAll(this.#tenant, atUs)
   }
 
+  erase(...[erasure]: Parameters<OpenAlerts['erase']>): ReturnType<OpenAlerts['erase']> {
+    return this.#open.erase(erasure)
+  }
+
   metrics(): MetricSample[] {
     return this.#open.metrics()
   }

@@ -18,6 +18,7 @@ import { AlertStage } from './alert-stage.ts'
 import { ThreadBacktests } from './backtests.ts'
 import { DiskReserve } from './disk-reserve.ts'
 import { lockFolder } from './folder-lock.ts'
+import { Erasures } from './erasures.ts'
 import { LiveHub } from './live-hub.ts'
 import { openWhole } from './open-whole.ts'
 import { registerMissing } from './register-missing.ts'
@@ -106,7 +107,12 @@ async function open(options: EmbeddedOptions, opened: AsyncDisposableStack): Pro
   const desk = storageDesk(control, threads)
   const sql = openSql(options, { control, threads, alerts, folder, flush: () => desk.flush() })
   opened.defer(() => sql.close())
-  const creating = openApi(options, { control, hub, threads, alerts, unready, desk, sql })
+  const erasures = new Erasures({
+    ...{ folder, threads, alerts, ...nodeWorld, events: options.events },
+    ...{ stateTtlUs: config.stream.stateTtlUs, flush: () => desk.flush() },
+  })
+  opened.defer(() => erasures.stop())
+  const creating = openApi(options, { control, hub, threads, alerts, unready, desk, sql, erasures })
   const api = await creating
   opened.defer(() => api.close())
   const mqttPort = await opening
@@ -117,6 +123,7 @@ async function open(options: EmbeddedOptions, opened: AsyncDisposableStack): Pro
   await writeFile(portsFile, `${JSON.stringify(ports)}\n`)
   // Behind the last file of a start: on a full disk there is room for no more.
   await orCrash(threads, alerts.start())
+  await orCrash(threads, erasures.resume())
   state.isReady = true
   await reserve.keep(nodeWorld.clock)
   opened.defer(() => void (state.isReady = false))
@@ -183,9 +190,10 @@ function openApi(
     unready: () => string[]
     desk: StorageDesk
     sql: ThreadSql
+    erasures: Erasures
   },
 ): Promise<Api> {
-  const { control, hub, threads, alerts, unready, desk, sql } = parts
+  const { control, hub, threads, alerts, unready, desk, sql, erasures } = parts
   return createApi(
     {
       ...{ control, plan, unready, live: hub },
@@ -196,7 +204,7 @@ function openApi(
         void threads.storage.scan(question, port)
       }),
       storage: desk,
-      sql,
+      ...{ sql, erasures },
       signIns: createMemorySignIns(nodeWorld),
       clock: nodeWorld.clock,
       metrics: async () => [...(await allSamples(threads)), ...alerts.metrics()],

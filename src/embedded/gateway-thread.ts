@@ -131,6 +131,10 @@ const methods: GatewayThread = {
   },
   ingest: (request) => gateway.ingest(request),
   newestOffset: () => log.nextOffset - 1,
+  async forgetTrimmed() {
+    const sparesRemoved = await log.removeSpares()
+    return { firstOffset: log.firstOffset, sparesRemoved }
+  },
   changeRules: (changes) => gateway.changeRules(changes),
   metrics: () => [...gatewaySamples(gateway), ...logSamples(log)],
   stop: () => gateway.stop(),

@@ -93,6 +93,10 @@ const coldPath = (file: string): string | undefined =>
   config.cold.bucket === '' ? `${folder}/cold/${pathOfObject(file)}` : undefined
 
 const methods: StorageThread = {
+  erasures: () => storage.erasures.all(),
+  beginErasure: (erasure) => storage.erasures.begin(erasure),
+  runErasure: (id) => storage.erasures.run(id),
+  finishErasure: (id, receipt) => storage.erasures.finish(id, receipt),
   async openSql() {
     const { release, ...files } = await storage.sqlFiles(folder, coldPath)
     const id = sqlNext++

@@ -17,6 +17,7 @@ import type { TelemetryDoor } from '../gateway/gateway.ts'
 import type { EventCall } from '../observe/observe.ts'
 import type { Plan } from '../pipeline/pipeline.ts'
 import type { Query, ScanQuestion } from '../query/query.ts'
+import type { ErasedFile, Erasure } from '../storage/erasure-tables.ts'
 import type { SqlFiles } from '../storage/sql-files.ts'
 import type { Recovered } from '../storage/storage.ts'
 import type { Checkpoint, RuleEvent, StreamOutput } from '../stream/stream.ts'
@@ -97,6 +98,8 @@ export interface GatewayThread extends Stage, TelemetryDoor {
   open(): Promise<number>
   /** The offset of the newest entry that is durable; -1 when there is none. */
   newestOffset(): number
+  /** Files of the log that hold nothing any more are removed, and not kept for reuse. */
+  forgetTrimmed(): Promise<{ firstOffset: number; sparesRemoved: number }>
   /** Rules that change at the place of the log that comes next; resolves once they are there. */
   changeRules(changes: RuleChange[]): Promise<void>
 }
@@ -124,6 +127,11 @@ export interface StorageThread extends Stage, Query {
    */
   stateLostAtUs(): number | undefined
   report(): Promise<StorageReport>
+  /** See ErasureWork. */
+  erasures(): Erasure[]
+  beginErasure(erasure: Erasure): void
+  runErasure(id: string): Promise<{ erasure: Erasure; files: ErasedFile[] }>
+  finishErasure(id: string, receipt: string): void
   /** The files stay until closeSql() of this id. */
   openSql(): Promise<{ id: number; files: Omit<SqlFiles, 'release'> }>
   closeSql(id: number): void

@@ -1,4 +1,4 @@
-/** The catalogue's rows of backups. */
+/** The catalogue's rows of backups, and of receipts. */
 import { row, type CatalogueRow } from './row.ts'
 
 export const BACKUP_ERRORS = {
@@ -16,6 +16,11 @@ export const BACKUP_ERRORS = {
     'A backup is being made already',
     { http: 409, exit: 1 },
     'Wait until it is done: GET /v1/backups/{id} shows how far it is.',
+  ),
+  RECEIPT_INVALID: row(
+    'The receipt of an erasure is not genuine',
+    { exit: 1 },
+    'Ask for it again: weir erasure show ID; compare the key with that of the installation.',
   ),
   RESTORE_TARGET_EXISTS: row(
     'A backup is restored into an empty or new folder only',

@@ -46,7 +46,7 @@ export interface FileLogSettings {
  * Opens the log in `folder`, or begins one. One process and one instance per folder.
  * Throws DATA_FILE_DAMAGED, DATA_FORMAT_NEWER, LOG_DISK_FULL, LOG_FLUSH_FAILED.
  */
-export async function openFileLog(settings: FileLogSettings): Promise<Log> {
+export async function openFileLog(settings: FileLogSettings): Promise<FileLog> {
   try {
     return await openLog(settings)
   } catch (cause) {
@@ -54,7 +54,7 @@ export async function openFileLog(settings: FileLogSettings): Promise<Log> {
   }
 }
 
-async function openLog(settings: FileLogSettings): Promise<Log> {
+async function openLog(settings: FileLogSettings): Promise<FileLog> {
   const { disk, random, folder, nextOffsetMin = 0 } = settings
   const options = { ...DEFAULTS, ...settings.options }
   const { segmentBytes, sparesMax } = options
@@ -88,7 +88,7 @@ const isDiskFull = (error: unknown): boolean =>
   (error instanceof WeirError && error.code === 'LOG_DISK_FULL') ||
   ['ENOSPC', 'EDQUOT'].includes((error as { code?: string }).code ?? '')
 
-class FileLog implements Log {
+export class FileLog implements Log {
   readonly #segments: Segment[]
   readonly #pool: SegmentPool
   readonly #options: Required<FileLogOptions>
@@ -176,6 +176,11 @@ class FileLog implements Log {
     while (this.#segments.length > 1 && this.#segments[1]!.baseOffset <= end)
       recycled.push(this.#pool.recycle(this.#segments.shift()!))
     await Promise.all(recycled)
+  }
+
+  /** Trimmed files that were kept for reuse, with what they held; returns how many. */
+  removeSpares(): Promise<number> {
+    return this.#pool.removeSpares()
   }
 
   async restartAt(offset: number): Promise<void> {

@@ -82,6 +82,17 @@ export class SegmentPool {
     })
   }
 
+  /** Returns how many. Resolves once that is durable. */
+  removeSpares(): Promise<number> {
+    return this.#enqueue(async () => {
+      const { disk, folder } = this.#settings
+      const spares = this.#spares.splice(0)
+      for (const spare of spares) await disk.remove(join(folder, spare))
+      await disk.syncFolder(folder)
+      return spares.length
+    })
+  }
+
   async close(): Promise<void> {
     const prepared = await this.#prepared?.catch(() => undefined)
     await this.#work

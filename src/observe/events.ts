@@ -76,6 +76,10 @@ export function createEvents(options: EventsOptions) {
       emit('info', 'commit_recovered', 'Checkpoints are committed again', fields),
     mergeFailed: (fields: { problem: string }) =>
       emit('warn', 'merge_failed', 'Segments could not be merged; trying again', fields),
+    erasureDone: (fields: { id: string; files: number }) =>
+      emit('info', 'erasure_done', 'Erased data, and signed a receipt', fields),
+    erasureFailed: (fields: { id: string; problem: string }) =>
+      emit('error', 'erasure_failed', 'Data could not be erased yet; trying again', fields),
     aged: (fields: { moved: number; deleted: number; from: string; to: string }) =>
       emit(
         'info',

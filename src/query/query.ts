@@ -245,6 +245,6 @@ export interface QueryLimits {
 
 export { answerReadings } from './readings.ts'
 export { scanDevices, type ScanSource } from './scan.ts'
-export { addSpan } from './spans.ts'
+export { addSpan, contains, subtractSpans } from './spans.ts'
 export { sortByTime } from './time-order.ts'
 export { answerWindows } from './windows.ts'

@@ -33,6 +33,8 @@ export interface SqlSource {
   texts: string
   /** Lines of JSON: {series, start_us, end_us}: windows there are computed from readings. */
   dirty: string
+  /** The same of readings that are erased, and still in files; undefined: there are none. */
+  erased: string | undefined
   /** Window sizes that are kept, ms. */
   windowsMs: number[]
   tenant: string

@@ -32,13 +32,18 @@ function telemetry(source: SqlSource, prefix: string): string[] {
       SELECT ${READING}, list_position(${list(overlapping)}, filename) AS file_index
       FROM read_parquet(${list(overlapping)}, filename = true)) GROUP BY series, time_us`)
   }
-  const rows = parts.length > 0 ? parts.join(' UNION ALL ') : NO_ROWS
+  const all = parts.length > 0 ? parts.join(' UNION ALL ') : NO_ROWS
+  const rows =
+    source.erased === undefined
+      ? all
+      : `SELECT * FROM (${all}) r WHERE ${notErased('r.series', 'r.time_us', source.erased)}`
   const isKept = (time: string): string => `${time} >= ${source.nowUs} - coalesce(s.kept_us, 9e18)`
   const coldRows = `SELECT s.device_id, s.metric, c.time AS ts, c.value, s.tags,
       c.text_value AS text
     FROM read_parquet(${list(cold)}, hive_partitioning = false) c JOIN ${prefix}series s
       ON c.device_id = s.device_id AND c.metric = s.metric AND c.dimensions = s.tags
-    WHERE c.tenant = ${quote(tenant)} AND ${isKept('epoch_us(c.time)')}`
+    WHERE c.tenant = ${quote(tenant)} AND ${isKept('epoch_us(c.time)')}
+      ${source.erased === undefined ? '' : `AND ${notErased('s.series', 'epoch_us(c.time)', source.erased)}`}`
   return [
     `CREATE TABLE ${prefix}series AS SELECT * FROM read_json(${quote(source.series)},
       format = 'newline_delimited', columns = {series: 'INTEGER', tenant: 'VARCHAR',
@@ -58,6 +63,11 @@ function telemetry(source: SqlSource, prefix: string): string[] {
      ${cold.length > 0 ? `UNION ALL ${coldRows}` : ''}`,
   ]
 }
+
+const notErased = (series: string, time: string, file: string): string =>
+  `NOT EXISTS (SELECT 1 FROM read_json(${quote(file)}, format = 'newline_delimited',
+    columns = {series: 'INTEGER', start_us: 'DOUBLE', end_us: 'DOUBLE'}) e
+   WHERE e.series = ${series} AND e.start_us <= ${time} AND ${time} < e.end_us)`
 
 const NO_ROWS = 'SELECT 0 AS series, 0 AS time_us, 0.0 AS value WHERE false'
 

@@ -5,8 +5,9 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { addRowChecksums } from '../sqlite/sqlite.ts'
 import { COLD_SCHEMA } from './cold-tables.ts'
+import { ERASURE_SCHEMA } from './erasure-tables.ts'
 
-export const CATALOGUE_FORMAT = 5
+export const CATALOGUE_FORMAT = 6
 
 /** By the format that it leads from. Each runs in one transaction with its new format. */
 export const CATALOGUE_MIGRATIONS: Record<number, (database: DatabaseSync) => void> = {
@@ -14,6 +15,7 @@ export const CATALOGUE_MIGRATIONS: Record<number, (database: DatabaseSync) => vo
   2: addChecksums,
   3: dropAlerts,
   4: addColdFiles,
+  5: (database) => database.exec(ERASURE_SCHEMA),
 }
 
 /** Tables of format 2 by their primary keys. */

@@ -18,6 +18,7 @@ import {
 } from '../sqlite/sqlite.ts'
 import { CATALOGUE_FORMAT, CATALOGUE_MIGRATIONS, CATALOGUE_SCHEMA } from './catalogue-schema.ts'
 import { ColdTables, type ColdRuns, type ColdSegment } from './cold-tables.ts'
+import { ErasureTables, type Erasure } from './erasure-tables.ts'
 import { EventTables } from './event-tables.ts'
 import type { RecentEvents } from './recent-events.ts'
 import type { RollupCoverage } from './rollup-coverage.ts'
@@ -46,6 +47,7 @@ export class Catalogue {
   readonly #path: string
   readonly events: EventTables
   readonly cold: ColdTables
+  readonly erasures: ErasureTables
   #rollupsFromUs: number | undefined
 
   private constructor(database: DatabaseSync, path: string) {
@@ -53,6 +55,7 @@ export class Catalogue {
     this.#path = path
     this.events = new EventTables(database)
     this.cold = new ColdTables(database, path)
+    this.erasures = new ErasureTables(database, path)
   }
 
   /** Errors: DATA_FORMAT_NEWER; DATA_FILE_DAMAGED, also when a file that must exist does not. */
@@ -181,6 +184,7 @@ export class Catalogue {
     removed: readonly Segment[],
     added: readonly Segment[],
     cold: readonly { segment: ColdSegment; runs: ColdRuns }[] = [],
+    also: () => void = () => undefined,
   ): void {
     this.#transaction(() => {
       for (const { file, isCold } of removed) {
@@ -191,6 +195,7 @@ export class Catalogue {
       this.cold.insertPending(gone)
       this.#insertSegments(added)
       this.cold.insert(cold)
+      also()
     })
   }
 
@@ -201,6 +206,21 @@ export class Catalogue {
 
   coldIsGone(file: string): void {
     this.#transaction(() => this.cold.deletePending(file))
+  }
+
+  putErasure(erasure: Erasure): void {
+    this.#transaction(() => this.erasures.put(erasure))
+  }
+
+  /** The anomalies and dead letters of it go. */
+  eraseEvents(erasure: Erasure): Erasure {
+    let events = erasure.events
+    this.#transaction(() => {
+      events += this.erasures.deleteEvents(erasure)
+      this.erasures.put({ ...erasure, events })
+    })
+    this.events.forgetCounts()
+    return { ...erasure, events }
   }
 
   /** Windows that start before are computed from readings from now on. */

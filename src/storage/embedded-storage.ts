@@ -10,38 +10,28 @@
 import { decodeFrame } from '../batch/batch.ts'
 import { WeirError } from '../errors/errors.ts'
 import type { Objects } from '../objects/objects.ts'
-import {
-  answerReadings,
-  answerWindows,
-  scanDevices,
-  type Query,
-  type ReadingScan,
-  type ReadingSource,
-  type ReadingView,
-  type ScanQuestion,
-  type ScanSource,
-  type ScanStep,
-  type WindowsQuestion,
-} from '../query/query.ts'
+import type { Query, ReadingScan, ReadingView, ScanQuestion, ScanStep } from '../query/query.ts'
 import type { Checkpoint, StreamOutput } from '../stream/stream.ts'
 import type { Clock, Disk } from '../world/world.ts'
 import { takeSnapshot, type BackupSource } from './backup-source.ts'
 import type { Catalogue } from './catalogue.ts'
 import { absorb, Committer, type Sealed } from './committer.ts'
 import { DirtyRanges } from './dirty-ranges.ts'
+import type { Eraser } from './eraser.ts'
+import { erasedSpans, ErasureWork, openSpans } from './erasure-work.ts'
 import { EventReader } from './event-reader.ts'
 import { Generation } from './generation.ts'
-import { latestByMetric } from './latest.ts'
 import type { LastValues } from './last-values.ts'
 import { openWindows } from './lost-state.ts'
 import { Merger } from './merger.ts'
 import { ChunkPool } from './recent-readings.ts'
 import { RollupCoverages } from './rollup-coverage.ts'
 import { reportStorage, type StorageReport } from './report.ts'
+import { Questions } from './questions.ts'
 import { Scrubber } from './scrubber.ts'
 import { SegmentChecks } from './segment-checks.ts'
 import type { SegmentFiles } from './segment-files.ts'
-import { mayHold, SegmentSet, type Segment } from './segment-set.ts'
+import type { Segment, SegmentSet } from './segment-set.ts'
 import { SeriesDirectory } from './series-directory.ts'
 import { sqlFiles, type SqlFiles, type SqlFilesParts } from './sql-files.ts'
 import type { StorageOptions } from './storage-options.ts'
@@ -50,10 +40,8 @@ import { isLastValues, loadState } from './state-loader.ts'
 import type { Recovered, Storage, StorageStatistics } from './storage.ts'
 import type { Pace } from './turns.ts'
 import { tiersNow } from './tiers.ts'
+import type { Tombstones } from './tombstones.ts'
 import { StorageView } from './view.ts'
-
-/** Devices that a scan reads at once; their list is looked through for each segment. */
-const SCAN_DEVICES_MAX = 1024
 
 /** What becomes due by time alone, without a commit behind it. */
 const LOOK_MS = 3_600_000
@@ -73,6 +61,8 @@ export interface StorageParts {
   scrubber: Scrubber
   directory: SeriesDirectory
   lastValues: LastValues
+  tombstones: Tombstones
+  eraser: Eraser
   /** Removes files that nothing names; only once a commit has shown that the catalogue is right. */
   sweep: () => Promise<void>
 }
@@ -82,7 +72,8 @@ export class EmbeddedStorage implements Storage, Query, ReadingScan {
   readonly #dirty: DirtyRanges
   readonly #coverage: RollupCoverages
   readonly #events: EventReader
-  readonly #source: ReadingSource
+  readonly #questions: Questions
+  readonly #erasures: ErasureWork
   readonly #pool = new ChunkPool()
   readonly #stopLooking: () => void
   /** Outputs below this are a replay of what is here already (T3). */
@@ -103,7 +94,7 @@ export class EmbeddedStorage implements Storage, Query, ReadingScan {
   #committedOffset: number
 
   constructor(parts: StorageParts) {
-    const { catalogue, directory } = parts
+    const { catalogue } = parts
     this.#parts = parts
     this.#dirty = new DirtyRanges(catalogue.dirtyRanges())
     this.#coverage = new RollupCoverages(catalogue.coverage())
@@ -115,12 +106,8 @@ export class EmbeddedStorage implements Storage, Query, ReadingScan {
     this.#current = new Generation(this.#nextOffset, this.#pool)
     this.#stopLooking = parts.clock.every(LOOK_MS, () => parts.merger.start())
     this.#events = new EventReader(catalogue.events, () => this.#generations())
-    this.#source = {
-      series: (tenant, deviceId, metric) =>
-        directory.ofDevice(tenant, deviceId).filter((one) => one.metric === metric),
-      text: (id) => directory.text(id),
-      view: () => this.#view(parts.options.limits.rowsMax),
-    }
+    this.#erasures = new ErasureWork({ ...parts, view: () => this.#view(Infinity) })
+    this.#questions = new Questions({ ...parts, view: (rowsMax) => this.#view(rowsMax) })
   }
 
   async recover(): Promise<Recovered> {
@@ -151,21 +138,29 @@ export class EmbeddedStorage implements Storage, Query, ReadingScan {
     if (output.offset < this.#nextOffset) return
     this.#nextOffset = output.offset + 1
     const { readings, partials, events, definitions } = this.#current
+    const { tombstones } = this.#parts
     const batch = decodeFrame(output.frame)
-    readings.append(batch, output.fates)
-    this.#parts.pace.arrive(batch.readingCount)
-    this.#parts.lastValues.update(batch, output.fates)
     if (batch.definitions !== undefined) {
       const added = this.#parts.directory.add(batch.definitions)
       definitions.series.push(...added.series)
       definitions.texts.push(...added.texts)
     }
-    if (batch.deadLetters !== undefined) events.addDeadLetters(output.offset, batch.deadLetters)
+    const fates = tombstones.fates(batch, output.fates)
+    readings.append(batch, fates)
+    this.#parts.pace.arrive(batch.readingCount)
+    this.#parts.lastValues.update(batch, fates)
+    const letters = batch.deadLetters?.filter(
+      ({ tenant, deviceId, receivedAtUs }) => !tombstones.isErased(tenant, deviceId, receivedAtUs),
+    )
+    if (letters !== undefined) events.addDeadLetters(output.offset, letters)
     if (output.partials !== undefined) {
-      partials.append(output.partials)
+      partials.append(tombstones.partials(output.partials))
       this.#coverage.note(output.partials)
     }
-    for (const event of output.anomalies) events.addAnomaly(event)
+    for (const event of output.anomalies) {
+      const { tenant, deviceId, eventTimeUs } = event
+      if (!tombstones.isErased(tenant, deviceId, eventTimeUs)) events.addAnomaly(event)
+    }
     for (const range of output.dirty) this.#dirty.add(range)
   }
 
@@ -253,6 +248,7 @@ export class EmbeddedStorage implements Storage, Query, ReadingScan {
       coverage: this.#coverage.list(),
       rowsMax,
       ...tiersNow(this.#parts.options, this.#parts),
+      tombstones: this.#parts.tombstones,
       rollupsFromUs: this.#parts.catalogue.rollupsFromUs,
       completeness: this.#completeness,
       release: () => unpin.forEach((one) => one()),
@@ -278,9 +274,13 @@ export class EmbeddedStorage implements Storage, Query, ReadingScan {
     return taken
   }
 
+  get erasures(): ErasureWork {
+    return this.#erasures
+  }
+
   /** What is in segments, for SQL; `release()` must be called. `folder` is the data folder. */
   sqlFiles(folder: string, coldPath: SqlFilesParts['coldPath']): Promise<SqlFiles> {
-    const { catalogue, directory, options } = this.#parts
+    const { catalogue, directory, options, tombstones } = this.#parts
     const dirty = this.#dirty
     return sqlFiles({
       ...{ ...this.#parts, folder, coldPath },
@@ -289,8 +289,10 @@ export class EmbeddedStorage implements Storage, Query, ReadingScan {
         const age = definition === undefined ? undefined : options.aging?.agesOf(definition).coldUs
         return age === Infinity ? undefined : age
       },
+      erased: () => openSpans(this.#parts),
       *dirty() {
         yield* dirty.entries()
+        yield* erasedSpans(directory, tombstones)
         const endUs = catalogue.rollupsFromUs
         if (endUs === 0) return
         for (const { series } of directory.all().series) yield { series, startUs: -Infinity, endUs }
@@ -328,46 +330,20 @@ export class EmbeddedStorage implements Storage, Query, ReadingScan {
     }
   }
 
-  async readings(question: Parameters<Query['readings']>[0]): ReturnType<Query['readings']> {
-    if (question.aggregate !== undefined) await this.#checkRollups(question)
-    return answerReadings(this.#source, question)
+  readings(question: Parameters<Query['readings']>[0]): ReturnType<Query['readings']> {
+    return this.#questions.readings(question)
   }
 
-  async windows(question: Parameters<Query['windows']>[0]): ReturnType<Query['windows']> {
-    await this.#checkRollups(question)
-    return answerWindows(this.#source, question, this.#parts.options.limits)
+  windows(question: Parameters<Query['windows']>[0]): ReturnType<Query['windows']> {
+    return this.#questions.windows(question)
   }
 
-  /** Before a question is planned, since the plan says which windows rollups answer. */
-  async #checkRollups(question: Omit<WindowsQuestion, 'windowMs'>): Promise<void> {
-    const { directory, segments, checks } = this.#parts
-    const { tenant, deviceId, metric, startUs, endUs } = question
-    const wanted = directory
-      .ofDevice(tenant, deviceId)
-      .filter((one) => one.metric === metric)
-      .map(({ series }) => ({ series, spans: [{ startUs, endUs }] }))
-    const rollups = segments.list('rollup').filter((segment) => mayHold(segment, wanted))
-    await checks.ensure(rollups)
+  scan(question: ScanQuestion): AsyncGenerator<ScanStep, void> {
+    return this.#questions.scan(question)
   }
 
-  scan({ startUs, endUs, ...filter }: ScanQuestion): AsyncGenerator<ScanStep, void> {
-    const devices = this.#parts.directory.devices(filter)
-    const source: ScanSource = {
-      ...{ devices, devicesTotal: devices.length, devicesMax: SCAN_DEVICES_MAX },
-      look: async (_, run) => {
-        // A step bounds itself.
-        const view = this.#view(Infinity)
-        const text = (id: number): string => this.#parts.directory.text(id)
-        return run({ view, text }).finally(() => view.release())
-      },
-      pause: () => new Promise((resolve) => this.#parts.clock.soon(resolve)),
-    }
-    return scanDevices(source, { startUs, endUs })
-  }
-
-  async latest(tenant: string, deviceId: string): ReturnType<Query['latest']> {
-    const { directory, lastValues } = this.#parts
-    return latestByMetric(directory, lastValues, directory.ofDevice(tenant, deviceId))
+  latest(tenant: string, deviceId: string): ReturnType<Query['latest']> {
+    return this.#questions.latest(tenant, deviceId)
   }
 
   async anomalies(filter: Parameters<Query['anomalies']>[0]): ReturnType<Query['anomalies']> {

@@ -87,6 +87,10 @@ export class EventTables {
     return (this.#deadLetterCount ??= Number(count.get()?.count))
   }
 
+  forgetCounts(): void {
+    this.#deadLetterCount = undefined
+  }
+
   #newest(
     table: string,
     order: string,

@@ -72,6 +72,15 @@ export class LastValues {
     part.hasChanged = true
   }
 
+  /** A series that has no reading any more. */
+  clear(series: number): void {
+    const part = this.#parts[series >>> PART_BITS]
+    if (part === undefined) return
+    part.timeUs[series & (PART_SERIES - 1)] = NaN
+    part.value[series & (PART_SERIES - 1)] = 0
+    part.hasChanged = true
+  }
+
   /** Copies of the parts that changed since the last call. */
   takeChanged(): { name: string; bytes: Uint8Array<ArrayBuffer> }[] {
     const changed = []

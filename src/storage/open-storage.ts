@@ -9,6 +9,7 @@ import { Committer } from './committer.ts'
 import type { DuckOptions } from './duck.ts'
 import { EmbeddedStorage, type StorageParts } from './embedded-storage.ts'
 import { rebuildLastValues } from './lost-state.ts'
+import { Eraser } from './eraser.ts'
 import { Merger } from './merger.ts'
 import { openParquetFiles } from './parquet-files.ts'
 import { Scrubber } from './scrubber.ts'
@@ -21,6 +22,7 @@ import { StateFile } from './state-file.ts'
 import { Steadiness } from './steadiness.ts'
 import { loadLastValues } from './state-loader.ts'
 import { strayFiles } from './stray-files.ts'
+import { Tombstones } from './tombstones.ts'
 import { Pace, Turns } from './turns.ts'
 
 /** Opens or creates a folder. Errors: DATA_FORMAT_NEWER, DATA_FILE_DAMAGED. */
@@ -84,6 +86,11 @@ export async function openStorage({
       ager: openAger(settings, { catalogue, segments, files, cold, directory, clock, pace }),
     }),
     scrubber: new Scrubber({ clock, segments, checks, pace: settings.scrub }),
+    tombstones: new Tombstones(directory, catalogue.erasures.all()),
+    eraser: new Eraser({
+      ...{ catalogue, segments, files, checks, cold, directory, clock, pace },
+      removeFile: (file) => disk.remove(`${segmentsFolder}/${file}`),
+    }),
     lastValues:
       saved ??
       (await rebuildLastValues(files, segments.list('readings').filter(isIntact), directory)),

@@ -31,12 +31,14 @@ interface Layout {
   series: number
   time: number
   unitUs: number
+  /** Of windows: the place of their length, ms. */
+  window?: number
 }
 const READING: Layout = { columns: 3, series: 0, time: 1, unitUs: 1 }
 /** A partial and the offset of its checkpoint. */
 const PARTIAL: Layout = {
   columns: PARTIAL_STRIDE + 1,
-  ...{ series: PARTIAL_SERIES, time: PARTIAL_START_MS, unitUs: 1000 },
+  ...{ series: PARTIAL_SERIES, time: PARTIAL_START_MS, unitUs: 1000, window: PARTIAL_WINDOW_MS },
 }
 
 function boundsOf(rows: readonly Row[], { series, time, unitUs }: Layout) {
@@ -54,10 +56,15 @@ function boundsOf(rows: readonly Row[], { series, time, unitUs }: Layout) {
   return bounds
 }
 
-function isIn(row: Row, { series, time, unitUs, box }: Layout & { box: Box }): boolean {
+function isIn(row: Row, { series, time, unitUs, window, box }: Layout & { box: Box }): boolean {
   const timeUs = row[time]! * unitUs
   if (timeUs < box.startUs || timeUs >= box.endUs) return false
   if (box.only?.has(row[series]!) === false) return false
+  if (box.without?.series.has(row[series]!) === true) {
+    const { startUs, endUs } = box.without.span
+    const lengthUs = window === undefined ? 0 : row[window]! * 1000
+    if (timeUs < endUs && startUs < Math.max(timeUs + lengthUs, timeUs + 1)) return false
+  }
   return box.minSeries <= row[series]! && row[series]! <= box.maxSeries
 }
 

@@ -118,6 +118,22 @@ export class FileCursor implements ReadingCursor {
     }
   }
 
+  /** What of the rows comes before the hole, or behind it when nothing does. */
+  #withoutHole(
+    series: number,
+    timeUs: Float64Array,
+    { from, to }: { from: number; to: number },
+  ): { from: number; to: number } {
+    const { without } = this.#box
+    if (without === undefined || !without.series.has(series)) return { from, to }
+    const holeFrom = lowerBound(timeUs, without.span.startUs, { from, to })
+    const holeTo = lowerBound(timeUs, without.span.endUs, { from: holeFrom, to })
+    if (from === holeFrom) return { from: holeTo, to }
+    // The next stretch goes on behind it.
+    if (holeFrom < holeTo) this.#end = holeTo
+    return { from, to: holeFrom === holeTo ? to : holeFrom }
+  }
+
   /** The next stretch in the box from a row of this block on; false when there is none. */
   #take({ timeUs, value }: Pick<SeriesRows, 'timeUs' | 'value'>, row: number): boolean {
     const { startUs, endUs, minSeries, maxSeries, only } = this.#box
@@ -128,8 +144,9 @@ export class FileCursor implements ReadingCursor {
       if (series < minSeries || series > maxSeries || only?.has(series) === false) continue
       const from = lowerBound(timeUs, startUs, { from: start, to: this.#end })
       const to = lowerBound(timeUs, endUs, { from, to: this.#end })
-      if (from === to) continue
-      this.run = { series, timeUs, value, from, to }
+      const kept = this.#withoutHole(series, timeUs, { from, to })
+      if (kept.from >= kept.to) continue
+      this.run = { series, timeUs, value, ...kept }
       return true
     }
     return false

@@ -52,14 +52,21 @@ function boundsOf(rows: readonly Float64Array[]): Bounds {
 }
 
 /** Windows whose start lies in the box. */
-function isIn({ startUs, endUs, minSeries, maxSeries }: Box): string {
+function isIn({ startUs, endUs, minSeries, maxSeries, without }: Box): string {
   const conditions = [
     [`start_ms >= ${startUs / 1000}`, startUs],
     [`start_ms < ${endUs / 1000}`, endUs],
     [`series >= ${minSeries}`, minSeries],
     [`series <= ${maxSeries}`, maxSeries],
   ] as const
-  const finite = conditions.flatMap(([sql, bound]) => (Number.isFinite(bound) ? [sql] : []))
+  const finite: string[] = conditions.flatMap(([sql, bound]) =>
+    Number.isFinite(bound) ? [sql] : [],
+  )
+  if (without !== undefined && without.series.size > 0) {
+    const { startUs: fromUs, endUs: toUs } = without.span
+    finite.push(`NOT (series IN (${[...without.series].join()}) AND start_ms * 1000 < ${toUs}
+      AND (start_ms + window_ms) * 1000 > ${fromUs})`)
+  }
   return finite.length === 0 ? '' : ` WHERE ${finite.join(' AND ')}`
 }
 

@@ -32,6 +32,8 @@ export interface Box extends Span {
   maxSeries: number
   /** Of them these; undefined: all. */
   only?: ReadonlySet<number>
+  /** Nothing of these series in this span; of windows, none that touches it. */
+  without?: { series: ReadonlySet<number>; span: Span }
 }
 
 /** Everything. */

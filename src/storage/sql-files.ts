@@ -17,6 +17,8 @@ export interface SqlFiles {
   series: string
   texts: string
   dirty: string
+  /** Undefined: none of it is in the files. */
+  erased: string | undefined
   release: () => void
 }
 
@@ -30,6 +32,8 @@ export interface SqlFilesParts {
   keptUs: (series: number) => number | undefined
   /** Where windows must be computed from readings, µs. */
   dirty: () => Iterable<{ series: number; startUs: number; endUs: number }>
+  /** What is erased, and may be in files still. */
+  erased: () => Iterable<{ series: number; startUs: number; endUs: number }>
   /** The path of a cold file; undefined: it is in a bucket, and not read. */
   coldPath: (file: string) => string | undefined
 }
@@ -47,9 +51,10 @@ export async function sqlFiles(parts: SqlFilesParts): Promise<SqlFiles> {
   const onDisk = readings.filter(({ isCold }) => !isCold)
   const { series, texts } = directory.all()
   const dirty = `${folder}/${SQL_FOLDER}/dirty-${dirtyFiles++}.ndjson`
+  const erased = `${dirty}.erased`
   const release = (): void => {
     unpin()
-    disk.remove(dirty).catch(() => undefined)
+    for (const file of [dirty, erased]) disk.remove(file).catch(() => undefined)
   }
   try {
     const rows = series.map((one) => ({
@@ -58,10 +63,10 @@ export async function sqlFiles(parts: SqlFilesParts): Promise<SqlFiles> {
       kept_us: parts.keptUs(one.series) ?? null,
     }))
     const spill = `${folder}/${SQL_FOLDER}`
-    const dirtyRows = [...parts.dirty()].map(({ series: id, startUs, endUs }) => ({
-      ...{ series: id, start_us: Math.max(startUs, -9e15), end_us: endUs },
-    }))
-    await writeLines(disk, dirty, dirtyRows)
+    await writeLines(disk, dirty, spanRows(parts.dirty()))
+    const erasedRows = spanRows(parts.erased())
+    const isAnyErased = erasedRows.length > 0
+    if (isAnyErased) await writeLines(disk, erased, erasedRows)
     const seriesFile = `${spill}/series-${series.length}.ndjson`
     const textsFile = `${spill}/texts-${texts.length}.ndjson`
     if (!(await disk.exists(seriesFile))) await writeLines(disk, seriesFile, rows)
@@ -81,12 +86,18 @@ export async function sqlFiles(parts: SqlFilesParts): Promise<SqlFiles> {
       }),
       rollups: rollups.map(place),
       ...{ series: seriesFile, texts: textsFile, dirty, release },
+      erased: isAnyErased ? erased : undefined,
     }
   } catch (error) {
     release()
     throw error
   }
 }
+
+const spanRows = (spans: Iterable<{ series: number; startUs: number; endUs: number }>) =>
+  [...spans].map(({ series, startUs, endUs }) => ({
+    ...{ series, start_us: Math.max(startUs, -9e15), end_us: endUs },
+  }))
 
 /** Those that may repeat an identity, and those of which they may; in the order of offsets. */
 function withRivals(segments: readonly Segment[]): Segment[] {

@@ -3,6 +3,7 @@ import { WeirError } from '../errors/errors.ts'
 import {
   addSpan,
   sortByTime,
+  subtractSpans,
   type ReadingRows,
   type ReadingView,
   type Span,
@@ -21,6 +22,7 @@ import type { RollupCoverage } from './rollup-coverage.ts'
 import type { SegmentChecks } from './segment-checks.ts'
 import type { SegmentFiles } from './segment-files.ts'
 import { mayHold, type Segment } from './segment-set.ts'
+import type { Tombstones } from './tombstones.ts'
 
 export interface ViewParts {
   /** In the order of their offsets. */
@@ -38,6 +40,7 @@ export interface ViewParts {
   rowsMax: number
   /** What of a series is older is no longer kept, and not shown until it is gone. */
   keptFromUs: (series: number) => number
+  tombstones: Tombstones
   /** Before it no window's partial is kept: the readings tell. */
   rollupsFromUs: number
   tierOf: (segment: Segment) => string
@@ -77,6 +80,9 @@ export class StorageView implements ReadingView {
     let spans = this.#parts.dirty.of(series)
     if (rollupsFromUs > 0) {
       spans = addSpan(spans, { startUs: -Infinity, endUs: rollupsFromUs }, Infinity)
+    }
+    for (const span of this.#parts.tombstones.ofSeries(series)) {
+      spans = addSpan(spans, span, Infinity)
     }
     for (const { minSeries, maxSeries, minTimeUs, maxTimeUs } of this.#parts.damagedRollups) {
       if (series < minSeries || series > maxSeries) continue
@@ -135,6 +141,7 @@ export class StorageView implements ReadingView {
       const kept = spans
         .filter(({ endUs }) => endUs > keptFromUs)
         .map(({ startUs, endUs }) => ({ startUs: Math.max(startUs, keptFromUs), endUs }))
+        .flatMap((span) => subtractSpans(span, this.#parts.tombstones.ofSeries(series)))
       return kept.length === 0 ? [] : [{ series, spans: kept }]
     })
   }

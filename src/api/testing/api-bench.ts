@@ -17,6 +17,7 @@ import { nodeWorld } from '../../world/node-world.ts'
 import { createApi, type ApiOptions } from '../server.ts'
 import { Conformance, type OpenApiDocument } from './conformance.ts'
 import { MemoryBacktests } from './memory-backtests.ts'
+import { MemoryErasures } from './memory-erasures.ts'
 import { MemorySql } from './memory-sql.ts'
 import { MemoryStorage } from './memory-storage.ts'
 import { MemoryPipeline } from './memory-pipeline.ts'
@@ -147,6 +148,7 @@ export async function startBench(options: ApiOptions = {}, { hasAlerts = true } 
   const backtests = new MemoryBacktests(TEST_PLAN)
   const storage = new MemoryStorage()
   const sql = new MemorySql()
+  const erasures = new MemoryErasures()
   const unready: string[] = []
   const { opened, ruleLog } = openTestAlerts(control.database, clock)
   opened.start()
@@ -161,6 +163,7 @@ export async function startBench(options: ApiOptions = {}, { hasAlerts = true } 
       backtests,
       storage,
       sql,
+      erasures,
       plan: TEST_PLAN,
       clock,
       signIns: createMemorySignIns({ ...nodeWorld, clock }),
@@ -183,6 +186,7 @@ export async function startBench(options: ApiOptions = {}, { hasAlerts = true } 
     backtests,
     storage,
     sql,
+    erasures,
     port,
     admin,
     unready,

@@ -1,0 +1,54 @@
+/** The key that an installation signs with: Ed25519, made when it is first needed, mode 600. */
+import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync } from 'node:crypto'
+import { sign, verify, type KeyObject } from 'node:crypto'
+import { chmod, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+
+const FILE = 'instance-key.pem'
+
+export interface Signed {
+  /** SPKI in DER, base64. */
+  key: string
+  /** Over the bytes of the signed text, base64. */
+  signature: string
+}
+
+export class InstanceKey {
+  readonly #key: KeyObject
+
+  private constructor(key: KeyObject) {
+    this.#key = key
+  }
+
+  static async open(folder: string): Promise<InstanceKey> {
+    const path = join(folder, FILE)
+    const known = await readFile(path, 'utf8').catch(() => undefined)
+    if (known !== undefined) return new InstanceKey(createPrivateKey(known))
+    const { privateKey } = generateKeyPairSync('ed25519')
+    const pem = privateKey.export({ type: 'pkcs8', format: 'pem' })
+    await writeFile(path, pem, { mode: 0o600, flag: 'wx' })
+    await chmod(path, 0o600)
+    return new InstanceKey(privateKey)
+  }
+
+  sign(text: string): Signed {
+    const key = createPublicKey(this.#key).export({ type: 'spki', format: 'der' })
+    const signature = sign(null, Buffer.from(text), this.#key)
+    return { key: key.toString('base64'), signature: signature.toString('base64') }
+  }
+}
+
+/** What people compare: SHA-256 of the key, hex. */
+export const fingerprintOf = (key: string): string =>
+  createHash('sha256').update(Buffer.from(key, 'base64')).digest('hex')
+
+/** False also when key or signature are none. */
+export function isSignedBy(text: string, { key, signature }: Signed): boolean {
+  try {
+    const der = Buffer.from(key, 'base64')
+    const publicKey = createPublicKey({ key: der, type: 'spki', format: 'der' })
+    return verify(null, Buffer.from(text), publicKey, Buffer.from(signature, 'base64'))
+  } catch {
+    return false
+  }
+}

@@ -1,0 +1,131 @@
+/**
+ * Erasures, from the request to what is known of them at the end:
+ *
+ *   begin()   durable, and from then on nothing of it is shown or stored any more
+ *   run()     files, latest values, anomalies and dead letters are without it; may be called again
+ *   finish()  with the signed receipt
+ */
+import type { SeriesDefinition } from '../batch/batch.ts'
+import type { ReadingView } from '../query/query.ts'
+import type { Catalogue } from './catalogue.ts'
+import type { Eraser } from './eraser.ts'
+import type { ErasedFile, Erasure } from './erasure-tables.ts'
+import type { LastValues } from './last-values.ts'
+import type { Merger } from './merger.ts'
+import type { SeriesDirectory } from './series-directory.ts'
+import type { Tombstones } from './tombstones.ts'
+
+export interface ErasureWorkParts {
+  catalogue: Catalogue
+  directory: SeriesDirectory
+  lastValues: LastValues
+  tombstones: Tombstones
+  eraser: Eraser
+  merger: Merger
+  view: () => ReadingView
+}
+
+export class ErasureWork {
+  readonly #parts: ErasureWorkParts
+
+  constructor(parts: ErasureWorkParts) {
+    this.#parts = parts
+  }
+
+  begin(erasure: Erasure): void {
+    const { catalogue, tombstones, lastValues } = this.#parts
+    catalogue.putErasure(erasure)
+    tombstones.add(erasure)
+    for (const { series } of this.#seriesOf(erasure)) {
+      if (this.#isLastErased(series)) lastValues.clear(series)
+    }
+  }
+
+  /** Errors: OBJECTS_UNAVAILABLE, and what the disk throws; done is what was done. */
+  async run(id: string): Promise<{ erasure: Erasure; files: ErasedFile[] }> {
+    const { catalogue, eraser, merger } = this.#parts
+    const erasure = this.find(id)!
+    const release = await merger.hold()
+    try {
+      await eraser.run(erasure)
+    } finally {
+      release()
+    }
+    for (const series of this.#seriesOf(erasure)) await this.#restoreLast(series)
+    return { erasure: catalogue.eraseEvents(erasure), files: catalogue.erasures.files(id) }
+  }
+
+  finish(id: string, receipt: string): void {
+    this.#parts.catalogue.putErasure({ ...this.find(id)!, receipt })
+  }
+
+  find(id: string): Erasure | undefined {
+    return this.all().find((erasure) => erasure.id === id)
+  }
+
+  all(): Erasure[] {
+    return this.#parts.catalogue.erasures.all()
+  }
+
+  #seriesOf({ tenant, deviceIds }: Erasure): SeriesDefinition[] {
+    return deviceIds.flatMap((id) => [...this.#parts.directory.ofDevice(tenant, id)])
+  }
+
+  #isLastErased(series: number): boolean {
+    const { lastValues, tombstones } = this.#parts
+    const last = lastValues.get(series)
+    if (last === undefined) return false
+    const spans = tombstones.ofSeries(series)
+    return spans.some(({ startUs, endUs }) => startUs <= last.timeUs && last.timeUs < endUs)
+  }
+
+  /** The latest of what is left; what came meanwhile is later still. */
+  async #restoreLast({ series }: SeriesDefinition): Promise<void> {
+    const { lastValues, view: open } = this.#parts
+    if (lastValues.get(series) !== undefined) return
+    const view = open()
+    let latest: { timeUs: number; value: number } | undefined
+    try {
+      const spans = [{ startUs: -Infinity, endUs: Infinity }]
+      await view.readings([{ series, spans }], ({ count, timeUs, value }) => {
+        for (let row = 0; row < count; row++) {
+          if (latest !== undefined && timeUs[row]! <= latest.timeUs) continue
+          latest = { timeUs: timeUs[row]!, value: value[row]! }
+        }
+      })
+    } finally {
+      view.release()
+    }
+    const known = lastValues.get(series)
+    if (latest !== undefined && !(known !== undefined && known.timeUs >= latest.timeUs)) {
+      lastValues.set(series, latest)
+    }
+  }
+}
+
+interface SeriesSpan {
+  series: number
+  startUs: number
+  endUs: number
+}
+
+/** Of all that was ever erased. */
+export function* erasedSpans(
+  directory: SeriesDirectory,
+  tombstones: Tombstones,
+): Generator<SeriesSpan> {
+  if (tombstones.isEmpty) return
+  for (const { series } of directory.all().series) {
+    for (const span of tombstones.ofSeries(series)) yield { series, ...span }
+  }
+}
+
+/** Of what may be in files still. */
+export function* openSpans({
+  catalogue,
+  directory,
+  tombstones,
+}: Pick<ErasureWorkParts, 'catalogue' | 'directory' | 'tombstones'>): Generator<SeriesSpan> {
+  const isAnyOpen = catalogue.erasures.all().some(({ receipt }) => receipt === undefined)
+  if (isAnyOpen) yield* erasedSpans(directory, tombstones)
+}

@@ -1,0 +1,93 @@
+/** The questions that the embedded store answers, over one look at it each. */
+import {
+  answerReadings,
+  answerWindows,
+  scanDevices,
+  type Query,
+  type QueryLimits,
+  type ReadingScan,
+  type ReadingSource,
+  type ReadingView,
+  type ScanQuestion,
+  type ScanSource,
+  type ScanStep,
+  type WindowsQuestion,
+} from '../query/query.ts'
+import type { Clock } from '../world/world.ts'
+import type { LastValues } from './last-values.ts'
+import { latestByMetric } from './latest.ts'
+import type { SegmentChecks } from './segment-checks.ts'
+import { mayHold, type SegmentSet } from './segment-set.ts'
+import type { SeriesDirectory } from './series-directory.ts'
+
+/** Devices that a scan reads at once; their list is looked through for each segment. */
+const SCAN_DEVICES_MAX = 1024
+
+export interface QuestionsParts {
+  options: { limits: QueryLimits }
+  clock: Clock
+  directory: SeriesDirectory
+  segments: SegmentSet
+  checks: SegmentChecks
+  lastValues: LastValues
+  view: (rowsMax: number) => ReadingView
+}
+
+export class Questions implements Pick<Query, 'readings' | 'windows' | 'latest'>, ReadingScan {
+  readonly #parts: QuestionsParts
+  readonly #source: ReadingSource
+
+  constructor(parts: QuestionsParts) {
+    const { directory, options, view } = parts
+    this.#parts = parts
+    this.#source = {
+      series: (tenant, deviceId, metric) =>
+        directory.ofDevice(tenant, deviceId).filter((one) => one.metric === metric),
+      text: (id) => directory.text(id),
+      view: () => view(options.limits.rowsMax),
+    }
+  }
+
+  async readings(question: Parameters<Query['readings']>[0]): ReturnType<Query['readings']> {
+    if (question.aggregate !== undefined) await this.#checkRollups(question)
+    return answerReadings(this.#source, question)
+  }
+
+  async windows(question: Parameters<Query['windows']>[0]): ReturnType<Query['windows']> {
+    await this.#checkRollups(question)
+    return answerWindows(this.#source, question, this.#parts.options.limits)
+  }
+
+  /** Before a question is planned, since the plan says which windows rollups answer. */
+  async #checkRollups(question: Omit<WindowsQuestion, 'windowMs'>): Promise<void> {
+    const { directory, segments, checks } = this.#parts
+    const { tenant, deviceId, metric, startUs, endUs } = question
+    const wanted = directory
+      .ofDevice(tenant, deviceId)
+      .filter((one) => one.metric === metric)
+      .map(({ series }) => ({ series, spans: [{ startUs, endUs }] }))
+    const rollups = segments.list('rollup').filter((segment) => mayHold(segment, wanted))
+    await checks.ensure(rollups)
+  }
+
+  scan({ startUs, endUs, ...filter }: ScanQuestion): AsyncGenerator<ScanStep, void> {
+    const { directory, clock, view: open } = this.#parts
+    const devices = directory.devices(filter)
+    const source: ScanSource = {
+      ...{ devices, devicesTotal: devices.length, devicesMax: SCAN_DEVICES_MAX },
+      look: async (_, run) => {
+        // A step bounds itself.
+        const view = open(Infinity)
+        const text = (id: number): string => directory.text(id)
+        return run({ view, text }).finally(() => view.release())
+      },
+      pause: () => new Promise((resolve) => clock.soon(resolve)),
+    }
+    return scanDevices(source, { startUs, endUs })
+  }
+
+  async latest(tenant: string, deviceId: string): ReturnType<Query['latest']> {
+    const { directory, lastValues } = this.#parts
+    return latestByMetric(directory, lastValues, directory.ofDevice(tenant, deviceId))
+  }
+}
