@@ -121,7 +121,12 @@ function requestBody(body: NonNullable<Route['body']>): object {
   }
 }
 
-function response({ description, content, headers = {} }: AnswerShape): object {
+function response({
+  description,
+  content,
+  otherMediaTypes = [],
+  headers = {},
+}: AnswerShape): object {
   const described = Object.entries(headers).map(([name, text]) => [
     name,
     { description: text, schema: { type: 'string' } },
@@ -131,7 +136,14 @@ function response({ description, content, headers = {} }: AnswerShape): object {
     ...(described.length === 0 ? {} : { headers: Object.fromEntries(described) }),
     ...(content === undefined
       ? {}
-      : { content: { [content.mediaType]: { schema: content.schema } } }),
+      : {
+          content: {
+            [content.mediaType]: { schema: content.schema },
+            ...Object.fromEntries(
+              otherMediaTypes.map((type) => [type, { schema: { type: 'string' } }]),
+            ),
+          },
+        }),
   }
 }
 

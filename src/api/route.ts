@@ -22,6 +22,8 @@ export interface AnswerShape {
   description: string
   /** Undefined: no body. */
   content?: { mediaType: string; schema: TSchema }
+  /** Instead of it, where the request asks for them: texts. */
+  otherMediaTypes?: readonly string[]
   headers?: Record<string, string>
 }
 

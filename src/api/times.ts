@@ -1,6 +1,8 @@
 /** Times and durations as the API's parameters carry them. */
 import { WeirError } from '../errors/errors.ts'
 import { parseDurationUs } from '../config/config.ts'
+import type { CalendarStep } from '../query/query.ts'
+import { isTimeZone } from '../schedule/schedule.ts'
 
 /** `date-time` of RFC 3339, 5.6: any count of fraction digits, and always an offset. */
 const RFC_3339 =
@@ -49,6 +51,33 @@ export function parseStep(text: string, parameter: string): number {
     'API_PARAMETER_INVALID',
     `${parameter}: "${text}" is neither milliseconds nor a duration such as 30s, 5m or 1h`,
   )
+}
+
+const CALENDAR = /^([1-9]\d{0,3})(d|w|mo|y)$/
+const UNITS = { d: 'day', w: 'week', mo: 'month', y: 'year' } as const
+
+/**
+ * A step: a width, or with a time zone days of its calendar; weeks, months and years are always of
+ * a calendar, UTC's without a zone. Throws API_PARAMETER_INVALID.
+ */
+export function parseGrid(
+  step: string | undefined,
+  timeZone: string | undefined,
+): { stepUs: number | undefined; calendar: CalendarStep | undefined } {
+  if (timeZone !== undefined && !isTimeZone(timeZone)) {
+    throw new WeirError('API_PARAMETER_INVALID', `tz: "${timeZone}" is no time zone of IANA`, {
+      details: { parameter: 'tz' },
+    })
+  }
+  if (step === undefined) return { stepUs: undefined, calendar: undefined }
+  const [, count, unit] = CALENDAR.exec(step) ?? []
+  const isCalendar = unit !== undefined && (unit !== 'd' || timeZone !== undefined)
+  if (!isCalendar) return { stepUs: parseStep(step, 'step'), calendar: undefined }
+  const calendar: CalendarStep = {
+    ...{ unit: UNITS[unit as keyof typeof UNITS], count: Number(count) },
+    timeZone: timeZone ?? 'UTC',
+  }
+  return { stepUs: undefined, calendar }
 }
 
 /** A duration of a body → µs, more than none. Throws API_BODY_INVALID naming `key`. */

@@ -29,6 +29,10 @@ const AGGREGATES: Record<Aggregate, true> = {
   stddev: true,
   first: true,
   last: true,
+  rate: true,
+  delta: true,
+  ...{ p1: true, p5: true, p10: true, p25: true, p50: true },
+  ...{ p75: true, p90: true, p95: true, p99: true },
 }
 
 interface Answer {

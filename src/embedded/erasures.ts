@@ -1,4 +1,4 @@
-/** Erasures over all parts of an installation, one after the other; what a crash cut off goes on. */
+/** Erasures over all parts of an installation, in turn; what a crash cut off goes on. */
 import type { ErasureDesk, ErasureReceipt, ErasureStatus } from '../api/api.ts'
 import type { Events } from '../observe/observe.ts'
 import type { ErasedFile, Erasure } from '../storage/erasure-tables.ts'

@@ -15,7 +15,7 @@ import {
   type Promised,
   type QueryBench,
 } from './query-fixture.ts'
-import type { QueryLimits, Value, WindowRow } from './query.ts'
+import type { QueryLimits, ReadingsQuestion, Value, WindowRow } from './query.ts'
 
 export interface QueryTraits {
   name: string
@@ -83,6 +83,30 @@ function testReadings(promise: Promised): void {
       ])
       const right = ask({ startUs: ms(3), endUs: ms(6), dimensions: { side: 'right' } })
       assert.deepEqual((await query.readings(right)).points, points([3, 3], [5, 5]))
+    },
+  )
+
+  promise(
+    'changes, quantiles, steps of the calendar, and steps without readings',
+    async ({ query, give }) => {
+      const at = (second: number, value: number) => ({ series: 0, timeUs: seconds(second), value })
+      const readings = [at(0, 10), at(10, 20), at(20, 40), at(130, 5)]
+      await give({ series: [defineSeries(0, 'temperature')], readings })
+      const question = ask({ startUs: seconds(0), endUs: seconds(180), stepUs: 60e6 })
+      const values = async (more: Partial<ReadingsQuestion>) =>
+        (await query.readings({ ...question, ...more })).points.map(([, value]) => value)
+      assert.deepEqual(await values({ aggregate: 'delta' }), [30, 0])
+      assert.deepEqual(await values({ aggregate: 'rate' }), [1.5, null])
+      assert.deepEqual(await values({ aggregate: 'p50' }), [20, 5])
+      assert.deepEqual(await values({ aggregate: 'p25' }), [15, 5])
+      assert.deepEqual(await values({ aggregate: 'max', fill: 'null' }), [40, null, 5])
+      assert.deepEqual(await values({ aggregate: 'max', fill: 'linear' }), [40, 22.5, 5])
+      const calendar = { unit: 'day', count: 1, timeZone: 'Asia/Kolkata' } as const
+      const day = { ...question, aggregate: 'count', stepUs: undefined, calendar } as const
+      const [[startMs = 0, count] = []] = (await query.readings(day)).points
+      assert.equal(count, 4)
+      assert.ok(startMs * 1000 <= seconds(0) && seconds(0) < startMs * 1000 + 86_400e6)
+      assert.equal(startMs % 86_400_000, 18.5 * 3_600_000, 'midnight in India')
     },
   )
 

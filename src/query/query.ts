@@ -3,8 +3,18 @@
  * excluded.
  */
 import type { SeriesDefinition } from '../batch/batch.ts'
+import type { Fill } from './fill.ts'
+import type { CalendarStep } from './step-grid.ts'
 
-export type Aggregate = 'avg' | 'min' | 'max' | 'sum' | 'count' | 'stddev' | 'first' | 'last'
+export type Quantile = 'p1' | 'p5' | 'p10' | 'p25' | 'p50' | 'p75' | 'p90' | 'p95' | 'p99'
+
+/**
+ * `delta` is the last value less the first, `rate` that by the seconds between them. `p95` is the
+ * value that 95 of a hundred do not exceed: see Quantiles.
+ */
+export type Aggregate =
+  | ('avg' | 'min' | 'max' | 'sum' | 'count' | 'stddev' | 'first' | 'last')
+  | ('rate' | 'delta' | Quantile)
 export const AGGREGATES: readonly Aggregate[] = [
   'avg',
   'min',
@@ -14,6 +24,9 @@ export const AGGREGATES: readonly Aggregate[] = [
   'stddev',
   'first',
   'last',
+  'rate',
+  'delta',
+  ...(['p1', 'p5', 'p10', 'p25', 'p50', 'p75', 'p90', 'p95', 'p99'] as const),
 ]
 
 export interface ReadingsQuestion {
@@ -29,6 +42,10 @@ export interface ReadingsQuestion {
    * Only with `aggregate`; steps are aligned to 1970 UTC. Undefined: one step for the whole span.
    */
   stepUs: number | undefined
+  /** Instead of `stepUs`. */
+  calendar?: CalendarStep | undefined
+  /** Only with steps; `none` without. */
+  fill?: Fill | undefined
   pointsMax: number
 }
 
@@ -243,6 +260,8 @@ export interface QueryLimits {
   windowsMax: number
 }
 
+export { FILLS } from './fill.ts'
+export type { CalendarStep } from './step-grid.ts'
 export { answerReadings } from './readings.ts'
 export { scanDevices, type ScanSource } from './scan.ts'
 export { addSpan, contains, subtractSpans } from './spans.ts'

@@ -6,6 +6,7 @@ import { Downsampling, inTimeOrder, type Point } from './downsample.ts'
 import { matchSeries, valueReader } from './matching.ts'
 import type {
   Aggregate,
+  Quantile,
   ReadingRows,
   ReadingsAnswer,
   ReadingsQuestion,
@@ -13,8 +14,10 @@ import type {
   ReadingView,
   Value,
 } from './query.ts'
+import { filled } from './fill.ts'
 import { planRollups } from './rollup-plan.ts'
 import { contains } from './spans.ts'
+import { gridOf } from './step-grid.ts'
 import { Steps, type Step } from './steps.ts'
 
 type Points = ReadingsAnswer['points']
@@ -140,9 +143,13 @@ async function answerSteps(
   series: readonly SeriesDefinition[],
   question: ReadingsQuestion,
 ): Promise<Unread> {
-  const { aggregate, stepUs, startUs, endUs, pointsMax } = question
-  const steps = new Steps(stepUs, pointsMax)
-  const { windows, covered, raw } = planRollups(view, series, question)
+  const { startUs, endUs, pointsMax, fill = 'none' } = question
+  const aggregate = question.aggregate!
+  const grid = gridOf(question)
+  const quantile = quantileOf(aggregate)
+  const steps = new Steps(grid, pointsMax, quantile !== undefined)
+  const isOfRollups = quantile === undefined
+  const { windows, covered, raw } = planRollups(view, series, { ...question, grid, isOfRollups })
   if (windows !== undefined) {
     const numbers = series.map(({ series }) => series)
     await view.partials(numbers, windows, (row) => {
@@ -152,22 +159,28 @@ async function answerSteps(
   }
   await view.readings(raw, (rows) => steps.addReadings(rows))
   return {
-    points: (read) =>
-      steps
+    points(read) {
+      const how = { aggregate, quantile, read, series: series[0]?.series ?? 0 }
+      const points = steps
         .list()
-        .map((step) => [
-          (stepUs === undefined ? startUs : step.startUs) / 1000,
-          stepValue(step, { aggregate: aggregate!, read, series: series[0]!.series }),
-        ]),
-    resolutionUs: stepUs ?? endUs - startUs,
+        .map((step): [number, Value | null] => [step.startUs, stepValue(step, how)])
+      const all = filled(points, { fill, grid, startUs, endUs, pointsMax })
+      return all.map(([us, value]) => [us / 1000, value])
+    },
+    resolutionUs: grid.widthUs,
   }
 }
+
+/** From 0 to 1; undefined: it is none. */
+const quantileOf = (aggregate: Aggregate): number | undefined =>
+  /^p\d+$/.test(aggregate) ? Number(aggregate.slice(1)) / 100 : undefined
 
 /** First, last and the extremes are values of the series' own kind; the others are numbers. */
 function stepValue(
   step: Step,
   how: {
     aggregate: Aggregate
+    quantile: number | undefined
     read: (series: number, value: number) => Value
     series: number
   },
@@ -181,6 +194,7 @@ function stepValue(
     case 'max':
       return how.read(how.series, step[how.aggregate])
     default:
-      return step[how.aggregate]
+      if (how.quantile !== undefined) return step.quantiles?.at(how.quantile) ?? null
+      return step[how.aggregate as Exclude<Aggregate, Quantile>]
   }
 }

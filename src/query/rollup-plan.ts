@@ -4,7 +4,8 @@
  * readings in memory touch, since their partial may not have been emitted yet.
  */
 import type { SeriesDefinition } from '../batch/batch.ts'
-import type { ReadingsQuestion, ReadingView, Span, Wanted } from './query.ts'
+import type { ReadingView, Span, Wanted } from './query.ts'
+import type { StepGrid } from './step-grid.ts'
 import { addSpan, alignOutwards, subtractSpans } from './spans.ts'
 
 export interface RollupPlan {
@@ -18,13 +19,19 @@ export interface RollupPlan {
 /** More spans than this are joined: a condition of SQL should stay short. */
 const TOUCHED_SPANS_MAX = 64
 
+interface SteppedQuestion extends Span {
+  grid: StepGrid
+  /** False: what is asked only readings know. */
+  isOfRollups: boolean
+}
+
 export function planRollups(
   view: ReadingView,
   series: readonly SeriesDefinition[],
-  question: ReadingsQuestion,
+  question: SteppedQuestion,
 ): RollupPlan {
   const whole = { startUs: question.startUs, endUs: question.endUs }
-  const windows = chooseWindow(view, question)
+  const windows = question.isOfRollups ? chooseWindow(view, question) : undefined
   const covered = new Map<number, Span[]>()
   const raw: Wanted[] = []
   for (const { series: id, kind } of series) {
@@ -40,11 +47,11 @@ export function planRollups(
 /** The widest window that divides the step and lies whole within span and coverage. */
 function chooseWindow(
   view: ReadingView,
-  { startUs, endUs, stepUs }: ReadingsQuestion,
+  { startUs, endUs, grid }: SteppedQuestion,
 ): { windowMs: number; span: Span } | undefined {
   for (const { windowMs, fromMs, toMs } of view.coverage.toReversed()) {
     const widthUs = windowMs * 1000
-    if (stepUs !== undefined && stepUs % widthUs !== 0) continue
+    if (!grid.takesWindows(widthUs)) continue
     const span = {
       startUs: Math.ceil(Math.max(startUs, fromMs * 1000) / widthUs) * widthUs,
       endUs: Math.floor(Math.min(endUs, toMs * 1000) / widthUs) * widthUs,

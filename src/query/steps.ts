@@ -18,7 +18,9 @@ import {
   PARTIAL_START_MS,
   PARTIAL_SUM,
 } from '../stream/stream.ts'
-import type { Aggregate, ReadingRows } from './query.ts'
+import { Quantiles } from './quantiles.ts'
+import type { ReadingRows } from './query.ts'
+import type { StepGrid } from './step-grid.ts'
 
 const STRIDE = 12
 const COUNT = 0
@@ -36,15 +38,24 @@ const LAST_SERIES = 11
 const EMPTY = [0, 0, Infinity, -Infinity, 0, 0, 0, Infinity, -1, 0, -Infinity, -1]
 
 /** One step's results. `stddev` is the sample one. */
-export interface Step extends Record<Exclude<Aggregate, 'stddev'>, number> {
+export interface Step extends Record<
+  'avg' | 'min' | 'max' | 'sum' | 'count' | 'first' | 'last' | 'delta',
+  number
+> {
   startUs: number
   stddev: number | null
+  /** By the second; null for readings of one time. */
+  rate: number | null
+  /** Undefined where none were asked for. */
+  quantiles: Quantiles | undefined
   firstSeries: number
   lastSeries: number
 }
 
 export class Steps {
-  readonly #stepUs: number | undefined
+  readonly #grid: StepGrid
+  /** By the slot's number; undefined: nobody asks. */
+  readonly #quantiles: Quantiles[] | undefined
   readonly #stepsMax: number
   readonly #slots = new Map<number, number>()
   #rows = new Float64Array(64 * STRIDE)
@@ -52,10 +63,11 @@ export class Steps {
   #stepAt = NaN
   #slotAt = 0
 
-  /** Without `stepUs` everything is one step. */
-  constructor(stepUs: number | undefined, stepsMax: number) {
-    this.#stepUs = stepUs
+  /** With quantiles it takes no partials, which know none. */
+  constructor(grid: StepGrid, stepsMax: number, hasQuantiles = false) {
+    this.#grid = grid
     this.#stepsMax = stepsMax
+    this.#quantiles = hasQuantiles ? [] : undefined
   }
 
   addReadings({ count, series, timeUs, value }: ReadingRows): void {
@@ -73,6 +85,9 @@ export class Steps {
       rows[at + MEAN] = mean
       rows[at + SQUARES]! += delta * (one - mean)
       this.#noteEnds(at, series[row]!, { first: one, firstUs: time, last: one, lastUs: time })
+      if (this.#quantiles !== undefined) {
+        ;(this.#quantiles[at / STRIDE] ??= new Quantiles()).add(one)
+      }
     }
   }
 
@@ -121,7 +136,7 @@ export class Steps {
 
   /** Where the step of this time lies in the rows. */
   #slot(timeUs: number): number {
-    const step = this.#stepUs === undefined ? 0 : Math.floor(timeUs / this.#stepUs)
+    const step = this.#grid.indexOf(timeUs)
     if (step === this.#stepAt) return this.#slotAt
     this.#stepAt = step
     this.#slotAt = this.#slots.get(step) ?? this.#createSlot(step)
@@ -144,16 +159,18 @@ export class Steps {
     return at
   }
 
-  /** Steps that hold anything, oldest first. Without a step width `startUs` is 0. */
+  /** Steps that hold anything, oldest first. */
   list(): Step[] {
     const inOrder = [...this.#slots].toSorted(([a], [b]) => a - b)
-    return inOrder.map(([step, at]) => this.#read(step * (this.#stepUs ?? 0), at))
+    return inOrder.map(([step, at]) => this.#read(this.#grid.startUsOf(step), at))
   }
 
   #read(startUs: number, at: number): Step {
     const rows = this.#rows
     const count = rows[at + COUNT]!
     const sum = rows[at + SUM]!
+    const delta = rows[at + LAST]! - rows[at + FIRST]!
+    const spanUs = rows[at + LAST_TIME_US]! - rows[at + FIRST_TIME_US]!
     return {
       startUs,
       count,
@@ -166,6 +183,9 @@ export class Steps {
       firstSeries: rows[at + FIRST_SERIES]!,
       last: rows[at + LAST]!,
       lastSeries: rows[at + LAST_SERIES]!,
+      delta,
+      rate: spanUs > 0 ? delta / (spanUs / 1e6) : null,
+      quantiles: this.#quantiles?.[at / STRIDE],
     }
   }
 }

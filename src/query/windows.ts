@@ -10,6 +10,7 @@ import type {
   WindowsQuestion,
 } from './query.ts'
 import { alignOutwards, clipSpans, contains } from './spans.ts'
+import { gridOf } from './step-grid.ts'
 import { Steps } from './steps.ts'
 
 /** Windows that start in the span, oldest first. Errors: QUERY_LIMIT_EXCEEDED. */
@@ -48,7 +49,9 @@ async function collectWindows(
 ): Promise<Steps> {
   const { windowMs } = question
   const widthUs = windowMs * 1000
-  const steps = new Steps(widthUs, windowsMax)
+  const { startUs, endUs } = question
+  const grid = gridOf({ stepUs: widthUs, startUs, endUs, pointsMax: windowsMax })
+  const steps = new Steps(grid, windowsMax)
   const span: Span = {
     startUs: Math.ceil(question.startUs / widthUs) * widthUs,
     endUs: Math.ceil(question.endUs / widthUs) * widthUs,

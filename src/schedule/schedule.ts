@@ -5,7 +5,7 @@
  */
 import { DAY_MINUTES, MINUTE_US, minuteOf, offsetAt, wallAt } from './wall-clock.ts'
 
-export { isTimeZone } from './wall-clock.ts'
+export { DAY_MINUTES, isTimeZone, MINUTE_US, offsetAt, wallAt } from './wall-clock.ts'
 
 /** On `days`, whenever the wall shows a time in [from, to). */
 export interface Schedule {

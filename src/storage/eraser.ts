@@ -103,6 +103,7 @@ export class Eraser {
       if (series === undefined) continue
       collected.add(series, await this.#coldRows(segment, series, without))
     }
+    if (collected.count === segment.rows) return
     const record = (after: Segment | undefined) => (): void =>
       catalogue.erasures.addFile(erasure.id, erasedFile(segment, after, 'cold'))
     if (collected.count === 0) {

@@ -27,7 +27,7 @@ export const LAYERS: Record<string, readonly string[]> = {
   lake: ['batch', 'errors', 'objects', 'parquet', 'world'],
   flink: ['errors', 'kafka', 'objects', 'world'],
   stream: ['batch', 'errors', 'pipeline', 'schedule'],
-  query: ['batch', 'errors', 'stream'],
+  query: ['batch', 'errors', 'schedule', 'stream'],
   entries: ['batch', 'errors', 'pipeline', 'stream'],
   cache: ['query', 'redis', 'world'],
   postgres: ['batch', 'errors', 'postgres-client', 'query', 'stream', 'world'],
@@ -56,7 +56,7 @@ export const LAYERS: Record<string, readonly string[]> = {
   sql: ['errors'],
   api: [
     ...['alerts', 'backtest', 'batch', 'config', 'control', 'errors', 'gateway'],
-    ...['observe', 'pipeline', 'query', 'sql', 'world'],
+    ...['observe', 'pipeline', 'query', 'schedule', 'sql', 'world'],
   ],
   fanout: ['api', 'redis', 'world'],
   web: ['api', 'errors', 'query', 'world'],

@@ -175,3 +175,37 @@ test('a process without alerts has no routes of alerts', async () => {
   for (const target of targets) assert.equal((await ask(target)).status, 404, target)
   await plain.close()
 })
+
+test('steps of the calendar, fills, an earlier span and other formats', async () => {
+  const ask = (more: string) => get(`/v1/query?device_id=pump-1&metric=temperature&${span}&${more}`)
+  const points = async (more: string) => (await ask(more)).json.points
+  assert.equal((await points('agg=count&step=1d&tz=Europe/Berlin')).length, 1)
+  assert.equal((await ask('agg=count&step=1mo')).status, 200)
+  for (const [more, detail] of [
+    ['agg=count&step=1d&tz=Mars/Olympus', /^tz: "Mars\/Olympus" is no time zone/],
+    ['agg=count&fill=null', /^fill: needs step/],
+    ['agg=count&step=1d&compare=x', /^compare: /],
+    ['agg=p42', /^agg: /],
+  ] as const) {
+    const reply = await ask(more)
+    assert.equal(reply.status, 400, more)
+    assert.match(reply.json.detail, detail)
+  }
+  const compared = (await ask('agg=count&step=1m&compare=1d')).json
+  assert.deepEqual(compared.compare, { points: [] })
+  const raw = await points('max_points=3')
+  const csv = await bench.call(
+    `GET /v1/query?device_id=pump-1&metric=temperature&${span}&max_points=3&format=csv`,
+    {
+      key: bench.admin,
+    },
+  )
+  const [heading, first] = csv.text.split('\r\n')
+  assert.equal(heading, 'time,temperature')
+  assert.equal(first, `${new Date(raw[0][0]).toISOString()},${raw[0][1]}`)
+  const lines = await bench.call(
+    `GET /v1/query?device_id=pump-1&metric=temperature&${span}&max_points=3&format=ndjson`,
+    { key: bench.admin },
+  )
+  assert.deepEqual(JSON.parse(lines.text.split('\n')[0]!), { ts: raw[0][0], value: raw[0][1] })
+})

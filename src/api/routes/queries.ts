@@ -2,15 +2,16 @@
 import { Type } from 'typebox'
 import { formatDurationUs, parseDurationUs, suggest } from '../../config/config.ts'
 import { WeirError } from '../../errors/errors.ts'
-import { AGGREGATES } from '../../query/query.ts'
-import type { EventsFilter } from '../../query/query.ts'
+import { AGGREGATES, FILLS } from '../../query/query.ts'
+import type { EventsFilter, ReadingsAnswer, ReadingsQuestion } from '../../query/query.ts'
+import type { Value as PointValue } from '../../query/query.ts'
 import type { ApiPorts, ConsolePorts, QueryPorts } from '../api.ts'
 import { Completeness, Meta, withMeta } from '../completeness.ts'
 import { invalidParameter } from '../parameters.ts'
-import { jsonAnswer, jsonRoute, type Route } from '../route.ts'
+import { jsonAnswer, jsonRoute, type Answer, type Route } from '../route.ts'
 import type { Services } from '../services.ts'
 import { DeviceId, Limit, Milliseconds, Time, Value } from '../shapes.ts'
-import { parseStep, parseTime } from '../times.ts'
+import { parseGrid, parseStep, parseTime } from '../times.ts'
 import { requireDevice } from './devices.ts'
 
 const TAG = 'queries'
@@ -30,6 +31,42 @@ export function queryRoutes({ ports }: Services<ConsolePorts>): Route[] {
   return [readingsRoute(ports), windowsRoute(ports), anomaliesRoute(ports), deadLettersRoute(ports)]
 }
 
+const ReadingsQuery = Type.Object({
+  device_id: DeviceId,
+  metric: Metric,
+  start: Time,
+  end: Time,
+  agg: Type.Optional(Type.Enum([...AGGREGATES])),
+  step: Type.Optional(
+    Type.String({
+      description:
+        'With agg: milliseconds, or 30s, 5m, 1h, 1d; of the calendar 1w, 1mo, 1y, and with tz 1d.',
+    }),
+  ),
+  tz: Type.Optional(
+    Type.String({ description: 'Time zone of steps of the calendar, as Europe/Berlin.' }),
+  ),
+  fill: Type.Optional(
+    Type.Enum([...FILLS], {
+      default: 'none',
+      description: 'What stands in steps without readings.',
+    }),
+  ),
+  compare: Type.Optional(
+    Type.String({
+      description: 'The same of so much earlier beside it, at the times of now: 1d, 7d.',
+    }),
+  ),
+  format: Type.Optional(
+    Type.Enum(['json', 'ndjson', 'csv'], {
+      default: 'json',
+      description: 'ndjson: a line {"ts", "value"} a point; csv: time in RFC 3339, value.',
+    }),
+  ),
+  max_points: Type.Optional(Type.Integer({ minimum: 1, maximum: POINTS_MAX, default: POINTS_MAX })),
+  dimension: Dimension,
+})
+
 function readingsRoute(ports: QueryPorts): Route {
   return jsonRoute({
     key: 'GET /v1/query',
@@ -39,35 +76,73 @@ function readingsRoute(ports: QueryPorts): Route {
       'are downsampled so that peaks stay. With `agg`, a point’s time is its step’s start; without ' +
       '`step` there is one step.',
     tag: TAG,
-    query: Type.Object({
-      device_id: DeviceId,
-      metric: Metric,
-      start: Time,
-      end: Time,
-      agg: Type.Optional(Type.Enum([...AGGREGATES])),
-      step: Type.Optional(Type.String({ description: 'Milliseconds, or 30s, 5m, 1h; with agg.' })),
-      max_points: Type.Optional(
-        Type.Integer({ minimum: 1, maximum: POINTS_MAX, default: POINTS_MAX }),
-      ),
-      dimension: Dimension,
-    }),
-    answers: { 200: jsonAnswer('The points.', Readings) },
+    query: ReadingsQuery,
+    answers: {
+      200: {
+        ...jsonAnswer('The points.', Readings),
+        otherMediaTypes: ['application/x-ndjson', 'text/csv'],
+      },
+    },
     problems: ['API_NOT_FOUND', 'QUERY_LIMIT_EXCEEDED', 'QUERY_FAILED'],
     async handle({ tenant, query }) {
       const { type } = await requireDevice(ports, tenant, query.device_id)
       if (query.step !== undefined && query.agg === undefined) {
         throw invalidParameter('step', `needs agg, one of ${AGGREGATES.join(', ')}`)
       }
-      const answer = await ports.query.readings({
+      if (query.fill !== undefined && query.step === undefined) {
+        throw invalidParameter('fill', 'needs step')
+      }
+      const question = {
         ...seriesQuestion(tenant, query),
         aggregate: query.agg,
-        stepUs: query.step === undefined ? undefined : parseStep(query.step, 'step'),
+        ...parseGrid(query.step, query.tz),
+        fill: query.fill,
         pointsMax: query.max_points ?? POINTS_MAX,
-      })
+      }
+      const answer = await ports.query.readings(question)
       if (answer.meta.series.length === 0) checkMetric(ports, type, query.metric)
-      return { status: 200, json: answer }
+      const { format = 'json' } = query
+      if (format !== 'json') return pointsAsText(answer.points, query.metric, format)
+      if (query.compare === undefined) return { status: 200, json: answer }
+      const compare = await earlier(ports, question, parseStep(query.compare, 'compare'))
+      return { status: 200, json: { ...answer, compare } }
     },
   })
+}
+
+/** Each point at the time that it has now. */
+async function earlier(
+  { query }: QueryPorts,
+  question: ReadingsQuestion,
+  byUs: number,
+): Promise<{ points: ReadingsAnswer['points'] }> {
+  const { points } = await query.readings({
+    ...question,
+    startUs: question.startUs - byUs,
+    endUs: question.endUs - byUs,
+  })
+  return { points: points.map(([ms, value]) => [ms + byUs / 1000, value]) }
+}
+
+function pointsAsText(
+  points: ReadingsAnswer['points'],
+  metric: string,
+  format: 'ndjson' | 'csv',
+): Answer {
+  if (format === 'ndjson') {
+    const lines = points.map(([ts, value]) => `${JSON.stringify({ ts, value })}\n`)
+    return { status: 200, text: { mediaType: 'application/x-ndjson', text: lines.join('') } }
+  }
+  const rows = points.map(([ms, value]) => [new Date(ms).toISOString(), value ?? ''])
+  const lines = [['time', metric], ...rows].map((row) => `${row.map(csvCell).join()}\r\n`)
+  return { status: 200, text: { mediaType: 'text/csv; charset=utf-8', text: lines.join('') } }
+}
+
+/** RFC 4180; what a spreadsheet would take for a formula is a text. */
+function csvCell(value: PointValue): string {
+  if (typeof value !== 'string') return String(value)
+  const text = /^[=+\-@\t\r]/.test(value) ? `'${value}` : value
+  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text
 }
 
 const SegmentsDamaged = Type.Integer({
@@ -80,8 +155,13 @@ const Cached = Type.Boolean({
     'long past. Never so in one process, which has no cache.',
 })
 
+const Points = Type.Array(Type.Tuple([Milliseconds, Type.Union([Value, Type.Null()])]))
+
 const Readings = Type.Object({
-  points: Type.Array(Type.Tuple([Milliseconds, Type.Union([Value, Type.Null()])])),
+  points: Points,
+  compare: Type.Optional(
+    Type.Object({ points: Points }, { description: 'Of the earlier span, with `compare`.' }),
+  ),
   meta: Type.Object({
     series: Type.Array(
       Type.Object({

@@ -13,7 +13,7 @@ import type {
   TelemetryDoor,
 } from '../../gateway/gateway.ts'
 import { makeAlert } from './alert-body.ts'
-import type { AnomalyRow, DeadLetterRow, EventsFilter } from '../../query/query.ts'
+import type { Aggregate, AnomalyRow, DeadLetterRow, EventsFilter } from '../../query/query.ts'
 import type { Query, ReadingsQuestion, Value, WindowsQuestion } from '../../query/query.ts'
 import type { RuleEvent } from '../../stream/stream.ts'
 import type { Clock } from '../../world/world.ts'
@@ -205,7 +205,11 @@ export class MemoryPipeline implements TelemetryDoor, Query, LiveFeed {
         ? raw.slice(0, question.pointsMax)
         : steps.map(([startUs, rows]): [number, Value | null] => [
             startUs / 1000,
-            summarise(rows.map(({ value }) => Number(value)))[aggregate],
+            (
+              summarise(rows.map(({ value }) => Number(value))) as Partial<
+                Record<Aggregate, number | null>
+              >
+            )[aggregate] ?? null,
           ])
     const series = [...seen.values()].map((dimensions) => ({ metric: question.metric, dimensions }))
     const counts = { segments_read: 0, segments_skipped: 0, segments_damaged: 0, cached: false }
