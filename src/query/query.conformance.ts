@@ -103,7 +103,7 @@ function testReadings(promise: Promised): void {
       assert.deepEqual(await values({ aggregate: 'max', fill: 'linear' }), [40, 22.5, 5])
       const calendar = { unit: 'day', count: 1, timeZone: 'Asia/Kolkata' } as const
       const day = { ...question, aggregate: 'count', stepUs: undefined, calendar } as const
-      const [[startMs = 0, count] = []] = (await query.readings(day)).points
+      const [[startMs, count]] = (await query.readings(day)).points as [[number, number]]
       assert.equal(count, 4)
       assert.ok(startMs * 1000 <= seconds(0) && seconds(0) < startMs * 1000 + 86_400e6)
       assert.equal(startMs % 86_400_000, 18.5 * 3_600_000, 'midnight in India')
