@@ -236,8 +236,8 @@ export interface ReadingView {
   ): Promise<void>
   /** Window sizes, ascending, and where their partials tell everything that was committed. */
   readonly coverage: readonly { windowMs: number; fromMs: number; toMs: number }[]
-  /** Where the partials of a series do not tell everything. */
-  dirty(series: number): readonly Span[]
+  /** Where the partials of a series and window size do not tell everything. */
+  dirty(series: number, windowMs: number): readonly Span[]
   /** Event times of a series' readings that are in memory only, within the span; in no order. */
   memoryTimes(series: number, span: Span): Float64Array
   readonly tiers: ReadonlySet<string>

@@ -149,9 +149,9 @@ async function answerSteps(
   const quantile = quantileOf(aggregate)
   const steps = new Steps(grid, pointsMax, quantile !== undefined)
   const isOfRollups = quantile === undefined
-  const { windows, covered, raw } = planRollups(view, series, { ...question, grid, isOfRollups })
-  if (windows !== undefined) {
-    const numbers = series.map(({ series }) => series)
+  const { parts, raw } = planRollups(view, series, { ...question, grid, isOfRollups })
+  const numbers = series.map(({ series }) => series)
+  for (const { covered, ...windows } of parts) {
     await view.partials(numbers, windows, (row) => {
       const spans = covered.get(row[PARTIAL_SERIES]!) ?? []
       if (contains(spans, row[PARTIAL_START_MS]! * 1000)) steps.addPartial(row)

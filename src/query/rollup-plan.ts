@@ -1,23 +1,26 @@
 /**
  * Which part of an aggregated question window partials answer exactly, and which part the readings
  * must: outside of what partials cover, where a backlog made windows dirty, and in windows that
- * readings in memory touch, since their partial may not have been emitted yet.
+ * readings in memory touch, since their partial may not have been emitted yet. The widest windows
+ * go first; what they leave the next ones answer.
  */
 import type { SeriesDefinition } from '../batch/batch.ts'
 import type { ReadingView, Span, Wanted } from './query.ts'
+import { addSpan, alignOutwards, clipSpans, subtractSpans } from './spans.ts'
 import type { StepGrid } from './step-grid.ts'
-import { addSpan, alignOutwards, subtractSpans } from './spans.ts'
 
-export interface RollupPlan {
-  /** The partials' window and span, or undefined when only readings answer. */
-  windows: { windowMs: number; span: Span } | undefined
-  /** By series: where partials count. */
+/** Partials of one window size. */
+export interface RollupPart {
+  windowMs: number
+  span: Span
+  /** By series: where they count. */
   covered: Map<number, Span[]>
-  raw: Wanted[]
 }
 
-/** More spans than this are joined: a condition of SQL should stay short. */
-const TOUCHED_SPANS_MAX = 64
+export interface RollupPlan {
+  parts: RollupPart[]
+  raw: Wanted[]
+}
 
 interface SteppedQuestion extends Span {
   grid: StepGrid
@@ -25,54 +28,67 @@ interface SteppedQuestion extends Span {
   isOfRollups: boolean
 }
 
+/** More spans than this are joined: a condition of SQL should stay short. */
+const TOUCHED_SPANS_MAX = 64
+
 export function planRollups(
   view: ReadingView,
   series: readonly SeriesDefinition[],
   question: SteppedQuestion,
 ): RollupPlan {
-  const whole = { startUs: question.startUs, endUs: question.endUs }
-  const windows = question.isOfRollups ? chooseWindow(view, question) : undefined
-  const covered = new Map<number, Span[]>()
+  const parts = question.isOfRollups ? partsOf(view, question) : []
   const raw: Wanted[] = []
   for (const { series: id, kind } of series) {
-    const own = windows !== undefined && kind === 'number' ? coveredSpans(view, id, windows) : []
-    covered.set(id, own)
-    const spans = subtractSpans(whole, own)
-    if (spans.length > 0) raw.push({ series: id, spans })
-  }
-  const isUsed = [...covered.values()].some((spans) => spans.length > 0)
-  return { windows: isUsed ? windows : undefined, covered, raw }
-}
-
-/** The widest window that divides the step and lies whole within span and coverage. */
-function chooseWindow(
-  view: ReadingView,
-  { startUs, endUs, grid }: SteppedQuestion,
-): { windowMs: number; span: Span } | undefined {
-  for (const { windowMs, fromMs, toMs } of view.coverage.toReversed()) {
-    const widthUs = windowMs * 1000
-    if (!grid.takesWindows(widthUs)) continue
-    const span = {
-      startUs: Math.ceil(Math.max(startUs, fromMs * 1000) / widthUs) * widthUs,
-      endUs: Math.floor(Math.min(endUs, toMs * 1000) / widthUs) * widthUs,
+    let left: Span[] = [{ startUs: question.startUs, endUs: question.endUs }]
+    if (kind === 'number') {
+      for (const part of parts) {
+        const own = coveredSpans(view, id, { part, left })
+        part.covered.set(id, own)
+        left = left.flatMap((span) => subtractSpans(span, own))
+      }
     }
-    if (span.startUs < span.endUs) return { windowMs, span }
+    if (left.length > 0) raw.push({ series: id, spans: left })
   }
-  return undefined
+  const isUsed = ({ covered }: RollupPart): boolean =>
+    [...covered.values()].some((spans) => spans.length > 0)
+  return { parts: parts.filter(isUsed), raw }
 }
 
+/** Windows that lie within steps, span and coverage, the widest first. */
+function partsOf(view: ReadingView, { startUs, endUs, grid }: SteppedQuestion): RollupPart[] {
+  return view.coverage.toReversed().flatMap(({ windowMs, fromMs, toMs }) => {
+    const widthUs = windowMs * 1000
+    const span = alignInwards(
+      { startUs: Math.max(startUs, fromMs * 1000), endUs: Math.min(endUs, toMs * 1000) },
+      widthUs,
+    )
+    const isFit = span.startUs < span.endUs && grid.takesWindows(widthUs)
+    return isFit ? [{ windowMs, span, covered: new Map() }] : []
+  })
+}
+
+const alignInwards = ({ startUs, endUs }: Span, widthUs: number): Span => ({
+  startUs: Math.ceil(startUs / widthUs) * widthUs,
+  endUs: Math.floor(endUs / widthUs) * widthUs,
+})
+
+/** Whole windows of what is left. */
 function coveredSpans(
   view: ReadingView,
   series: number,
-  { windowMs, span }: { windowMs: number; span: Span },
+  { part: { windowMs, span }, left }: { part: RollupPart; left: readonly Span[] },
 ): Span[] {
   const widthUs = windowMs * 1000
+  const wanted = clipSpans(span, left)
+    .map((one) => alignInwards(one, widthUs))
+    .filter(({ startUs, endUs }) => startUs < endUs)
+  if (wanted.length === 0) return []
   const touched = new Set<number>()
   for (const timeUs of view.memoryTimes(series, span)) touched.add(Math.floor(timeUs / widthUs))
-  let unsure = alignOutwards(view.dirty(series), widthUs)
+  let unsure = alignOutwards(view.dirty(series, windowMs), widthUs)
   for (const window of [...touched].toSorted((a, b) => a - b)) {
     const startUs = window * widthUs
     unsure = addSpan(unsure, { startUs, endUs: startUs + widthUs }, TOUCHED_SPANS_MAX)
   }
-  return subtractSpans(span, unsure)
+  return wanted.flatMap((one) => subtractSpans(one, unsure))
 }

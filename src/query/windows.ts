@@ -57,7 +57,7 @@ async function collectWindows(
     endUs: Math.ceil(question.endUs / widthUs) * widthUs,
   }
   const dirty = new Map(
-    series.map((id) => [id, clipSpans(span, alignOutwards(view.dirty(id), widthUs))]),
+    series.map((id) => [id, clipSpans(span, alignOutwards(view.dirty(id, windowMs), widthUs))]),
   )
   await view.partials(series, { windowMs, span }, (row) => {
     const spans = dirty.get(row[PARTIAL_SERIES]!) ?? []

@@ -45,7 +45,7 @@ export async function takeSnapshot({
   const copies = `${folder}/${BACKUP_FOLDER}`
   await removeCopies(disk, folder)
   await disk.makeFolder(copies)
-  const all = [...segments.list('readings'), ...segments.list('rollup')]
+  const all = segments.all()
   const kept = all.filter((segment) => !segment.isCold || coldFolder !== undefined)
   const unpin = segments.pin(kept)
   const release = async (): Promise<void> => {

@@ -22,12 +22,9 @@ import { ErasureTables, type Erasure } from './erasure-tables.ts'
 import { EventTables } from './event-tables.ts'
 import type { RecentEvents } from './recent-events.ts'
 import type { RollupCoverage } from './rollup-coverage.ts'
+import { segmentOf, segmentValues } from './segment-rows.ts'
 import type { Segment } from './segment-set.ts'
 import type { StatePart } from './state-file.ts'
-
-/** Values of `segments.format`: rollups, and readings before decision 0006; readings since. */
-const SEGMENT_BY_DUCKDB = 1
-const SEGMENT_OWN = 2
 
 /** Everything that one commit makes durable at once. */
 export interface CommitRecord {
@@ -170,12 +167,7 @@ export class Catalogue {
       for (const definitions of record.definitions) this.#insertDefinitions(definitions)
       for (const events of record.events) this.events.insert(events)
       this.#replaceDirty(record.dirty)
-      for (const { windowMs, fromMs, toMs } of record.coverage) {
-        this.#run(
-          'INSERT OR REPLACE INTO rollup_coverage VALUES (?, ?, ?, ?)',
-          ...withCrc(windowMs, fromMs, toMs),
-        )
-      }
+      this.#putCoverage(record.coverage)
     })
   }
 
@@ -246,6 +238,23 @@ export class Catalogue {
     return this.#meta('exported_before_us') ?? -Infinity
   }
 
+  /** Rollups of a day, and how far they cover all series now. */
+  addSummaries(added: readonly Segment[], coverage: readonly RollupCoverage[]): void {
+    this.#transaction(() => {
+      this.#insertSegments(added)
+      this.#putCoverage(coverage)
+    })
+  }
+
+  #putCoverage(coverage: readonly RollupCoverage[]): void {
+    for (const { windowMs, fromMs, toMs } of coverage) {
+      this.#run(
+        'INSERT OR REPLACE INTO rollup_coverage VALUES (?, ?, ?, ?)',
+        ...withCrc(windowMs, fromMs, toMs),
+      )
+    }
+  }
+
   setFileChecksum(segment: Segment): void {
     this.#transaction(() => this.#insertSegments([segment]))
   }
@@ -272,14 +281,7 @@ export class Catalogue {
       'INSERT OR REPLACE INTO segments VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
     )
     for (const s of segments) {
-      const values = withCrc(
-        ...[s.file, s.kind, s.firstOffset, s.lastOffset, s.rows, s.bytes],
-        ...[s.minSeries, s.maxSeries, s.minTimeUs, s.maxTimeUs, Number(s.hasUnverified)],
-        ...[s.tail === undefined ? SEGMENT_BY_DUCKDB : SEGMENT_OWN],
-        ...[s.tail?.bytes ?? 0, s.tail?.crc ?? 0],
-        s.crc ?? null,
-      )
-      insert.run(...values)
+      insert.run(...segmentValues(s))
     }
   }
 
@@ -320,25 +322,7 @@ export class Catalogue {
   }
 
   segments(): Segment[] {
-    const onDisk = this.#rows('segments').map((row): Segment => ({
-      kind: row['kind'] === 'rollup' ? 'rollup' : 'readings',
-      isCold: false,
-      file: String(row.file),
-      firstOffset: Number(row.first_offset),
-      lastOffset: Number(row.last_offset),
-      rows: Number(row.row_count),
-      bytes: Number(row.bytes),
-      minSeries: Number(row.min_series),
-      maxSeries: Number(row.max_series),
-      minTimeUs: Number(row.min_time_us),
-      maxTimeUs: Number(row.max_time_us),
-      hasUnverified: row.has_unverified === 1,
-      tail:
-        row.format === SEGMENT_BY_DUCKDB
-          ? undefined
-          : { bytes: Number(row.tail_bytes), crc: Number(row.tail_crc) },
-      crc: row.file_crc === null ? undefined : Number(row.file_crc),
-    }))
+    const onDisk = this.#rows('segments').map(segmentOf)
     return [...onDisk, ...this.cold.segments()]
   }
 

@@ -25,7 +25,7 @@ import type { LastValues } from './last-values.ts'
 import { openWindows } from './lost-state.ts'
 import { Merger } from './merger.ts'
 import { ChunkPool } from './recent-readings.ts'
-import { RollupCoverages } from './rollup-coverage.ts'
+import type { RollupCoverages } from './rollup-coverage.ts'
 import { reportStorage, type StorageReport } from './report.ts'
 import { Questions } from './questions.ts'
 import { Scrubber } from './scrubber.ts'
@@ -57,6 +57,7 @@ export interface StorageParts {
   committer: Committer
   pace: Pace
   checks: SegmentChecks
+  coverage: RollupCoverages
   merger: Merger
   scrubber: Scrubber
   directory: SeriesDirectory
@@ -97,7 +98,7 @@ export class EmbeddedStorage implements Storage, Query, ReadingScan {
     const { catalogue } = parts
     this.#parts = parts
     this.#dirty = new DirtyRanges(catalogue.dirtyRanges())
-    this.#coverage = new RollupCoverages(catalogue.coverage())
+    this.#coverage = parts.coverage
     this.#committedOffset = catalogue.coveredOffset
     this.#committedAtUs = catalogue.committedAtUs
     this.#nextOffset = this.#committedOffset + 1
@@ -236,7 +237,7 @@ export class EmbeddedStorage implements Storage, Query, ReadingScan {
   #view(rowsMax: number): ReadingView {
     const { segments, files, checks } = this.#parts
     const readings = segments.list('readings')
-    const rollups = segments.list('rollup')
+    const rollups = [...segments.list('rollup'), ...segments.list('summary')]
     const isIntact = (segment: Segment): boolean => segments.isIntact(segment)
     const generations = this.#generations()
     const unpin = [segments.pin([...readings, ...rollups]), ...generations.map((one) => one.pin())]
@@ -318,7 +319,7 @@ export class EmbeddedStorage implements Storage, Query, ReadingScan {
     return {
       readingsInMemory: readingsOf(this.#generations()),
       readingsStored: readings.reduce((sum, { rows }) => sum + rows, 0),
-      segmentCount: readings.length + segments.list('rollup').length,
+      segmentCount: segments.all().length,
       segmentsDamaged: segments.damagedCount,
       mergeDebt: merger.debt,
       bytesOnDisk: segments.bytes,

@@ -49,7 +49,7 @@ export class Eraser {
       series: new Set(series.map((one) => one.series)),
       span: { startUs: fromUs, endUs: toUs },
     }
-    for (const segment of [...segments.list('readings'), ...segments.list('rollup')]) {
+    for (const segment of segments.all()) {
       if (!mayHold(segment, without)) continue
       if (segment.isCold) await this.#rewriteCold(erasure, segment, without)
       else await this.#rewrite(erasure, segment, without)
@@ -75,7 +75,7 @@ export class Eraser {
         : { kind, file, firstOffset: first, lastOffset: last, hasUnverified, ...written }
     if (after?.rows === segment.rows) return this.#parts.removeFile(after.file)
     if (after !== undefined) checks.trust([after])
-    this.#replace(erasure, segment, after, kind === 'rollup' ? 'rollups' : 'disk')
+    this.#replace(erasure, segment, after, kind === 'readings' ? 'disk' : 'rollups')
   }
 
   #replace(

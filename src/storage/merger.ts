@@ -11,7 +11,8 @@ import {
 } from './merge-plan.ts'
 import type { SegmentChecks } from './segment-checks.ts'
 import type { SegmentFiles } from './segment-files.ts'
-import { segmentFile, type Segment, type SegmentSet } from './segment-set.ts'
+import type { Summariser } from './summariser.ts'
+import { SEGMENT_KINDS, segmentFile, type Segment, type SegmentSet } from './segment-set.ts'
 
 export interface MergerParts {
   catalogue: Catalogue
@@ -19,6 +20,7 @@ export interface MergerParts {
   files: SegmentFiles
   checks: SegmentChecks
   policy: Omit<MergePolicy, 'nowUs'>
+  summariser: Summariser
   /** Works when there is nothing to merge; undefined: nothing is done for its age. */
   ager: Ager | undefined
   clock: Clock
@@ -38,7 +40,7 @@ export class Merger {
 
   get debt(): number {
     const { segments } = this.#parts
-    return (['readings', 'rollup'] as const).reduce(
+    return SEGMENT_KINDS.reduce(
       (sum, kind) => sum + mergeDebt(segments.list(kind), this.#policy()),
       0,
     )
@@ -49,6 +51,7 @@ export class Merger {
     if (this.#isClosing || this.#holds > 0) return
     this.#running ??= this.#mergeAll()
       .catch(this.#parts.onFailure)
+      .then(() => this.#parts.summariser.run(() => this.#isClosing))
       .then(() => this.#parts.ager?.run(() => this.#isClosing))
       .finally(() => {
         this.#running = undefined
@@ -77,7 +80,7 @@ export class Merger {
 
   async #mergeAll(): Promise<void> {
     const { segments } = this.#parts
-    for (const kind of ['rollup', 'readings'] as const) {
+    for (const kind of ['rollup', 'summary', 'readings'] as const) {
       for (;;) {
         const merge = planMerge(segments.list(kind), this.#policy())
         if (merge === undefined || this.#isClosing) break

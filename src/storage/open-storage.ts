@@ -2,16 +2,17 @@
  * Puts the embedded store together: opens the folder, clears what never counted, loads what does.
  */
 import type { Disk, World } from '../world/world.ts'
-import { Ager, type AgerParts } from './ager.ts'
+import { Ager } from './ager.ts'
 import { Catalogue } from './catalogue.ts'
 import { ColdFiles } from './cold-files.ts'
 import { Committer } from './committer.ts'
 import type { DuckOptions } from './duck.ts'
 import { EmbeddedStorage, type StorageParts } from './embedded-storage.ts'
 import { rebuildLastValues } from './lost-state.ts'
-import { Eraser } from './eraser.ts'
+import { Eraser, type EraserParts } from './eraser.ts'
 import { Merger } from './merger.ts'
 import { openParquetFiles } from './parquet-files.ts'
+import { RollupCoverages } from './rollup-coverage.ts'
 import { Scrubber } from './scrubber.ts'
 import { SegmentChecks } from './segment-checks.ts'
 import { NO_COLD_FILES, type ColdReader, type SegmentFiles } from './segment-files.ts'
@@ -22,6 +23,7 @@ import { StateFile } from './state-file.ts'
 import { Steadiness } from './steadiness.ts'
 import { loadLastValues } from './state-loader.ts'
 import { strayFiles } from './stray-files.ts'
+import { Summariser } from './summariser.ts'
 import { Tombstones } from './tombstones.ts'
 import { Pace, Turns } from './turns.ts'
 
@@ -72,23 +74,20 @@ export async function openStorage({
     damaged: listener.segmentDamaged,
   })
   const turns = new Turns(clock, pace)
+  const coverage = new RollupCoverages(catalogue.coverage())
   const committer = new Committer({ catalogue, files, stateFile, turns, clock })
   const isIntact = (segment: Segment): boolean => segments.isIntact(segment)
   const saved = await loadLastValues(committer, stateFile)
   if (saved === undefined) await checks.ensure(segments.list('readings'))
+  const shared = { catalogue, segments, files, checks, cold, directory, clock, pace }
   const parts: StorageParts = {
     ...{ options: settings, files, catalogue, stateFile, segments, directory },
-    ...{ committer, checks, pace, clock, disk },
-    merger: new Merger({
-      ...{ catalogue, segments, files, checks, clock },
-      policy: { segmentRows: settings.segmentRows, fanIn: settings.mergeFanIn, isIntact },
-      onFailure: listener.mergeFailed,
-      ager: openAger(settings, { catalogue, segments, files, cold, directory, clock, pace }),
-    }),
+    ...{ committer, checks, pace, clock, disk, coverage },
+    merger: openMerger(settings, { ...shared, coverage }),
     scrubber: new Scrubber({ clock, segments, checks, pace: settings.scrub }),
     tombstones: new Tombstones(directory, catalogue.erasures.all()),
     eraser: new Eraser({
-      ...{ catalogue, segments, files, checks, cold, directory, clock, pace },
+      ...shared,
       removeFile: (file) => disk.remove(`${segmentsFolder}/${file}`),
     }),
     lastValues:
@@ -114,11 +113,25 @@ function openColdFiles(
   })
 }
 
+/** With what it does when there is nothing to merge. */
+function openMerger(
+  settings: StorageOptions,
+  parts: Omit<EraserParts, 'removeFile'> & { coverage: RollupCoverages },
+): Merger {
+  const { allowedLatenessMs, segmentRows, mergeFanIn: fanIn, listener } = settings
+  const { segments } = parts
+  return new Merger({
+    ...parts,
+    policy: { segmentRows, fanIn, isIntact: (segment) => segments.isIntact(segment) },
+    onFailure: listener.mergeFailed,
+    summariser: new Summariser({ ...parts, allowedLatenessMs, failed: listener.mergeFailed }),
+    ager: openAger(settings, parts),
+  })
+}
+
 function openAger(
   { aging, listener }: StorageOptions,
-  parts: Omit<AgerParts, 'policy' | 'intervalMs' | 'tell' | 'failed' | 'steadiness' | 'cold'> & {
-    cold: ColdFiles | undefined
-  },
+  parts: Omit<EraserParts, 'removeFile'>,
 ): Ager | undefined {
   const { cold, catalogue, clock } = parts
   if (aging === undefined || cold === undefined) return undefined

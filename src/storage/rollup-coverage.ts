@@ -42,6 +42,13 @@ export class RollupCoverages {
     }
   }
 
+  /** Windows that were made of readings, next to those that there are. */
+  extend({ windowMs, fromMs, toMs }: RollupCoverage): void {
+    const known = this.#byWindow.get(windowMs)
+    if (known === undefined) this.#byWindow.set(windowMs, { windowMs, fromMs, toMs })
+    else known.toMs = Math.max(known.toMs, toMs)
+  }
+
   /** Copies, the smallest window first. */
   list(): RollupCoverage[] {
     return [...this.#byWindow.values()]

@@ -51,7 +51,7 @@ export class Scrubber {
 
   async #pass(): Promise<void> {
     const { segments, checks } = this.#parts
-    for (const segment of [...segments.list('readings'), ...segments.list('rollup')]) {
+    for (const segment of segments.all()) {
       if (this.#isClosing) return
       // It may have been merged away since the pass began.
       if (!segments.has(segment) || segment.isCold) continue

@@ -4,7 +4,8 @@ import type { Span, Wanted } from '../query/query.ts'
 
 /** One immutable Parquet file, by its catalogue entry. Offsets, series and times are inclusive. */
 export interface Segment {
-  kind: 'readings' | 'rollup'
+  /** Summaries are rollups of hours and days, made of readings when a day is over, and kept. */
+  kind: 'readings' | 'rollup' | 'summary'
   /** Name in the segments folder, or key in the object store. */
   file: string
   /** In the object store, as a file of the lake. */
@@ -25,6 +26,8 @@ export interface Segment {
   /** CRC32 of the file; undefined until it was first checked, for those of before format 3. */
   crc: number | undefined
 }
+
+export const SEGMENT_KINDS: readonly Segment['kind'][] = ['readings', 'rollup', 'summary']
 
 /** A stretch of series and event times; the series are inclusive. */
 export interface Box extends Span {
@@ -84,6 +87,11 @@ export class SegmentSet {
     this.#segments = inOrder(segments)
     this.#nextPart = segments.reduce((most, one) => Math.max(most, partOf(one)), -1) + 1
     this.#removeFile = removeFile
+  }
+
+  /** Of all kinds. */
+  all(): readonly Segment[] {
+    return this.#segments
   }
 
   /** In the order of their offsets. */

@@ -15,10 +15,7 @@ export function strayFiles(parts: {
   segments: SegmentSet
 }): () => Promise<void> {
   const { disk, folder, segments } = parts
-  const isKnown = (file: string): boolean =>
-    (['readings', 'rollup'] as const).some((kind) =>
-      segments.list(kind).some((segment) => segment.file === file),
-    )
+  const isKnown = (file: string): boolean => segments.all().some((segment) => segment.file === file)
   let strays = parts.files.filter((file) => file.endsWith('.parquet') && !isKnown(file))
   return async () => {
     const going = strays

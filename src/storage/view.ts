@@ -22,6 +22,7 @@ import type { RollupCoverage } from './rollup-coverage.ts'
 import type { SegmentChecks } from './segment-checks.ts'
 import type { SegmentFiles } from './segment-files.ts'
 import { mayHold, type Segment } from './segment-set.ts'
+import { SUMMARY_WINDOWS_MS } from './summariser.ts'
 import type { Tombstones } from './tombstones.ts'
 
 export interface ViewParts {
@@ -75,18 +76,24 @@ export class StorageView implements ReadingView {
   }
 
   /** Also where a damaged rollup held the windows: the readings tell them. */
-  dirty(series: number): readonly Span[] {
+  dirty(series: number, windowMs: number): readonly Span[] {
     const { rollupsFromUs } = this.#parts
     let spans = this.#parts.dirty.of(series)
-    if (rollupsFromUs > 0) {
+    // Summaries stay.
+    if (rollupsFromUs > 0 && !SUMMARY_WINDOWS_MS.includes(windowMs)) {
       spans = addSpan(spans, { startUs: -Infinity, endUs: rollupsFromUs }, Infinity)
     }
     for (const span of this.#parts.tombstones.ofSeries(series)) {
       spans = addSpan(spans, span, Infinity)
     }
-    for (const { minSeries, maxSeries, minTimeUs, maxTimeUs } of this.#parts.damagedRollups) {
+    const isSummary = SUMMARY_WINDOWS_MS.includes(windowMs)
+    for (const { kind, ...damaged } of this.#parts.damagedRollups) {
+      if ((kind === 'summary') !== isSummary) continue
+      const { minSeries, maxSeries, minTimeUs, maxTimeUs } = damaged
       if (series < minSeries || series > maxSeries) continue
-      spans = addSpan(spans, { startUs: minTimeUs, endUs: maxTimeUs + 1 }, Infinity)
+      // The last window begins then, and goes on.
+      const endUs = maxTimeUs + windowMs * 1000
+      spans = addSpan(spans, { startUs: minTimeUs, endUs }, Infinity)
     }
     return spans
   }
@@ -235,8 +242,11 @@ export class StorageView implements ReadingView {
   }
 }
 
-const windowName = (windowMs: number): string =>
-  windowMs % 60_000 === 0 ? `${windowMs / 60_000}m` : `${windowMs / 1000}s`
+function windowName(windowMs: number): string {
+  if (windowMs % 86_400_000 === 0) return `${windowMs / 86_400_000}d`
+  if (windowMs % 3_600_000 === 0) return `${windowMs / 3_600_000}h`
+  return windowMs % 60_000 === 0 ? `${windowMs / 60_000}m` : `${windowMs / 1000}s`
+}
 
 /**
  * First write wins (T4) where identities may repeat: segments' rows come sorted by identity and

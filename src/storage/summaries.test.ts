@@ -1,0 +1,192 @@
+import assert from 'node:assert/strict'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import type { Aggregate } from '../query/query.ts'
+import { FATE_FRESH, FATE_UNVERIFIED } from '../stream/stream.ts'
+import { nodeWorld } from '../world/node-world.ts'
+import type { EmbeddedStorage } from './embedded-storage.ts'
+import { openStorage } from './open-storage.ts'
+import { ask, copyFolder, defineSeries, makeOutput, type OutputParts } from './storage-fixture.ts'
+
+const MINUTE_US = 60e6
+const HOUR_US = 3_600e6
+const DAY_US = 24 * HOUR_US
+const START_US = Date.UTC(2026, 3, 6) * 1000
+const SERIES = [defineSeries(0, 'temperature')]
+
+interface Reading {
+  timeUs: number
+  value: number
+}
+
+/** Emits windows of a minute as the stream would, with everything late as a dirty range. */
+class NaiveStream {
+  readonly outputs: OutputParts[] = []
+  readonly stored = new Map<number, number>()
+  readonly #open = new Map<number, Reading[]>()
+  #closedUs = 0
+
+  output(readings: readonly Reading[]): OutputParts {
+    const output = {
+      ...{ offset: this.outputs.length, series: this.outputs.length === 0 ? SERIES : [] },
+      readings: [] as NonNullable<OutputParts['readings']>,
+      partials: [] as number[][],
+      dirty: [] as NonNullable<OutputParts['dirty']>,
+    }
+    for (const reading of readings) output.readings.push(this.#take(reading, output.dirty))
+    const latestUs = Math.max(...this.stored.keys())
+    this.#closedUs = Math.max(this.#closedUs, Math.floor(latestUs / MINUTE_US) * MINUTE_US)
+    for (const [startUs, own] of this.#open) {
+      if (startUs >= this.#closedUs) continue
+      output.partials.push(partialOf(startUs, own))
+      this.#open.delete(startUs)
+    }
+    this.outputs.push(output)
+    return output
+  }
+
+  #take({ timeUs, value }: Reading, dirty: NonNullable<OutputParts['dirty']>) {
+    const startUs = Math.floor(timeUs / MINUTE_US) * MINUTE_US
+    const isKnown = this.stored.has(timeUs)
+    if (!isKnown) this.stored.set(timeUs, value)
+    if (!isKnown && startUs >= this.#closedUs) {
+      this.#open.set(startUs, [...(this.#open.get(startUs) ?? []), { timeUs, value }])
+      return { series: 0, timeUs, value, fate: FATE_FRESH }
+    }
+    if (!isKnown) dirty.push({ series: 0, fromMs: startUs / 1000, toMs: startUs / 1000 + 60_000 })
+    return { series: 0, timeUs, value, fate: FATE_UNVERIFIED }
+  }
+}
+
+function partialOf(startUs: number, readings: Reading[]): number[] {
+  const inOrder = readings.toSorted((a, b) => a.timeUs - b.timeUs)
+  const { count, sum, min, max, avg, first, last } = statsOf(inOrder)
+  const squares = inOrder.reduce((total, { value }) => total + (value - avg) ** 2, 0)
+  const ends = [first, inOrder[0]!.timeUs, last, inOrder.at(-1)!.timeUs]
+  return [0, 60_000, startUs / 1000, 0, count, sum, min, max, avg, squares, ...ends]
+}
+
+function statsOf(inOrder: readonly Reading[]) {
+  const values = inOrder.map(({ value }) => value)
+  const sum = values.reduce((total, value) => total + value, 0)
+  return {
+    ...{ count: values.length, sum, avg: sum / values.length },
+    ...{ min: Math.min(...values), max: Math.max(...values) },
+    ...{ first: values[0]!, last: values.at(-1)! },
+  }
+}
+
+const NAMES = ['count', 'sum', 'avg', 'min', 'max', 'first', 'last'] as const
+
+async function check(
+  store: EmbeddedStorage,
+  stream: NaiveStream,
+  span: { startUs: number; endUs: number; stepUs: number | undefined },
+): Promise<Set<string>> {
+  const { startUs, endUs, stepUs } = span
+  const expected = [...stream.stored]
+    .map(([timeUs, value]) => ({ timeUs, value }))
+    .filter(({ timeUs }) => startUs <= timeUs && timeUs < endUs)
+    .toSorted((a, b) => a.timeUs - b.timeUs)
+  const steps = Map.groupBy(expected, ({ timeUs }) =>
+    stepUs === undefined ? startUs : Math.floor(timeUs / stepUs) * stepUs,
+  )
+  const tiers = new Set<string>()
+  for (const aggregate of NAMES) {
+    const { points, meta } = await store.readings({ ...ask(span), aggregate, stepUs })
+    for (const tier of meta.tiers) tiers.add(tier)
+    assert.deepEqual(
+      points.map(([ms]) => ms * 1000),
+      [...steps.keys()],
+      `${aggregate} ${meta.tiers.join()}`,
+    )
+    for (const [ms, value] of points) {
+      const wanted = statsOf(steps.get(ms * 1000)!)[aggregate as Extract<Aggregate, 'sum'>]
+      assert.ok(
+        Math.abs(Number(value) - wanted) < 1e-6,
+        `${aggregate} at ${ms}: ${value} ${wanted}`,
+      )
+    }
+  }
+  return tiers
+}
+
+const reading = fc.record({
+  /** Minutes behind the clock: mostly now, sometimes hours or days. */
+  behind: fc.oneof(
+    { weight: 6, arbitrary: fc.integer({ min: 0, max: 240 }) },
+    { weight: 1, arbitrary: fc.integer({ min: 0, max: 6000 }) },
+  ),
+  value: fc.integer({ min: -50, max: 50 }),
+})
+const step = fc.record({
+  hours: fc.integer({ min: 1, max: 9 }),
+  readings: fc.array(reading, { minLength: 1, maxLength: 12 }),
+  next: fc.constantFrom('nothing', 'commit', 'commit', 'overtaken', 'crash'),
+})
+
+test('hours and days are summed up when they are over, and whatever comes late is in every answer', async () => {
+  const root = await mkdtemp(join(tmpdir(), 'weir-summaries-'))
+  const seen = new Set<string>()
+  let runs = 0
+  const property = fc.asyncProperty(
+    fc.array(step, { minLength: 8, maxLength: 24 }),
+    fc.integer({ min: 0, max: 100 }),
+    async (steps, offsetHours) => {
+      let folder = join(root, String(runs++))
+      let nowUs = START_US
+      const clock = { ...nodeWorld.clock, nowUs: () => nowUs }
+      const open = (): Promise<EmbeddedStorage> =>
+        openStorage({ folder, world: { ...nodeWorld, clock }, options: { mergeFanIn: 3 } })
+      let store = await open()
+      const stream = new NaiveStream()
+      try {
+        for (const { hours, readings, next } of steps) {
+          nowUs += hours * HOUR_US
+          const own = readings.map(({ behind, value }) => {
+            return { timeUs: nowUs - behind * MINUTE_US, value }
+          })
+          store.output(makeOutput(stream.output(own)))
+          if (next === 'commit' || next === 'overtaken') {
+            const committed = store.commit({ offset: stream.outputs.length - 1, parts: [] })
+            if (next === 'overtaken') {
+              // Two days go by in memory while it is written.
+              for (const hoursLater of [5, 29, 58]) {
+                const timeUs = nowUs + hoursLater * HOUR_US
+                store.output(makeOutput(stream.output([{ timeUs, value: hoursLater }])))
+              }
+              nowUs += 58 * HOUR_US
+            }
+            await committed
+            await store.settle()
+          }
+          if (next !== 'crash') continue
+          const copy = join(root, String(runs++))
+          copyFolder(folder, copy)
+          await store.close()
+          folder = copy
+          store = await open()
+          const { nextOffset } = await store.recover()
+          for (const output of stream.outputs.slice(Math.max(0, nextOffset - 1))) {
+            store.output(makeOutput(output))
+          }
+        }
+        const all = { startUs: START_US - 10 * DAY_US, endUs: nowUs + DAY_US }
+        const part = { startUs: START_US + offsetHours * HOUR_US + 1234, endUs: nowUs - 777 }
+        for (const stepUs of [HOUR_US, DAY_US, 7 * DAY_US, undefined]) {
+          for (const tier of await check(store, stream, { ...all, stepUs })) seen.add(tier)
+          for (const tier of await check(store, stream, { ...part, stepUs })) seen.add(tier)
+        }
+      } finally {
+        await store.close()
+      }
+    },
+  )
+  await fc
+    .assert(property, { numRuns: 5, endOnFailure: true })
+    .finally(() => rm(root, { recursive: true, force: true }))
+  assert.ok(seen.has('rollup-1h') && seen.has('rollup-1d'), [...seen].join())
+})
