@@ -15,8 +15,8 @@ import { ANYWHERE, overlaps, segmentFile, type Segment, type SegmentSet } from '
 import type { SeriesDirectory } from './series-directory.ts'
 import { SummaryRows } from './summary-rows.ts'
 
-export const HOUR_MS = 3_600_000
-export const DAY_MS = 86_400_000
+const HOUR_MS = 3_600_000
+const DAY_MS = 86_400_000
 /** Sizes of windows that summaries have. */
 export const SUMMARY_WINDOWS_MS: readonly number[] = [HOUR_MS, DAY_MS]
 
