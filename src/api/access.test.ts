@@ -67,6 +67,8 @@ const TABLE: [target: string, statuses: number[], body?: string][] = [
   ['GET /v1/storage', [401, 401, 403, 403, 200, 200]],
   ['POST /v1/storage/flush', [401, 401, 403, 403, 204, 204]],
   ['POST /v1/storage/exported', [401, 401, 403, 403, 400, 400], '{}'],
+  ['POST /v1/storage/verifications', [401, 401, 403, 403, 202, 202]],
+  ['GET /v1/storage/verifications/none', [401, 401, 403, 403, 404, 404]],
   ['POST /v1/backups', [401, 401, 403, 403, 400, 400], '{}'],
   ['GET /v1/backups/none', [401, 401, 403, 403, 404, 404]],
   ['GET /metrics', [200, 401, 403, 403, 200, 200]],
@@ -82,7 +84,7 @@ const TABLE: [target: string, statuses: number[], body?: string][] = [
 ]
 
 const ID_IN_PATH =
-  /\/(devices|alerts|rules|recipients|silences|deliveries|backups|owners|erasures)\/(?!backtest$)\w+/
+  /\/(devices|alerts|rules|recipients|silences|deliveries|backups|owners|erasures|verifications)\/(?!backtest$)\w+/
 
 let bench: Awaited<ReturnType<typeof startBench>>
 const headersOf: Record<Caller, Record<string, string>> = {

@@ -52,6 +52,8 @@ export const ACCESS = {
   'GET /v1/storage': 'admin',
   'POST /v1/storage/flush': 'admin',
   'POST /v1/storage/exported': 'admin',
+  'POST /v1/storage/verifications': 'admin',
+  'GET /v1/storage/verifications/{id}': 'admin',
   'POST /v1/backups': 'admin',
   'GET /v1/backups/{id}': 'admin',
   'POST /v1/session': 'anyone',

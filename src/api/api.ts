@@ -69,6 +69,23 @@ export interface StorageDesk {
   /** Returns its id. Errors: BACKUP_RUNNING, API_PARAMETER_INVALID, OBJECTS_UNAVAILABLE. */
   startBackup(to: string): Promise<string>
   backup(id: string): Promise<BackupStatus | undefined>
+  /** Returns its id. Errors: VERIFICATION_RUNNING. */
+  startVerification(): Promise<string>
+  verification(id: string): Promise<VerificationStatus | undefined>
+}
+
+export interface VerificationStatus {
+  state: 'running' | 'done' | 'failed'
+  problem: string | undefined
+  progress:
+    | {
+        filesDone: number
+        filesTotal: number
+        bytesDone: number
+        bytesTotal: number
+        damaged: { file: string; problem: string; rows: number }[]
+      }
+    | undefined
 }
 
 export interface ErasureReceipt {

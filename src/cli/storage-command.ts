@@ -1,7 +1,16 @@
 /** `weir storage`: what a running server stores, and where. */
 import type { Command } from 'commander'
 import { clientOf } from './connection-flags.ts'
-import { addDeskFlags, printJson, printTable, timeOf, type DeskFlags } from './desk-output.ts'
+import {
+  addDeskFlags,
+  pathOf,
+  printJson,
+  printTable,
+  timeOf,
+  type DeskFlags,
+} from './desk-output.ts'
+import { WeirError } from '../errors/errors.ts'
+import { Progress } from './progress.ts'
 
 interface Report {
   tiers: {
@@ -21,6 +30,7 @@ interface Report {
 const EXAMPLES = `
 Examples:
   weir storage stats
+  weir storage verify
   weir storage flush
   weir storage exported --before 2026-01-01T00:00:00Z`
 
@@ -32,6 +42,11 @@ export function addStorage(program: Command): void {
   addDeskFlags(
     storage.command('stats').description('tiers, bytes a reading, and when the disk is full'),
   ).action(stats)
+  addDeskFlags(
+    storage
+      .command('verify')
+      .description('read every file again, against its checksum; exit code 1: some are damaged'),
+  ).action(verify)
   addDeskFlags(
     storage.command('flush').description('write what is in memory into segments, and wait'),
   ).action(flush)
@@ -79,6 +94,44 @@ export function sizeOf(bytes: number): string {
   const unit = Math.min(UNITS.length - 1, Math.floor(Math.log2(Math.max(1, bytes)) / 10))
   const size = bytes / 1024 ** unit
   return `${size < 10 && unit > 0 ? size.toFixed(1) : Math.round(size)} ${UNITS[unit]}`
+}
+
+interface Verification {
+  state: 'running' | 'done' | 'failed'
+  problem: string | null
+  files_done: number
+  files_total: number
+  bytes_done: number
+  bytes_total: number
+  damaged: { file: string; problem: string; rows: number }[]
+}
+
+/** Between two questions how far it is. */
+const POLL_MS = 200
+
+async function verify(flags: DeskFlags): Promise<void> {
+  const client = clientOf(flags)
+  const { body } = await client.post('/v1/storage/verifications', '')
+  const path = pathOf('/v1/storage/verifications', (body as { id: string }).id)
+  let progress: Progress | undefined
+  let status = await client.get<Verification>(path)
+  while (status.state === 'running') {
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS))
+    status = await client.get<Verification>(path)
+    progress ??= status.bytes_total > 0 ? new Progress(status.bytes_total) : undefined
+    progress?.update(status.bytes_done, `${status.files_done} of ${status.files_total} files`)
+  }
+  progress?.finish()
+  if (status.problem !== null) throw new WeirError('STORAGE_UNAVAILABLE', status.problem)
+  if (status.damaged.length > 0) process.exitCode = 1
+  if (flags.json === true) return printJson(status)
+  const { files_total: files, bytes_total: bytes, damaged } = status
+  console.log(`${files} files of ${sizeOf(bytes)}: ${damaged.length} damaged.`)
+  if (damaged.length === 0) return
+  printTable(
+    ['FILE', 'ROWS', 'PROBLEM'],
+    damaged.map(({ file, rows, problem }) => [file, String(rows), problem]),
+  )
 }
 
 async function flush(flags: DeskFlags): Promise<void> {

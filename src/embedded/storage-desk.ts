@@ -27,5 +27,7 @@ export function storageDesk(
       return storage.runBackup(to)
     },
     backup: (id) => storage.backup(id),
+    startVerification: () => storage.startVerification(),
+    verification: (id) => storage.verification(id),
   }
 }

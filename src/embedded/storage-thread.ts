@@ -13,6 +13,7 @@ import { nodeWorld } from '../world/node-world.ts'
 import { serve } from './rpc.ts'
 import { serveScan } from './scan-port.ts'
 import { StorageLoop } from './storage-loop.ts'
+import { Verifications } from './verifications.ts'
 import type { LogMessage, MainEvent, StorageThread, StreamMessage, ThreadData } from './threads.ts'
 
 const { config, plan, folder, calls, events, upstream, loop } = workerData as ThreadData
@@ -92,7 +93,11 @@ let sqlNext = 0
 const coldPath = (file: string): string | undefined =>
   config.cold.bucket === '' ? `${folder}/cold/${pathOfObject(file)}` : undefined
 
+const verifications = new Verifications(storage, nodeWorld.random)
+
 const methods: StorageThread = {
+  startVerification: () => verifications.start(),
+  verification: (id) => verifications.status(id),
   erasures: () => storage.erasures.all(),
   beginErasure: (erasure) => storage.erasures.begin(erasure),
   runErasure: (id) => storage.erasures.run(id),

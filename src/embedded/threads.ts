@@ -11,6 +11,7 @@
  */
 import type { MessagePort } from 'node:worker_threads'
 import type { BackupStatus, LiveEvent, MetricSample, StorageReport } from '../api/api.ts'
+import type { VerificationStatus } from '../api/api.ts'
 import type { RuleChange } from '../batch/batch.ts'
 import type { Config } from '../config/config.ts'
 import type { TelemetryDoor } from '../gateway/gateway.ts'
@@ -136,6 +137,9 @@ export interface StorageThread extends Stage, Query {
   openSql(): Promise<{ id: number; files: Omit<SqlFiles, 'release'> }>
   closeSql(id: number): void
   confirmExported(beforeUs: number): Promise<void>
+  /** See Verifications. */
+  startVerification(): string
+  verification(id: string): VerificationStatus | undefined
   /** See Backups. */
   beginBackup(to: string): Promise<string>
   cancelBackup(): Promise<void>

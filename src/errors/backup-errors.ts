@@ -1,4 +1,4 @@
-/** The catalogue's rows of backups, and of receipts. */
+/** The catalogue's rows of backups, of what is verified, and of receipts. */
 import { row, type CatalogueRow } from './row.ts'
 
 export const BACKUP_ERRORS = {
@@ -11,6 +11,11 @@ export const BACKUP_ERRORS = {
     'The backup cannot be restored',
     { http: 500, exit: 3 },
     'Take another one, or put the missing pieces back; nothing was changed here.',
+  ),
+  VERIFICATION_RUNNING: row(
+    'What is stored is being verified already',
+    { http: 409, exit: 1 },
+    'Wait until it is done: GET /v1/storage/verifications/{id} shows how far it is.',
   ),
   BACKUP_RUNNING: row(
     'A backup is being made already',

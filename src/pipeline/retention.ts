@@ -4,8 +4,11 @@ import type { RetentionDefinition } from './definition.ts'
 import { resolveDurationUs } from './durations.ts'
 import type { DeviceType, Retention, RetentionAges } from './pipeline.ts'
 
-/** DESIGN "Storage". */
-const AGES_DEFAULT = { hot: '7d', warm: '90d', cold: '2556d' }
+/**
+ * DESIGN "Storage", but for the end: whoever imports a history that is older than that would see
+ * it vanish, so nothing is deleted unless the definition says when.
+ */
+const AGES_DEFAULT = { hot: '7d', warm: '90d', cold: '36500d' }
 /** A day is the least that can be deleted; and what is late by an hour still changes windows. */
 const AGE_US_MIN = 86_400_000_000
 

@@ -23,6 +23,7 @@ import type { ColdFiles, ColdReadings } from './cold-files.ts'
 import type { ColdRuns, ColdSegment } from './cold-tables.ts'
 import { Collected } from './collected.ts'
 import { GrowingColumns } from './growing-columns.ts'
+import type { RollupCoverage } from './rollup-coverage.ts'
 import type { SegmentFiles } from './segment-files.ts'
 import { ANYWHERE, overlaps, segmentFile, type Segment, type SegmentSet } from './segment-set.ts'
 import type { SeriesDirectory } from './series-directory.ts'
@@ -119,7 +120,8 @@ export class Ager {
     const { series } = directory.all()
     const hotUs = series.reduce((most, one) => Math.max(most, policy.agesOf(one).hotUs), 0)
     const rollups = segments.list('rollup').filter((segment) => segments.isIntact(segment))
-    const due = rollupsDueBefore(rollups, { nowUs: clock.nowUs(), hotUs })
+    const toldUs = toldBeforeMs(catalogue.coverage()) * 1000
+    const due = rollupsDueBefore(rollups, { nowUs: clock.nowUs(), hotUs, toldUs })
     if (due.segments.length === 0) return
     catalogue.forgetRollups(due.segments, due.beforeUs)
     segments.replace(due.segments, [])
@@ -258,6 +260,13 @@ export class Ager {
       hasUnverified: hasRival && sources.some(({ hasUnverified }) => hasUnverified),
     }
   }
+}
+
+/** Up to where all windows are closed; a size that the pipeline no longer has stays behind. */
+function toldBeforeMs(coverage: readonly RollupCoverage[]): number {
+  const newestMs = coverage.reduce((most, { toMs }) => Math.max(most, toMs), -Infinity)
+  const alive = coverage.filter(({ toMs }) => newestMs - toMs <= 2 * 86_400_000)
+  return alive.reduce((least, { toMs }) => Math.min(least, toMs), Infinity)
 }
 
 /** Series with the same are in one file: those of a folder that go on the same day. */

@@ -104,15 +104,17 @@ export function planExpiry(
 
 /**
  * Windows that start before this may be forgotten: in it and before it everything is of an age at
- * which only readings and coarser rollups are kept.
+ * which only readings and coarser rollups are kept, and the stream has told all of it: a window
+ * that is still open there is in no answer before it is closed.
  */
 export function rollupsDueBefore(
   rollups: readonly Segment[],
-  { nowUs, hotUs }: { nowUs: number; hotUs: number },
+  { nowUs, hotUs, toldUs }: { nowUs: number; hotUs: number; toldUs: number },
 ): { segments: Segment[]; beforeUs: number } {
   const segments = rollups.filter(({ minTimeUs, maxTimeUs }) => {
     const period = periodOf(maxTimeUs, nowUs)
-    return minTimeUs >= period.startUs && nowUs - period.endUs >= hotUs
+    const isTold = period.endUs <= toldUs
+    return isTold && minTimeUs >= period.startUs && nowUs - period.endUs >= hotUs
   })
   const ends = segments.map(({ maxTimeUs }) => periodOf(maxTimeUs, nowUs).endUs)
   return { segments, beforeUs: ends.reduce((most, one) => Math.max(most, one), -Infinity) }

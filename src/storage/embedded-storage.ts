@@ -41,6 +41,7 @@ import type { Recovered, Storage, StorageStatistics } from './storage.ts'
 import type { Pace } from './turns.ts'
 import { tiersNow } from './tiers.ts'
 import type { Tombstones } from './tombstones.ts'
+import { verifySegments } from './verify.ts'
 import { StorageView } from './view.ts'
 
 /** What becomes due by time alone, without a commit behind it. */
@@ -303,6 +304,12 @@ export class EmbeddedStorage implements Storage, Query, ReadingScan {
 
   settle(): Promise<void> {
     return this.#parts.merger.settle()
+  }
+
+  /** Reads everything again. */
+  verify(progress: Parameters<typeof verifySegments>[1]): Promise<void> {
+    const { options } = this.#parts
+    return verifySegments({ ...this.#parts, objects: options.aging?.objects }, progress)
   }
 
   /** `folder` is on the disk that fills. */

@@ -33,8 +33,15 @@ export class SegmentChecks {
   /** Under way or done since the start. */
   readonly #checks = new WeakMap<Segment, Promise<void>>()
 
+  readonly #problems = new WeakMap<Segment, string>()
+
   constructor(parts: SegmentChecksParts) {
     this.#parts = parts
+  }
+
+  /** Of one that is set aside. */
+  problemOf(segment: Segment): string {
+    return this.#problems.get(segment) ?? 'it is damaged'
   }
 
   /** This process wrote them just now. */
@@ -63,6 +70,7 @@ export class SegmentChecks {
     const found = await fileChecksum(disk, `${folder}/${segment.file}`, pace).catch(unreadable)
     const problem = typeof found === 'string' ? found : difference(segment, found)
     if (problem !== undefined) {
+      this.#problems.set(segment, problem)
       if (segments.setAside(segment)) {
         damaged({ file: segment.file, problem, readings: segment.rows })
       }

@@ -51,3 +51,14 @@ test('a backup is started, asked for, and says how it ended', async () => {
   assert.deepEqual(failed['problem'], { code: 'OBJECTS_UNAVAILABLE', detail: 'away' })
   assert.equal(failed['bytes_copied'], 3)
 })
+
+test('a verification says what is damaged', async () => {
+  const started = await bench.call('POST /v1/storage/verifications', { key: bench.admin })
+  const { id } = started.json as { id: string }
+  const { json } = await bench.call(`GET /v1/storage/verifications/${id}`, { key: bench.admin })
+  assert.deepEqual(json, {
+    ...{ id, state: 'done', problem: null, files_done: 2, files_total: 2 },
+    ...{ bytes_done: 20, bytes_total: 20 },
+    damaged: [{ file: 'a', problem: 'its checksum differs', rows: 3 }],
+  })
+})

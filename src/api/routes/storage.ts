@@ -13,7 +13,10 @@ const OptionalMilliseconds = Type.Union([Milliseconds, Type.Null()])
 const OptionalNumber = Type.Union([Type.Number(), Type.Null()])
 
 export function storageRoutes({ ports }: Services<StoragePorts>): Route[] {
-  return [reportRoute(ports), flushRoute(ports), exportedRoute(ports), ...backupRoutes(ports)]
+  return [
+    ...[reportRoute(ports), flushRoute(ports), exportedRoute(ports)],
+    ...[...verificationRoutes(ports), ...backupRoutes(ports)],
+  ]
 }
 
 const Report = Type.Object({
@@ -96,6 +99,57 @@ function exportedRoute({ storage }: StoragePorts): Route {
 }
 
 const Started = Type.Object({ id: Type.String() })
+
+const Verification = Type.Object({
+  id: Type.String(),
+  state: Type.Enum(['running', 'done', 'failed']),
+  problem: Type.Union([Type.String(), Type.Null()]),
+  files_done: Type.Integer(),
+  files_total: Type.Integer(),
+  bytes_done: Type.Integer(),
+  bytes_total: Type.Integer(),
+  damaged: Type.Array(
+    Type.Object({ file: Type.String(), problem: Type.String(), rows: Type.Integer() }),
+    { description: 'Files that no answer holds any more: put them back from a backup.' },
+  ),
+})
+
+function verificationRoutes({ storage }: StoragePorts): Route[] {
+  return [
+    jsonRoute({
+      key: 'POST /v1/storage/verifications',
+      summary: 'Reads every file again, here and in the object store, against its checksum',
+      tag: TAG,
+      answers: { 202: jsonAnswer('It is under way.', Started) },
+      problems: ['VERIFICATION_RUNNING'],
+      async handle() {
+        return { status: 202, json: { id: await storage.startVerification() } }
+      },
+    }),
+    jsonRoute({
+      key: 'GET /v1/storage/verifications/{id}',
+      summary: 'How far a verification is, and what it found',
+      tag: TAG,
+      answers: { 200: jsonAnswer('Its state.', Verification) },
+      problems: ['API_NOT_FOUND'],
+      async handle({ id }) {
+        const status = await storage.verification(id)
+        if (status === undefined) {
+          throw new WeirError('API_NOT_FOUND', `there is no verification "${id}"`)
+        }
+        const { state, problem = null, progress } = status
+        const json = {
+          ...{ id, state, problem, damaged: progress?.damaged ?? [] },
+          files_done: progress?.filesDone ?? 0,
+          files_total: progress?.filesTotal ?? 0,
+          bytes_done: progress?.bytesDone ?? 0,
+          bytes_total: progress?.bytesTotal ?? 0,
+        }
+        return { status: 200, json }
+      },
+    }),
+  ]
+}
 
 const Status = Type.Object({
   id: Type.String(),

@@ -1,6 +1,6 @@
 /** A store for the API's tests: it holds what it is told to hold, and makes no backups. */
 import { WeirError } from '../../errors/errors.ts'
-import type { BackupStatus, StorageDesk, StorageReport } from '../api.ts'
+import type { BackupStatus, StorageDesk, StorageReport, VerificationStatus } from '../api.ts'
 
 export class MemoryStorage implements StorageDesk {
   flushes = 0
@@ -37,6 +37,17 @@ export class MemoryStorage implements StorageDesk {
       progress: undefined,
     })
     return id
+  }
+
+  async startVerification(): Promise<string> {
+    return 'v1'
+  }
+
+  async verification(id: string): Promise<VerificationStatus | undefined> {
+    const damaged = [{ file: 'a', problem: 'its checksum differs', rows: 3 }]
+    const counts = { filesDone: 2, filesTotal: 2, bytesDone: 20, bytesTotal: 20 }
+    const progress = { ...counts, damaged }
+    return id === 'v1' ? { state: 'done', problem: undefined, progress } : undefined
   }
 
   async backup(id: string): Promise<BackupStatus | undefined> {
