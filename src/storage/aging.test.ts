@@ -1,117 +1,17 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
-import { test, type TestContext } from 'node:test'
+import { test } from 'node:test'
 import { DuckDBInstance } from '@duckdb/node-api'
 import { openFolderObjects } from '../objects/folder-objects.ts'
 import { eachObject, type Objects } from '../objects/objects.ts'
-import type { Query } from '../query/query.ts'
 import { nodeWorld } from '../world/node-world.ts'
-import type { Ages } from './aging-plan.ts'
-import { openStorage } from './open-storage.ts'
-import { NOBODY } from './storage-options.ts'
-import { ask, copyFolder, defineSeries, makeFolder, makeOutput } from './storage-fixture.ts'
-import type { Storage } from './storage.ts'
-
-const HOUR_US = 3_600e6
-const DAY_US = 24 * HOUR_US
-const START_US = Date.UTC(2026, 0, 1) * 1000
-const AGES: Ages = { hotUs: 7 * DAY_US, warmUs: 90 * DAY_US, coldUs: 365 * DAY_US }
-const SERIES = [
-  defineSeries(0, 'temperature'),
-  defineSeries(1, 'state', { kind: 'text' }),
-  defineSeries(2, 'short'),
-]
-
-type Store = Storage & Query
-
-interface Opened {
-  folder: string
-  store: Store
-  objects: Objects
-  /** µs. */
-  now: { us: number }
-  aged: { moved: number; deleted: number }
-}
-
-async function open(
-  context: TestContext,
-  how: { folder?: string; nowUs?: number; isExportedFirst?: boolean; objects?: Objects } = {},
-): Promise<Opened> {
-  const folder = how.folder ?? join(await makeFolder(context), 'data')
-  const now = { us: how.nowUs ?? START_US }
-  const objects =
-    how.objects ?? (await openFolderObjects({ ...nodeWorld, folder: join(folder, 'cold') }))
-  const aged = { moved: 0, deleted: 0 }
-  // Running time goes with the wall clock, so that it is no jump.
-  const clock = { ...nodeWorld.clock, nowUs: () => now.us, monotonicMs: () => now.us / 1000 }
-  const store = await openStorage({
-    folder,
-    world: { ...nodeWorld, clock },
-    options: {
-      mergeFanIn: 4,
-      aging: {
-        ...{ objects, intervalMs: 1, isExportedFirst: how.isExportedFirst ?? false },
-        agesOf: ({ metric }) => (metric === 'short' ? { ...AGES, coldUs: 91 * DAY_US } : AGES),
-      },
-      listener: {
-        ...NOBODY,
-        mergeFailed: (cause) => assert.fail(String(cause)),
-        aged: ({ moved, deleted }) => {
-          aged.moved += moved
-          aged.deleted += deleted
-        },
-        agingFailed: (cause) => {
-          if ((cause as { code?: string }).code !== 'OBJECTS_UNAVAILABLE') throw cause
-        },
-      },
-    },
-  })
-  let isOpen = true
-  const close = store.close.bind(store)
-  store.close = async () => {
-    if (isOpen) await close()
-    isOpen = false
-  }
-  context.after(() => store.close())
-  return { folder, store, objects, now, aged }
-}
-
-/** A reading of each series every six hours for so many days, and the commits of each day. */
-async function write({ store, now }: Opened, days: number): Promise<number> {
-  let offset = store.statistics().lastCommitOffset
-  for (let day = 0; day < days; day++) {
-    const readings = Array.from({ length: 4 }, (_, quarter) => {
-      const timeUs = now.us + quarter * 6 * HOUR_US
-      const number = Math.round(timeUs / HOUR_US) % 977
-      return [
-        { series: 0, timeUs, value: number / 10 },
-        { series: 1, timeUs, value: number % 3 },
-        { series: 2, timeUs, value: number },
-      ]
-    }).flat()
-    offset++
-    const texts: [number, string][] = [
-      [0, 'off'],
-      [1, 'on'],
-      [2, 'in "doubt"'],
-    ]
-    store.output(makeOutput({ offset, readings, series: SERIES, texts }))
-    now.us += DAY_US
-    await store.commit({ offset, parts: [] })
-    await store.settle()
-  }
-  return offset
-}
-
-const everything = { startUs: 0, endUs: 4e15 }
-
-const readAll = async (store: Store, metric: string) =>
-  store.readings(ask({ ...everything, metric }))
+import { DAY_US, HOUR_US, openAging, readAll, writeDays } from './aging-fixture.ts'
+import { ask, copyFolder, makeOutput } from './storage-fixture.ts'
 
 test('what is no longer warm is in the object store, whole, and one question finds all of it', async (context) => {
-  const opened = await open(context)
+  const opened = await openAging(context)
   const { store, objects } = opened
-  await write(opened, 130)
+  await writeDays(opened, 130)
   const { points, meta } = await readAll(store, 'temperature')
   assert.equal(points.length, 130 * 4)
   assert.deepEqual(new Set(meta.tiers), new Set(['hot', 'warm', 'cold']))
@@ -130,13 +30,13 @@ test('what is no longer warm is in the object store, whole, and one question fin
     keys.join(),
   )
   // The last 90 days are none of it.
-  const recent = await store.readings(ask({ ...everything, startUs: opened.now.us - 80 * DAY_US }))
+  const recent = await store.readings(ask({ startUs: opened.now.us - 80 * DAY_US, endUs: 4e15 }))
   assert.ok(!recent.meta.tiers.includes('cold'))
 })
 
 test('cold files are plain Parquet: DuckDB finds what was written, by the folders', async (context) => {
-  const opened = await open(context)
-  await write(opened, 125)
+  const opened = await openAging(context)
+  await writeDays(opened, 125)
   const { points } = await readAll(opened.store, 'temperature')
   const instance = await DuckDBInstance.create(':memory:')
   const connection = await instance.connect()
@@ -161,9 +61,9 @@ test('cold files are plain Parquet: DuckDB finds what was written, by the folder
 })
 
 test('each series goes at its own age: hidden to the day, then gone from the files', async (context) => {
-  const opened = await open(context)
+  const opened = await openAging(context)
   const { store, aged, now } = opened
-  const offset = await write(opened, 200)
+  const offset = await writeDays(opened, 200)
   const short = await readAll(store, 'short')
   const oldestMs = short.points[0]![0]
   assert.ok(oldestMs >= (now.us - 91 * DAY_US) / 1000)
@@ -181,9 +81,9 @@ test('each series goes at its own age: hidden to the day, then gone from the fil
 })
 
 test('nothing is deleted before somebody has confirmed that it is exported', async (context) => {
-  const opened = await open(context, { isExportedFirst: true })
+  const opened = await openAging(context, { isExportedFirst: true })
   const { store, now } = opened
-  const offset = await write(opened, 40)
+  const offset = await writeDays(opened, 40)
   now.us += 500 * DAY_US
   const next = async (at: number): Promise<void> => {
     store.output(makeOutput({ offset: offset + at, readings: [] }))
@@ -199,11 +99,11 @@ test('nothing is deleted before somebody has confirmed that it is exported', asy
 })
 
 test('a clock that jumped deletes nothing for a day', async (context) => {
-  const opened = await open(context)
+  const opened = await openAging(context)
   const { store, now, folder, objects } = opened
-  const offset = await write(opened, 3)
+  const offset = await writeDays(opened, 3)
   await store.close()
-  const later = await open(context, { folder, objects, nowUs: now.us + 2000 * DAY_US })
+  const later = await openAging(context, { folder, objects, nowUs: now.us + 2000 * DAY_US })
   later.store.output(makeOutput({ offset: offset + 1, readings: [] }))
   await later.store.commit({ offset: offset + 1, parts: [] })
   await later.store.settle()
@@ -217,9 +117,9 @@ test('a clock that jumped deletes nothing for a day', async (context) => {
 })
 
 test('a store that is away delays what is due, and a crash at any step loses and doubles nothing', async (context) => {
-  const opened = await open(context)
+  const opened = await openAging(context)
   const { folder, now } = opened
-  await write(opened, 119)
+  await writeDays(opened, 119)
   const expected = (await readAll(opened.store, 'temperature')).points
   await opened.store.close()
   let copies = 0
@@ -245,7 +145,7 @@ test('a store that is away delays what is due, and a crash at any step loses and
     },
   }
   const nowUs = now.us + 3 * DAY_US
-  const later = await open(context, { folder, objects: watched, nowUs })
+  const later = await openAging(context, { folder, objects: watched, nowUs })
   await later.store.recover()
   const commit = async (at: number): Promise<void> => {
     const offset = 118 + at
@@ -261,7 +161,7 @@ test('a store that is away delays what is due, and a crash at any step loses and
   assert.deepEqual((await readAll(later.store, 'temperature')).points, expected)
   assert.ok(calls >= 2 && copies >= 6, `${calls} calls, ${copies} copies`)
   for (let at = 0; at < copies; at++) {
-    const cut = await open(context, { folder: `${folder}-${at}`, nowUs: nowUs + DAY_US })
+    const cut = await openAging(context, { folder: `${folder}-${at}`, nowUs: nowUs + DAY_US })
     const { nextOffset } = await cut.store.recover()
     cut.store.output(makeOutput({ offset: nextOffset, readings: [] }))
     await cut.store.commit({ offset: nextOffset, parts: [] })

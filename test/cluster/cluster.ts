@@ -38,7 +38,7 @@ export const RECIPES: readonly Recipe[] = [
 ]
 export const SERVICES: readonly string[] = RECIPES.map(({ name }) => name)
 
-const CACHE =
+export const CACHE =
   process.env['WEIR_CLUSTER_CACHE'] ??
   join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'weir-cluster')
 export const STATE_FILE = join(CACHE, 'cluster.json')

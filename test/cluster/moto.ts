@@ -1,8 +1,9 @@
 /** SNS and SQS as moto plays them, in a folder of its own: a server for tests only. */
-import { existsSync, writeFileSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { freePort } from '../../bench/peers.ts'
-import { execute, findProgram, launch } from './process.ts'
+import { findProgram, launch } from './process.ts'
+import { installPythonPackages } from './python-packages.ts'
 import type { Recipe } from './recipe.ts'
 
 const VERSION = '5.2.5'
@@ -19,10 +20,7 @@ export const MOTO: Recipe = {
     const folder = folderOf(cache)
     if (existsSync(join(folder, 'complete'))) return
     say(`moto ${VERSION}: 30 MB by pip`)
-    execute('python3', ['-m', 'venv', folder])
-    const install = ['-m', 'pip', 'install', '-q', '--disable-pip-version-check']
-    execute(join(folder, 'bin', 'python'), [...install, ...PACKAGES])
-    writeFileSync(join(folder, 'complete'), '')
+    installPythonPackages(folder, PACKAGES)
   },
   async start({ cache, data }, { launched }) {
     const port = await freePort()
