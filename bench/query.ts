@@ -2,6 +2,9 @@
  * How long does it take to be shown a day of one series, 8,640 readings, when 10,000 devices have
  * one? The day is published over MQTT and merged; then another device is asked for each time, one
  * question after the other, and again while other devices send 100,000 readings a second.
+ *
+ * `--days 90` spreads as many readings over 90 days of 100 devices. A series has 777,600 then, of
+ * which an answer shows the 10,000 that keep its shape; and there are averages of its hours.
  */
 import { fileURLToPath } from 'node:url'
 import { jitterMs, sendDay } from './day.ts'
@@ -12,10 +15,15 @@ import { isQuick, numberFlag, Reporter } from './report.ts'
 import { WeirServer, type Fleet } from './weir-server.ts'
 
 const PIPELINE = fileURLToPath(new URL('./day.pipeline.yaml', import.meta.url))
-const DEVICES = numberFlag('devices', isQuick ? 1000 : 10_000)
+const DAYS = numberFlag('days', 1)
 const GATEWAYS = 50
+/** As many for each gateway, and as many readings for one day as for 90. */
+const DEVICES =
+  GATEWAYS * Math.round(numberFlag('devices', (isQuick ? 1000 : 10_000) / DAYS) / GATEWAYS)
 const INTERVAL_MS = 10_000
-const READINGS = 8640
+const READINGS = 8640 * DAYS
+const POINTS_MAX = 10_000
+const SPAN = DAYS === 1 ? 'a day' : `${DAYS} days`
 const QUERIES = numberFlag('queries', isQuick ? 200 : 500)
 const WARM_UP_QUERIES = 30
 const INGEST_RATE = numberFlag('rate', 100_000)
@@ -23,7 +31,10 @@ const INGEST_SECONDS = numberFlag('seconds', isQuick ? 6 : 20)
 const STORED_MS_MAX = 120_000
 const MERGED_MS_MAX = 120_000
 
-const reporter = new Reporter('query', `a day of one series out of ${DEVICES}, raw`)
+const reporter = new Reporter(
+  DAYS === 1 ? 'query' : `query-${DAYS}-days`,
+  `${SPAN} of one series out of ${DEVICES}, ${DAYS === 1 ? 'raw' : `at ${POINTS_MAX} points`}`,
+)
 const startMs = Math.floor(Date.now() / INTERVAL_MS) * INTERVAL_MS - (READINGS + 1) * INTERVAL_MS
 
 async function fill(server: WeirServer, { clients }: Fleet): Promise<void> {
@@ -50,32 +61,50 @@ interface Answer {
 }
 
 /** One device after the other, in an order that no cache likes. */
-async function ask(server: WeirServer, count: number, into: Histogram): Promise<void> {
+async function ask(
+  server: WeirServer,
+  count: number,
+  { into = new Histogram(), hourly = false } = {},
+): Promise<Histogram> {
   const width = String(DEVICES).length
   const endMs = startMs + READINGS * INTERVAL_MS
   for (let query = 0; query < count; query++) {
     const device = (query * 7919 + 13) % DEVICES
     const id = `d${String(device).padStart(width, '0')}`
     const path = `/v1/query?device_id=${id}&metric=temperature&start=${startMs}&end=${endMs}`
+    const how = hourly ? '&agg=avg&step=1h' : ''
     const askedMs = performance.now()
-    const { status, body } = await server.call('GET', path)
+    const { status, body } = await server.call('GET', path + how)
     into.add(performance.now() - askedMs, 1)
     if (status !== 200) throw new Error(`the query answered ${status}: ${body.slice(0, 500)}`)
-    if (query % 50 === 0) check(JSON.parse(body) as Answer, device)
+    if (query % 50 !== 0) continue
+    if (hourly) checkHours(JSON.parse(body) as Answer)
+    else check(JSON.parse(body) as Answer, device)
   }
+  return into
 }
 
-/** Every reading of the day is in the answer, at its time. */
+/** Every reading of the span is in the answer, at its time; of more than may be shown, those shown. */
 function check({ points, meta }: Answer, device: number): void {
   const gateway = device % GATEWAYS
   const number = gateway * (DEVICES / GATEWAYS) + Math.floor(device / GATEWAYS)
-  const isRight = points.every(
-    ([ms], reading) => ms === startMs + reading * INTERVAL_MS + jitterMs(number, reading),
-  )
-  if (meta.resolution_ms !== 0 || points.length !== READINGS || !isRight)
+  const readingAt = (ms: number): number => Math.floor((ms - startMs) / INTERVAL_MS)
+  const isRight = points.every(([ms], at) => {
+    const reading = READINGS > POINTS_MAX ? readingAt(ms) : at
+    return ms === startMs + reading * INTERVAL_MS + jitterMs(number, reading)
+  })
+  const least = Math.min(READINGS, POINTS_MAX / 2)
+  const most = Math.min(READINGS, POINTS_MAX)
+  if (points.length < least || points.length > most || !isRight)
     throw new Error(
-      `${points.length} points at ${meta.resolution_ms} ms: not the day that was sent`,
+      `${points.length} points at ${meta.resolution_ms} ms: not the span that was sent`,
     )
+}
+
+function checkHours({ points }: Answer): void {
+  const isRight = points.every(([, value]) => value > -40 && value < 150)
+  if (Math.abs(points.length - READINGS / 360) > 1 || !isRight)
+    throw new Error(`${points.length} hours: not the span that was sent`)
 }
 
 function report(name: string, histogram: Histogram): void {
@@ -89,10 +118,10 @@ const server = await WeirServer.start({ pipeline: PIPELINE, env })
 try {
   const day = await server.registerFleet(GATEWAYS, DEVICES, { type: 'thermometer' })
   await fill(server, day)
-  await ask(server, WARM_UP_QUERIES, new Histogram())
-  const quiet = new Histogram()
-  await ask(server, QUERIES, quiet)
-  report('a day of one series', quiet)
+  await ask(server, WARM_UP_QUERIES)
+  report(`${SPAN} of one series`, await ask(server, QUERIES))
+  await ask(server, WARM_UP_QUERIES, { hourly: true })
+  report(`averages of ${SPAN} by the hour`, await ask(server, QUERIES, { hourly: true }))
   const others = await server.registerFleet(20, 1000, { prefix: 'load-' })
   const load = await prepareGenerator({
     ...{ protocol: 'mqtt', port: server.mqttPort, clients: others.clients, window: 200, seed: 1 },
@@ -102,10 +131,10 @@ try {
   load.start()
   const busy = new Histogram()
   const untilMs = performance.now() + INGEST_SECONDS * 1000
-  while (performance.now() < untilMs) await ask(server, 10, busy)
+  while (performance.now() < untilMs) await ask(server, 10, { into: busy })
   const { rate } = await load.report
   reporter.add('ingest meanwhile', rate * METRICS_PER_MESSAGE, 'readings/s')
-  report('a day of one series, while ingesting', busy)
+  report(`${SPAN} of one series, while ingesting`, busy)
 } finally {
   await server.stop()
 }
