@@ -5,6 +5,9 @@
  *
  * `--days 90` spreads as many readings over 90 days of 100 devices. A series has 777,600 then, of
  * which an answer shows the 10,000 that keep its shape; and there are averages of its hours.
+ *
+ * `--days 1095 --interval 60 --devices 50`: three years, most of them in the cold tier, which is a
+ * bucket with WEIR_COLD_BUCKET and its like. It waits until everything is in its tier.
  */
 import { fileURLToPath } from 'node:url'
 import { jitterMs, sendDay } from './day.ts'
@@ -20,9 +23,10 @@ const GATEWAYS = 50
 /** As many for each gateway, and as many readings for one day as for 90. */
 const DEVICES =
   GATEWAYS * Math.round(numberFlag('devices', (isQuick ? 1000 : 10_000) / DAYS) / GATEWAYS)
-const INTERVAL_MS = 10_000
-const READINGS = 8640 * DAYS
+const INTERVAL_MS = numberFlag('interval', 10) * 1000
+const READINGS = (DAYS * 86_400_000) / INTERVAL_MS
 const POINTS_MAX = 10_000
+const STEP_HOURS = DAYS > 90 ? 24 : 1
 const SPAN = DAYS === 1 ? 'a day' : `${DAYS} days`
 const QUERIES = numberFlag('queries', isQuick ? 200 : 500)
 const WARM_UP_QUERIES = 30
@@ -30,6 +34,10 @@ const INGEST_RATE = numberFlag('rate', 100_000)
 const INGEST_SECONDS = numberFlag('seconds', isQuick ? 6 : 20)
 const STORED_MS_MAX = 120_000
 const MERGED_MS_MAX = 120_000
+/** Readings that are older may be cold; a month goes when all of it is. */
+const WARM_DAYS = 90
+const MONTH_DAYS = 31
+const TIERED_MS_MAX = 1_800_000
 
 const reporter = new Reporter(
   DAYS === 1 ? 'query' : `query-${DAYS}-days`,
@@ -55,6 +63,34 @@ async function fill(server: WeirServer, { clients }: Fleet): Promise<void> {
   reporter.add('segments', metrics.get('weir_storage_segments') ?? NaN, 'files')
 }
 
+interface Tier {
+  tier: string
+  files: number
+  rows: number
+  bytes: number
+  oldest: number | null
+}
+
+async function untilTiered(server: WeirServer): Promise<void> {
+  const startMs = performance.now()
+  const coldMs = Date.now() - (WARM_DAYS + MONTH_DAYS) * 86_400_000
+  for (;;) {
+    const { body } = await server.call('GET', '/v1/storage')
+    const { tiers } = JSON.parse(body) as { tiers: Tier[] }
+    const isDone = tiers.every(
+      ({ tier, oldest }) => /cold|rollups/.test(tier) || (oldest ?? Infinity) >= coldMs,
+    )
+    if (isDone) {
+      reporter.add('until it is cold', (performance.now() - startMs) / 1000, 's')
+      for (const { tier, rows, bytes } of tiers.filter(({ rows }) => rows > 0))
+        reporter.add(`${tier}, a row`, bytes / rows, 'bytes')
+      return
+    }
+    if (performance.now() - startMs > TIERED_MS_MAX) throw new Error(`still not cold: ${body}`)
+    await new Promise((resolve) => setTimeout(resolve, 1000))
+  }
+}
+
 interface Answer {
   points: [number, number][]
   meta: { resolution_ms: number }
@@ -72,7 +108,7 @@ async function ask(
     const device = (query * 7919 + 13) % DEVICES
     const id = `d${String(device).padStart(width, '0')}`
     const path = `/v1/query?device_id=${id}&metric=temperature&start=${startMs}&end=${endMs}`
-    const how = hourly ? '&agg=avg&step=1h' : ''
+    const how = hourly ? `&agg=avg&step=${STEP_HOURS}h` : ''
     const askedMs = performance.now()
     const { status, body } = await server.call('GET', path + how)
     into.add(performance.now() - askedMs, 1)
@@ -103,7 +139,7 @@ function check({ points, meta }: Answer, device: number): void {
 
 function checkHours({ points }: Answer): void {
   const isRight = points.every(([, value]) => value > -40 && value < 150)
-  if (Math.abs(points.length - READINGS / 360) > 1 || !isRight)
+  if (Math.abs(points.length - (DAYS * 24) / STEP_HOURS) > 1 || !isRight)
     throw new Error(`${points.length} hours: not the span that was sent`)
 }
 
@@ -114,14 +150,20 @@ function report(name: string, histogram: Histogram): void {
 
 // Everything is to be in segments soon after the last reading, so commits come often.
 const env = { WEIR_STREAM_CHECKPOINT_INTERVAL: '10s' }
-const server = await WeirServer.start({ pipeline: PIPELINE, env })
+let server = await WeirServer.start({ pipeline: PIPELINE, env })
 try {
   const day = await server.registerFleet(GATEWAYS, DEVICES, { type: 'thermometer' })
   await fill(server, day)
+  if (DAYS > WARM_DAYS + MONTH_DAYS) {
+    // A process that starts looks at once, and then every ten minutes.
+    await server.halt()
+    server = await server.restart()
+    await untilTiered(server)
+  }
   await ask(server, WARM_UP_QUERIES)
   report(`${SPAN} of one series`, await ask(server, QUERIES))
   await ask(server, WARM_UP_QUERIES, { hourly: true })
-  report(`averages of ${SPAN} by the hour`, await ask(server, QUERIES, { hourly: true }))
+  report(`averages of ${SPAN} by ${STEP_HOURS} h`, await ask(server, QUERIES, { hourly: true }))
   const others = await server.registerFleet(20, 1000, { prefix: 'load-' })
   const load = await prepareGenerator({
     ...{ protocol: 'mqtt', port: server.mqttPort, clients: others.clients, window: 200, seed: 1 },

@@ -45,6 +45,7 @@ export interface Answer {
 }
 
 interface Launched {
+  options: ServerOptions
   child: ChildProcess
   folder: string
   startMs: number
@@ -62,9 +63,10 @@ export class WeirServer {
   readonly pid: number
   readonly #child: ChildProcess
   readonly #folder: string
+  readonly #options: ServerOptions
   readonly #agent = new Agent({ keepAlive: true, maxSockets: PARALLEL })
 
-  private constructor({ child, folder, startMs, readyMs }: Launched) {
+  private constructor({ options, child, folder, startMs, readyMs }: Launched) {
     const ports = JSON.parse(readFileSync(join(folder, 'data', 'ports.json'), 'utf8')) as {
       http: number
       mqtt: number
@@ -74,6 +76,7 @@ export class WeirServer {
     }
     this.#child = child
     this.#folder = folder
+    this.#options = options
     this.startMs = startMs
     this.readyMs = readyMs
     this.httpPort = ports.http
@@ -114,7 +117,7 @@ export class WeirServer {
 
   /** A new process on the folder of this one, which must be dead. */
   async restart(): Promise<WeirServer> {
-    return new WeirServer(await launch(this.#folder))
+    return new WeirServer(await launch(this.#folder, this.#options))
   }
 
   /** Gateways with devices behind them, registered through the public API. */
@@ -224,10 +227,8 @@ export class WeirServer {
   }
 }
 
-async function launch(
-  folder: string,
-  { pipeline = PIPELINE, env = {}, role }: ServerOptions = {},
-): Promise<Launched> {
+async function launch(folder: string, options: ServerOptions): Promise<Launched> {
+  const { pipeline = PIPELINE, env = {}, role } = options
   const startMs = performance.now()
   const log = openSync(join(folder, 'weir.log'), 'w')
   const child = spawn(
@@ -251,7 +252,7 @@ async function launch(
     rmSync(folder, { recursive: true, force: true })
     throw error
   }
-  return { child, folder, startMs, readyMs: performance.now() - startMs }
+  return { options, child, folder, startMs, readyMs: performance.now() - startMs }
 }
 
 async function waitReady(child: ChildProcess, portsFile: string, startMs: number): Promise<void> {
