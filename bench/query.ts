@@ -120,7 +120,7 @@ async function ask(
   return into
 }
 
-/** Every reading of the span is in the answer, at its time; of more than may be shown, those shown. */
+/** All readings of the span are in the answer, at their times; of too many those that are shown. */
 function check({ points, meta }: Answer, device: number): void {
   const gateway = device % GATEWAYS
   const number = gateway * (DEVICES / GATEWAYS) + Math.floor(device / GATEWAYS)

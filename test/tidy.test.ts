@@ -73,6 +73,7 @@ const TESTED_TOGETHER: Record<string, { layer: string; why: string }> = {
   },
   'src/lake/lake.test.ts': { layer: 'objects', why: 'it keeps its files in a store' },
   'src/storage/aging.test.ts': { layer: 'objects', why: 'cold files are kept in a store' },
+  'src/storage/aging-fixture.ts': { layer: 'objects', why: 'cold files are kept in a store' },
   'src/storage/erasure.test.ts': { layer: 'objects', why: 'cold files are kept in a store' },
   'src/storage/verify.test.ts': { layer: 'objects', why: 'cold files are kept in a store' },
   'src/query/scan.test.ts': { layer: 'storage', why: 'what is scanned is a real store' },

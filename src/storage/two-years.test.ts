@@ -1,4 +1,4 @@
-/** Two years of a clock of the test's own, a commit a day, with restarts: what is where at the end. */
+/** Two years of a clock of the test’s own, a commit a day, with restarts: what is where then. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { eachObject } from '../objects/objects.ts'

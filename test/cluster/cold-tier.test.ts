@@ -1,4 +1,4 @@
-/** The cold tier in a bucket: what is put there, asked for, cut off and killed; and Trino's view of it. */
+/** The cold tier in a bucket: put there, asked for, cut off and killed; and Trino’s view of it. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { eachObject } from '../../src/objects/objects.ts'

@@ -3,7 +3,7 @@ import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { execute } from './process.ts'
 
-/** The folder's `bin`, where the packages' programs and `python` are. `packages` as pip names them. */
+/** The folder’s `bin`: `python` and the programs of the packages, which are named as for pip. */
 export function installPythonPackages(folder: string, packages: readonly string[]): string {
   const bin = join(folder, 'bin')
   if (existsSync(join(folder, 'complete'))) return bin

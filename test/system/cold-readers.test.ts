@@ -9,7 +9,7 @@ import { installPythonPackages } from '../cluster/python-packages.ts'
 
 const PYARROW = 'pyarrow==26.0.1'
 
-/** All rows as pyarrow finds them, the folders being columns: [ms, value, text, metric, year, month]. */
+/** All rows as pyarrow finds them, folders as columns: [ms, value, text, metric, year, month]. */
 const PROGRAM = `
 import json, sys
 import pyarrow.dataset as ds
