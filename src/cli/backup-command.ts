@@ -11,20 +11,13 @@ import type { Objects } from '../objects/objects.ts'
 import { nodeWorld } from '../world/node-world.ts'
 import { clientOf } from './connection-flags.ts'
 import { addDeskFlags, pathOf, printJson, printTable, type DeskFlags } from './desk-output.ts'
+import { untilFilesDone, type FilesJob } from './jobs.ts'
 import { Progress } from './progress.ts'
 import { sizeOf } from './storage-command.ts'
 
-/** Between two questions how far it is. */
-const POLL_MS = 200
-
-interface Status {
+interface Status extends FilesJob {
   id: string
-  state: 'running' | 'done' | 'failed'
   name: string | null
-  files_done: number
-  files_total: number
-  bytes_done: number
-  bytes_total: number
   bytes_copied: number
   problem: { code: string; detail: string } | null
 }
@@ -60,19 +53,7 @@ async function make(flags: DeskFlags & { to?: string }): Promise<void> {
   const client = clientOf(flags)
   const { body } = await client.post('/v1/backups', JSON.stringify({ to }))
   const { id } = body as { id: string }
-  let progress: Progress | undefined
-  for (;;) {
-    const status = await client.get<Status>(pathOf('/v1/backups', id))
-    progress ??= status.bytes_total > 0 ? new Progress(status.bytes_total) : undefined
-    const words = `${status.files_done} of ${status.files_total} files`
-    progress?.update(status.bytes_done, words)
-    if (status.state === 'running') {
-      await new Promise((resolve) => setTimeout(resolve, POLL_MS))
-      continue
-    }
-    progress?.finish()
-    return tell(status, flags)
-  }
+  tell(await untilFilesDone<Status>(client, pathOf('/v1/backups', id)), flags)
 }
 
 function tell(status: Status, flags: DeskFlags): void {

@@ -6,10 +6,8 @@ import { fingerprintOf, isSignedBy } from '../embedded/instance-key.ts'
 import { WeirError } from '../errors/errors.ts'
 import { clientOf } from './connection-flags.ts'
 import { addDeskFlags, pathOf, printJson, type DeskFlags } from './desk-output.ts'
+import { untilDone } from './jobs.ts'
 import { printable } from './printable.ts'
-
-/** Between two questions whether it is done. */
-const POLL_MS = 200
 
 interface Status {
   id: string
@@ -70,12 +68,9 @@ async function start(flags: StartFlags): Promise<void> {
   const query = new URLSearchParams(span as [string, string][])
   const client = clientOf(flags)
   const { id } = await client.deleteForAnswer<{ id: string }>(`${place}/data?${query}`)
-  for (;;) {
-    const status = await client.get<Status>(pathOf('/v1/erasures', id))
-    if (status.state === 'failed') throw new WeirError('OBJECTS_UNAVAILABLE', status.problem ?? '')
-    if (status.receipt !== null) return tell(status, flags)
-    await new Promise((resolve) => setTimeout(resolve, POLL_MS))
-  }
+  const status = await untilDone<Status>(client, pathOf('/v1/erasures', id))
+  if (status.state === 'failed') throw new WeirError('OBJECTS_UNAVAILABLE', status.problem ?? '')
+  return tell(status, flags)
 }
 
 async function tell({ id, receipt }: Status, { json, receipt: file }: StartFlags): Promise<void> {

@@ -10,7 +10,7 @@ import {
   type DeskFlags,
 } from './desk-output.ts'
 import { WeirError } from '../errors/errors.ts'
-import { Progress } from './progress.ts'
+import { untilFilesDone, type FilesJob } from './jobs.ts'
 
 interface Report {
   tiers: {
@@ -96,32 +96,16 @@ export function sizeOf(bytes: number): string {
   return `${size < 10 && unit > 0 ? size.toFixed(1) : Math.round(size)} ${UNITS[unit]}`
 }
 
-interface Verification {
-  state: 'running' | 'done' | 'failed'
+interface Verification extends FilesJob {
   problem: string | null
-  files_done: number
-  files_total: number
-  bytes_done: number
-  bytes_total: number
   damaged: { file: string; problem: string; rows: number }[]
 }
-
-/** Between two questions how far it is. */
-const POLL_MS = 200
 
 async function verify(flags: DeskFlags): Promise<void> {
   const client = clientOf(flags)
   const { body } = await client.post('/v1/storage/verifications', '')
   const path = pathOf('/v1/storage/verifications', (body as { id: string }).id)
-  let progress: Progress | undefined
-  let status = await client.get<Verification>(path)
-  while (status.state === 'running') {
-    await new Promise((resolve) => setTimeout(resolve, POLL_MS))
-    status = await client.get<Verification>(path)
-    progress ??= status.bytes_total > 0 ? new Progress(status.bytes_total) : undefined
-    progress?.update(status.bytes_done, `${status.files_done} of ${status.files_total} files`)
-  }
-  progress?.finish()
+  const status = await untilFilesDone<Verification>(client, path)
   if (status.problem !== null) throw new WeirError('STORAGE_UNAVAILABLE', status.problem)
   if (status.damaged.length > 0) process.exitCode = 1
   if (flags.json === true) return printJson(status)

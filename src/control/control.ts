@@ -105,6 +105,21 @@ export interface Control {
   close(): Promise<void>
 }
 
+const DEVICES_PAGE = 1000
+
+/** All devices of a tenant in the order of their ids' bytes, page by page. */
+export async function* eachDevice(
+  control: Pick<Control, 'listDevices'>,
+  tenant: string,
+): AsyncGenerator<Device> {
+  for (let after: string | undefined; ;) {
+    const page = await control.listDevices(tenant, { after, limit: DEVICES_PAGE })
+    yield* page
+    if (page.length < DEVICES_PAGE) return
+    after = page.at(-1)!.id
+  }
+}
+
 /** What signs a person in at the page: a one-time code, and the session that it buys. */
 export type SignInKind = 'code' | 'session'
 

@@ -1,24 +1,14 @@
 /** The backup that is being made, in the storage's thread; one at a time. */
 import { join } from 'node:path'
-import { writeBackup, type BackupProgress } from '../backup/backup.ts'
+import type { BackupStatus } from '../api/api.ts'
+import { writeBackup } from '../backup/backup.ts'
 import { WeirError } from '../errors/errors.ts'
 import type { Objects } from '../objects/objects.ts'
 import type { EmbeddedStorage } from '../storage/embedded-storage.ts'
 import { BACKUP_FOLDER, onDisk, type BackupSource } from '../storage/backup-source.ts'
 import type { World } from '../world/world.ts'
 import { openDestination } from './destination.ts'
-
-export interface BackupStatus {
-  id: string
-  state: 'running' | 'done' | 'failed'
-  /** Of the backup, once it is done. */
-  name: string | undefined
-  problem: { code: string; detail: string } | undefined
-  progress: BackupProgress | undefined
-}
-
-/** How many are remembered. */
-const STATUSES_MAX = 100
+import { JobStatuses } from './job-statuses.ts'
 
 export interface BackupsParts {
   folder: string
@@ -30,12 +20,13 @@ export interface BackupsParts {
 
 export class Backups {
   readonly #parts: BackupsParts
-  readonly #statuses = new Map<string, BackupStatus>()
+  readonly #statuses: JobStatuses<BackupStatus>
   #source: BackupSource | undefined
   #isRunning = false
 
   constructor(parts: BackupsParts) {
     this.#parts = parts
+    this.#statuses = new JobStatuses(parts.world.random)
   }
 
   /**
@@ -66,17 +57,11 @@ export class Backups {
 
   /** Returns its id at once. */
   run(to: string): string {
-    const id = Buffer.from(this.#parts.world.random.bytes(9)).toString('base64url')
     const status: BackupStatus = {
-      ...{ id, state: 'running', name: undefined, problem: undefined, progress: undefined },
-    }
-    this.#statuses.set(id, status)
-    for (const oldest of this.#statuses.keys()) {
-      if (this.#statuses.size <= STATUSES_MAX) break
-      this.#statuses.delete(oldest)
+      ...{ state: 'running', name: undefined, problem: undefined, progress: undefined },
     }
     void this.#write(to, status).finally(() => this.cancel())
-    return id
+    return this.#statuses.add(status)
   }
 
   async #write(to: string, status: BackupStatus): Promise<void> {

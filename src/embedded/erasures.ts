@@ -5,6 +5,7 @@ import type { ErasedFile, Erasure } from '../storage/erasure-tables.ts'
 import type { Clock, Random } from '../world/world.ts'
 import type { AlertStage } from './alert-stage.ts'
 import { InstanceKey } from './instance-key.ts'
+import { isoTime } from './iso-time.ts'
 import type { Threads } from './start-threads.ts'
 
 /** What has no beginning begins here: 1684. */
@@ -97,15 +98,15 @@ export class Erasures implements ErasureDesk {
     const log = await threads.gateway.forgetTrimmed()
     const body = {
       ...{ id, tenant: erasure.tenant, devices: erasure.deviceIds },
-      from: erasure.fromUs === EVER_US ? null : timeOf(erasure.fromUs),
-      to: timeOf(erasure.toUs),
-      requested_at: timeOf(erasure.requestedAtUs),
-      finished_at: timeOf(clock.nowUs()),
+      from: erasure.fromUs === EVER_US ? null : isoTime(erasure.fromUs),
+      to: isoTime(erasure.toUs),
+      requested_at: isoTime(erasure.requestedAtUs),
+      finished_at: isoTime(clock.nowUs()),
       files: files.map(fileJson),
       dead_letters_and_anomalies: erasure.events,
       alerts: { removed: erasedAlerts.removed, still_firing: erasedAlerts.stillFiring },
       log: { entries_before: log.firstOffset, spare_files_removed: log.sparesRemoved },
-      stream_forgets_by: timeOf(clock.nowUs() + this.#parts.stateTtlUs),
+      stream_forgets_by: isoTime(clock.nowUs() + this.#parts.stateTtlUs),
       not_erased: NOT_ERASED,
     }
     const key = await InstanceKey.open(folder)
@@ -127,8 +128,6 @@ const NOT_ERASED = [
   'words of text metrics, which stay in the dictionary without a reference to a device',
   'the newest file of the log, until later entries have taken its place',
 ]
-
-const timeOf = (us: number): string => new Date(us / 1000).toISOString()
 
 const fileJson = ({ file, place, crcBefore, fileAfter, crcAfter, rows }: ErasedFile) => ({
   ...{ file, place, rows },

@@ -3,14 +3,14 @@ import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { AlertRecord, Alerts } from '../alerts/alerts.ts'
 import type { SqlDesk } from '../api/api.ts'
-import type { Control, Device } from '../control/control.ts'
+import { eachDevice, type Control, type Device } from '../control/control.ts'
 import type { SqlLimits, SqlSource } from '../sql/sql.ts'
 import { SQL_FOLDER } from '../storage/sql-files.ts'
 import type { Clock, Random } from '../world/world.ts'
+import { isoTime } from './iso-time.ts'
 import { SqlRunner } from './sql-runner.ts'
 import type { Threads } from './start-threads.ts'
 
-const PAGE = 1000
 /** The newest: who wants older ones asks the API. */
 const ALERTS_MAX = 100_000
 
@@ -71,12 +71,8 @@ export class ThreadSql implements SqlDesk {
 
   async #devices(tenant: string): Promise<unknown[]> {
     const rows: unknown[] = []
-    for (let after: string | undefined; ;) {
-      const page = await this.#parts.control.listDevices(tenant, { after, limit: PAGE })
-      rows.push(...page.map(deviceRow))
-      if (page.length < PAGE) return rows
-      after = page.at(-1)!.id
-    }
+    for await (const device of eachDevice(this.#parts.control, tenant)) rows.push(deviceRow(device))
+    return rows
   }
 
   async #alerts(tenant: string): Promise<unknown[]> {
@@ -89,17 +85,15 @@ export class ThreadSql implements SqlDesk {
   }
 }
 
-const timeOf = (us: number): string => new Date(us / 1000).toISOString()
-
 const deviceRow = (device: Device) => ({
   ...{ device_id: device.id, type: device.type, location: device.location ?? null },
   ...{ tags: JSON.stringify(device.tags), parent: device.parent ?? null },
-  ...{ gateway: device.isGateway, created_at: timeOf(device.createdAtUs) },
+  ...{ gateway: device.isGateway, created_at: isoTime(device.createdAtUs) },
 })
 
 const alertRow = (alert: AlertRecord) => ({
   ...{ id: alert.id, device_id: alert.deviceId, rule_id: alert.ruleId },
   ...{ severity: alert.severity, state: alert.state, occurrences: alert.occurrences },
-  triggered_at: timeOf(alert.triggeredAtUs),
-  resolved_at: alert.resolvedAtUs === undefined ? null : timeOf(alert.resolvedAtUs),
+  triggered_at: isoTime(alert.triggeredAtUs),
+  resolved_at: alert.resolvedAtUs === undefined ? null : isoTime(alert.resolvedAtUs),
 })

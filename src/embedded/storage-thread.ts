@@ -8,6 +8,7 @@ import { removeCopies } from '../storage/backup-source.ts'
 import { openStorage } from '../storage/open-storage.ts'
 import { Backups } from './backups.ts'
 import { openColdObjects } from './cold-objects.ts'
+import { isoTime } from './iso-time.ts'
 import { storageSamples } from './stage-metrics.ts'
 import { nodeWorld } from '../world/node-world.ts'
 import { serve } from './rpc.ts'
@@ -53,7 +54,7 @@ const storage = await openStorage({
     },
     listener: {
       aged: ({ moved, deleted, startUs, endUs }) => {
-        const [from, to] = [startUs, endUs].map((us) => new Date(us / 1000).toISOString())
+        const [from, to] = [startUs, endUs].map(isoTime)
         happened({ name: 'aged', fields: { moved, deleted, from: from!, to: to! } })
       },
       agingFailed: (cause) => happened({ name: 'agingFailed', fields: { problem: String(cause) } }),

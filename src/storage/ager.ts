@@ -23,13 +23,14 @@ import type { ColdFiles, ColdReadings } from './cold-files.ts'
 import type { ColdRuns, ColdSegment } from './cold-tables.ts'
 import { Collected } from './collected.ts'
 import { GrowingColumns } from './growing-columns.ts'
+import { putCold } from './put-cold.ts'
 import type { RollupCoverage } from './rollup-coverage.ts'
 import type { SegmentFiles } from './segment-files.ts'
 import { ANYWHERE, overlaps, segmentFile, type Segment, type SegmentSet } from './segment-set.ts'
 import type { SeriesDirectory } from './series-directory.ts'
 import type { Steadiness } from './steadiness.ts'
 import type { StorageListener } from './storage.ts'
-import { Turns, type Pace } from './turns.ts'
+import type { Pace } from './turns.ts'
 
 /** Readings of one file, 20 bytes each while it is made. */
 const FILE_ROWS = 1 << 21
@@ -99,7 +100,7 @@ export class Ager {
   #context(nowUs: number): AgingContext {
     const { directory, policy, segments } = this.#parts
     return {
-      ...{ nowUs, series: directory.all().series, agesOf: policy.agesOf },
+      ...{ nowUs, series: directory.series(), agesOf: policy.agesOf },
       deletableBeforeUs: this.#isTimeSure ? this.deletableBeforeUs : -Infinity,
       isIntact: (segment) => segments.isIntact(segment),
     }
@@ -117,7 +118,7 @@ export class Ager {
 
   #forgetRollups(): void {
     const { catalogue, segments, directory, policy, clock } = this.#parts
-    const { series } = directory.all()
+    const series = directory.series()
     const hotUs = series.reduce((most, one) => Math.max(most, policy.agesOf(one).hotUs), 0)
     const rollups = segments.list('rollup').filter((segment) => segments.isIntact(segment))
     const toldUs = toldBeforeMs(catalogue.coverage()) * 1000
@@ -129,7 +130,7 @@ export class Ager {
 
   #expire(): void {
     const { catalogue, segments, directory, policy, clock, cold, tell } = this.#parts
-    const ages = new Map(directory.all().series.map((one) => [one.series, policy.agesOf(one)]))
+    const ages = new Map(directory.series().map((one) => [one.series, policy.agesOf(one)]))
     const expired = planExpiry(segments.list('readings'), {
       ...{ nowUs: clock.nowUs(), deletableBeforeUs: this.deletableBeforeUs },
       seriesOf: (segment) => cold.seriesOf(segment),
@@ -168,8 +169,8 @@ export class Ager {
   async *#moving({ sources, fates, period }: Aging): AsyncGenerator<ColdReadings> {
     const { directory, policy } = this.#parts
     const moving = directory
-      .all()
-      .series.filter(({ series }) => fates.get(series) === 'moves')
+      .series()
+      .filter(({ series }) => fates.get(series) === 'moves')
       .map((series) => ({
         series,
         file: fileOf(series, policy.agesOf(series)),
@@ -217,16 +218,8 @@ export class Ager {
     readings: ColdReadings,
     sources: readonly Segment[],
   ): Promise<{ segment: ColdSegment; runs: ColdRuns }> {
-    const { catalogue, segments, cold, clock, pace } = this.#parts
-    const { firstOffset, lastOffset, hasUnverified } = this.#labelOf(sources)
     const { folder } = folderAt(readings.runs[0]!.series, readings.timeUs[0]!)
-    const part = segments.nextPart()
-    const file = `${folder}/${segmentFile('readings', { first: firstOffset, last: lastOffset, part })}`
-    catalogue.coldMayBeThere(file)
-    const turns = new Turns(clock, pace)
-    const { written, runs } = await cold.put(file, readings, () => turns.yield())
-    const label = { kind: 'readings', file, firstOffset, lastOffset, hasUnverified } as const
-    return { segment: { ...label, ...written, isCold: true }, runs }
+    return putCold(this.#parts, readings, { folder, label: this.#labelOf(sources) })
   }
 
   /** What stays of the period on this disk, without the rest. */

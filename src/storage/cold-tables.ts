@@ -6,6 +6,7 @@ import type { DatabaseSync } from 'node:sqlite'
 import { zstdCompressSync, zstdDecompressSync } from 'node:zlib'
 import { WeirError } from '../errors/errors.ts'
 import { isIntact, withCrc, type Row } from '../sqlite/sqlite.ts'
+import { boundsOf, boundsValues } from './segment-rows.ts'
 import type { Segment } from './segment-set.ts'
 
 /** Format 5. */
@@ -48,8 +49,7 @@ export class ColdTables {
     const arrive = this.#database.prepare('DELETE FROM cold_pending WHERE file = ?')
     for (const { segment: s, runs } of files) {
       const values = withCrc(
-        ...[s.file, s.firstOffset, s.lastOffset, s.rows, s.bytes],
-        ...[s.minSeries, s.maxSeries, s.minTimeUs, s.maxTimeUs, Number(s.hasUnverified)],
+        ...[s.file, ...boundsValues(s)],
         ...[s.tail!.bytes, s.tail!.crc, s.crc!, encodeRuns(runs)],
       )
       insert.run(...values)
@@ -84,15 +84,7 @@ export class ColdTables {
       const checked = this.#checked(row)
       return {
         ...{ kind: 'readings', isCold: true, file: String(checked['file']) },
-        firstOffset: Number(checked['first_offset']),
-        lastOffset: Number(checked['last_offset']),
-        rows: Number(checked['row_count']),
-        bytes: Number(checked['bytes']),
-        minSeries: Number(checked['min_series']),
-        maxSeries: Number(checked['max_series']),
-        minTimeUs: Number(checked['min_time_us']),
-        maxTimeUs: Number(checked['max_time_us']),
-        hasUnverified: checked['has_unverified'] === 1,
+        ...boundsOf(checked),
         tail: { bytes: Number(checked['tail_bytes']), crc: Number(checked['tail_crc']) },
         crc: Number(checked['file_crc']),
       }

@@ -297,7 +297,7 @@ export class EmbeddedStorage implements Storage, Query, ReadingScan {
         yield* erasedSpans(directory, tombstones)
         const endUs = catalogue.rollupsFromUs
         if (endUs === 0) return
-        for (const { series } of directory.all().series) yield { series, startUs: -Infinity, endUs }
+        for (const { series } of directory.series()) yield { series, startUs: -Infinity, endUs }
       },
     })
   }

@@ -10,12 +10,13 @@ import type { Catalogue } from './catalogue.ts'
 import type { ColdFiles, ColdReadings } from './cold-files.ts'
 import type { ErasedFile, Erasure } from './erasure-tables.ts'
 import { GrowingColumns } from './growing-columns.ts'
+import { putCold } from './put-cold.ts'
 import type { SegmentChecks } from './segment-checks.ts'
 import type { SegmentFiles } from './segment-files.ts'
 import { ANYWHERE, segmentFile, type Segment, type SegmentSet } from './segment-set.ts'
 import type { SeriesDirectory } from './series-directory.ts'
 import { Collected } from './collected.ts'
-import { Turns, type Pace } from './turns.ts'
+import type { Pace } from './turns.ts'
 
 export interface EraserParts {
   catalogue: Catalogue
@@ -93,7 +94,7 @@ export class Eraser {
   }
 
   async #rewriteCold(erasure: Erasure, segment: Segment, without: Without): Promise<void> {
-    const { cold, catalogue, segments, directory, clock, pace } = this.#parts
+    const { cold, catalogue, segments, directory } = this.#parts
     if (cold === undefined) return
     const numbers = [...cold.seriesOf(segment)]
     if (!numbers.some((series) => without.series.has(series))) return
@@ -113,16 +114,11 @@ export class Eraser {
     }
     const readings: ColdReadings = collected.take((id) => directory.text(id))
     const folder = segment.file.slice(0, segment.file.lastIndexOf('/'))
-    const { firstOffset: first, lastOffset: last, hasUnverified } = segment
-    const name = segmentFile('readings', { first, last, part: segments.nextPart() })
-    const file = `${folder}/${name}`
-    catalogue.coldMayBeThere(file)
-    const turns = new Turns(clock, pace)
-    const { written, runs } = await cold.put(file, readings, () => turns.yield())
-    const label = { kind: 'readings', file, firstOffset: first, lastOffset: last } as const
-    const after = { ...label, hasUnverified, ...written, isCold: true } as const
-    catalogue.replaceSegments([segment], [], [{ segment: after, runs }], record(after))
-    segments.replace([segment], [after])
+    const { firstOffset, lastOffset, hasUnverified } = segment
+    const label = { firstOffset, lastOffset, hasUnverified }
+    const put = await putCold({ ...this.#parts, cold }, readings, { folder, label })
+    catalogue.replaceSegments([segment], [], [put], record(put.segment))
+    segments.replace([segment], [put.segment])
   }
 
   async #coldRows(

@@ -6,7 +6,7 @@
  *   finish()  with the signed receipt
  */
 import type { SeriesDefinition } from '../batch/batch.ts'
-import type { ReadingView } from '../query/query.ts'
+import { contains, type ReadingView } from '../query/query.ts'
 import type { Catalogue } from './catalogue.ts'
 import type { Eraser } from './eraser.ts'
 import type { ErasedFile, Erasure } from './erasure-tables.ts'
@@ -75,8 +75,7 @@ export class ErasureWork {
     const { lastValues, tombstones } = this.#parts
     const last = lastValues.get(series)
     if (last === undefined) return false
-    const spans = tombstones.ofSeries(series)
-    return spans.some(({ startUs, endUs }) => startUs <= last.timeUs && last.timeUs < endUs)
+    return contains(tombstones.ofSeries(series), last.timeUs)
   }
 
   /** The latest of what is left; what came meanwhile is later still. */
@@ -115,7 +114,7 @@ export function* erasedSpans(
   tombstones: Tombstones,
 ): Generator<SeriesSpan> {
   if (tombstones.isEmpty) return
-  for (const { series } of directory.all().series) {
+  for (const { series } of directory.series()) {
     for (const span of tombstones.ofSeries(series)) yield { series, ...span }
   }
 }

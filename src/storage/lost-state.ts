@@ -27,7 +27,7 @@ export async function rebuildLastValues(
 ): Promise<LastValues> {
   const lastValues = new LastValues()
   const everything = [{ startUs: -Infinity, endUs: Infinity }]
-  const wanted = directory.all().series.map(({ series }) => ({ series, spans: everything }))
+  const wanted = directory.series().map(({ series }) => ({ series, spans: everything }))
   for (const segment of segments) {
     await files.readReadings([segment], { wanted, isSorted: false }, (rows) => {
       for (let row = 0; row < rows.count; row++) {

@@ -56,7 +56,7 @@ export async function reportStorage(
   const onDisk = [...readings.filter(({ isCold }) => !isCold), ...rollups]
   const freeBytes = await disk.freeBytes(folder)
   const perDay = bytesPerDay(readings, clock.nowUs())
-  const ages = directory.all().series.map((one) => aging?.agesOf(one).warmUs ?? Infinity)
+  const ages = directory.series().map((one) => aging?.agesOf(one).warmUs ?? Infinity)
   const { readingsInMemory, segmentsDamaged, mergeDebt } = statistics
   return {
     tiers: reportTiers({ readings, rollups }, tiersNow({ aging }, parts).tierOf),

@@ -7,20 +7,13 @@ import { SEGMENT_KINDS, type Segment } from './segment-set.ts'
 const SEGMENT_BY_DUCKDB = 1
 const SEGMENT_OWN = 2
 
-/** In the order of the columns, the checksum last. */
-export const segmentValues = (s: Segment): SQLInputValue[] =>
-  withCrc(
-    ...[s.file, s.kind, s.firstOffset, s.lastOffset, s.rows, s.bytes],
-    ...[s.minSeries, s.maxSeries, s.minTimeUs, s.maxTimeUs, Number(s.hasUnverified)],
-    ...[s.tail === undefined ? SEGMENT_BY_DUCKDB : SEGMENT_OWN],
-    ...[s.tail?.bytes ?? 0, s.tail?.crc ?? 0],
-    s.crc ?? null,
-  )
+/** Of files here and in the object store alike, in the order of the columns. */
+export const boundsValues = (s: Segment): SQLInputValue[] => [
+  ...[s.firstOffset, s.lastOffset, s.rows, s.bytes],
+  ...[s.minSeries, s.maxSeries, s.minTimeUs, s.maxTimeUs, Number(s.hasUnverified)],
+]
 
-export const segmentOf = (row: Row): Segment => ({
-  kind: SEGMENT_KINDS.find((kind) => kind === row['kind']) ?? 'readings',
-  isCold: false,
-  file: String(row['file']),
+export const boundsOf = (row: Row) => ({
   firstOffset: Number(row['first_offset']),
   lastOffset: Number(row['last_offset']),
   rows: Number(row['row_count']),
@@ -30,6 +23,22 @@ export const segmentOf = (row: Row): Segment => ({
   minTimeUs: Number(row['min_time_us']),
   maxTimeUs: Number(row['max_time_us']),
   hasUnverified: row['has_unverified'] === 1,
+})
+
+/** In the order of the columns, the checksum last. */
+export const segmentValues = (s: Segment): SQLInputValue[] =>
+  withCrc(
+    ...[s.file, s.kind, ...boundsValues(s)],
+    ...[s.tail === undefined ? SEGMENT_BY_DUCKDB : SEGMENT_OWN],
+    ...[s.tail?.bytes ?? 0, s.tail?.crc ?? 0],
+    s.crc ?? null,
+  )
+
+export const segmentOf = (row: Row): Segment => ({
+  kind: SEGMENT_KINDS.find((kind) => kind === row['kind']) ?? 'readings',
+  isCold: false,
+  file: String(row['file']),
+  ...boundsOf(row),
   tail:
     row['format'] === SEGMENT_BY_DUCKDB
       ? undefined

@@ -67,7 +67,12 @@ export class SeriesDirectory {
     return this.#textIds.get(text)
   }
 
+  /** In the order in which they came. */
+  series(): SeriesDefinition[] {
+    return [...this.#bySeries.values()]
+  }
+
   all(): Definitions {
-    return { series: [...this.#bySeries.values()], texts: [...this.#texts] }
+    return { series: this.series(), texts: [...this.#texts] }
   }
 }

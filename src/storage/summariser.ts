@@ -73,7 +73,7 @@ export class Summariser {
     const all = segments.list('readings').filter((one) => overlaps(one, { ...ANYWHERE, ...span }))
     await checks.ensure(all)
     const intact = all.filter((segment) => segments.isIntact(segment))
-    const series = directory.all().series.filter(({ kind }) => kind === 'number')
+    const series = directory.series().filter(({ kind }) => kind === 'number')
     const added: Segment[] = []
     for (let from = 0; from < series.length; from += SERIES_PER_FILE) {
       if (isClosing()) return false

@@ -1,5 +1,6 @@
 /** Erasing what devices said, for good. */
 import { Type } from 'typebox'
+import { eachDevice } from '../../control/control.ts'
 import { WeirError } from '../../errors/errors.ts'
 import type { ErasurePorts } from '../api.ts'
 import { invalidParameter } from '../parameters.ts'
@@ -11,7 +12,6 @@ import { requireDevice } from './devices.ts'
 
 const TAG = 'erasure'
 const OWNER_TAG = 'owner'
-const PAGE = 1000
 
 const Span = Type.Object({ from: Type.Optional(Time), to: Type.Optional(Time) })
 
@@ -107,10 +107,8 @@ async function devicesOf(
   owner: string,
 ): Promise<string[]> {
   const ids: string[] = []
-  for (let after: string | undefined; ;) {
-    const page = await control.listDevices(tenant, { after, limit: PAGE })
-    ids.push(...page.filter(({ tags }) => tags[OWNER_TAG] === owner).map(({ id }) => id))
-    if (page.length < PAGE) return ids
-    after = page.at(-1)!.id
+  for await (const { id, tags } of eachDevice(control, tenant)) {
+    if (tags[OWNER_TAG] === owner) ids.push(id)
   }
+  return ids
 }
