@@ -119,7 +119,8 @@ export abstract class Device {
       { metrics: { b: serial, unknown: 1 } },
       { metrics: { b: serial, a: 1e9 } },
       { ts: 'yesterday', metrics: { b: serial } },
-      { ts: clock.nowUs() / 1000 - 9 * 86_400_000, metrics: { b: serial } },
+      // Too old whatever clock is asked: those of the devices and the server jump by days.
+      { ts: clock.nowUs() / 1000 - 30 * 86_400_000, metrics: { b: serial } },
       { metrics: { b: serial, on: 'maybe' } },
     ]
     const body = bodies[Math.floor(random.unit() * bodies.length)]!
