@@ -25,6 +25,8 @@ export interface SqlSource {
   overlapping: string[]
   /** Files of the lake's form: tenant, device_id, metric, dimensions, time, value, text_value. */
   cold: string[]
+  /** Those of them of which the same is true; they were written before all that overlaps. */
+  overlappingCold: string[]
   /** Partials of windows. */
   rollups: string[]
   /** Lines of JSON: {series, tenant, device_id, metric, kind, tags, kept_us (an age)}. */

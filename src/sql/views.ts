@@ -22,7 +22,7 @@ export function viewStatements(
 }
 
 function telemetry(source: SqlSource, prefix: string): string[] {
-  const { tenant, readings, overlapping, cold } = source
+  const { tenant, readings, overlapping, cold, overlappingCold } = source
   const apart = readings.filter((file) => !overlapping.includes(file))
   const parts = []
   if (apart.length > 0) parts.push(`SELECT ${READING} FROM read_parquet(${list(apart)})`)
@@ -31,6 +31,10 @@ function telemetry(source: SqlSource, prefix: string): string[] {
     parts.push(`SELECT series, time_us, arg_min(value, file_index) AS value FROM (
       SELECT ${READING}, list_position(${list(overlapping)}, filename) AS file_index
       FROM read_parquet(${list(overlapping)}, filename = true)) GROUP BY series, time_us`)
+    if (overlappingCold.length > 0) {
+      parts[parts.length - 1] = `SELECT * FROM (${parts.at(-1)!}) o
+        WHERE (o.series, o.time_us) NOT IN (SELECT (series, epoch_us(time)) FROM ${prefix}cold)`
+    }
   }
   const all = parts.length > 0 ? parts.join(' UNION ALL ') : NO_ROWS
   const rows =
@@ -40,9 +44,7 @@ function telemetry(source: SqlSource, prefix: string): string[] {
   const isKept = (time: string): string => `${time} >= ${source.nowUs} - coalesce(s.kept_us, 9e18)`
   const coldRows = `SELECT s.device_id, s.metric, c.time AS ts, c.value, s.tags,
       c.text_value AS text
-    FROM read_parquet(${list(cold)}, hive_partitioning = false) c JOIN ${prefix}series s
-      ON c.device_id = s.device_id AND c.metric = s.metric AND c.dimensions = s.tags
-    WHERE c.tenant = ${quote(tenant)} AND ${isKept('epoch_us(c.time)')}
+    FROM ${prefix}cold c JOIN ${prefix}series s USING (series) WHERE ${isKept('epoch_us(c.time)')}
       ${source.erased === undefined ? '' : `AND ${notErased('s.series', 'epoch_us(c.time)', source.erased)}`}`
   return [
     `CREATE TABLE ${prefix}series AS SELECT * FROM read_json(${quote(source.series)},
@@ -52,6 +54,7 @@ function telemetry(source: SqlSource, prefix: string): string[] {
      WHERE tenant = ${quote(tenant)}`,
     `CREATE TABLE ${prefix}texts AS SELECT * FROM read_json(${quote(source.texts)},
       format = 'newline_delimited', columns = {id: 'INTEGER', text: 'VARCHAR'})`,
+    ...(cold.length > 0 ? [`CREATE VIEW ${prefix}cold AS ${coldOnce(source, prefix)}`] : []),
     `CREATE VIEW ${prefix}readings AS ${rows}`,
     `CREATE VIEW telemetry AS
      SELECT s.device_id, s.metric, make_timestamp(r.time_us::BIGINT) AS ts,
@@ -62,6 +65,25 @@ function telemetry(source: SqlSource, prefix: string): string[] {
      WHERE ${isKept('r.time_us')}
      ${cold.length > 0 ? `UNION ALL ${coldRows}` : ''}`,
   ]
+}
+
+/** Each identity once, with its series, time, value and text_value. */
+function coldOnce({ tenant, cold, overlappingCold }: SqlSource, prefix: string): string {
+  const rowsOf = (files: readonly string[], more = ''): string =>
+    `SELECT s.series, c.time, c.value, c.text_value ${more}
+     FROM read_parquet(${list(files)}, hive_partitioning = false, filename = true) c
+       JOIN ${prefix}series s
+       ON c.device_id = s.device_id AND c.metric = s.metric AND c.dimensions = s.tags
+     WHERE c.tenant = ${quote(tenant)}`
+  const apart = cold.filter((file) => !overlappingCold.includes(file))
+  const parts = apart.length > 0 ? [rowsOf(apart)] : []
+  if (overlappingCold.length > 0) {
+    const place = `, list_position(${list(overlappingCold)}, c.filename) AS file_index`
+    parts.push(`SELECT series, time, arg_min(value, file_index) AS value,
+      arg_min(text_value, file_index) AS text_value
+      FROM (${rowsOf(overlappingCold, place)}) GROUP BY series, time`)
+  }
+  return parts.join(' UNION ALL ')
 }
 
 const notErased = (series: string, time: string, file: string): string =>

@@ -11,12 +11,17 @@ import { folderAt } from '../lake/lake.ts'
 import type { Span } from '../query/query.ts'
 import type { Clock } from '../world/world.ts'
 import {
+  dueAges,
+  fateOf,
+  isDue,
   planAging,
   planExpiry,
   rollupsDueBefore,
   type Ages,
   type Aging,
   type AgingContext,
+  type DueAges,
+  type Fate,
 } from './aging-plan.ts'
 import type { Catalogue } from './catalogue.ts'
 import type { ColdFiles, ColdReadings } from './cold-files.ts'
@@ -63,8 +68,12 @@ export interface AgerParts {
   tell: StorageListener['aged']
 }
 
+/** By number; never 'stays' for all that are in the sources. */
+type DueAging = Aging & { fates: ReadonlyMap<number, Fate> }
+
 export class Ager {
   readonly #parts: AgerParts
+  readonly #dueAges = new WeakMap<Segment, DueAges>()
   #lookedMs = -Infinity
   #isTimeSure = false
 
@@ -88,9 +97,15 @@ export class Ager {
       this.#isTimeSure = this.#parts.steadiness.look()
       this.#forgetRollups()
       if (this.#isTimeSure) this.#expire()
-      while (!isClosing()) {
-        const aging = planAging(segments.list('readings'), this.#context(clock.nowUs()))
-        if (aging === undefined || !(await this.#age(aging, isClosing))) return
+      const context = this.#context(clock.nowUs())
+      const { directory, policy } = this.#parts
+      const all = dueAges(directory.series().map((one) => policy.agesOf(one)))
+      for (const { period, sources } of planAging(segments.list('readings'), all, context)) {
+        const due = await this.#dueOf(sources, { period, context })
+        if (due.length === 0) continue
+        if (isClosing()) return
+        const fates = this.#fatesOf(period, context)
+        if (!(await this.#age({ period, sources: due, fates }, isClosing))) return
       }
     } catch (cause) {
       failed(cause)
@@ -98,12 +113,41 @@ export class Ager {
   }
 
   #context(nowUs: number): AgingContext {
-    const { directory, policy, segments } = this.#parts
+    const { segments } = this.#parts
     return {
-      ...{ nowUs, series: directory.series(), agesOf: policy.agesOf },
+      nowUs,
       deletableBeforeUs: this.#isTimeSure ? this.deletableBeforeUs : -Infinity,
       isIntact: (segment) => segments.isIntact(segment),
     }
+  }
+
+  /** Those that have a series of which something is to be done. */
+  async #dueOf(
+    sources: readonly Segment[],
+    { period, context }: { period: Span; context: AgingContext },
+  ): Promise<Segment[]> {
+    const due: Segment[] = []
+    for (const segment of sources) {
+      const ages = this.#dueAges.get(segment) ?? (await this.#readDueAges(segment))
+      this.#dueAges.set(segment, ages)
+      if (isDue(ages, period, context)) due.push(segment)
+    }
+    return due
+  }
+
+  /** By its series themselves: between the least and the most there may be others. */
+  async #readDueAges(segment: Segment): Promise<DueAges> {
+    const { files, directory, policy } = this.#parts
+    const series = await files.seriesOf(segment)
+    const known = [...series].flatMap((one) => directory.get(one) ?? [])
+    return dueAges(known.map((one) => policy.agesOf(one)))
+  }
+
+  #fatesOf(period: Span, context: AgingContext): Map<number, Fate> {
+    const { directory, policy } = this.#parts
+    return new Map(
+      directory.series().map((one) => [one.series, fateOf(policy.agesOf(one), period, context)]),
+    )
   }
 
   /** Files of which a crash, or a store that was away, left it open whether they are there. */
@@ -145,7 +189,7 @@ export class Ager {
   }
 
   /** False when it cannot be done now. */
-  async #age(aging: Aging, isClosing: () => boolean): Promise<boolean> {
+  async #age(aging: DueAging, isClosing: () => boolean): Promise<boolean> {
     const { catalogue, segments, tell } = this.#parts
     const { sources, period } = aging
     const added: { segment: ColdSegment; runs: ColdRuns }[] = []
@@ -153,9 +197,12 @@ export class Ager {
       if (isClosing()) return false
       added.push(await this.#put(readings, sources))
     }
-    const staying = await this.#rewriteStaying(aging)
-    if (isClosing()) return false
-    const kept = staying === undefined ? [] : [staying]
+    const kept: Segment[] = []
+    for (const source of sources) {
+      const staying = await this.#rewriteStaying(source, aging)
+      if (staying !== undefined) kept.push(staying)
+      if (isClosing()) return false
+    }
     catalogue.replaceSegments(sources, kept, added)
     const cold = added.map(({ segment }) => segment)
     segments.replace(sources, [...kept, ...cold])
@@ -166,7 +213,7 @@ export class Ager {
   }
 
   /** What goes into each file, in the order of names: what one device says lies together. */
-  async *#moving({ sources, fates, period }: Aging): AsyncGenerator<ColdReadings> {
+  async *#moving({ sources, fates, period }: DueAging): AsyncGenerator<ColdReadings> {
     const { directory, policy } = this.#parts
     const moving = directory
       .series()
@@ -222,18 +269,24 @@ export class Ager {
     return putCold(this.#parts, readings, { folder, label: this.#labelOf(sources) })
   }
 
-  /** What stays of the period on this disk, without the rest. */
-  async #rewriteStaying({ sources, fates, period }: Aging): Promise<Segment | undefined> {
+  /**
+   * What stays of a file on this disk, without the rest. Each for itself: of two together, what is
+   * written between them and not touched here would be neither before nor behind.
+   */
+  async #rewriteStaying(
+    source: Segment,
+    { fates, period }: DueAging,
+  ): Promise<Segment | undefined> {
     const { files, segments } = this.#parts
     const staying = new Set(
       [...fates].flatMap(([series, fate]) => (fate === 'stays' ? [series] : [])),
     )
     if (staying.size === 0) return undefined
-    const { firstOffset, lastOffset, hasUnverified } = this.#labelOf(sources)
+    const { firstOffset, lastOffset, hasUnverified } = source
     const name = { first: firstOffset, last: lastOffset, part: segments.nextPart() }
     const file = segmentFile('readings', name)
     const box = { ...ANYWHERE, ...period, only: staying }
-    const written = await files.mergeReadings(file, sources, box)
+    const written = await files.mergeReadings(file, [source], box)
     if (written === undefined) return undefined
     return { kind: 'readings', file, firstOffset, lastOffset, hasUnverified, ...written }
   }

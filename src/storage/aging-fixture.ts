@@ -16,7 +16,7 @@ export const HOUR_US = 3_600e6
 export const DAY_US = 24 * HOUR_US
 const START_US = Date.UTC(2026, 0, 1) * 1000
 const AGES: Ages = { hotUs: 7 * DAY_US, warmUs: 90 * DAY_US, coldUs: 365 * DAY_US }
-const SERIES = [
+export const SERIES = [
   defineSeries(0, 'temperature'),
   defineSeries(1, 'state', { kind: 'text' }),
   defineSeries(2, 'short'),
@@ -35,7 +35,13 @@ export interface Opened {
 
 export async function openAging(
   context: TestContext,
-  how: { folder?: string; nowUs?: number; isExportedFirst?: boolean; objects?: Objects } = {},
+  how: {
+    folder?: string
+    nowUs?: number
+    isExportedFirst?: boolean
+    objects?: Objects
+    agesOf?: (series: { metric: string }) => Ages
+  } = {},
 ): Promise<Opened> {
   const folder = how.folder ?? join(await makeFolder(context), 'data')
   const now = { us: how.nowUs ?? START_US }
@@ -51,7 +57,9 @@ export async function openAging(
       mergeFanIn: 4,
       aging: {
         ...{ objects, intervalMs: 1, isExportedFirst: how.isExportedFirst ?? false },
-        agesOf: ({ metric }) => (metric === 'short' ? { ...AGES, coldUs: 91 * DAY_US } : AGES),
+        agesOf:
+          how.agesOf ??
+          (({ metric }) => (metric === 'short' ? { ...AGES, coldUs: 91 * DAY_US } : AGES)),
       },
       listener: {
         ...NOBODY,

@@ -3,7 +3,6 @@
  * warm, and away when they are no longer cold. A period (periods.ts) is moved or deleted as a
  * whole, when the youngest reading that it could have is of that age.
  */
-import type { SeriesDefinition } from '../batch/batch.ts'
 import type { Span } from '../query/query.ts'
 import { isClosed, periodOf } from './periods.ts'
 import { ANYWHERE, overlaps, type Segment } from './segment-set.ts'
@@ -20,62 +19,76 @@ export type Fate = 'stays' | 'moves' | 'goes'
 
 export interface Aging {
   period: Span
-  /** All that is to be moved or deleted is in these, which are on this disk and intact. */
+  /** What of the period is on this disk, all of it intact. */
   sources: Segment[]
-  /** By number; never 'stays' for all. */
-  fates: Map<number, Fate>
 }
 
 export interface AgingContext {
   nowUs: number
-  series: readonly SeriesDefinition[]
-  agesOf: (series: SeriesDefinition) => Ages
   isIntact: (segment: Segment) => boolean
   /** Only what is before this time is deleted for its age. */
   deletableBeforeUs: number
 }
 
-/** The period to do next, the oldest first; undefined when none is due. `segments` are readings. */
-export function planAging(segments: readonly Segment[], context: AgingContext): Aging | undefined {
+/** The least ages at which one of some series moves, and goes. */
+export interface DueAges {
+  moveUs: number
+  goUs: number
+}
+
+export function dueAges(all: Iterable<Ages>): DueAges {
+  const due = { moveUs: Infinity, goUs: Infinity }
+  for (const { warmUs, coldUs } of all) {
+    if (warmUs < coldUs) due.moveUs = Math.min(due.moveUs, warmUs)
+    due.goUs = Math.min(due.goUs, coldUs)
+  }
+  return due
+}
+
+export function isDue(
+  { moveUs, goUs }: DueAges,
+  { endUs }: Span,
+  { nowUs, deletableBeforeUs }: AgingContext,
+): boolean {
+  const ageUs = nowUs - endUs
+  return ageUs >= moveUs || (ageUs >= goUs && endUs <= deletableBeforeUs)
+}
+
+/**
+ * The periods in which something may be due, the oldest first. `segments` are readings; `all` are
+ * the least ages of all series.
+ */
+export function planAging(
+  segments: readonly Segment[],
+  all: DueAges,
+  context: AgingContext,
+): Aging[] {
   const { nowUs, isIntact } = context
-  const own = segments.filter((segment) => !segment.isCold && isIntact(segment))
-  const periods = new Map<number, { period: Span; sources: Segment[] }>()
-  for (const segment of own) {
+  const periods = new Map<number, Aging>()
+  for (const segment of segments) {
+    if (segment.isCold || !isIntact(segment)) continue
     const period = periodOf(segment.maxTimeUs, nowUs)
     // What reaches over a border is cut there by a merge first.
     if (!isClosed(period, nowUs) || segment.minTimeUs < period.startUs) continue
+    if (!isDue(all, period, context)) continue
     const known = periods.get(period.startUs)
     if (known === undefined) periods.set(period.startUs, { period, sources: [segment] })
     else known.sources.push(segment)
   }
-  for (const [, { period, sources }] of [...periods].toSorted(([a], [b]) => a - b)) {
-    // What is damaged, or reaches over a border still, may hold the first write of a reading.
-    const isAlone = !segments.some(
-      (one) => !one.isCold && !sources.includes(one) && overlaps(one, { ...ANYWHERE, ...period }),
-    )
-    if (!isAlone) continue
-    const fates = fatesOf(period, context)
-    const isIn = (series: number): boolean =>
-      sources.some(({ minSeries, maxSeries }) => minSeries <= series && series <= maxSeries)
-    const due = [...fates].some(([series, fate]) => fate !== 'stays' && isIn(series))
-    if (due) return { period, sources, fates }
-  }
-  return undefined
+  const inOrder = [...periods.values()].toSorted((a, b) => a.period.startUs - b.period.startUs)
+  // What is damaged, or reaches over a border still, may hold the first write of a reading.
+  return inOrder.filter(
+    ({ period, sources }) =>
+      !segments.some(
+        (one) => !one.isCold && !sources.includes(one) && overlaps(one, { ...ANYWHERE, ...period }),
+      ),
+  )
 }
 
-function fatesOf(
-  { endUs }: Span,
-  { nowUs, series, agesOf, deletableBeforeUs }: AgingContext,
-): Map<number, Fate> {
-  const ageUs = nowUs - endUs
-  const fates = new Map<number, Fate>()
-  for (const one of series) {
-    const { warmUs, coldUs } = agesOf(one)
-    const isCold = ageUs >= warmUs && warmUs < coldUs
-    if (ageUs >= coldUs && endUs <= deletableBeforeUs) fates.set(one.series, 'goes')
-    else fates.set(one.series, isCold ? 'moves' : 'stays')
-  }
-  return fates
+export function fateOf({ warmUs, coldUs }: Ages, { endUs }: Span, context: AgingContext): Fate {
+  const ageUs = context.nowUs - endUs
+  if (ageUs >= coldUs && endUs <= context.deletableBeforeUs) return 'goes'
+  return ageUs >= warmUs && warmUs < coldUs ? 'moves' : 'stays'
 }
 
 /** Files of the object store of which no series is to be kept. `runs` are the series of a file. */

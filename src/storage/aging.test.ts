@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict'
+import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { DuckDBInstance } from '@duckdb/node-api'
 import { openFolderObjects } from '../objects/folder-objects.ts'
 import { eachObject, type Objects } from '../objects/objects.ts'
 import { nodeWorld } from '../world/node-world.ts'
-import { DAY_US, HOUR_US, openAging, readAll, writeDays } from './aging-fixture.ts'
-import { ask, copyFolder, makeOutput } from './storage-fixture.ts'
+import { FATE_UNVERIFIED } from '../stream/stream.ts'
+import { DAY_US, HOUR_US, openAging, readAll, SERIES, writeDays } from './aging-fixture.ts'
+import { ask, copyFolder, makeOutput, type Reading } from './storage-fixture.ts'
 
 test('what is no longer warm is in the object store, whole, and one question finds all of it', async (context) => {
   const opened = await openAging(context)
@@ -174,4 +176,53 @@ test('a store that is away delays what is due, and a crash at any step loses and
     assert.equal(keys.length, meta.tiers.includes('cold') ? 1 : 0, keys.join())
     await cut.store.close()
   }
+})
+
+test('what is said again when its day is cold is no first word, whatever moves with it', async (context) => {
+  const opened = await openAging(context, {
+    nowUs: Date.UTC(2026, 0, 29, 12) * 1000,
+    agesOf: () => ({ hotUs: DAY_US, warmUs: 3 * DAY_US, coldUs: 900 * DAY_US }),
+  })
+  const { store, now } = opened
+  const put = async (offset: number, reading: Reading): Promise<void> => {
+    now.us += HOUR_US
+    store.output(makeOutput({ offset, readings: [reading], series: SERIES }))
+    await store.commit({ offset, parts: [] })
+    await store.settle()
+  }
+  const oldUs = Date.UTC(2026, 0, 10) * 1000
+  await put(0, { series: 0, timeUs: now.us - 2 * HOUR_US, value: 1 })
+  await put(1, { series: 0, timeUs: oldUs, value: 100 })
+  assert.equal(opened.aged.moved, 1)
+  // The month is over, and is moved as one some days later.
+  now.us = Date.UTC(2026, 1, 1, 2) * 1000
+  await put(2, { series: 0, timeUs: oldUs, value: 200, fate: FATE_UNVERIFIED })
+  now.us += 4 * DAY_US
+  await put(3, { series: 0, timeUs: now.us, value: 2 })
+  assert.equal(opened.aged.moved, 3)
+  const { points } = await readAll(store, 'temperature')
+  assert.deepEqual(
+    points.map(([, value]) => value),
+    [100, 1, 2],
+  )
+})
+
+test('a metric between others that moves early leaves them where they are, and is moved once', async (context) => {
+  const opened = await openAging(context, {
+    agesOf: ({ metric }) => ({
+      ...{ hotUs: 7 * DAY_US, coldUs: 900 * DAY_US },
+      warmUs: (metric === 'state' ? 8 : 90) * DAY_US,
+    }),
+  })
+  const offset = await writeDays(opened, 40)
+  assert.equal((await readAll(opened.store, 'state')).points.length, 160)
+  const { moved } = opened.aged
+  assert.ok(moved >= 120 && moved < 160, `${moved} moved`)
+  const files = readdirSync(`${opened.folder}/segments`)
+  opened.store.output(makeOutput({ offset: offset + 1, readings: [] }))
+  opened.now.us += HOUR_US
+  await opened.store.commit({ offset: offset + 1, parts: [] })
+  await opened.store.settle()
+  assert.deepEqual(readdirSync(`${opened.folder}/segments`), files)
+  assert.equal(opened.aged.moved, moved)
 })

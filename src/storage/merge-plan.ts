@@ -83,7 +83,7 @@ function* dueSources(segments: readonly Segment[], policy: MergePolicy): Generat
 
 /** Longest stretches of intact segments, in the order of their offsets. */
 function intactStretches(segments: readonly Segment[], policy: MergePolicy): Segment[][] {
-  const damaged = segments.filter((segment) => !policy.isIntact(segment))
+  const damaged = segments.filter((segment) => !policy.isIntact(segment) && !segment.isCold)
   const stretchOf = (segment: Segment): number =>
     damaged.filter(({ firstOffset }) => firstOffset <= segment.firstOffset).length
   const intact = segments.filter((segment) => policy.isIntact(segment) && !segment.isCold)
@@ -178,15 +178,15 @@ function completeMerge(
   let sources = inOrder(due)
   for (;;) {
     const outputs = outputsOf(sources, policy)
+    // What is cold was written before all that is here: it comes first whatever is merged.
     const between = segments.filter(
-      (one) => !sources.includes(one) && outputs.some((output) => liesBetween(one, output)),
+      (one) =>
+        !one.isCold && !sources.includes(one) && outputs.some((output) => liesBetween(one, output)),
     )
     if (between.length === 0) return { sources, outputs: withWholeness(outputs, segments, sources) }
     sources = inOrder([...sources, ...between])
-    const isPossible = between.every((one) => policy.isIntact(one) && !one.isCold)
-    if (!isPossible || sources.length > due.length + LAYERS_MAX) {
-      return undefined
-    }
+    const isPossible = between.every((one) => policy.isIntact(one))
+    if (!isPossible || sources.length > due.length + LAYERS_MAX) return undefined
   }
 }
 

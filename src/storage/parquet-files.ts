@@ -25,6 +25,7 @@ export async function openParquetFiles(
     mergeReadings: (file, run, box) => readings.merge(file, run, box),
     mergeRollups: (file, run, box) => rollups.merge(file, run, box),
     readReadings: (segments, what, consume) => readings.read(segments, what, consume),
+    seriesOf: (segment) => readings.seriesOf(segment),
     readPartials: (segments, what, consume) => rollups.read(segments, what, consume),
     abandon: () => duck.abandon(),
     close: () => duck.close(),

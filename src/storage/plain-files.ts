@@ -68,6 +68,13 @@ function isIn(row: Row, { series, time, unitUs, window, box }: Layout & { box: B
   return box.minSeries <= row[series]! && row[series]! <= box.maxSeries
 }
 
+const isWanted = ([series, time]: Row, wanted: readonly Wanted[]): boolean =>
+  wanted.some(
+    (one) =>
+      one.series === series &&
+      one.spans.some(({ startUs, endUs }) => startUs <= time! && time! < endUs),
+  )
+
 class PlainFiles {
   readonly #folder: string
   readonly #disk: Disk
@@ -181,16 +188,10 @@ export function createPlainFiles(
     },
     async readReadings(segments, { wanted }, consume) {
       if (segments.length === 0 || wanted.length === 0) return
-      const isWanted = ([series, time]: Row): boolean =>
-        wanted.some(
-          (one) =>
-            one.series === series &&
-            one.spans.some(({ startUs, endUs }) => startUs <= time! && time! < endUs),
-        )
       const found: Row[] = []
       for (const segment of segments) {
-        if (!segment.isCold) found.push(...(await files.read(segment.file)).filter(isWanted))
-        else found.push(...(await coldRows(cold, segment, wanted)))
+        if (segment.isCold) found.push(...(await coldRows(cold, segment, wanted)))
+        else found.push(...(await files.read(segment.file)).filter((row) => isWanted(row, wanted)))
       }
       const rows = found.toSorted(byIdentity)
       consume({
@@ -199,6 +200,9 @@ export function createPlainFiles(
         timeUs: Float64Array.from(rows, ([, time]) => time!),
         value: Float64Array.from(rows, ([, , value]) => value!),
       })
+    },
+    async seriesOf({ file }) {
+      return new Set((await files.read(file)).map(([series]) => series!))
     },
     async readPartials(segments, { series, windowMs, span }, consume) {
       for (const row of await files.readAll(segments)) {

@@ -7,7 +7,7 @@ import { WeirError } from '../errors/errors.ts'
 import { readPage, readTail, type Page, type PageTable, type Tail } from '../parquet/parquet.ts'
 import type { Span } from '../query/query.ts'
 import type { Disk, DiskFile } from '../world/world.ts'
-import type { FileTables } from './page-tables.ts'
+import type { FileTables, Runs } from './page-tables.ts'
 import { ReadingBlock, type BlockRoom } from './reading-block.ts'
 import { READING_COLUMNS, SERIES, TIME } from './reading-columns.ts'
 import type { Box } from './segment-set.ts'
@@ -130,14 +130,24 @@ export class ReadingFile {
     return least[block]! * 1000 < endUs && startUs < (most[block]! + 1) * 1000
   }
 
+  /** All of a block, in order. */
+  async seriesOf(index: number): Promise<Int32Array> {
+    return (await this.#runs(index)).series
+  }
+
+  #runs(index: number): Promise<Runs> {
+    return this.#tables.runs(index, async () => {
+      const block = this.block(index)
+      return (await block.series()).subarray(0, block.rows)
+    })
+  }
+
   async *#blockRows(
     index: number,
     wanted: readonly { series: number; spans: readonly Span[] }[],
   ): AsyncGenerator<SeriesRows> {
     const block = this.block(index)
-    const runs = await this.#tables.runs(index, async () =>
-      (await block.series()).subarray(0, block.rows),
-    )
+    const runs = await this.#runs(index)
     for (const { series, spans } of wanted) {
       const run = lowerBound(runs.series, series, { from: 0, to: runs.series.length })
       if (runs.series[run] !== series) continue

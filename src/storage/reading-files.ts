@@ -181,6 +181,28 @@ export class ReadingFiles {
     }
   }
 
+  /** See SegmentFiles.seriesOf(). */
+  async seriesOf(segment: Segment): Promise<Iterable<number>> {
+    const found = new Set<number>()
+    if (segment.tail === undefined) {
+      await this.#parts.old.readAll(segment, (rows) => {
+        for (let row = 0; row < rows.count; row++) found.add(rows.series[row]!)
+        return Promise.resolve()
+      })
+      return found
+    }
+    const file = await this.#open(segment, new BlockRoom())
+    try {
+      for (let block = 0; block < file.blockCount; block++) {
+        for (const series of await file.seriesOf(block)) found.add(series)
+        this.#parts.throwIfAbandoned()
+      }
+    } finally {
+      await file.close()
+    }
+    return found
+  }
+
   async #readEach(
     segments: readonly Segment[],
     { wanted, room }: { wanted: readonly Wanted[]; room: BlockRoom },

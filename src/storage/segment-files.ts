@@ -63,6 +63,8 @@ export interface SegmentFiles {
     what: { wanted: readonly Wanted[]; isSorted: boolean },
     consume: (rows: SegmentRows) => void,
   ): Promise<void>
+  /** All series of a file of readings, in order. */
+  seriesOf(segment: Segment): Promise<Iterable<number>>
   /** Calls back for each row of one window size; `offset` says which of equal keys is newer. */
   readPartials(
     segments: readonly Segment[],

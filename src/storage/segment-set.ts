@@ -94,7 +94,7 @@ export class SegmentSet {
     return this.#segments
   }
 
-  /** In the order of their offsets. */
+  /** In the order of their writes. */
   list(kind: Segment['kind']): Segment[] {
     return this.#segments.filter((segment) => segment.kind === kind)
   }
@@ -158,5 +158,13 @@ export class SegmentSet {
   }
 }
 
+/**
+ * Of equal readings the first here counts. Cold files come first: all that there was of a series
+ * and a period is moved at once, so that what is on this disk, or moved later, was written later.
+ * The offsets of a cold file are those of all that was moved with it: only the last says when.
+ */
 const inOrder = (segments: readonly Segment[]): Segment[] =>
-  segments.toSorted((a, b) => a.firstOffset - b.firstOffset)
+  segments.toSorted((a, b) => {
+    if (a.isCold !== b.isCold) return a.isCold ? -1 : 1
+    return a.isCold ? a.lastOffset - b.lastOffset : a.firstOffset - b.firstOffset
+  })

@@ -13,6 +13,7 @@ export interface SqlFiles {
   readings: string[]
   overlapping: string[]
   cold: string[]
+  overlappingCold: string[]
   rollups: string[]
   series: string
   texts: string
@@ -49,6 +50,9 @@ export async function sqlFiles(parts: SqlFilesParts): Promise<SqlFiles> {
   const unpin = segments.pin([...readings, ...rollups])
   const place = ({ file }: Segment): string => `${folder}/segments/${file}`
   const onDisk = readings.filter(({ isCold }) => !isCold)
+  const coldPlaces = (of: readonly Segment[]): string[] =>
+    of.flatMap(({ isCold, file }) => (isCold ? (parts.coldPath(file) ?? []) : []))
+  const rivals = withRivals(readings)
   const { series, texts } = directory.all()
   const dirty = `${folder}/${SQL_FOLDER}/dirty-${dirtyFiles++}.ndjson`
   const erased = `${dirty}.erased`
@@ -79,11 +83,9 @@ export async function sqlFiles(parts: SqlFilesParts): Promise<SqlFiles> {
     }
     return {
       readings: onDisk.map(place),
-      overlapping: withRivals(onDisk).map(place),
-      cold: readings.flatMap(({ isCold, file }) => {
-        const path = isCold ? parts.coldPath(file) : undefined
-        return path === undefined ? [] : [path]
-      }),
+      overlapping: rivals.filter(({ isCold }) => !isCold).map(place),
+      cold: coldPlaces(readings),
+      overlappingCold: coldPlaces(rivals),
       rollups: rollups.map(place),
       ...{ series: seriesFile, texts: textsFile, dirty, release },
       erased: isAnyErased ? erased : undefined,
@@ -99,7 +101,7 @@ const spanRows = (spans: Iterable<{ series: number; startUs: number; endUs: numb
     ...{ series, start_us: Math.max(startUs, -9e15), end_us: endUs },
   }))
 
-/** Those that may repeat an identity, and those of which they may; in the order of offsets. */
+/** Those that may repeat an identity, and those of which they may; in the order of writes. */
 function withRivals(segments: readonly Segment[]): Segment[] {
   const unsure = segments.filter(({ hasUnverified }) => hasUnverified)
   const boxOf = ({ minTimeUs, maxTimeUs, minSeries, maxSeries }: Segment) => ({

@@ -29,6 +29,7 @@ import { createPlainFiles } from '../../src/storage/plain-files.ts'
 import { NOBODY } from '../../src/storage/storage-options.ts'
 import type { Storage } from '../../src/storage/storage.ts'
 import { DEFAULT_STREAM_LIMITS } from '../../src/stream/limits.ts'
+import { METRIC_ON, METRICS } from '../../src/stream/script.ts'
 import type { RuleEvent } from '../../src/stream/stream.ts'
 import type { Clock, Disk, Network, Random } from '../../src/world/world.ts'
 import type { Bug } from './bugs.ts'
@@ -41,9 +42,13 @@ const COLD_FOLDER = '/data/cold'
 const SEGMENT_BYTES = 12 << 10
 const ENTRY_BYTES_MAX = entryBytesMax(SEGMENT_BYTES)
 const STREAM = { checkpointReadings: 120, checkpointIntervalUs: 2e6 }
-/** Days that are over go to the object store after an hour, and their windows are forgotten. */
+/** Days that are over go to the object store after an hour, but for one metric, which stays. */
 const AGING = {
-  agesOf: () => ({ hotUs: 3_600e6, warmUs: 3_600e6, coldUs: Infinity }),
+  agesOf: ({ metric }: { metric: string }) => ({
+    hotUs: 3_600e6,
+    warmUs: metric === METRICS[METRIC_ON].name ? Infinity : 3_600e6,
+    coldUs: Infinity,
+  }),
   isExportedFirst: false,
   intervalMs: 1000,
 }
