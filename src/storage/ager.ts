@@ -29,7 +29,7 @@ import type { ColdRuns, ColdSegment } from './cold-tables.ts'
 import { Collected } from './collected.ts'
 import { GrowingColumns } from './growing-columns.ts'
 import { putCold } from './put-cold.ts'
-import type { RollupCoverage } from './rollup-coverage.ts'
+import { toldBeforeMs } from './rollup-coverage.ts'
 import type { SegmentFiles } from './segment-files.ts'
 import { ANYWHERE, overlaps, segmentFile, type Segment, type SegmentSet } from './segment-set.ts'
 import type { SeriesDirectory } from './series-directory.ts'
@@ -306,13 +306,6 @@ export class Ager {
       hasUnverified: hasRival && sources.some(({ hasUnverified }) => hasUnverified),
     }
   }
-}
-
-/** Up to where all windows are closed; a size that the pipeline no longer has stays behind. */
-function toldBeforeMs(coverage: readonly RollupCoverage[]): number {
-  const newestMs = coverage.reduce((most, { toMs }) => Math.max(most, toMs), -Infinity)
-  const alive = coverage.filter(({ toMs }) => newestMs - toMs <= 2 * 86_400_000)
-  return alive.reduce((least, { toMs }) => Math.min(least, toMs), Infinity)
 }
 
 /** Series with the same are in one file: those of a folder that go on the same day. */

@@ -7,7 +7,7 @@ import { addRowChecksums } from '../sqlite/sqlite.ts'
 import { COLD_SCHEMA } from './cold-tables.ts'
 import { ERASURE_SCHEMA } from './erasure-tables.ts'
 
-export const CATALOGUE_FORMAT = 6
+export const CATALOGUE_FORMAT = 7
 
 /** By the format that it leads from. Each runs in one transaction with its new format. */
 export const CATALOGUE_MIGRATIONS: Record<number, (database: DatabaseSync) => void> = {
@@ -16,6 +16,7 @@ export const CATALOGUE_MIGRATIONS: Record<number, (database: DatabaseSync) => vo
   3: dropAlerts,
   4: addColdFiles,
   5: (database) => database.exec(ERASURE_SCHEMA),
+  6: forgetSummaries,
 }
 
 /** Tables of format 2 by their primary keys. */
@@ -58,6 +59,15 @@ function dropAlerts(database: DatabaseSync): void {
 /** Format 5: files in the object store. */
 function addColdFiles(database: DatabaseSync): void {
   database.exec(COLD_SCHEMA)
+}
+
+/**
+ * Format 7: the days that were summed up are no coverage of the stream's windows of that size, of
+ * which they were one row. Which was which cannot be told, so all of it is summed up anew.
+ */
+function forgetSummaries(database: DatabaseSync): void {
+  database.exec("DELETE FROM segments WHERE kind = 'summary'")
+  database.exec('DELETE FROM rollup_coverage WHERE window_ms IN (3600000, 86400000)')
 }
 
 /** Format 1. */

@@ -21,7 +21,7 @@ import { ColdTables, type ColdRuns, type ColdSegment } from './cold-tables.ts'
 import { ErasureTables, type Erasure } from './erasure-tables.ts'
 import { EventTables } from './event-tables.ts'
 import type { RecentEvents } from './recent-events.ts'
-import type { RollupCoverage } from './rollup-coverage.ts'
+import type { DaysSummedUp, RollupCoverage } from './rollup-coverage.ts'
 import { segmentOf, segmentValues } from './segment-rows.ts'
 import type { Segment } from './segment-set.ts'
 import type { StatePart } from './state-file.ts'
@@ -46,6 +46,7 @@ export class Catalogue {
   readonly cold: ColdTables
   readonly erasures: ErasureTables
   #rollupsFromUs: number | undefined
+  #daysSummedUp: DaysSummedUp | undefined
 
   private constructor(database: DatabaseSync, path: string) {
     this.#database = database
@@ -238,12 +239,23 @@ export class Catalogue {
     return this.#meta('exported_before_us') ?? -Infinity
   }
 
-  /** Rollups of a day, and how far they cover all series now. */
-  addSummaries(added: readonly Segment[], coverage: readonly RollupCoverage[]): void {
+  /** Rollups of a day, and which days are summed up now. */
+  addSummaries(added: readonly Segment[], { fromMs, toMs }: DaysSummedUp): void {
     this.#transaction(() => {
       this.#insertSegments(added)
-      this.#putCoverage(coverage)
+      this.#setMeta('summed_up_from_ms', fromMs)
+      this.#setMeta('summed_up_to_ms', toMs)
     })
+    this.#daysSummedUp = undefined
+  }
+
+  /** None yet: undefined. */
+  get daysSummedUp(): DaysSummedUp | undefined {
+    this.#daysSummedUp ??= {
+      fromMs: this.#meta('summed_up_from_ms') ?? Infinity,
+      toMs: this.#meta('summed_up_to_ms') ?? -Infinity,
+    }
+    return this.#daysSummedUp.fromMs < this.#daysSummedUp.toMs ? this.#daysSummedUp : undefined
   }
 
   #putCoverage(coverage: readonly RollupCoverage[]): void {

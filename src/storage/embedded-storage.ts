@@ -25,7 +25,7 @@ import type { LastValues } from './last-values.ts'
 import { openWindows } from './lost-state.ts'
 import { Merger } from './merger.ts'
 import { ChunkPool } from './recent-readings.ts'
-import type { RollupCoverages } from './rollup-coverage.ts'
+import { coveredByAny, type RollupCoverages } from './rollup-coverage.ts'
 import { reportStorage, type StorageReport } from './report.ts'
 import { Questions } from './questions.ts'
 import { Scrubber } from './scrubber.ts'
@@ -236,8 +236,9 @@ export class EmbeddedStorage implements Storage, Query, ReadingScan {
   }
 
   #view(rowsMax: number): ReadingView {
-    const { segments, files, checks } = this.#parts
+    const { segments, files, checks, catalogue } = this.#parts
     const readings = segments.list('readings')
+    const { daysSummedUp, rollupsFromUs } = catalogue
     const rollups = [...segments.list('rollup'), ...segments.list('summary')]
     const isIntact = (segment: Segment): boolean => segments.isIntact(segment)
     const generations = this.#generations()
@@ -247,11 +248,12 @@ export class EmbeddedStorage implements Storage, Query, ReadingScan {
       ...{ segments: readings, rollups: rollups.filter(isIntact), files, checks, isIntact },
       damagedRollups: rollups.filter((segment) => !isIntact(segment)),
       dirty: this.#dirty,
-      coverage: this.#coverage.list(),
+      coverage: coveredByAny(this.#coverage.list(), daysSummedUp),
+      daysSummedUp,
+      rollupsFromUs,
       rowsMax,
       ...tiersNow(this.#parts.options, this.#parts),
       tombstones: this.#parts.tombstones,
-      rollupsFromUs: this.#parts.catalogue.rollupsFromUs,
       completeness: this.#completeness,
       release: () => unpin.forEach((one) => one()),
     })

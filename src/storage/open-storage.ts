@@ -83,7 +83,7 @@ export async function openStorage({
   const parts: StorageParts = {
     ...{ options: settings, files, catalogue, stateFile, segments, directory },
     ...{ committer, checks, pace, clock, disk, coverage },
-    merger: openMerger(settings, { ...shared, coverage }),
+    merger: openMerger(settings, shared),
     scrubber: new Scrubber({ clock, segments, checks, pace: settings.scrub }),
     tombstones: new Tombstones(directory, catalogue.erasures.all()),
     eraser: new Eraser({
@@ -114,10 +114,7 @@ function openColdFiles(
 }
 
 /** With what it does when there is nothing to merge. */
-function openMerger(
-  settings: StorageOptions,
-  parts: Omit<EraserParts, 'removeFile'> & { coverage: RollupCoverages },
-): Merger {
+function openMerger(settings: StorageOptions, parts: Omit<EraserParts, 'removeFile'>): Merger {
   const { allowedLatenessMs, segmentRows, mergeFanIn: fanIn, listener } = settings
   const { segments } = parts
   return new Merger({

@@ -1,6 +1,7 @@
 /**
- * Where the partials of a window size tell everything: from the first window that was ever emitted
- * to the end of the latest on-time one. Before it and behind it only the readings know.
+ * Where partials tell everything. Those of the stream: of each window size from the first window
+ * that was ever emitted to the end of the latest on-time one. Those of the summariser: hours and
+ * days, of all days that it has summed up. Elsewhere only the readings know.
  */
 import {
   PARTIAL_IS_LATE,
@@ -14,6 +15,17 @@ export interface RollupCoverage {
   fromMs: number
   toMs: number
 }
+
+/** Whole UTC days. */
+export interface DaysSummedUp {
+  fromMs: number
+  toMs: number
+}
+
+const HOUR_MS = 3_600_000
+export const DAY_MS = 86_400_000
+/** Sizes of windows that summaries have. */
+export const SUMMARY_WINDOWS_MS: readonly number[] = [HOUR_MS, DAY_MS]
 
 export class RollupCoverages {
   readonly #byWindow: Map<number, RollupCoverage>
@@ -42,17 +54,40 @@ export class RollupCoverages {
     }
   }
 
-  /** Windows that were made of readings, next to those that there are. */
-  extend({ windowMs, fromMs, toMs }: RollupCoverage): void {
-    const known = this.#byWindow.get(windowMs)
-    if (known === undefined) this.#byWindow.set(windowMs, { windowMs, fromMs, toMs })
-    else known.toMs = Math.max(known.toMs, toMs)
-  }
-
   /** Copies, the smallest window first. */
   list(): RollupCoverage[] {
     return [...this.#byWindow.values()]
       .map((one) => ({ ...one }))
       .toSorted((a, b) => a.windowMs - b.windowMs)
   }
+}
+
+/** Up to where all windows are closed; a size that the pipeline no longer has stays behind. */
+export function toldBeforeMs(coverage: readonly RollupCoverage[]): number {
+  const newestMs = coverage.reduce((most, { toMs }) => Math.max(most, toMs), -Infinity)
+  const alive = coverage.filter(({ toMs }) => newestMs - toMs <= 2 * DAY_MS)
+  return alive.reduce((least, { toMs }) => Math.min(least, toMs), Infinity)
+}
+
+/**
+ * What is covered by the one or the other, the smallest window first. On the days that were summed
+ * up the summaries tell; the stream's windows of the same sizes go on from there.
+ */
+export function coveredByAny(
+  streams: readonly RollupCoverage[],
+  days: DaysSummedUp | undefined,
+): RollupCoverage[] {
+  if (days === undefined) return [...streams]
+  const others = streams.filter(({ windowMs }) => !SUMMARY_WINDOWS_MS.includes(windowMs))
+  const joined = SUMMARY_WINDOWS_MS.map((windowMs) => {
+    const own = streams.find((one) => one.windowMs === windowMs)
+    const isNext = own !== undefined && own.fromMs <= days.toMs && days.fromMs <= own.toMs
+    if (!isNext) return { windowMs, ...days }
+    return {
+      windowMs,
+      fromMs: Math.min(own.fromMs, days.fromMs),
+      toMs: Math.max(own.toMs, days.toMs),
+    }
+  })
+  return [...others, ...joined].toSorted((a, b) => a.windowMs - b.windowMs)
 }

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import fc from 'fast-check'
+import type { Objects } from '../objects/objects.ts'
 import type { Aggregate } from '../query/query.ts'
 import { FATE_FRESH, FATE_UNVERIFIED } from '../stream/stream.ts'
 import { nodeWorld } from '../world/node-world.ts'
@@ -14,7 +15,10 @@ import { ask, copyFolder, defineSeries, makeOutput, type OutputParts } from './s
 const MINUTE_US = 60e6
 const HOUR_US = 3_600e6
 const DAY_US = 24 * HOUR_US
+const LATENESS_US = 2 * HOUR_US
 const START_US = Date.UTC(2026, 3, 6) * 1000
+/** Nothing is ever moved here. */
+const NO_OBJECTS = new Proxy({} as Objects, { get: () => assert.fail('the store was asked') })
 const SERIES = [defineSeries(0, 'temperature')]
 
 interface Reading {
@@ -22,12 +26,21 @@ interface Reading {
   value: number
 }
 
-/** Emits windows of a minute as the stream would, with everything late as a dirty range. */
+/**
+ * Emits windows as the stream would: what is a little late as a late partial, and all that is later
+ * as a dirty range.
+ */
 class NaiveStream {
   readonly outputs: OutputParts[] = []
   readonly stored = new Map<number, number>()
-  readonly #open = new Map<number, Reading[]>()
-  #closedUs = 0
+  readonly #windowsMs: readonly number[]
+  /** By size and start: what came in time, and what was late. */
+  readonly #windows = new Map<string, { inTime: Reading[]; late: Reading[]; isClosed: boolean }>()
+  #latestUs = -Infinity
+
+  constructor(windowsMs: readonly number[]) {
+    this.#windowsMs = windowsMs
+  }
 
   output(readings: readonly Reading[]): OutputParts {
     const output = {
@@ -36,37 +49,52 @@ class NaiveStream {
       partials: [] as number[][],
       dirty: [] as NonNullable<OutputParts['dirty']>,
     }
-    for (const reading of readings) output.readings.push(this.#take(reading, output.dirty))
-    const latestUs = Math.max(...this.stored.keys())
-    this.#closedUs = Math.max(this.#closedUs, Math.floor(latestUs / MINUTE_US) * MINUTE_US)
-    for (const [startUs, own] of this.#open) {
-      if (startUs >= this.#closedUs) continue
-      output.partials.push(partialOf(startUs, own))
-      this.#open.delete(startUs)
+    for (const reading of readings) {
+      const isNew = !this.stored.has(reading.timeUs)
+      const fate = isNew && reading.timeUs > this.#latestUs ? FATE_FRESH : FATE_UNVERIFIED
+      output.readings.push({ series: 0, ...reading, fate })
+      if (!isNew) continue
+      this.stored.set(reading.timeUs, reading.value)
+      for (const windowMs of this.#windowsMs) this.#put(reading, windowMs, output)
+    }
+    for (const { timeUs } of readings) this.#latestUs = Math.max(this.#latestUs, timeUs)
+    for (const [key, window] of this.#windows) {
+      const [windowMs, startMs] = key.split(':').map(Number) as [number, number]
+      if (window.isClosed || (startMs + windowMs) * 1000 > this.#latestUs) continue
+      window.isClosed = true
+      output.partials.push(partialOf([0, windowMs, startMs, 0], window.inTime))
     }
     this.outputs.push(output)
     return output
   }
 
-  #take({ timeUs, value }: Reading, dirty: NonNullable<OutputParts['dirty']>) {
-    const startUs = Math.floor(timeUs / MINUTE_US) * MINUTE_US
-    const isKnown = this.stored.has(timeUs)
-    if (!isKnown) this.stored.set(timeUs, value)
-    if (!isKnown && startUs >= this.#closedUs) {
-      this.#open.set(startUs, [...(this.#open.get(startUs) ?? []), { timeUs, value }])
-      return { series: 0, timeUs, value, fate: FATE_FRESH }
+  #put(
+    reading: Reading,
+    windowMs: number,
+    { partials, dirty }: { partials: number[][]; dirty: NonNullable<OutputParts['dirty']> },
+  ): void {
+    const startMs = Math.floor(reading.timeUs / 1000 / windowMs) * windowMs
+    const endUs = (startMs + windowMs) * 1000
+    const key = `${windowMs}:${startMs}`
+    const known = this.#windows.get(key) ?? { inTime: [], late: [], isClosed: false }
+    this.#windows.set(key, known)
+    if (endUs > this.#latestUs) known.inTime.push(reading)
+    else if (known.isClosed && endUs + LATENESS_US > this.#latestUs) {
+      known.late.push(reading)
+      partials.push(partialOf([0, windowMs, startMs, 1], known.late))
+    } else {
+      known.isClosed = true
+      dirty.push({ series: 0, fromMs: startMs, toMs: startMs + windowMs })
     }
-    if (!isKnown) dirty.push({ series: 0, fromMs: startUs / 1000, toMs: startUs / 1000 + 60_000 })
-    return { series: 0, timeUs, value, fate: FATE_UNVERIFIED }
   }
 }
 
-function partialOf(startUs: number, readings: Reading[]): number[] {
+function partialOf(key: number[], readings: Reading[]): number[] {
   const inOrder = readings.toSorted((a, b) => a.timeUs - b.timeUs)
   const { count, sum, min, max, avg, first, last } = statsOf(inOrder)
   const squares = inOrder.reduce((total, { value }) => total + (value - avg) ** 2, 0)
   const ends = [first, inOrder[0]!.timeUs, last, inOrder.at(-1)!.timeUs]
-  return [0, 60_000, startUs / 1000, 0, count, sum, min, max, avg, squares, ...ends]
+  return [...key, count, sum, min, max, avg, squares, ...ends]
 }
 
 function statsOf(inOrder: readonly Reading[]) {
@@ -135,14 +163,25 @@ test('hours and days are summed up when they are over, and whatever comes late i
   const property = fc.asyncProperty(
     fc.array(step, { minLength: 8, maxLength: 24 }),
     fc.integer({ min: 0, max: 100 }),
-    async (steps, offsetHours) => {
+    fc.constantFrom([60_000], [3_600_000], [60_000, 3_600_000], [300_000, 86_400_000]),
+    async (steps, offsetHours, windowsMs) => {
       let folder = join(root, String(runs++))
       let nowUs = START_US
       const clock = { ...nodeWorld.clock, nowUs: () => nowUs }
       const open = (): Promise<EmbeddedStorage> =>
-        openStorage({ folder, world: { ...nodeWorld, clock }, options: { mergeFanIn: 3 } })
+        openStorage({
+          folder,
+          world: { ...nodeWorld, clock },
+          options: {
+            ...{ mergeFanIn: 3, allowedLatenessMs: LATENESS_US / 1000 },
+            aging: {
+              agesOf: () => ({ hotUs: DAY_US, warmUs: Infinity, coldUs: Infinity }),
+              ...{ isExportedFirst: false, intervalMs: 0, objects: NO_OBJECTS },
+            },
+          },
+        })
       let store = await open()
-      const stream = new NaiveStream()
+      const stream = new NaiveStream(windowsMs)
       try {
         for (const { hours, readings, next } of steps) {
           nowUs += hours * HOUR_US
@@ -186,7 +225,7 @@ test('hours and days are summed up when they are over, and whatever comes late i
     },
   )
   await fc
-    .assert(property, { numRuns: 5, endOnFailure: true })
+    .assert(property, { numRuns: 12, endOnFailure: true })
     .finally(() => rm(root, { recursive: true, force: true }))
   assert.ok(seen.has('rollup-1h') && seen.has('rollup-1d'), [...seen].join())
 })

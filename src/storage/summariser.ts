@@ -8,17 +8,12 @@
  */
 import type { Clock } from '../world/world.ts'
 import type { Catalogue } from './catalogue.ts'
-import type { RollupCoverage, RollupCoverages } from './rollup-coverage.ts'
+import { DAY_MS, toldBeforeMs } from './rollup-coverage.ts'
 import type { SegmentFiles } from './segment-files.ts'
 import type { SegmentChecks } from './segment-checks.ts'
 import { ANYWHERE, overlaps, segmentFile, type Segment, type SegmentSet } from './segment-set.ts'
 import type { SeriesDirectory } from './series-directory.ts'
 import { SummaryRows } from './summary-rows.ts'
-
-const HOUR_MS = 3_600_000
-const DAY_MS = 86_400_000
-/** Sizes of windows that summaries have. */
-export const SUMMARY_WINDOWS_MS: readonly number[] = [HOUR_MS, DAY_MS]
 
 /** Series of one file; each takes 3 KB while it is made. */
 const SERIES_PER_FILE = 4096
@@ -29,7 +24,6 @@ export interface SummariserParts {
   files: SegmentFiles
   checks: SegmentChecks
   directory: SeriesDirectory
-  coverage: RollupCoverages
   clock: Clock
   allowedLatenessMs: number
   /** It is tried again behind the next commit. */
@@ -56,19 +50,18 @@ export class Summariser {
 
   /** The start of the next day to sum up, ms. */
   #next(): number | undefined {
-    const { coverage, catalogue, allowedLatenessMs } = this.#parts
+    const { catalogue, allowedLatenessMs } = this.#parts
     // As it was committed: what the stream has told since is of readings that are in memory still.
-    const [finest] = catalogue.coverage().toSorted((a, b) => a.windowMs - b.windowMs)
-    // The stream has windows of this size itself: they have its rules.
-    if (finest === undefined || finest.windowMs >= HOUR_MS) return undefined
-    const ours = coverage.list().find(({ windowMs }) => windowMs === DAY_MS)
-    const dayMs = ours?.toMs ?? Math.ceil(finest.fromMs / DAY_MS) * DAY_MS
-    return dayMs + DAY_MS + allowedLatenessMs <= finest.toMs ? dayMs : undefined
+    const coverage = catalogue.coverage()
+    if (coverage.length === 0) return undefined
+    const firstMs = coverage.reduce((least, { fromMs }) => Math.min(least, fromMs), Infinity)
+    const dayMs = catalogue.daysSummedUp?.toMs ?? Math.ceil(firstMs / DAY_MS) * DAY_MS
+    return dayMs + DAY_MS + allowedLatenessMs <= toldBeforeMs(coverage) ? dayMs : undefined
   }
 
   /** False when it cannot be done now. */
   async #sumUp(dayMs: number, isClosing: () => boolean): Promise<boolean> {
-    const { segments, catalogue, checks, coverage, directory } = this.#parts
+    const { segments, catalogue, checks, directory } = this.#parts
     const span = { startUs: dayMs * 1000, endUs: (dayMs + DAY_MS) * 1000 }
     const all = segments.list('readings').filter((one) => overlaps(one, { ...ANYWHERE, ...span }))
     await checks.ensure(all)
@@ -81,14 +74,8 @@ export class Summariser {
       const segment = await this.#write(intact, numbers, dayMs)
       if (segment !== undefined) added.push(segment)
     }
-    const covered: RollupCoverage[] = SUMMARY_WINDOWS_MS.map((windowMs) => ({
-      ...{ windowMs, fromMs: dayMs, toMs: dayMs + DAY_MS },
-    }))
-    catalogue.addSummaries(
-      added,
-      covered.map((one) => joined(one, coverage.list())),
-    )
-    for (const one of covered) coverage.extend(one)
+    const fromMs = catalogue.daysSummedUp?.fromMs ?? dayMs
+    catalogue.addSummaries(added, { fromMs, toMs: dayMs + DAY_MS })
     checks.trust(added)
     segments.replace([], added)
     return true
@@ -112,9 +99,4 @@ export class Summariser {
     const label = { kind: 'summary', file, firstOffset: offset, lastOffset: offset } as const
     return { ...label, hasUnverified: false, ...written }
   }
-}
-
-function joined(one: RollupCoverage, known: readonly RollupCoverage[]): RollupCoverage {
-  const before = known.find(({ windowMs }) => windowMs === one.windowMs)
-  return before === undefined ? one : { ...before, toMs: one.toMs }
 }

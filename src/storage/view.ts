@@ -18,11 +18,10 @@ import {
 import type { DirtyRanges } from './dirty-ranges.ts'
 import type { Generation } from './generation.ts'
 import { GrowingColumns } from './growing-columns.ts'
-import type { RollupCoverage } from './rollup-coverage.ts'
+import { SUMMARY_WINDOWS_MS, type DaysSummedUp, type RollupCoverage } from './rollup-coverage.ts'
 import type { SegmentChecks } from './segment-checks.ts'
 import type { SegmentFiles } from './segment-files.ts'
 import { mayHold, type Segment } from './segment-set.ts'
-import { SUMMARY_WINDOWS_MS } from './summariser.ts'
 import type { Tombstones } from './tombstones.ts'
 
 export interface ViewParts {
@@ -38,6 +37,8 @@ export interface ViewParts {
   isIntact: (segment: Segment) => boolean
   dirty: DirtyRanges
   coverage: readonly RollupCoverage[]
+  /** On these the summaries tell the hours and days, and elsewhere the stream's windows. */
+  daysSummedUp: DaysSummedUp | undefined
   rowsMax: number
   /** What of a series is older is no longer kept, and not shown until it is gone. */
   keptFromUs: (series: number) => number
@@ -79,16 +80,18 @@ export class StorageView implements ReadingView {
   dirty(series: number, windowMs: number): readonly Span[] {
     const { rollupsFromUs } = this.#parts
     let spans = this.#parts.dirty.of(series)
-    // Summaries stay.
-    if (rollupsFromUs > 0 && !SUMMARY_WINDOWS_MS.includes(windowMs)) {
-      spans = addSpan(spans, { startUs: -Infinity, endUs: rollupsFromUs }, Infinity)
+    if (rollupsFromUs > 0) {
+      const forgotten = { startUs: -Infinity, endUs: rollupsFromUs }
+      for (const span of this.#ofStream(forgotten, windowMs)) {
+        spans = addSpan(spans, span, Infinity)
+      }
     }
     for (const span of this.#parts.tombstones.ofSeries(series)) {
       spans = addSpan(spans, span, Infinity)
     }
     const isSummary = SUMMARY_WINDOWS_MS.includes(windowMs)
     for (const { kind, ...damaged } of this.#parts.damagedRollups) {
-      if ((kind === 'summary') !== isSummary) continue
+      if (kind === 'summary' && !isSummary) continue
       const { minSeries, maxSeries, minTimeUs, maxTimeUs } = damaged
       if (series < minSeries || series > maxSeries) continue
       // The last window begins then, and goes on.
@@ -208,19 +211,32 @@ export class StorageView implements ReadingView {
   ): Promise<void> {
     const { windowMs, span } = windows
     const newest = new Map<string, { row: Float64Array; offset: number }>()
-    const wanted = series.map((series) => ({ series, spans: [span] }))
-    const rollups = this.#parts.rollups.filter((segment) => mayHold(segment, wanted))
-    const question = { series, windowMs, span }
-    await this.#parts.files.readPartials(rollups, question, (row, offset) => {
-      const key = `${row[PARTIAL_SERIES]}:${row[PARTIAL_START_MS]}:${row[PARTIAL_IS_LATE]}`
-      const known = newest.get(key)
-      if (known !== undefined && known.offset >= offset) return
-      if (known === undefined) this.#count(1)
-      newest.set(key, { row: row.slice(), offset })
-    })
-    for (const id of series) this.#overlayMemory(id, windows, newest)
+    const ofStream = this.#ofStream(span, windowMs)
+    const read = async (kind: Segment['kind'], span: Span): Promise<void> => {
+      const wanted = series.map((series) => ({ series, spans: [span] }))
+      const own = this.#parts.rollups.filter((one) => one.kind === kind && mayHold(one, wanted))
+      await this.#parts.files.readPartials(own, { series, windowMs, span }, (row, offset) => {
+        const key = `${row[PARTIAL_SERIES]}:${row[PARTIAL_START_MS]}:${row[PARTIAL_IS_LATE]}`
+        const known = newest.get(key)
+        if (known !== undefined && known.offset >= offset) return
+        if (known === undefined) this.#count(1)
+        newest.set(key, { row: row.slice(), offset })
+      })
+    }
+    for (const one of subtractSpans(span, ofStream)) await read('summary', one)
+    for (const one of ofStream) await read('rollup', one)
+    for (const span of ofStream) {
+      for (const id of series) this.#overlayMemory(id, { windowMs, span }, newest)
+    }
     if (newest.size > 0) this.tiers.add(`rollup-${windowName(windowMs)}`)
     for (const { row } of newest.values()) consume(row)
+  }
+
+  /** Where the stream's windows of this size tell, and not the summaries. */
+  #ofStream(span: Span, windowMs: number): Span[] {
+    const { daysSummedUp: days } = this.#parts
+    if (days === undefined || !SUMMARY_WINDOWS_MS.includes(windowMs)) return [span]
+    return subtractSpans(span, [{ startUs: days.fromMs * 1000, endUs: days.toMs * 1000 }])
   }
 
   /** What memory holds of a key is newer than any segment's. */
