@@ -169,12 +169,22 @@ test('two questions that differ in anything have answers of their own', async ()
   const text = fc.constantFrom('a', 'b', 'a","b', '"', 'null', '1', '')
   const number = fc.constantFrom(1, 2, 60_000_000)
   const aggregates = fc.constantFrom(undefined, 'avg' as const, 'max' as const)
-  const question = fc.record({
+  const calendar = fc.record({
+    unit: fc.constantFrom('day' as const, 'month' as const),
+    count: fc.constantFrom(1, 2),
+    timeZone: fc.constantFrom('UTC', 'Europe/Berlin'),
+  })
+  // All that there is to ask: what is new of a question and missing here does not compile.
+  const question = fc.record<{
+    [Name in keyof Required<ReadingsQuestion>]: ReadingsQuestion[Name]
+  }>({
     ...{ tenant: text, deviceId: text, metric: text, startUs: number, endUs: number },
     dimensions: fc.dictionary(text, text, { maxKeys: 2 }),
     ...{ aggregate: aggregates, stepUs: fc.option(number, { nil: undefined }), pointsMax: number },
+    fill: fc.constantFrom(undefined, 'null' as const, 'linear' as const),
+    calendar: fc.option(calendar, { nil: undefined }),
   })
-  const change = fc.record({ field: fc.nat(8), with: question })
+  const change = fc.record({ field: fc.nat(10), with: question })
   await fc.assert(
     fc.asyncProperty(question, change, async (one, { field, with: another }) => {
       const name = Object.keys(one)[field]!

@@ -30,7 +30,7 @@ import type { Clock } from '../world/world.ts'
 import type { Cache } from './cache.ts'
 
 /** Raise it when an answer's shape changes: versions that run at once then share nothing. */
-const FORMAT = 1
+const FORMAT = 2
 const SETTLED_TTL_MS = 2 * 60_000
 const RECENT_TTL_MS = 1000
 const MARGIN_US = 5 * 60_000_000
@@ -66,9 +66,8 @@ export class CachedQuery implements Query {
   }
 
   readings(question: ReadingsQuestion): Promise<ReadingsAnswer> {
-    const { aggregate = null, stepUs = null, pointsMax } = question
     return this.#answer({
-      key: keyOf('readings', question, [aggregate, stepUs, pointsMax]),
+      key: keyOf('readings', question),
       endUs: question.endUs,
       ask: () => this.#query.readings(question),
     })
@@ -76,7 +75,7 @@ export class CachedQuery implements Query {
 
   windows(question: WindowsQuestion): Promise<WindowsAnswer> {
     return this.#answer({
-      key: keyOf('windows', question, [question.windowMs]),
+      key: keyOf('windows', question),
       // The last window that starts in the span ends behind it.
       endUs: question.endUs + question.windowMs * 1000,
       ask: () => this.#query.windows(question),
@@ -155,16 +154,14 @@ interface Started<A> extends Asked<A> {
   isOld: boolean
 }
 
-/** All parameters, the tenant first. JSON keeps apart what is apart: no two texts run together. */
-function keyOf(
+/** All that is asked, the tenant first. JSON keeps apart what is apart: no two texts run together. */
+const keyOf = (
   kind: 'readings' | 'windows',
-  question: ReadingsQuestion | WindowsQuestion,
-  others: (string | number | null)[],
-): string {
-  const { tenant, deviceId, metric, startUs, endUs } = question
-  const dimensions = Object.entries(question.dimensions).toSorted(([a], [b]) => (a < b ? -1 : 1))
-  return JSON.stringify([
-    ...[tenant, FORMAT, kind, deviceId, metric],
-    ...[startUs, endUs, dimensions, ...others],
-  ])
-}
+  { tenant, ...question }: ReadingsQuestion | WindowsQuestion,
+): string => JSON.stringify([tenant, FORMAT, kind, question], inOrderOfNames)
+
+/** Whoever names the same in another order asks the same. */
+const inOrderOfNames = (_: string, value: unknown): unknown =>
+  typeof value !== 'object' || value === null || Array.isArray(value)
+    ? value
+    : Object.fromEntries(Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1)))
