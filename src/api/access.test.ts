@@ -32,6 +32,7 @@ const TABLE: [target: string, statuses: number[], body?: string][] = [
     'GET /v1/aggregations?device_id=d&metric=t&window=1m&start=0&end=1',
     [401, 401, 403, 403, 200, 200],
   ],
+  ['GET /v1/latest?metric=t', [401, 401, 403, 403, 200, 200]],
   ['GET /v1/dead-letters', [401, 401, 403, 403, 200, 200]],
   ['GET /v1/alerts', [401, 401, 403, 403, 200, 200]],
   ['POST /v1/alerts', [401, 401, 403, 403, 400, 400], '{}'],

@@ -20,6 +20,7 @@ export const ACCESS = {
   'POST /write': 'writer',
   'GET /v1/query': 'admin',
   'GET /v1/aggregations': 'admin',
+  'GET /v1/latest': 'admin',
   'POST /v1/sql': 'admin',
   'GET /v1/dead-letters': 'admin',
   'GET /v1/alerts': 'admin',

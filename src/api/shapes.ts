@@ -5,6 +5,8 @@ import { DEVICE_ID_PATTERN } from '../control/control.ts'
 
 export const DeviceId = Type.String({ pattern: DEVICE_ID_PATTERN, description: 'A device’s id.' })
 
+export const Metric = Type.String({ minLength: 1, description: 'A metric’s name.' })
+
 export const Value = Type.Union([Type.Number(), Type.Boolean(), Type.String()])
 
 export const Milliseconds = Type.Number({ description: 'Milliseconds since 1970.' })

@@ -20,6 +20,7 @@
  */
 import type {
   EventsFilter,
+  LatestQuestion,
   Query,
   ReadingsAnswer,
   ReadingsQuestion,
@@ -84,6 +85,10 @@ export class CachedQuery implements Query {
 
   latest(tenant: string, deviceId: string): ReturnType<Query['latest']> {
     return this.#query.latest(tenant, deviceId)
+  }
+
+  latestOfMetric(question: LatestQuestion): ReturnType<Query['latestOfMetric']> {
+    return this.#query.latestOfMetric(question)
   }
 
   anomalies(filter: EventsFilter): ReturnType<Query['anomalies']> {
@@ -154,7 +159,7 @@ interface Started<A> extends Asked<A> {
   isOld: boolean
 }
 
-/** All that is asked, the tenant first. JSON keeps apart what is apart: no two texts run together. */
+/** All that is asked, the tenant first. JSON keeps apart what is apart: no texts run together. */
 const keyOf = (
   kind: 'readings' | 'windows',
   { tenant, ...question }: ReadingsQuestion | WindowsQuestion,

@@ -122,6 +122,7 @@ const methods: StorageThread = {
   readings: (question) => storage.readings(question),
   windows: (question) => storage.windows(question),
   latest: (tenant, deviceId) => storage.latest(tenant, deviceId),
+  latestOfMetric: (question) => storage.latestOfMetric(question),
   anomalies: (filter) => storage.anomalies(filter),
   deadLetters: (filter) => storage.deadLetters(filter),
   completeness: () => storage.completeness(),

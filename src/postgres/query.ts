@@ -6,6 +6,7 @@ import {
   answerReadings,
   answerWindows,
   type EventsFilter,
+  type LatestQuestion,
   type Query,
   type QueryLimits,
   type ReadingScan,
@@ -17,7 +18,7 @@ import {
 import type { PostgresPlace } from '../postgres-client/postgres-client.ts'
 import { QueryDatabase, type Ask } from './query-database.ts'
 import { readAnomalies, readDeadLetters } from './query-events.ts'
-import { readLatest } from './query-latest.ts'
+import { readLatest, readLatestOfMetric } from './query-latest.ts'
 import { scanTables } from './query-scan.ts'
 import { loadSource, type DevicePlace } from './query-source.ts'
 
@@ -85,6 +86,11 @@ class TableQuery implements PostgresQuery {
 
   latest(tenant: string, deviceId: string): ReturnType<Query['latest']> {
     return this.#database.snapshot((ask) => readLatest(ask, this.#place(tenant, deviceId)))
+  }
+
+  latestOfMetric(question: LatestQuestion): ReturnType<Query['latestOfMetric']> {
+    const { hashDevice } = this.#options
+    return this.#database.snapshot((ask) => readLatestOfMetric(ask, question, hashDevice))
   }
 
   anomalies(filter: EventsFilter): ReturnType<Query['anomalies']> {

@@ -9,13 +9,18 @@
  * While devices change their store, a row may be in two: the one of its device's store counts.
  */
 import { WeirError } from '../errors/errors.ts'
-import type {
-  AnomalyRow,
-  DeadLetterRow,
-  EventsFilter,
-  Query,
-  ScanQuestion,
-  ScanStep,
+import {
+  compareDeviceIds,
+  LatestRows,
+  type AnomalyRow,
+  type DeadLetterRow,
+  type EventsFilter,
+  type LatestColumns,
+  type LatestQuestion,
+  type Query,
+  type ScanQuestion,
+  type ScanStep,
+  type Value,
 } from '../query/query.ts'
 import { isInRange, type HashRange } from './postgres.ts'
 import { LETTER_ID_SEPARATOR } from './query-events.ts'
@@ -41,6 +46,11 @@ interface ListRow {
   device_id: string
 }
 
+interface LatestRow extends ListRow {
+  timeMs: number
+  value: Value
+}
+
 type Order<T> = (one: T, other: T) => number
 
 class StoresQuery implements PostgresQuery {
@@ -63,6 +73,24 @@ class StoresQuery implements PostgresQuery {
   latest(tenant: string, deviceId: string): ReturnType<Query['latest']> {
     const store = this.#storeOf(tenant, deviceId)
     return named(store, store.query.latest(tenant, deviceId))
+  }
+
+  /** A device that is among the first of all is among the first of its store, so limits hold. */
+  async latestOfMetric(question: LatestQuestion): Promise<LatestColumns> {
+    const { stores } = this.#options
+    const answers = await Promise.all(
+      stores.map((store) => named(store, store.query.latestOfMetric(question))),
+    )
+    const lists = answers.map(({ deviceIds, timesMs, values }) =>
+      deviceIds.map((id, at): LatestRow => ({
+        ...{ id, device_id: id, timeMs: timesMs[at]!, value: values[at]! },
+      })),
+    )
+    const rows = new LatestRows(question.limit)
+    for (const row of this.#merge(question.tenant, lists).toSorted(compareDevices)) {
+      if (!rows.take(row.id, row.timeMs, row.value)) break
+    }
+    return rows.columns
   }
 
   anomalies(filter: EventsFilter): Promise<AnomalyRow[]> {
@@ -128,8 +156,14 @@ class StoresQuery implements PostgresQuery {
       const store = this.#storeOf(tenant, deviceId)
       return named(store, ask(store.query))
     }
-    const { stores, hashDevice } = this.#options
+    const { stores } = this.#options
     const lists = await Promise.all(stores.map((store) => named(store, ask(store.query))))
+    return this.#merge(tenant, lists).toSorted(order).slice(0, Math.max(0, limit))
+  }
+
+  /** Each id once; `lists` are in the order of the stores. */
+  #merge<T extends ListRow>(tenant: string, lists: readonly T[][]): T[] {
+    const { stores, hashDevice } = this.#options
     const rows = new Map<string, T>()
     for (const [at, list] of lists.entries()) {
       for (const row of list) {
@@ -137,7 +171,7 @@ class StoresQuery implements PostgresQuery {
         if (isOwn || !rows.has(row.id)) rows.set(row.id, row)
       }
     }
-    return [...rows.values()].toSorted(order).slice(0, Math.max(0, limit))
+    return [...rows.values()]
   }
 }
 
@@ -153,6 +187,8 @@ async function named<T>({ range: { from, to } }: StoreQuery, answer: Promise<T>)
 }
 
 const byId = (one: ListRow, other: ListRow): number => (one.id < other.id ? -1 : 1)
+
+const compareDevices: Order<LatestRow> = (one, other) => compareDeviceIds(one.id, other.id)
 
 const compareAnomalies: Order<AnomalyRow> = (one, other) => other.ts - one.ts || byId(one, other)
 

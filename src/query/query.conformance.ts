@@ -6,6 +6,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { isDeepStrictEqual } from 'node:util'
 import { testEvents } from './events.conformance.ts'
+import { testLatest } from './latest.conformance.ts'
 import {
   ask,
   BASE_MS,
@@ -338,22 +339,4 @@ function testWindows(promise: Promised): void {
       assert.deepEqual(await of('text'), [])
     },
   )
-}
-
-function testLatest(promise: Promised): void {
-  promise('the latest of a metric is the newest of its series', async ({ query, give }) => {
-    await give(MIXED)
-    assert.deepEqual(await query.latest('default', 'pump-1'), {
-      temperature: { ts: BASE_MS + 99, value: 9 },
-      running: { ts: BASE_MS + 99, value: true },
-      mode: { ts: BASE_MS + 99, value: 'boost' },
-    })
-    const day = 86_400
-    await give({ readings: [{ series: 0, timeUs: seconds(365 * day), value: -1 }] })
-    await give({ readings: [{ series: 1, timeUs: seconds(180 * day), value: -2 }] })
-    assert.deepEqual((await query.latest('default', 'pump-1'))['temperature'], {
-      ...{ ts: seconds(365 * day) / 1000, value: -1 },
-    })
-    assert.equal((await query.readings(ask())).points.length, 102)
-  })
 }

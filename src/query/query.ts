@@ -121,6 +121,27 @@ export interface AnomalyRow {
   score: number
 }
 
+export interface LatestQuestion {
+  tenant: string
+  metric: string
+  /** Devices of this type; undefined: of any. */
+  deviceType: string | undefined
+  /** Only devices behind this one in the answer's order. */
+  afterDeviceId: string | undefined
+  /** Devices at most. */
+  limit: number
+}
+
+/**
+ * A row a device, as columns of one length: a fleet of 10,000 goes from one thread to another as
+ * columns in a fifth of the time that 10,000 objects take.
+ */
+export interface LatestColumns {
+  deviceIds: string[]
+  timesMs: number[]
+  values: Value[]
+}
+
 export interface EventsFilter {
   tenant: string
   deviceId: string | undefined
@@ -136,6 +157,11 @@ export interface Query {
   readings(question: ReadingsQuestion): Promise<ReadingsAnswer>
   windows(question: WindowsQuestion): Promise<WindowsAnswer>
   latest(tenant: string, deviceId: string): Promise<Record<string, { ts: number; value: Value }>>
+  /**
+   * The newest reading of one metric of each device that has any, in the order of
+   * compareDeviceIds(). Of several series of the metric on one device the newest counts.
+   */
+  latestOfMetric(question: LatestQuestion): Promise<LatestColumns>
   anomalies(filter: EventsFilter): Promise<AnomalyRow[]>
   deadLetters(filter: EventsFilter): Promise<DeadLetterRow[]>
   /**
@@ -260,7 +286,9 @@ export interface QueryLimits {
   windowsMax: number
 }
 
+export { compareDeviceIds } from './device-order.ts'
 export { FILLS } from './fill.ts'
+export { LatestRows } from './latest-rows.ts'
 export type { CalendarStep } from './step-grid.ts'
 export { answerReadings } from './readings.ts'
 export { scanDevices, type ScanSource } from './scan.ts'

@@ -10,7 +10,8 @@
 import { decodeFrame } from '../batch/batch.ts'
 import { WeirError } from '../errors/errors.ts'
 import type { Objects } from '../objects/objects.ts'
-import type { Query, ReadingScan, ReadingView, ScanQuestion, ScanStep } from '../query/query.ts'
+import type { LatestQuestion, Query, ReadingScan, ReadingView } from '../query/query.ts'
+import type { ScanQuestion, ScanStep } from '../query/query.ts'
 import type { Checkpoint, StreamOutput } from '../stream/stream.ts'
 import type { Clock, Disk } from '../world/world.ts'
 import { takeSnapshot, type BackupSource } from './backup-source.ts'
@@ -354,6 +355,10 @@ export class EmbeddedStorage implements Storage, Query, ReadingScan {
 
   latest(tenant: string, deviceId: string): ReturnType<Query['latest']> {
     return this.#questions.latest(tenant, deviceId)
+  }
+
+  latestOfMetric(question: LatestQuestion): ReturnType<Query['latestOfMetric']> {
+    return this.#questions.latestOfMetric(question)
   }
 
   async anomalies(filter: Parameters<Query['anomalies']>[0]): ReturnType<Query['anomalies']> {

@@ -94,6 +94,14 @@ async function pointsOf(store: Query, deviceId: string, metric: string) {
   return (await store.readings({ ...ask(span), deviceId, metric })).points
 }
 
+/** Times in µs. */
+async function fleetOf(store: Query) {
+  const any = { deviceType: undefined, afterDeviceId: undefined, limit: 10 }
+  const question = { tenant: 'default', metric: 'temperature', ...any }
+  const { deviceIds, timesMs } = await store.latestOfMetric(question)
+  return deviceIds.map((id, at) => [id, timesMs[at]! * 1000] as const)
+}
+
 /** A reading of each series every three hours. */
 function dayOf(startUs: number): Reading[] {
   return Array.from({ length: 8 }, (_, at) =>
@@ -129,6 +137,8 @@ test('what is erased is in no file of any tier, and its neighbours are as they w
     left.every((timeUs) => timeUs < fromUs),
     'hidden at once',
   )
+  const shown = (await fleetOf(store)).map(([id]) => id)
+  assert.deepEqual(shown, ['two'], 'until it is known what is left')
   await bench.commit()
   const { files } = await store.erasures.run('e1')
   assert.deepEqual(new Set(files.map(({ place }) => place)), new Set(['disk', 'cold']))
@@ -141,6 +151,10 @@ test('what is erased is in no file of any tier, and its neighbours are as they w
   assert.deepEqual((await pointsOf(store, 'two', 'temperature')).slice(0, before.length), before)
   const { temperature } = await store.latest('default', 'one')
   assert.equal(temperature!.ts * 1000, left.at(-1))
+  assert.deepEqual(await fleetOf(store), [
+    ['one', left.at(-1)],
+    ['two', before.at(-1)![0] * 1000 + DAY_US],
+  ])
   // The backlog comes again, with what is new.
   bench.output([...dayOf(fromUs), ...dayOf(toUs)])
   await bench.commit()
@@ -167,6 +181,10 @@ test('no stored file mentions a device that was erased whole', async (context) =
     assert.equal((await pointsOf(bench.store, 'two', metric)).length, 40 * 8)
   }
   assert.deepEqual(await bench.store.latest('default', 'one'), {})
+  assert.deepEqual(
+    (await fleetOf(bench.store)).map(([id]) => id),
+    ['two'],
+  )
   const cold = await readdir(join(folder, 'cold'), { recursive: true, withFileTypes: true })
   const files = cold.filter((entry) => entry.isFile())
   assert.ok(files.length > 0)

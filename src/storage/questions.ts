@@ -3,6 +3,7 @@ import {
   answerReadings,
   answerWindows,
   scanDevices,
+  type LatestQuestion,
   type Query,
   type QueryLimits,
   type ReadingScan,
@@ -15,7 +16,7 @@ import {
 } from '../query/query.ts'
 import type { Clock } from '../world/world.ts'
 import type { LastValues } from './last-values.ts'
-import { latestByMetric } from './latest.ts'
+import { latestByMetric, latestOfMetric } from './latest.ts'
 import type { SegmentChecks } from './segment-checks.ts'
 import { mayHold, type SegmentSet } from './segment-set.ts'
 import type { SeriesDirectory } from './series-directory.ts'
@@ -33,7 +34,9 @@ export interface QuestionsParts {
   view: (rowsMax: number) => ReadingView
 }
 
-export class Questions implements Pick<Query, 'readings' | 'windows' | 'latest'>, ReadingScan {
+type Asked = 'readings' | 'windows' | 'latest' | 'latestOfMetric'
+
+export class Questions implements Pick<Query, Asked>, ReadingScan {
   readonly #parts: QuestionsParts
   readonly #source: ReadingSource
 
@@ -89,7 +92,10 @@ export class Questions implements Pick<Query, 'readings' | 'windows' | 'latest'>
   }
 
   async latest(tenant: string, deviceId: string): ReturnType<Query['latest']> {
-    const { directory, lastValues } = this.#parts
-    return latestByMetric(directory, lastValues, directory.ofDevice(tenant, deviceId))
+    return latestByMetric(this.#parts, { tenant, deviceId })
+  }
+
+  async latestOfMetric(question: LatestQuestion): ReturnType<Query['latestOfMetric']> {
+    return latestOfMetric(this.#parts, question)
   }
 }

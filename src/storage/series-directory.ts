@@ -1,13 +1,21 @@
 /** Every series and text by name and number. Grows with the fleet; the gateway limits both. */
 import type { Definitions, SeriesDefinition } from '../batch/batch.ts'
-import type { ScanQuestion } from '../query/query.ts'
+import { compareDeviceIds, type ScanQuestion } from '../query/query.ts'
 
 type ScanFilter = Omit<ScanQuestion, 'startUs' | 'endUs'>
 
-const deviceKey = (tenant: string, deviceId: string): string => `${tenant}\0${deviceId}`
+/** Of a device or a metric. */
+const keyOf = (tenant: string, name: string): string => `${tenant}\0${name}`
+
+interface MetricSeries {
+  series: SeriesDefinition[]
+  /** By device; those of one in the order in which they came. */
+  isSorted: boolean
+}
 
 export class SeriesDirectory {
   readonly #byDevice = new Map<string, SeriesDefinition[]>()
+  readonly #byMetric = new Map<string, MetricSeries>()
   readonly #bySeries = new Map<number, SeriesDefinition>()
   readonly #texts = new Map<number, string>()
   readonly #textIds = new Map<string, number>()
@@ -21,10 +29,11 @@ export class SeriesDirectory {
     const series = definitions.series.filter(({ series }) => !this.#bySeries.has(series))
     const texts = definitions.texts.filter(([id]) => !this.#texts.has(id))
     for (const definition of series) {
-      const key = deviceKey(definition.tenant, definition.deviceId)
+      const key = keyOf(definition.tenant, definition.deviceId)
       const known = this.#byDevice.get(key)
       if (known === undefined) this.#byDevice.set(key, [definition])
       else known.push(definition)
+      this.#addToMetric(definition)
       this.#bySeries.set(definition.series, definition)
     }
     for (const [id, text] of texts) {
@@ -34,8 +43,32 @@ export class SeriesDirectory {
     return { series, texts }
   }
 
+  #addToMetric(definition: SeriesDefinition): void {
+    const key = keyOf(definition.tenant, definition.metric)
+    const known = this.#byMetric.get(key)
+    if (known === undefined) this.#byMetric.set(key, { series: [definition], isSorted: true })
+    else {
+      known.series.push(definition)
+      known.isSorted = false
+    }
+  }
+
   ofDevice(tenant: string, deviceId: string): readonly SeriesDefinition[] {
-    return this.#byDevice.get(deviceKey(tenant, deviceId)) ?? []
+    return this.#byDevice.get(keyOf(tenant, deviceId)) ?? []
+  }
+
+  /**
+   * In the order of compareDeviceIds(); those of one device in the order in which they came. Sorted
+   * when it is asked for the first time after a series came.
+   */
+  ofMetric(tenant: string, metric: string): readonly SeriesDefinition[] {
+    const known = this.#byMetric.get(keyOf(tenant, metric))
+    if (known === undefined) return []
+    if (!known.isSorted) {
+      known.series.sort((one, other) => compareDeviceIds(one.deviceId, other.deviceId))
+      known.isSorted = true
+    }
+    return known.series
   }
 
   /** Devices that have series as asked for, and these; in the order in which they came. */

@@ -82,6 +82,10 @@ const anomaly = (id: string, more: Partial<AnomalyEvent> = {}): AnomalyEvent => 
   ...more,
 })
 const everything = { tenant: 'default', deviceId: undefined, limit: 100 }
+const fleet = {
+  ...{ tenant: 'default', metric: 'temperature', deviceType: undefined },
+  ...{ afterDeviceId: undefined, limit: 100 },
+}
 
 test('each device is in its own store, and only there', { skip }, async () => {
   const { query, give, close, stores } = await openStores(LIMITS)
@@ -146,6 +150,12 @@ test('a row that is in two stores counts once, as its own store has it', { skip 
       rows.map(({ id, score }) => [id, score]),
       [['a', 9]],
     )
+    await stores[1 - ONE]!.giveAll({ series, readings })
+    const newer = [{ series: 0, timeUs: BASE_MS * 1000 + 1e6, value: 7 }]
+    await give({ series, readings: newer })
+    assert.deepEqual(await query.latestOfMetric(fleet), {
+      ...{ deviceIds: ['pump-1', 'pump-2'], timesMs: [BASE_MS + 1000, BASE_MS], values: [7, 1] },
+    })
   } finally {
     await close()
   }
@@ -165,6 +175,7 @@ test('a store away: its devices fail by name, lists too, the others go on', { sk
       await assert.rejects(query[list](everything), named)
       assert.deepEqual(await query[list]({ ...everything, deviceId: 'pump-1' }), [])
     }
+    await assert.rejects(query.latestOfMetric(fleet), named)
     assert.equal((await query.readings(ask({ endUs: end }))).points.length, 1)
     await second!.restart()
     const answers = () =>

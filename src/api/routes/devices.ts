@@ -82,8 +82,13 @@ function createRoute({ ports, events }: Services): Route {
   })
 }
 
-function checkType({ plan }: ApiPorts, type: string): void {
-  const known = [...new Set([GENERIC_TYPE, ...Object.keys(plan.types)])]
+/** Those that a device may have. */
+export const typesOf = ({ plan }: ApiPorts): string[] => [
+  ...new Set([GENERIC_TYPE, ...Object.keys(plan.types)]),
+]
+
+function checkType(ports: ApiPorts, type: string): void {
+  const known = typesOf(ports)
   if (known.includes(type)) return
   throw new WeirError('API_BODY_INVALID', `type "${type}" is not defined${suggest(type, known)}`)
 }

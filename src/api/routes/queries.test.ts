@@ -163,6 +163,7 @@ test('while a restart replays the log, every answer says how much of it is in', 
     `/v1/query?device_id=pump-1&metric=temperature&${span}`,
     `/v1/aggregations?device_id=pump-1&metric=temperature&window=1m&${span}`,
     ...['/v1/alerts', '/v1/anomalies', '/v1/dead-letters', '/v1/devices/pump-1/latest'],
+    '/v1/latest?metric=temperature',
   ]
   for (const path of paths) assert.equal((await get(path)).json.meta.completeness, 0.25, path)
   bench.pipeline.completenessNow = 1

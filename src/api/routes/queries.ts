@@ -10,15 +10,14 @@ import { Completeness, Meta, withMeta } from '../completeness.ts'
 import { invalidParameter } from '../parameters.ts'
 import { jsonAnswer, jsonRoute, type Answer, type Route } from '../route.ts'
 import type { Services } from '../services.ts'
-import { DeviceId, Limit, Milliseconds, Time, Value } from '../shapes.ts'
+import { DeviceId, Limit, Metric, Milliseconds, Time, Value } from '../shapes.ts'
 import { parseGrid, parseStep, parseTime } from '../times.ts'
 import { requireDevice } from './devices.ts'
+import { fleetRoute } from './fleet.ts'
 
 const TAG = 'queries'
 
 const POINTS_MAX = 10_000
-
-const Metric = Type.String({ minLength: 1, description: 'A metric’s name.' })
 
 const Dimension = Type.Optional(
   Type.Array(Type.String({ pattern: '^[^=]+=' }), {
@@ -28,7 +27,10 @@ const Dimension = Type.Optional(
 )
 
 export function queryRoutes({ ports }: Services<ConsolePorts>): Route[] {
-  return [readingsRoute(ports), windowsRoute(ports), anomaliesRoute(ports), deadLettersRoute(ports)]
+  return [
+    ...[readingsRoute(ports), windowsRoute(ports), fleetRoute(ports)],
+    ...[anomaliesRoute(ports), deadLettersRoute(ports)],
+  ]
 }
 
 const ReadingsQuery = Type.Object({

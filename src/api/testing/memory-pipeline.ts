@@ -14,6 +14,7 @@ import type {
 } from '../../gateway/gateway.ts'
 import { makeAlert } from './alert-body.ts'
 import type { Aggregate, AnomalyRow, DeadLetterRow, EventsFilter } from '../../query/query.ts'
+import { compareDeviceIds, LatestRows, type LatestQuestion } from '../../query/query.ts'
 import type { Query, ReadingsQuestion, Value, WindowsQuestion } from '../../query/query.ts'
 import type { RuleEvent } from '../../stream/stream.ts'
 import type { Clock } from '../../world/world.ts'
@@ -247,6 +248,19 @@ export class MemoryPipeline implements TelemetryDoor, Query, LiveFeed {
       }
     }
     return newest
+  }
+
+  async latestOfMetric({ tenant, metric, deviceType, afterDeviceId = '', limit }: LatestQuestion) {
+    const rows = new LatestRows(limit)
+    const ids = new Set(this.#readings.map(({ deviceId }) => deviceId))
+    for (const id of [...ids].toSorted(compareDeviceIds)) {
+      const device = this.#control.find(tenant, id)
+      if (compareDeviceIds(id, afterDeviceId) <= 0 || device === undefined) continue
+      if (deviceType !== undefined && device.type !== deviceType) continue
+      const latest = (await this.latest(tenant, id))[metric]
+      if (latest !== undefined && !rows.take(id, latest.ts, latest.value)) break
+    }
+    return rows.columns
   }
 
   async anomalies(filter: EventsFilter) {
