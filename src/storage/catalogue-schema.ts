@@ -6,6 +6,7 @@ import type { DatabaseSync } from 'node:sqlite'
 import { addRowChecksums } from '../sqlite/sqlite.ts'
 import { COLD_SCHEMA } from './cold-tables.ts'
 import { ERASURE_SCHEMA } from './erasure-tables.ts'
+import { SUMMARY_SCHEMA } from './summary-tables.ts'
 
 export const CATALOGUE_FORMAT = 7
 
@@ -16,7 +17,7 @@ export const CATALOGUE_MIGRATIONS: Record<number, (database: DatabaseSync) => vo
   3: dropAlerts,
   4: addColdFiles,
   5: (database) => database.exec(ERASURE_SCHEMA),
-  6: forgetSummaries,
+  6: beginSummaries,
 }
 
 /** Tables of format 2 by their primary keys. */
@@ -62,10 +63,11 @@ function addColdFiles(database: DatabaseSync): void {
 }
 
 /**
- * Format 7: the days that were summed up are no coverage of the stream's windows of that size, of
- * which they were one row. Which was which cannot be told, so all of it is summed up anew.
+ * Format 7: what was summed up is no coverage of the stream's windows of that size, of which it was
+ * one row. Which was which cannot be told, so all of it is summed up anew.
  */
-function forgetSummaries(database: DatabaseSync): void {
+function beginSummaries(database: DatabaseSync): void {
+  database.exec(SUMMARY_SCHEMA)
   database.exec("DELETE FROM segments WHERE kind = 'summary'")
   database.exec('DELETE FROM rollup_coverage WHERE window_ms IN (3600000, 86400000)')
 }

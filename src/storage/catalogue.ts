@@ -20,11 +20,13 @@ import { CATALOGUE_FORMAT, CATALOGUE_MIGRATIONS, CATALOGUE_SCHEMA } from './cata
 import { ColdTables, type ColdRuns, type ColdSegment } from './cold-tables.ts'
 import { ErasureTables, type Erasure } from './erasure-tables.ts'
 import { EventTables } from './event-tables.ts'
+import type { RangesBySeries } from './late-ranges.ts'
 import type { RecentEvents } from './recent-events.ts'
-import type { DaysSummedUp, RollupCoverage } from './rollup-coverage.ts'
+import type { RollupCoverage, SummedUp } from './rollup-coverage.ts'
 import { segmentOf, segmentValues } from './segment-rows.ts'
 import type { Segment } from './segment-set.ts'
 import type { StatePart } from './state-file.ts'
+import { SummaryTables } from './summary-tables.ts'
 
 /** Everything that one commit makes durable at once. */
 export interface CommitRecord {
@@ -37,6 +39,8 @@ export interface CommitRecord {
   /** All ranges of each series that changed. */
   dirty: ReadonlyMap<number, readonly Span[]>
   coverage: readonly RollupCoverage[]
+  /** All of each series that changed. */
+  late: RangesBySeries
 }
 
 export class Catalogue {
@@ -45,8 +49,8 @@ export class Catalogue {
   readonly events: EventTables
   readonly cold: ColdTables
   readonly erasures: ErasureTables
+  readonly summaries: SummaryTables
   #rollupsFromUs: number | undefined
-  #daysSummedUp: DaysSummedUp | undefined
 
   private constructor(database: DatabaseSync, path: string) {
     this.#database = database
@@ -54,6 +58,7 @@ export class Catalogue {
     this.events = new EventTables(database)
     this.cold = new ColdTables(database, path)
     this.erasures = new ErasureTables(database, path)
+    this.summaries = new SummaryTables(database, path)
   }
 
   /** Errors: DATA_FORMAT_NEWER; DATA_FILE_DAMAGED, also when a file that must exist does not. */
@@ -169,6 +174,7 @@ export class Catalogue {
       for (const events of record.events) this.events.insert(events)
       this.#replaceDirty(record.dirty)
       this.#putCoverage(record.coverage)
+      this.summaries.putLate(record.late)
     })
   }
 
@@ -239,23 +245,16 @@ export class Catalogue {
     return this.#meta('exported_before_us') ?? -Infinity
   }
 
-  /** Rollups of a day, and which days are summed up now. */
-  addSummaries(added: readonly Segment[], { fromMs, toMs }: DaysSummedUp): void {
+  /** Rollups of what is summed up now, or again: then `late` is what is left of its ranges. */
+  addSummaries(
+    added: readonly Segment[],
+    { summedUp, late }: { summedUp?: SummedUp; late?: RangesBySeries },
+  ): void {
     this.#transaction(() => {
       this.#insertSegments(added)
-      this.#setMeta('summed_up_from_ms', fromMs)
-      this.#setMeta('summed_up_to_ms', toMs)
+      if (summedUp !== undefined) this.summaries.setSummedUp(summedUp)
+      if (late !== undefined) this.summaries.putLate(late)
     })
-    this.#daysSummedUp = undefined
-  }
-
-  /** None yet: undefined. */
-  get daysSummedUp(): DaysSummedUp | undefined {
-    this.#daysSummedUp ??= {
-      fromMs: this.#meta('summed_up_from_ms') ?? Infinity,
-      toMs: this.#meta('summed_up_to_ms') ?? -Infinity,
-    }
-    return this.#daysSummedUp.fromMs < this.#daysSummedUp.toMs ? this.#daysSummedUp : undefined
   }
 
   #putCoverage(coverage: readonly RollupCoverage[]): void {

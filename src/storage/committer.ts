@@ -9,6 +9,7 @@ import type { Catalogue } from './catalogue.ts'
 import type { Generation } from './generation.ts'
 import { settlePartials } from './recent-partials.ts'
 import { sortReadings, SortRoom } from './recent-readings.ts'
+import type { RangesBySeries } from './late-ranges.ts'
 import type { RollupCoverage } from './rollup-coverage.ts'
 import type { SegmentFiles } from './segment-files.ts'
 import { segmentFile, type Segment } from './segment-set.ts'
@@ -23,6 +24,9 @@ export interface Sealed {
   parts: Map<string, Checkpoint['parts'][number]>
   dirty: Map<number, readonly Span[]>
   coverage: readonly RollupCoverage[]
+  late: RangesBySeries
+  /** What of it is committed with this. */
+  lateSealed: RangesBySeries[]
 }
 
 /** A seal whose commit failed goes into the next; what is newer counts. */
@@ -32,6 +36,8 @@ export const absorb = (older: Sealed, newer: Sealed): Sealed => ({
   parts: new Map([...older.parts, ...newer.parts]),
   dirty: new Map([...older.dirty, ...newer.dirty]),
   coverage: newer.coverage,
+  late: new Map([...older.late, ...newer.late]),
+  lateSealed: [...older.lateSealed, ...newer.lateSealed],
 })
 
 export class Committer {
@@ -85,6 +91,7 @@ export class Committer {
       events: sealed.generations.map(({ events }) => events),
       dirty: sealed.dirty,
       coverage: sealed.coverage,
+      late: sealed.late,
     })
     this.#state = state
     return { segments, committedAtUs }

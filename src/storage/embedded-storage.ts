@@ -10,9 +10,8 @@
 import { decodeFrame } from '../batch/batch.ts'
 import { WeirError } from '../errors/errors.ts'
 import type { Objects } from '../objects/objects.ts'
-import type { LatestQuestion, Query, ReadingScan, ReadingView } from '../query/query.ts'
-import type { ScanQuestion, ScanStep } from '../query/query.ts'
-import type { Checkpoint, StreamOutput } from '../stream/stream.ts'
+import type { Query, ReadingScan, ReadingView, ScanQuestion, ScanStep } from '../query/query.ts'
+import type { Checkpoint, DirtyRange, StreamOutput } from '../stream/stream.ts'
 import type { Clock, Disk } from '../world/world.ts'
 import { takeSnapshot, type BackupSource } from './backup-source.ts'
 import type { Catalogue } from './catalogue.ts'
@@ -23,6 +22,7 @@ import { erasedSpans, ErasureWork, openSpans } from './erasure-work.ts'
 import { EventReader } from './event-reader.ts'
 import { Generation } from './generation.ts'
 import type { LastValues } from './last-values.ts'
+import type { LateRanges } from './late-ranges.ts'
 import { openWindows } from './lost-state.ts'
 import { Merger } from './merger.ts'
 import { ChunkPool } from './recent-readings.ts'
@@ -40,6 +40,7 @@ import { StateFile } from './state-file.ts'
 import { isLastValues, loadState } from './state-loader.ts'
 import type { Recovered, Storage, StorageStatistics } from './storage.ts'
 import type { Pace } from './turns.ts'
+import type { Summariser } from './summariser.ts'
 import { tiersNow } from './tiers.ts'
 import type { Tombstones } from './tombstones.ts'
 import { verifySegments } from './verify.ts'
@@ -60,6 +61,8 @@ export interface StorageParts {
   pace: Pace
   checks: SegmentChecks
   coverage: RollupCoverages
+  late: LateRanges
+  summariser: Summariser
   merger: Merger
   scrubber: Scrubber
   directory: SeriesDirectory
@@ -132,7 +135,7 @@ export class EmbeddedStorage implements Storage, Query, ReadingScan {
     const floors = lastValues.highestTimes()
     const { allowedLatenessMs } = options
     for (const range of openWindows(this.#coverage.list(), floors, allowedLatenessMs)) {
-      this.#dirty.add(range)
+      this.#addDirty(range)
     }
     return floors
   }
@@ -164,7 +167,13 @@ export class EmbeddedStorage implements Storage, Query, ReadingScan {
       const { tenant, deviceId, eventTimeUs } = event
       if (!tombstones.isErased(tenant, deviceId, eventTimeUs)) events.addAnomaly(event)
     }
-    for (const range of output.dirty) this.#dirty.add(range)
+    for (const range of output.dirty) this.#addDirty(range)
+  }
+
+  #addDirty(range: DirtyRange): void {
+    this.#dirty.add(range)
+    const span = { startUs: range.fromMs * 1000, endUs: range.toMs * 1000 }
+    this.#parts.late.add(range.series, span)
   }
 
   expect(nextOffset: number): void {
@@ -201,6 +210,7 @@ export class EmbeddedStorage implements Storage, Query, ReadingScan {
       generations: [generation],
       parts: new Map(named.map((part) => [part.name, part])),
       dirty: this.#dirty.takeChanged(),
+      ...this.#parts.late.seal(),
       coverage: this.#coverage.list(),
     }
   }
@@ -219,6 +229,7 @@ export class EmbeddedStorage implements Storage, Query, ReadingScan {
       segments.replace([], committed.segments)
       this.#sealed = this.#sealed.filter((one) => !sealed.generations.includes(one))
       for (const generation of sealed.generations) generation.retire()
+      for (const late of sealed.lateSealed) this.#parts.late.commit(late)
       this.#failed = undefined
       this.#commits++
       this.#committedAtUs = committed.committedAtUs
@@ -239,8 +250,9 @@ export class EmbeddedStorage implements Storage, Query, ReadingScan {
   #view(rowsMax: number): ReadingView {
     const { segments, files, checks, catalogue } = this.#parts
     const readings = segments.list('readings')
-    const { daysSummedUp, rollupsFromUs } = catalogue
-    const rollups = [...segments.list('rollup'), ...segments.list('summary')]
+    const { rollupsFromUs } = catalogue
+    const { summedUp } = catalogue.summaries
+    const rollups = segments.all().filter(({ kind }) => kind !== 'readings')
     const isIntact = (segment: Segment): boolean => segments.isIntact(segment)
     const generations = this.#generations()
     const unpin = [segments.pin([...readings, ...rollups]), ...generations.map((one) => one.pin())]
@@ -249,8 +261,8 @@ export class EmbeddedStorage implements Storage, Query, ReadingScan {
       ...{ segments: readings, rollups: rollups.filter(isIntact), files, checks, isIntact },
       damagedRollups: rollups.filter((segment) => !isIntact(segment)),
       dirty: this.#dirty,
-      coverage: coveredByAny(this.#coverage.list(), daysSummedUp),
-      daysSummedUp,
+      coverage: coveredByAny(this.#coverage.list(), summedUp),
+      ...{ summedUp, late: this.#parts.late },
       rollupsFromUs,
       rowsMax,
       ...tiersNow(this.#parts.options, this.#parts),
@@ -357,9 +369,7 @@ export class EmbeddedStorage implements Storage, Query, ReadingScan {
     return this.#questions.latest(tenant, deviceId)
   }
 
-  latestOfMetric(question: LatestQuestion): ReturnType<Query['latestOfMetric']> {
-    return this.#questions.latestOfMetric(question)
-  }
+  latestOfMetric: Query['latestOfMetric'] = (question) => this.#questions.latestOfMetric(question)
 
   async anomalies(filter: Parameters<Query['anomalies']>[0]): ReturnType<Query['anomalies']> {
     return this.#events.anomalies(filter)

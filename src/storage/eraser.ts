@@ -51,7 +51,8 @@ export class Eraser {
       span: { startUs: fromUs, endUs: toUs },
     }
     for (const segment of segments.all()) {
-      if (!mayHold(segment, without)) continue
+      // Those of fleets are made again of what is left.
+      if (segment.kind === 'fleet' || !mayHold(segment, without)) continue
       if (segment.isCold) await this.#rewriteCold(erasure, segment, without)
       else await this.#rewrite(erasure, segment, without)
     }

@@ -11,8 +11,10 @@ import type { Catalogue } from './catalogue.ts'
 import type { Eraser } from './eraser.ts'
 import type { ErasedFile, Erasure } from './erasure-tables.ts'
 import type { LastValues } from './last-values.ts'
+import type { LateRanges } from './late-ranges.ts'
 import type { Merger } from './merger.ts'
 import type { SeriesDirectory } from './series-directory.ts'
+import type { Summariser } from './summariser.ts'
 import type { Tombstones } from './tombstones.ts'
 
 export interface ErasureWorkParts {
@@ -22,6 +24,8 @@ export interface ErasureWorkParts {
   tombstones: Tombstones
   eraser: Eraser
   merger: Merger
+  late: LateRanges
+  summariser: Summariser
   view: () => ReadingView
 }
 
@@ -30,12 +34,16 @@ export class ErasureWork {
 
   constructor(parts: ErasureWorkParts) {
     this.#parts = parts
+    for (const one of this.all()) {
+      if (one.receipt === undefined) this.#hideSummaries(one)
+    }
   }
 
   begin(erasure: Erasure): void {
     const { catalogue, tombstones, lastValues } = this.#parts
     catalogue.putErasure(erasure)
     tombstones.add(erasure)
+    this.#hideSummaries(erasure)
     for (const { series } of this.#seriesOf(erasure)) {
       if (this.#isLastErased(series)) lastValues.clear(series)
     }
@@ -43,11 +51,14 @@ export class ErasureWork {
 
   /** Errors: OBJECTS_UNAVAILABLE, and what the disk throws; done is what was done. */
   async run(id: string): Promise<{ erasure: Erasure; files: ErasedFile[] }> {
-    const { catalogue, eraser, merger } = this.#parts
+    const { catalogue, eraser, merger, summariser } = this.#parts
     const erasure = this.find(id)!
     const release = await merger.hold()
     try {
       await eraser.run(erasure)
+      // What a fleet's hours had of it is made again without it.
+      this.#hideSummaries(erasure)
+      await summariser.renew(() => false)
     } finally {
       release()
     }
@@ -69,6 +80,12 @@ export class ErasureWork {
 
   #seriesOf({ tenant, deviceIds }: Erasure): SeriesDefinition[] {
     return deviceIds.flatMap((id) => [...this.#parts.directory.ofDevice(tenant, id)])
+  }
+
+  /** Until they are made again the readings that are left tell. */
+  #hideSummaries(erasure: Erasure): void {
+    const span = { startUs: erasure.fromUs, endUs: erasure.toUs }
+    for (const { series } of this.#seriesOf(erasure)) this.#parts.late.addCommitted(series, span)
   }
 
   #isLastErased(series: number): boolean {

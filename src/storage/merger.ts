@@ -80,7 +80,7 @@ export class Merger {
 
   async #mergeAll(): Promise<void> {
     const { segments } = this.#parts
-    for (const kind of ['rollup', 'summary', 'readings'] as const) {
+    for (const kind of ['rollup', 'summary', 'fleet', 'readings'] as const) {
       for (;;) {
         const merge = planMerge(segments.list(kind), this.#policy())
         if (merge === undefined || this.#isClosing) break

@@ -12,6 +12,7 @@ import { rebuildLastValues } from './lost-state.ts'
 import { Eraser, type EraserParts } from './eraser.ts'
 import { Merger } from './merger.ts'
 import { openParquetFiles } from './parquet-files.ts'
+import { LateRanges } from './late-ranges.ts'
 import { RollupCoverages } from './rollup-coverage.ts'
 import { Scrubber } from './scrubber.ts'
 import { SegmentChecks } from './segment-checks.ts'
@@ -83,7 +84,7 @@ export async function openStorage({
   const parts: StorageParts = {
     ...{ options: settings, files, catalogue, stateFile, segments, directory },
     ...{ committer, checks, pace, clock, disk, coverage },
-    merger: openMerger(settings, shared),
+    ...openMerger(settings, shared),
     scrubber: new Scrubber({ clock, segments, checks, pace: settings.scrub }),
     tombstones: new Tombstones(directory, catalogue.erasures.all()),
     eraser: new Eraser({
@@ -114,16 +115,23 @@ function openColdFiles(
 }
 
 /** With what it does when there is nothing to merge. */
-function openMerger(settings: StorageOptions, parts: Omit<EraserParts, 'removeFile'>): Merger {
-  const { allowedLatenessMs, segmentRows, mergeFanIn: fanIn, listener } = settings
-  const { segments } = parts
-  return new Merger({
+function openMerger(
+  settings: StorageOptions,
+  parts: Omit<EraserParts, 'removeFile'>,
+): Pick<StorageParts, 'merger' | 'late' | 'summariser'> {
+  const { segmentRows, mergeFanIn: fanIn, listener, allowedLatenessMs } = settings
+  const { segments, catalogue } = parts
+  const late = new LateRanges(catalogue.summaries.late())
+  const failed = listener.mergeFailed
+  const summariser = new Summariser({ ...parts, late, failed, allowedLatenessMs })
+  const merger = new Merger({
     ...parts,
     policy: { segmentRows, fanIn, isIntact: (segment) => segments.isIntact(segment) },
     onFailure: listener.mergeFailed,
-    summariser: new Summariser({ ...parts, allowedLatenessMs, failed: listener.mergeFailed }),
+    summariser,
     ager: openAger(settings, parts),
   })
+  return { merger, late, summariser }
 }
 
 function openAger(

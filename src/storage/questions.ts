@@ -69,9 +69,9 @@ export class Questions implements Pick<Query, Asked>, ReadingScan {
       .ofDevice(tenant, deviceId)
       .filter((one) => one.metric === metric)
       .map(({ series }) => ({ series, spans: [{ startUs, endUs }] }))
-    const rollups = [...segments.list('rollup'), ...segments.list('summary')].filter((segment) =>
-      mayHold(segment, wanted),
-    )
+    const rollups = segments
+      .all()
+      .filter((one) => one.kind !== 'readings' && one.kind !== 'fleet' && mayHold(one, wanted))
     await checks.ensure(rollups)
   }
 

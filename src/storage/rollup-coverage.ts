@@ -1,7 +1,7 @@
 /**
  * Where partials tell everything. Those of the stream: of each window size from the first window
  * that was ever emitted to the end of the latest on-time one. Those of the summariser: hours and
- * days, of all days that it has summed up. Elsewhere only the readings know.
+ * days, of all that it has summed up. Elsewhere only the readings know.
  */
 import {
   PARTIAL_IS_LATE,
@@ -16,13 +16,13 @@ export interface RollupCoverage {
   toMs: number
 }
 
-/** Whole UTC days. */
-export interface DaysSummedUp {
+/** Whole hours. */
+export interface SummedUp {
   fromMs: number
   toMs: number
 }
 
-const HOUR_MS = 3_600_000
+export const HOUR_MS = 3_600_000
 export const DAY_MS = 86_400_000
 /** Sizes of windows that summaries have. */
 export const SUMMARY_WINDOWS_MS: readonly number[] = [HOUR_MS, DAY_MS]
@@ -69,25 +69,37 @@ export function toldBeforeMs(coverage: readonly RollupCoverage[]): number {
   return alive.reduce((least, { toMs }) => Math.min(least, toMs), Infinity)
 }
 
+/** Where summaries of this size of windows are; undefined: nowhere. */
+export function summariesOf(
+  windowMs: number,
+  summedUp: SummedUp | undefined,
+): SummedUp | undefined {
+  if (summedUp === undefined || !SUMMARY_WINDOWS_MS.includes(windowMs)) return undefined
+  const fromMs = Math.ceil(summedUp.fromMs / windowMs) * windowMs
+  const toMs = Math.floor(summedUp.toMs / windowMs) * windowMs
+  return fromMs < toMs ? { fromMs, toMs } : undefined
+}
+
 /**
- * What is covered by the one or the other, the smallest window first. On the days that were summed
- * up the summaries tell; the stream's windows of the same sizes go on from there.
+ * What is covered by the one or the other, the smallest window first. Where there are summaries
+ * they tell; the stream's windows of the same sizes go on from there.
  */
 export function coveredByAny(
   streams: readonly RollupCoverage[],
-  days: DaysSummedUp | undefined,
+  summedUp: SummedUp | undefined,
 ): RollupCoverage[] {
-  if (days === undefined) return [...streams]
-  const others = streams.filter(({ windowMs }) => !SUMMARY_WINDOWS_MS.includes(windowMs))
-  const joined = SUMMARY_WINDOWS_MS.map((windowMs) => {
-    const own = streams.find((one) => one.windowMs === windowMs)
-    const isNext = own !== undefined && own.fromMs <= days.toMs && days.fromMs <= own.toMs
-    if (!isNext) return { windowMs, ...days }
-    return {
+  const joined = new Map(streams.map((one) => [one.windowMs, one]))
+  for (const windowMs of SUMMARY_WINDOWS_MS) {
+    const ours = summariesOf(windowMs, summedUp)
+    if (ours === undefined) continue
+    const own = joined.get(windowMs)
+    const isNext = own !== undefined && own.fromMs <= ours.toMs && ours.fromMs <= own.toMs
+    const fromMs = isNext ? Math.min(own.fromMs, ours.fromMs) : ours.fromMs
+    joined.set(windowMs, {
       windowMs,
-      fromMs: Math.min(own.fromMs, days.fromMs),
-      toMs: Math.max(own.toMs, days.toMs),
-    }
-  })
-  return [...others, ...joined].toSorted((a, b) => a.windowMs - b.windowMs)
+      fromMs,
+      toMs: isNext ? Math.max(own.toMs, ours.toMs) : ours.toMs,
+    })
+  }
+  return [...joined.values()].toSorted((a, b) => a.windowMs - b.windowMs)
 }

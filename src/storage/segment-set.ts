@@ -4,8 +4,11 @@ import type { Span, Wanted } from '../query/query.ts'
 
 /** One immutable Parquet file, by its catalogue entry. Offsets, series and times are inclusive. */
 export interface Segment {
-  /** Summaries are rollups of hours and days, made of readings when a day is over, and kept. */
-  kind: 'readings' | 'rollup' | 'summary'
+  /**
+   * Summaries are rollups of hours and days, made of readings when they are over, and kept: of each
+   * series, and of fleets, whose numbers stand for series then (see SeriesDirectory).
+   */
+  kind: 'readings' | 'rollup' | 'summary' | 'fleet'
   /** Name in the segments folder, or key in the object store. */
   file: string
   /** In the object store, as a file of the lake. */
@@ -27,7 +30,7 @@ export interface Segment {
   crc: number | undefined
 }
 
-export const SEGMENT_KINDS: readonly Segment['kind'][] = ['readings', 'rollup', 'summary']
+export const SEGMENT_KINDS: readonly Segment['kind'][] = ['readings', 'rollup', 'summary', 'fleet']
 
 /** A stretch of series and event times; the series are inclusive. */
 export interface Box extends Span {

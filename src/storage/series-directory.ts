@@ -19,6 +19,9 @@ export class SeriesDirectory {
   readonly #bySeries = new Map<number, SeriesDefinition>()
   readonly #texts = new Map<number, string>()
   readonly #textIds = new Map<string, number>()
+  /** By name: the numbers of its series. */
+  readonly #fleets = new Map<string, number[]>()
+  readonly #fleetOf = new Map<number, number[]>()
 
   get seriesCount(): number {
     return this.#bySeries.size
@@ -35,6 +38,7 @@ export class SeriesDirectory {
       else known.push(definition)
       this.#addToMetric(definition)
       this.#bySeries.set(definition.series, definition)
+      if (definition.kind === 'number') this.#addToFleet(definition)
     }
     for (const [id, text] of texts) {
       this.#texts.set(id, text)
@@ -82,6 +86,28 @@ export class SeriesDirectory {
       (metrics?.includes(one.metric) ?? true) &&
       (deviceTypes?.includes(one.deviceType) ?? true)
     return asked.map((series) => series.filter(isAsked)).filter(({ length }) => length > 0)
+  }
+
+  /**
+   * All series of numbers of one tenant, device type and metric are a fleet. Its number is that of
+   * its first series, which stays: series are never forgotten, and their numbers rise.
+   */
+  #addToFleet({ series, tenant, deviceType, metric }: SeriesDefinition): void {
+    const key = JSON.stringify([tenant, deviceType, metric])
+    const fleet = this.#fleets.get(key) ?? []
+    if (fleet.length === 0) this.#fleets.set(key, fleet)
+    fleet.push(series)
+    this.#fleetOf.set(series, fleet)
+  }
+
+  /** Of a series of numbers. */
+  fleetOf(series: number): number {
+    return this.#fleetOf.get(series)![0]!
+  }
+
+  /** By the fleet's number. */
+  fleetMembers(fleet: number): readonly number[] {
+    return this.#fleetOf.get(fleet) ?? []
   }
 
   text(id: number): string {

@@ -1,4 +1,4 @@
-/** Partials of the hours of a day, and of the day, of readings in the order of series and time. */
+/** Partials of hours and days, of readings in the order of series and time, or of finer partials. */
 import type { ReadingRows } from '../query/query.ts'
 import {
   PARTIAL_COUNT,
@@ -16,61 +16,88 @@ import {
   PARTIAL_SUM,
   PARTIAL_WINDOW_MS,
 } from '../stream/stream.ts'
+import { HOUR_MS } from './rollup-coverage.ts'
 
-const HOUR_US = 3_600_000_000
+const HOUR_US = HOUR_MS * 1000
 
-export class SummaryRows {
-  readonly #dayMs: number
+/** Of hours, from readings. */
+export class HourRows {
   #rows: Float64Array[] = []
   #hour: Float64Array | undefined
-  #day: Float64Array | undefined
   #hourEndUs = 0
   #series = -1
   #timeUs = NaN
-
-  constructor(dayMs: number) {
-    this.#dayMs = dayMs
-  }
 
   /** Of equal identities the first write comes first, and counts. */
   add({ count, series, timeUs, value }: ReadingRows): void {
     for (let row = 0; row < count; row++) {
       const time = timeUs[row]!
-      if (series[row] === this.#series && time === this.#timeUs) continue
-      if (series[row] !== this.#series) this.#begin(series[row]!)
-      if (this.#hour === undefined || time >= this.#hourEndUs) this.#beginHour(time)
+      const isSame = series[row] === this.#series
+      if (isSame && time === this.#timeUs) continue
+      if (!isSame || time >= this.#hourEndUs) this.#begin(series[row]!, time)
       this.#timeUs = time
       put(this.#hour!, time, value[row]!)
-      put(this.#day!, time, value[row]!)
     }
   }
 
-  #begin(series: number): void {
-    this.#series = series
-    this.#hour = undefined
-    this.#day = this.#row(86_400_000, this.#dayMs)
-  }
-
-  #beginHour(timeUs: number): void {
+  #begin(series: number, timeUs: number): void {
     const hour = Math.floor(timeUs / HOUR_US)
+    this.#series = series
     this.#hourEndUs = (hour + 1) * HOUR_US
-    this.#hour = this.#row(3_600_000, (hour * HOUR_US) / 1000)
+    this.#hour = emptyPartial({ series, windowMs: HOUR_MS, startMs: hour * HOUR_MS })
+    this.#rows.push(this.#hour)
   }
 
-  #row(windowMs: number, startMs: number): Float64Array {
-    const row = new Float64Array(PARTIAL_STRIDE)
-    row[PARTIAL_SERIES] = this.#series
-    row[PARTIAL_WINDOW_MS] = windowMs
-    row[PARTIAL_START_MS] = startMs
-    this.#rows.push(row)
-    return row
-  }
-
+  /** In the order of series and time. */
   take(): Float64Array[] {
     const rows = this.#rows
     this.#rows = []
+    this.#series = -1
     return rows
   }
+}
+
+/** What lies in one window and has one number becomes one partial. */
+export class PartialSums {
+  readonly #windowMs: number
+  readonly #numberOf: (series: number) => number
+  /** By start, by number. */
+  readonly #sums = new Map<number, Map<number, Float64Array>>()
+  /** In the order in which they were begun. */
+  readonly rows: Float64Array[] = []
+
+  constructor(windowMs: number, numberOf: (series: number) => number = (series) => series) {
+    this.#windowMs = windowMs
+    this.#numberOf = numberOf
+  }
+
+  add(rows: Iterable<Float64Array>): this {
+    for (const row of rows) {
+      const startMs = Math.floor(row[PARTIAL_START_MS]! / this.#windowMs) * this.#windowMs
+      addPartial(this.sum(this.#numberOf(row[PARTIAL_SERIES]!), startMs), row)
+    }
+    return this
+  }
+
+  /** Empty when there was nothing yet. */
+  sum(series: number, startMs: number): Float64Array {
+    let ofWindow = this.#sums.get(startMs)
+    if (ofWindow === undefined) this.#sums.set(startMs, (ofWindow = new Map()))
+    const known = ofWindow.get(series)
+    if (known !== undefined) return known
+    const row = emptyPartial({ series, windowMs: this.#windowMs, startMs })
+    ofWindow.set(series, row)
+    this.rows.push(row)
+    return row
+  }
+}
+
+function emptyPartial(key: { series: number; windowMs: number; startMs: number }): Float64Array {
+  const row = new Float64Array(PARTIAL_STRIDE)
+  row[PARTIAL_SERIES] = key.series
+  row[PARTIAL_WINDOW_MS] = key.windowMs
+  row[PARTIAL_START_MS] = key.startMs
+  return row
 }
 
 /** As the stream's windows do it: Welford, so that squares do not cancel. */
@@ -90,4 +117,26 @@ function put(row: Float64Array, timeUs: number, value: number): void {
   row[PARTIAL_SQUARES]! += delta * (value - row[PARTIAL_MEAN]!)
   row[PARTIAL_LAST] = value
   row[PARTIAL_LAST_TIME_US] = timeUs
+}
+
+/** Chan et al. (1979). Of equal times the first that came counts. */
+function addPartial(into: Float64Array, row: Float64Array): void {
+  const added = row[PARTIAL_COUNT]!
+  if (added === 0) return
+  const had = into[PARTIAL_COUNT]!
+  const delta = row[PARTIAL_MEAN]! - into[PARTIAL_MEAN]!
+  into[PARTIAL_COUNT] = had + added
+  into[PARTIAL_SUM]! += row[PARTIAL_SUM]!
+  into[PARTIAL_MEAN]! += (delta * added) / (had + added)
+  into[PARTIAL_SQUARES]! += row[PARTIAL_SQUARES]! + (delta * delta * had * added) / (had + added)
+  if (had === 0 || row[PARTIAL_MIN]! < into[PARTIAL_MIN]!) into[PARTIAL_MIN] = row[PARTIAL_MIN]!
+  if (had === 0 || row[PARTIAL_MAX]! > into[PARTIAL_MAX]!) into[PARTIAL_MAX] = row[PARTIAL_MAX]!
+  if (had === 0 || row[PARTIAL_FIRST_TIME_US]! < into[PARTIAL_FIRST_TIME_US]!) {
+    into[PARTIAL_FIRST] = row[PARTIAL_FIRST]!
+    into[PARTIAL_FIRST_TIME_US] = row[PARTIAL_FIRST_TIME_US]!
+  }
+  if (had === 0 || row[PARTIAL_LAST_TIME_US]! > into[PARTIAL_LAST_TIME_US]!) {
+    into[PARTIAL_LAST] = row[PARTIAL_LAST]!
+    into[PARTIAL_LAST_TIME_US] = row[PARTIAL_LAST_TIME_US]!
+  }
 }

@@ -2,6 +2,7 @@
 import { WeirError } from '../errors/errors.ts'
 import {
   addSpan,
+  clipSpans,
   sortByTime,
   subtractSpans,
   type ReadingRows,
@@ -9,16 +10,18 @@ import {
   type Span,
   type Wanted,
 } from '../query/query.ts'
-import {
-  PARTIAL_IS_LATE,
-  PARTIAL_SERIES,
-  PARTIAL_START_MS,
-  PARTIAL_WINDOW_MS,
-} from '../stream/stream.ts'
+import { PARTIAL_START_MS, PARTIAL_WINDOW_MS } from '../stream/stream.ts'
 import type { DirtyRanges } from './dirty-ranges.ts'
 import type { Generation } from './generation.ts'
 import { GrowingColumns } from './growing-columns.ts'
-import { SUMMARY_WINDOWS_MS, type DaysSummedUp, type RollupCoverage } from './rollup-coverage.ts'
+import type { LateRanges } from './late-ranges.ts'
+import { NewestPartials } from './newest-partials.ts'
+import {
+  summariesOf,
+  SUMMARY_WINDOWS_MS,
+  type RollupCoverage,
+  type SummedUp,
+} from './rollup-coverage.ts'
 import type { SegmentChecks } from './segment-checks.ts'
 import type { SegmentFiles } from './segment-files.ts'
 import { mayHold, type Segment } from './segment-set.ts'
@@ -37,8 +40,10 @@ export interface ViewParts {
   isIntact: (segment: Segment) => boolean
   dirty: DirtyRanges
   coverage: readonly RollupCoverage[]
-  /** On these the summaries tell the hours and days, and elsewhere the stream's windows. */
-  daysSummedUp: DaysSummedUp | undefined
+  /** Here the summaries tell the hours and days, and elsewhere the stream's windows. */
+  summedUp: SummedUp | undefined
+  /** But not here, of a series or its fleet. */
+  late: LateRanges
   rowsMax: number
   /** What of a series is older is no longer kept, and not shown until it is gone. */
   keptFromUs: (series: number) => number
@@ -79,10 +84,15 @@ export class StorageView implements ReadingView {
   /** Also where a damaged rollup held the windows: the readings tell them. */
   dirty(series: number, windowMs: number): readonly Span[] {
     const { rollupsFromUs } = this.#parts
-    let spans = this.#parts.dirty.of(series)
+    const ofStream = this.#ofStream(ALWAYS, windowMs)
+    let spans = ofStream.flatMap((one) => clipSpans(one, this.#parts.dirty.of(series)))
+    for (const one of subtractSpans(ALWAYS, ofStream)) {
+      for (const span of clipSpans(one, this.#parts.late.of(series))) {
+        spans = addSpan(spans, span, Infinity)
+      }
+    }
     if (rollupsFromUs > 0) {
-      const forgotten = { startUs: -Infinity, endUs: rollupsFromUs }
-      for (const span of this.#ofStream(forgotten, windowMs)) {
+      for (const span of clipSpans({ startUs: -Infinity, endUs: rollupsFromUs }, ofStream)) {
         spans = addSpan(spans, span, Infinity)
       }
     }
@@ -91,7 +101,7 @@ export class StorageView implements ReadingView {
     }
     const isSummary = SUMMARY_WINDOWS_MS.includes(windowMs)
     for (const { kind, ...damaged } of this.#parts.damagedRollups) {
-      if (kind === 'summary' && !isSummary) continue
+      if (kind === 'fleet' || (kind === 'summary' && !isSummary)) continue
       const { minSeries, maxSeries, minTimeUs, maxTimeUs } = damaged
       if (series < minSeries || series > maxSeries) continue
       // The last window begins then, and goes on.
@@ -210,53 +220,57 @@ export class StorageView implements ReadingView {
     consume: (row: Float64Array) => void,
   ): Promise<void> {
     const { windowMs, span } = windows
-    const newest = new Map<string, { row: Float64Array; offset: number }>()
+    const newest = new NewestPartials()
     const ofStream = this.#ofStream(span, windowMs)
-    const read = async (kind: Segment['kind'], span: Span): Promise<void> => {
-      const wanted = series.map((series) => ({ series, spans: [span] }))
-      const own = this.#parts.rollups.filter((one) => one.kind === kind && mayHold(one, wanted))
-      await this.#parts.files.readPartials(own, { series, windowMs, span }, (row, offset) => {
-        const key = `${row[PARTIAL_SERIES]}:${row[PARTIAL_START_MS]}:${row[PARTIAL_IS_LATE]}`
-        const known = newest.get(key)
-        if (known !== undefined && known.offset >= offset) return
-        if (known === undefined) this.#count(1)
-        newest.set(key, { row: row.slice(), offset })
-      })
+    for (const one of subtractSpans(span, ofStream)) {
+      await this.#readPartials('summary', { series, windowMs, span: one }, newest)
     }
-    for (const one of subtractSpans(span, ofStream)) await read('summary', one)
-    for (const one of ofStream) await read('rollup', one)
-    for (const span of ofStream) {
-      for (const id of series) this.#overlayMemory(id, { windowMs, span }, newest)
+    for (const one of ofStream) {
+      await this.#readPartials('rollup', { series, windowMs, span: one }, newest)
+      for (const id of series) this.#overlayMemory(id, { windowMs, span: one }, newest)
     }
-    if (newest.size > 0) this.tiers.add(`rollup-${windowName(windowMs)}`)
-    for (const { row } of newest.values()) consume(row)
+    if (newest.count > 0) this.tiers.add(`rollup-${windowName(windowMs)}`)
+    for (const row of newest.rows()) consume(row)
+  }
+
+  async #readPartials(
+    kind: Segment['kind'],
+    question: { series: readonly number[]; windowMs: number; span: Span },
+    newest: NewestPartials,
+  ): Promise<void> {
+    const { rollups, files } = this.#parts
+    const wanted = question.series.map((series) => ({ series, spans: [question.span] }))
+    const own = rollups.filter((one) => one.kind === kind && mayHold(one, wanted))
+    await files.readPartials(own, question, (row, offset) => {
+      if (newest.add(row, offset)) this.#count(1)
+    })
   }
 
   /** Where the stream's windows of this size tell, and not the summaries. */
   #ofStream(span: Span, windowMs: number): Span[] {
-    const { daysSummedUp: days } = this.#parts
-    if (days === undefined || !SUMMARY_WINDOWS_MS.includes(windowMs)) return [span]
-    return subtractSpans(span, [{ startUs: days.fromMs * 1000, endUs: days.toMs * 1000 }])
+    const ours = summariesOf(windowMs, this.#parts.summedUp)
+    if (ours === undefined) return [span]
+    return subtractSpans(span, [{ startUs: ours.fromMs * 1000, endUs: ours.toMs * 1000 }])
   }
 
   /** What memory holds of a key is newer than any segment's. */
   #overlayMemory(
     series: number,
     { windowMs, span }: { windowMs: number; span: Span },
-    newest: Map<string, { row: Float64Array; offset: number }>,
+    newest: NewestPartials,
   ): void {
     for (const { generation, partials } of this.#memory.toReversed()) {
       generation.partials.walk(series, partials, (row) => {
         const startUs = row[PARTIAL_START_MS]! * 1000
         if (row[PARTIAL_WINDOW_MS] !== windowMs) return
         if (startUs < span.startUs || startUs >= span.endUs) return
-        const key = `${series}:${row[PARTIAL_START_MS]}:${row[PARTIAL_IS_LATE]}`
-        if (newest.get(key)?.offset === Infinity) return
-        newest.set(key, { row: row.slice(), offset: Infinity })
+        newest.add(row, Infinity)
       })
     }
   }
 }
+
+const ALWAYS: Span = { startUs: -Infinity, endUs: Infinity }
 
 function windowName(windowMs: number): string {
   if (windowMs % 86_400_000 === 0) return `${windowMs / 86_400_000}d`

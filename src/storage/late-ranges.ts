@@ -1,0 +1,82 @@
+/**
+ * Event times of each series of which something was said behind its window: summaries of them, if
+ * there were any by then, are to be made again. What was not committed when they are made again is
+ * not in them, so ranges are kept apart by whether they are.
+ */
+import { addSpan, type Span } from '../query/query.ts'
+
+/** More of a series are joined: that costs time and never correctness. */
+const RANGES_MAX = 16
+
+export type RangesBySeries = ReadonlyMap<number, readonly Span[]>
+
+export class LateRanges {
+  readonly #committed: Map<number, readonly Span[]>
+  /** Of commits under way. */
+  readonly #sealed = new Set<RangesBySeries>()
+  #fresh = new Map<number, readonly Span[]>()
+
+  constructor(known: RangesBySeries) {
+    this.#committed = new Map(known)
+  }
+
+  add(series: number, span: Span): void {
+    put(this.#fresh, series, [span])
+  }
+
+  /** Of readings that are in segments already. */
+  addCommitted(series: number, span: Span): void {
+    put(this.#committed, series, [span])
+  }
+
+  /** In order and apart. */
+  of(series: number): readonly Span[] {
+    const layers = [this.#committed, ...this.#sealed, this.#fresh]
+    const own = layers.flatMap((layer) => layer.get(series) ?? [])
+    return own.reduce<readonly Span[]>((joined, span) => addSpan(joined, span, RANGES_MAX), [])
+  }
+
+  /** All that have any. */
+  get series(): Set<number> {
+    const layers = [this.#committed, ...this.#sealed, this.#fresh]
+    return new Set(layers.flatMap((layer) => [...layer.keys()]))
+  }
+
+  get committed(): RangesBySeries {
+    return this.#committed
+  }
+
+  /** What came since the last seal and is committed with it, and all that these series have then. */
+  seal(): { late: RangesBySeries; lateSealed: RangesBySeries[] } {
+    const sealed = this.#fresh
+    this.#sealed.add(sealed)
+    this.#fresh = new Map()
+    return { late: this.toCommit(sealed.keys()), lateSealed: [sealed] }
+  }
+
+  /** Of these series all but what came since the last seal. */
+  toCommit(series: Iterable<number>): RangesBySeries {
+    const all = new Map<number, readonly Span[]>()
+    for (const one of series) {
+      for (const layer of [this.#committed, ...this.#sealed]) put(all, one, layer.get(one) ?? [])
+    }
+    return all
+  }
+
+  /** Right after the catalogue's transaction, in the same turn. */
+  commit(sealed: RangesBySeries): void {
+    this.#sealed.delete(sealed)
+    for (const [series, spans] of sealed) put(this.#committed, series, spans)
+  }
+
+  /** The summaries are made again, of what was committed of these series. */
+  clear(series: Iterable<number>): void {
+    for (const one of series) this.#committed.delete(one)
+  }
+}
+
+function put(layer: Map<number, readonly Span[]>, series: number, spans: readonly Span[]): void {
+  for (const span of spans) {
+    layer.set(series, addSpan(layer.get(series) ?? [], span, RANGES_MAX))
+  }
+}
