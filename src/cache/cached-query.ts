@@ -20,6 +20,8 @@
  */
 import type {
   EventsFilter,
+  GroupsAnswer,
+  GroupsQuestion,
   LatestQuestion,
   Query,
   ReadingsAnswer,
@@ -36,7 +38,7 @@ const SETTLED_TTL_MS = 2 * 60_000
 const RECENT_TTL_MS = 1000
 const MARGIN_US = 5 * 60_000_000
 
-type Answer = ReadingsAnswer | WindowsAnswer
+type Answer = ReadingsAnswer | WindowsAnswer | GroupsAnswer
 
 interface Flight {
   startMs: number
@@ -80,6 +82,14 @@ export class CachedQuery implements Query {
       // The last window that starts in the span ends behind it.
       endUs: question.endUs + question.windowMs * 1000,
       ask: () => this.#query.windows(question),
+    })
+  }
+
+  groups(question: GroupsQuestion): Promise<GroupsAnswer> {
+    return this.#answer({
+      key: keyOf('groups', question),
+      endUs: question.endUs,
+      ask: () => this.#query.groups(question),
     })
   }
 
@@ -159,14 +169,15 @@ interface Started<A> extends Asked<A> {
   isOld: boolean
 }
 
-/** All that is asked, the tenant first. JSON keeps apart what is apart: no texts run together. */
+/** All that is asked, the tenant first. JSON keeps apart what is apart. */
 const keyOf = (
-  kind: 'readings' | 'windows',
-  { tenant, ...question }: ReadingsQuestion | WindowsQuestion,
+  kind: 'readings' | 'windows' | 'groups',
+  { tenant, ...question }: ReadingsQuestion | WindowsQuestion | GroupsQuestion,
 ): string => JSON.stringify([tenant, FORMAT, kind, question], inOrderOfNames)
 
 /** Whoever names the same in another order asks the same. */
-const inOrderOfNames = (_: string, value: unknown): unknown =>
-  typeof value !== 'object' || value === null || Array.isArray(value)
-    ? value
-    : Object.fromEntries(Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1)))
+function inOrderOfNames(_: string, value: unknown): unknown {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value
+  const entries: [string, unknown][] = value instanceof Map ? [...value] : Object.entries(value)
+  return Object.fromEntries(entries.toSorted(([a], [b]) => (a < b ? -1 : 1)))
+}

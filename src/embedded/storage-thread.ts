@@ -121,6 +121,7 @@ const methods: StorageThread = {
   backup: (id) => backups.status(id),
   readings: (question) => storage.readings(question),
   windows: (question) => storage.windows(question),
+  groups: (question) => storage.groups(question),
   latest: (tenant, deviceId) => storage.latest(tenant, deviceId),
   latestOfMetric: (question) => storage.latestOfMetric(question),
   anomalies: (filter) => storage.anomalies(filter),

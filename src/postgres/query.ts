@@ -3,9 +3,12 @@
  * `src/query/`; here are rows only. What an answer promises: `reading-view.ts`.
  */
 import {
+  answerGroups,
   answerReadings,
   answerWindows,
   type EventsFilter,
+  type GroupsQuestion,
+  type GroupsSource,
   type LatestQuestion,
   type Query,
   type QueryLimits,
@@ -18,6 +21,7 @@ import {
 import type { PostgresPlace } from '../postgres-client/postgres-client.ts'
 import { QueryDatabase, type Ask } from './query-database.ts'
 import { readAnomalies, readDeadLetters } from './query-events.ts'
+import { lookAtDevices } from './query-groups.ts'
 import { readLatest, readLatestOfMetric } from './query-latest.ts'
 import { scanTables } from './query-scan.ts'
 import { loadSource, type DevicePlace } from './query-source.ts'
@@ -31,7 +35,7 @@ export interface PostgresQueryOptions {
   windowsMs: readonly number[]
 }
 
-export interface PostgresQuery extends Query, ReadingScan {
+export interface PostgresQuery extends Query, ReadingScan, GroupsSource {
   /** Waits for the questions under way. */
   close(): Promise<void>
 }
@@ -62,6 +66,16 @@ class TableQuery implements PostgresQuery {
     return this.#answer({ ...question, hasPartials: true }, (source) =>
       answerWindows(source, question, limits),
     )
+  }
+
+  groups(question: GroupsQuestion): ReturnType<Query['groups']> {
+    return answerGroups(this, question)
+  }
+
+  looks(...[question, run]: Parameters<GroupsSource['looks']>): Promise<void> {
+    const { limits, windowsMs, hashDevice } = this.#options
+    const options = { rowsMax: limits.rowsMax, windowsMs }
+    return lookAtDevices({ database: this.#database, hashDevice, options }, question, run)
   }
 
   scan(question: ScanQuestion): ReturnType<ReadingScan['scan']> {

@@ -10,11 +10,14 @@
  */
 import { WeirError } from '../errors/errors.ts'
 import {
+  answerGroups,
   compareDeviceIds,
   LatestRows,
   type AnomalyRow,
   type DeadLetterRow,
   type EventsFilter,
+  type GroupsQuestion,
+  type GroupsSource,
   type LatestColumns,
   type LatestQuestion,
   type Query,
@@ -68,6 +71,24 @@ class StoresQuery implements PostgresQuery {
   windows(question: Parameters<Query['windows']>[0]): ReturnType<Query['windows']> {
     const store = this.#storeOf(question.tenant, question.deviceId)
     return named(store, store.query.windows(question))
+  }
+
+  groups(question: GroupsQuestion): ReturnType<Query['groups']> {
+    return answerGroups(this, question)
+  }
+
+  /** One store after the other; a device's readings are those of its own. */
+  async looks(...[question, run]: Parameters<GroupsSource['looks']>): Promise<void> {
+    const { stores, hashDevice } = this.#options
+    for (const store of stores) {
+      const looked = store.query.looks(question, async (series, view) => {
+        const own = series.filter(({ tenant, deviceId }) =>
+          isInRange(store.range, hashDevice(tenant, deviceId)),
+        )
+        if (own.length > 0) await run(own, view)
+      })
+      await named(store, looked)
+    }
   }
 
   latest(tenant: string, deviceId: string): ReturnType<Query['latest']> {

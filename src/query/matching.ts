@@ -11,14 +11,20 @@ export interface SeriesFilter {
 
 /** Series of the device and metric whose dimensions match; those not named may be anything. */
 export function matchSeries(source: ReadingSource, filter: SeriesFilter): SeriesDefinition[] {
-  const asked = Object.entries(filter.dimensions)
   return source
     .series(filter.tenant, filter.deviceId, filter.metric)
-    .filter(({ dimensions }) => {
-      const own = new Map(dimensions)
-      return asked.every(([name, value]) => own.get(name) === value)
-    })
+    .filter((one) => matchesDimensions(one, filter))
     .toSorted((a, b) => a.series - b.series)
+}
+
+export function matchesDimensions(
+  { dimensions }: SeriesDefinition,
+  filter: Pick<SeriesFilter, 'dimensions'>,
+): boolean {
+  const asked = Object.entries(filter.dimensions)
+  if (asked.length === 0) return true
+  const own = new Map(dimensions)
+  return asked.every(([name, value]) => own.get(name) === value)
 }
 
 /** Turns a stored number back into what was sent: numbers, booleans as 0 and 1, texts as ids. */

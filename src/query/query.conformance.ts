@@ -6,6 +6,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { isDeepStrictEqual } from 'node:util'
 import { testEvents } from './events.conformance.ts'
+import { testGroups } from './groups.conformance.ts'
 import { testLatest } from './latest.conformance.ts'
 import {
   ask,
@@ -40,6 +41,7 @@ export function testQuery(traits: QueryTraits): void {
   testPartials(promise, traits.tier)
   testWindows(promise)
   testLatest(promise)
+  testGroups(promise)
   testEvents(promise)
 }
 

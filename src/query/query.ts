@@ -149,6 +149,26 @@ export interface EventsFilter {
   limit: number
 }
 
+/** Of many devices: see answerGroups(). */
+export interface GroupsQuestion extends Omit<ReadingsQuestion, 'deviceId' | 'aggregate'> {
+  aggregate: Aggregate
+  /** Undefined: of any type. */
+  deviceTypes?: readonly string[] | undefined
+  /** One group of all, one a type or device, or devices by their ids: others are left out. */
+  groups: 'all' | 'type' | 'device' | ReadonlyMap<string, string>
+  /** Of each group. */
+  pointsMax: number
+}
+
+export interface GroupsAnswer {
+  /** In the order of their names, '' for the one of all; those without points are left out. */
+  groups: { group: string; points: ReadingsAnswer['points'] }[]
+  meta: Omit<ReadingsAnswer['meta'], 'series'> & {
+    /** So many were asked. */
+    series: number
+  }
+}
+
 /**
  * Errors: API_NOT_FOUND for an unknown device or metric is the API's business; here it is no
  * points.
@@ -156,6 +176,7 @@ export interface EventsFilter {
 export interface Query {
   readings(question: ReadingsQuestion): Promise<ReadingsAnswer>
   windows(question: WindowsQuestion): Promise<WindowsAnswer>
+  groups(question: GroupsQuestion): Promise<GroupsAnswer>
   latest(tenant: string, deviceId: string): Promise<Record<string, { ts: number; value: Value }>>
   /**
    * The newest reading of one metric of each device that has any, in the order of
@@ -251,6 +272,33 @@ export interface ReadingSource {
   view(): ReadingView
 }
 
+/** What answers about many devices are computed from. */
+export interface GroupsSource {
+  /**
+   * Calls back with all series that have the metric, and a view of them: at once or, where a view
+   * is of one device, for each. A view is released when the call is done.
+   */
+  looks(
+    question: Pick<GroupsQuestion, 'tenant' | 'metric' | 'deviceTypes' | 'groups'>,
+    run: (series: readonly SeriesDefinition[], view: ReadingView) => Promise<void>,
+  ): Promise<void>
+}
+
+/**
+ * What all series of numbers of one tenant, device type and metric had in an hour, as one partial.
+ * A fleet has the number of one of its series.
+ */
+export interface FleetHours {
+  /** Where there is something. */
+  span: Span
+  fleetOf(series: number): number
+  /** How many series it has. */
+  size(fleet: number): number
+  /** Where its hours do not tell everything; in order and apart. */
+  unsure(fleet: number): readonly Span[]
+  hours(fleets: readonly number[], span: Span, consume: (row: Float64Array) => void): Promise<void>
+}
+
 export interface ReadingView {
   /** Every identity once (T4). `consume` may throw to end it. */
   readings(wanted: readonly Wanted[], consume: (rows: ReadingRows) => void): Promise<void>
@@ -266,6 +314,8 @@ export interface ReadingView {
   dirty(series: number, windowMs: number): readonly Span[]
   /** Event times of a series' readings that are in memory only, within the span; in no order. */
   memoryTimes(series: number, span: Span): Float64Array
+  /** Undefined where none are kept. */
+  readonly fleets?: FleetHours | undefined
   readonly tiers: ReadonlySet<string>
   readonly segmentsRead: number
   readonly segmentsSkipped: number
@@ -290,6 +340,7 @@ export { compareDeviceIds } from './device-order.ts'
 export { FILLS } from './fill.ts'
 export { LatestRows } from './latest-rows.ts'
 export type { CalendarStep } from './step-grid.ts'
+export { answerGroups } from './groups.ts'
 export { answerReadings } from './readings.ts'
 export { scanDevices, type ScanSource } from './scan.ts'
 export { addSpan, clipSpans, contains, subtractSpans } from './spans.ts'

@@ -1,7 +1,6 @@
 /** Readings: raw, downsampled so that peaks stay, or aggregated per step. */
 import type { SeriesDefinition } from '../batch/batch.ts'
 import { WeirError } from '../errors/errors.ts'
-import { PARTIAL_SERIES, PARTIAL_START_MS } from '../stream/stream.ts'
 import { Downsampling, inTimeOrder, type Point } from './downsample.ts'
 import { matchSeries, valueReader } from './matching.ts'
 import type {
@@ -16,8 +15,8 @@ import type {
 } from './query.ts'
 import { filled } from './fill.ts'
 import { planRollups } from './rollup-plan.ts'
-import { contains } from './spans.ts'
 import { gridOf } from './step-grid.ts'
+import { readSteps } from './step-reader.ts'
 import { Steps, type Step } from './steps.ts'
 
 type Points = ReadingsAnswer['points']
@@ -147,17 +146,10 @@ async function answerSteps(
   const aggregate = question.aggregate!
   const grid = gridOf(question)
   const quantile = quantileOf(aggregate)
-  const steps = new Steps(grid, pointsMax, quantile !== undefined)
+  const steps = new Steps(grid, { stepsMax: pointsMax }, quantile !== undefined)
   const isOfRollups = quantile === undefined
-  const { parts, raw } = planRollups(view, series, { ...question, grid, isOfRollups })
-  const numbers = series.map(({ series }) => series)
-  for (const { covered, ...windows } of parts) {
-    await view.partials(numbers, windows, (row) => {
-      const spans = covered.get(row[PARTIAL_SERIES]!) ?? []
-      if (contains(spans, row[PARTIAL_START_MS]! * 1000)) steps.addPartial(row)
-    })
-  }
-  await view.readings(raw, (rows) => steps.addReadings(rows))
+  const plan = planRollups(view, series, { startUs, endUs, grid, isOfRollups })
+  await readSteps(view, plan, () => steps)
   return {
     points(read) {
       const how = { aggregate, quantile, read, series: series[0]?.series ?? 0 }
@@ -172,11 +164,11 @@ async function answerSteps(
 }
 
 /** From 0 to 1; undefined: it is none. */
-const quantileOf = (aggregate: Aggregate): number | undefined =>
+export const quantileOf = (aggregate: Aggregate): number | undefined =>
   /^p\d+$/.test(aggregate) ? Number(aggregate.slice(1)) / 100 : undefined
 
 /** First, last and the extremes are values of the series' own kind; the others are numbers. */
-function stepValue(
+export function stepValue(
   step: Step,
   how: {
     aggregate: Aggregate

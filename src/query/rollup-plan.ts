@@ -14,7 +14,7 @@ export interface RollupPart {
   windowMs: number
   span: Span
   /** By series: where they count. */
-  covered: Map<number, Span[]>
+  covered: Map<number, readonly Span[]>
 }
 
 export interface RollupPlan {
@@ -26,10 +26,14 @@ interface SteppedQuestion extends Span {
   grid: StepGrid
   /** False: what is asked only readings know. */
   isOfRollups: boolean
+  /** What of the span is wanted of a series, where that is not all. */
+  left?: ReadonlyMap<number, readonly Span[]> | undefined
 }
 
 /** More spans than this are joined: a condition of SQL should stay short. */
 const TOUCHED_SPANS_MAX = 64
+/** Each is a question to the files. */
+const READ_SPANS_MAX = 8
 
 export function planRollups(
   view: ReadingView,
@@ -39,7 +43,8 @@ export function planRollups(
   const parts = question.isOfRollups ? partsOf(view, question) : []
   const raw: Wanted[] = []
   for (const { series: id, kind } of series) {
-    let left: Span[] = [{ startUs: question.startUs, endUs: question.endUs }]
+    const all = [{ startUs: question.startUs, endUs: question.endUs }]
+    let left: readonly Span[] = question.left?.get(id) ?? all
     if (kind === 'number') {
       for (const part of parts) {
         const own = coveredSpans(view, id, { part, left })
@@ -91,4 +96,13 @@ function coveredSpans(
     unsure = addSpan(unsure, { startUs, endUs: startUs + widthUs }, TOUCHED_SPANS_MAX)
   }
   return wanted.flatMap((one) => subtractSpans(one, unsure))
+}
+
+/** What of a part counts of any series: together, at most so many stretches. */
+export function spansOf({ covered }: RollupPart): Span[] {
+  let spans: Span[] = []
+  for (const own of new Set(covered.values())) {
+    for (const span of own) spans = addSpan(spans, span, READ_SPANS_MAX)
+  }
+  return spans
 }

@@ -57,16 +57,25 @@ export class Steps {
   /** By the slot's number; undefined: nobody asks. */
   readonly #quantiles: Quantiles[] | undefined
   readonly #stepsMax: number
+  readonly #budget: { left: number }
   readonly #slots = new Map<number, number>()
   #rows = new Float64Array(64 * STRIDE)
   /** The step of the last reading: the next is mostly in it too. */
   #stepAt = NaN
   #slotAt = 0
 
-  /** With quantiles it takes no partials, which know none. */
-  constructor(grid: StepGrid, stepsMax: number, hasQuantiles = false) {
+  /**
+   * The budget is of steps of several together. With quantiles it takes no partials, which know
+   * none.
+   */
+  constructor(
+    grid: StepGrid,
+    { stepsMax, budget }: { stepsMax: number; budget?: { left: number } },
+    hasQuantiles = false,
+  ) {
     this.#grid = grid
     this.#stepsMax = stepsMax
+    this.#budget = budget ?? { left: Infinity }
     this.#quantiles = hasQuantiles ? [] : undefined
   }
 
@@ -147,6 +156,11 @@ export class Steps {
     if (this.#slots.size === this.#stepsMax) {
       const detail = `The answer has more than ${this.#stepsMax} steps: narrow it or raise step`
       throw new WeirError('QUERY_LIMIT_EXCEEDED', detail, { details: { limit: this.#stepsMax } })
+    }
+    if (this.#budget.left-- === 0) {
+      const detail =
+        'The groups have too many steps together: narrow it, raise step or group by less'
+      throw new WeirError('QUERY_LIMIT_EXCEEDED', detail)
     }
     const at = this.#slots.size * STRIDE
     if (at === this.#rows.length) {

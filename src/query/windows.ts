@@ -51,7 +51,7 @@ async function collectWindows(
   const widthUs = windowMs * 1000
   const { startUs, endUs } = question
   const grid = gridOf({ stepUs: widthUs, startUs, endUs, pointsMax: windowsMax })
-  const steps = new Steps(grid, windowsMax)
+  const steps = new Steps(grid, { stepsMax: windowsMax })
   const span: Span = {
     startUs: Math.ceil(question.startUs / widthUs) * widthUs,
     endUs: Math.ceil(question.endUs / widthUs) * widthUs,

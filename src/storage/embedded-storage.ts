@@ -10,7 +10,14 @@
 import { decodeFrame } from '../batch/batch.ts'
 import { WeirError } from '../errors/errors.ts'
 import type { Objects } from '../objects/objects.ts'
-import type { Query, ReadingScan, ReadingView, ScanQuestion, ScanStep } from '../query/query.ts'
+import type {
+  GroupsQuestion,
+  Query,
+  ReadingScan,
+  ReadingView,
+  ScanQuestion,
+  ScanStep,
+} from '../query/query.ts'
 import type { Checkpoint, DirtyRange, StreamOutput } from '../stream/stream.ts'
 import type { Clock, Disk } from '../world/world.ts'
 import { takeSnapshot, type BackupSource } from './backup-source.ts'
@@ -18,7 +25,7 @@ import type { Catalogue } from './catalogue.ts'
 import { absorb, Committer, type Sealed } from './committer.ts'
 import { DirtyRanges } from './dirty-ranges.ts'
 import type { Eraser } from './eraser.ts'
-import { erasedSpans, ErasureWork, openSpans } from './erasure-work.ts'
+import { ErasureWork, openSpans, uncertainSpans } from './erasure-work.ts'
 import { EventReader } from './event-reader.ts'
 import { Generation } from './generation.ts'
 import type { LastValues } from './last-values.ts'
@@ -248,7 +255,7 @@ export class EmbeddedStorage implements Storage, Query, ReadingScan {
   }
 
   #view(rowsMax: number): ReadingView {
-    const { segments, files, checks, catalogue } = this.#parts
+    const { segments, files, checks, catalogue, late, directory, tombstones } = this.#parts
     const readings = segments.list('readings')
     const { rollupsFromUs } = catalogue
     const { summedUp } = catalogue.summaries
@@ -260,13 +267,9 @@ export class EmbeddedStorage implements Storage, Query, ReadingScan {
       generations,
       ...{ segments: readings, rollups: rollups.filter(isIntact), files, checks, isIntact },
       damagedRollups: rollups.filter((segment) => !isIntact(segment)),
-      dirty: this.#dirty,
+      ...{ dirty: this.#dirty, late, directory, tombstones, summedUp, rollupsFromUs, rowsMax },
       coverage: coveredByAny(this.#coverage.list(), summedUp),
-      ...{ summedUp, late: this.#parts.late },
-      rollupsFromUs,
-      rowsMax,
       ...tiersNow(this.#parts.options, this.#parts),
-      tombstones: this.#parts.tombstones,
       completeness: this.#completeness,
       release: () => unpin.forEach((one) => one()),
     })
@@ -297,8 +300,7 @@ export class EmbeddedStorage implements Storage, Query, ReadingScan {
 
   /** What is in segments, for SQL; `release()` must be called. `folder` is the data folder. */
   sqlFiles(folder: string, coldPath: SqlFilesParts['coldPath']): Promise<SqlFiles> {
-    const { catalogue, directory, options, tombstones } = this.#parts
-    const dirty = this.#dirty
+    const { directory, options } = this.#parts
     return sqlFiles({
       ...{ ...this.#parts, folder, coldPath },
       keptUs: (series) => {
@@ -307,13 +309,7 @@ export class EmbeddedStorage implements Storage, Query, ReadingScan {
         return age === Infinity ? undefined : age
       },
       erased: () => openSpans(this.#parts),
-      *dirty() {
-        yield* dirty.entries()
-        yield* erasedSpans(directory, tombstones)
-        const endUs = catalogue.rollupsFromUs
-        if (endUs === 0) return
-        for (const { series } of directory.series()) yield { series, startUs: -Infinity, endUs }
-      },
+      dirty: () => uncertainSpans(this.#dirty, this.#parts),
     })
   }
 
@@ -359,6 +355,10 @@ export class EmbeddedStorage implements Storage, Query, ReadingScan {
 
   windows(question: Parameters<Query['windows']>[0]): ReturnType<Query['windows']> {
     return this.#questions.windows(question)
+  }
+
+  groups(question: GroupsQuestion): ReturnType<Query['groups']> {
+    return this.#questions.groups(question)
   }
 
   scan(question: ScanQuestion): AsyncGenerator<ScanStep, void> {

@@ -126,14 +126,27 @@ interface SeriesSpan {
 }
 
 /** Of all that was ever erased. */
-export function* erasedSpans(
-  directory: SeriesDirectory,
-  tombstones: Tombstones,
-): Generator<SeriesSpan> {
+function* erasedSpans(directory: SeriesDirectory, tombstones: Tombstones): Generator<SeriesSpan> {
   if (tombstones.isEmpty) return
   for (const { series } of directory.series()) {
     for (const span of tombstones.ofSeries(series)) yield { series, ...span }
   }
+}
+
+/** Where windows of minutes are to be computed from readings. */
+export function* uncertainSpans(
+  dirty: { entries(): Iterable<SeriesSpan> },
+  {
+    catalogue,
+    directory,
+    tombstones,
+  }: Pick<ErasureWorkParts, 'catalogue' | 'directory' | 'tombstones'>,
+): Generator<SeriesSpan> {
+  yield* dirty.entries()
+  yield* erasedSpans(directory, tombstones)
+  const endUs = catalogue.rollupsFromUs
+  if (endUs === 0) return
+  for (const { series } of directory.series()) yield { series, startUs: -Infinity, endUs }
 }
 
 /** Of what may be in files still. */

@@ -46,7 +46,7 @@ export class LateRanges {
     return this.#committed
   }
 
-  /** What came since the last seal and is committed with it, and all that these series have then. */
+  /** What came since the last seal, and all that its series have with it. */
   seal(): { late: RangesBySeries; lateSealed: RangesBySeries[] } {
     const sealed = this.#fresh
     this.#sealed.add(sealed)

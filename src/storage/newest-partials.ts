@@ -13,7 +13,7 @@ export class NewestPartials {
   readonly #places = new Map<number, Map<number, number>>()
   count = 0
 
-  /** A row of a lower offset is told nothing of; of equal ones the first counts. True: it is new. */
+  /** Of equal offsets the first row counts. True: its key is new. */
   add(row: Float64Array, offset: number): boolean {
     const key = row[PARTIAL_SERIES]! * 2 + row[PARTIAL_IS_LATE]!
     let starts = this.#places.get(key)

@@ -1,8 +1,11 @@
 /** The questions that the embedded store answers, over one look at it each. */
 import {
+  answerGroups,
   answerReadings,
   answerWindows,
   scanDevices,
+  type GroupsQuestion,
+  type GroupsSource,
   type LatestQuestion,
   type Query,
   type QueryLimits,
@@ -18,7 +21,7 @@ import type { Clock } from '../world/world.ts'
 import type { LastValues } from './last-values.ts'
 import { latestByMetric, latestOfMetric } from './latest.ts'
 import type { SegmentChecks } from './segment-checks.ts'
-import { mayHold, type SegmentSet } from './segment-set.ts'
+import { ANYWHERE, mayHold, overlaps, type Segment, type SegmentSet } from './segment-set.ts'
 import type { SeriesDirectory } from './series-directory.ts'
 
 /** Devices that a scan reads at once; their list is looked through for each segment. */
@@ -34,7 +37,7 @@ export interface QuestionsParts {
   view: (rowsMax: number) => ReadingView
 }
 
-type Asked = 'readings' | 'windows' | 'latest' | 'latestOfMetric'
+type Asked = 'readings' | 'windows' | 'groups' | 'latest' | 'latestOfMetric'
 
 export class Questions implements Pick<Query, Asked>, ReadingScan {
   readonly #parts: QuestionsParts
@@ -59,6 +62,23 @@ export class Questions implements Pick<Query, Asked>, ReadingScan {
   async windows(question: Parameters<Query['windows']>[0]): ReturnType<Query['windows']> {
     await this.#checkRollups(question)
     return answerWindows(this.#source, question, this.#parts.options.limits)
+  }
+
+  async groups(question: GroupsQuestion): ReturnType<Query['groups']> {
+    const { directory, segments, checks, options, view: open } = this.#parts
+    const { tenant, metric, deviceTypes, groups, startUs, endUs } = question
+    const span = { ...ANYWHERE, startUs, endUs }
+    const isRollup = ({ kind }: Segment): boolean => kind !== 'readings'
+    await checks.ensure(segments.all().filter((one) => isRollup(one) && overlaps(one, span)))
+    const deviceIds = typeof groups === 'string' ? undefined : [...groups.keys()]
+    const series = directory.devices({ tenant, metrics: [metric], deviceTypes, deviceIds }).flat()
+    const source: GroupsSource = {
+      looks: (_, run) => {
+        const view = open(options.limits.rowsMax)
+        return run(series, view).finally(() => view.release())
+      },
+    }
+    return answerGroups(source, question)
   }
 
   /** Before a question is planned, since the plan says which windows rollups answer. */

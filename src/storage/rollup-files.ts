@@ -154,7 +154,8 @@ export class RollupFiles {
       .finally(() => (isCopying = false))
     const flushed = (async () => {
       while (isCopying) {
-        await new Promise<void>((resolve) => this.#clock.after(FLUSH_INTERVAL_MS, resolve))
+        const waited = new Promise<void>((resolve) => this.#clock.after(FLUSH_INTERVAL_MS, resolve))
+        await Promise.race([waited, copied.catch(() => undefined)])
         if (isCopying && (await this.#disk.exists(path))) await flushFile(this.#disk, path)
       }
     })()

@@ -1,4 +1,4 @@
-/** Partials of hours and days, of readings in the order of series and time, or of finer partials. */
+/** Partials of hours and days: of readings in their order, or of finer partials. */
 import type { ReadingRows } from '../query/query.ts'
 import {
   PARTIAL_COUNT,

@@ -1,4 +1,4 @@
-/** What the catalogue has of summaries: how far there are some, and where they are to be renewed. */
+/** What the catalogue has of summaries: how far there are some, and where they are old. */
 import type { DatabaseSync } from 'node:sqlite'
 import { WeirError } from '../errors/errors.ts'
 import { isIntact, withCrc, type Row } from '../sqlite/sqlite.ts'

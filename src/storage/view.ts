@@ -5,6 +5,7 @@ import {
   clipSpans,
   sortByTime,
   subtractSpans,
+  type FleetHours,
   type ReadingRows,
   type ReadingView,
   type Span,
@@ -17,6 +18,7 @@ import { GrowingColumns } from './growing-columns.ts'
 import type { LateRanges } from './late-ranges.ts'
 import { NewestPartials } from './newest-partials.ts'
 import {
+  HOUR_MS,
   summariesOf,
   SUMMARY_WINDOWS_MS,
   type RollupCoverage,
@@ -25,6 +27,7 @@ import {
 import type { SegmentChecks } from './segment-checks.ts'
 import type { SegmentFiles } from './segment-files.ts'
 import { mayHold, type Segment } from './segment-set.ts'
+import type { SeriesDirectory } from './series-directory.ts'
 import type { Tombstones } from './tombstones.ts'
 
 export interface ViewParts {
@@ -44,6 +47,7 @@ export interface ViewParts {
   summedUp: SummedUp | undefined
   /** But not here, of a series or its fleet. */
   late: LateRanges
+  directory: SeriesDirectory
   rowsMax: number
   /** What of a series is older is no longer kept, and not shown until it is gone. */
   keptFromUs: (series: number) => number
@@ -253,6 +257,38 @@ export class StorageView implements ReadingView {
     return subtractSpans(span, [{ startUs: ours.fromMs * 1000, endUs: ours.toMs * 1000 }])
   }
 
+  get fleets(): FleetHours | undefined {
+    const { summedUp, directory } = this.#parts
+    if (summedUp === undefined) return undefined
+    return {
+      span: { startUs: summedUp.fromMs * 1000, endUs: summedUp.toMs * 1000 },
+      fleetOf: (series) => directory.fleetOf(series),
+      size: (fleet) => directory.fleetMembers(fleet).length,
+      unsure: (fleet) => this.#unsureOf(fleet),
+      hours: async (series, span, consume) => {
+        const newest = new NewestPartials()
+        await this.#readPartials('fleet', { series, windowMs: HOUR_MS, span }, newest)
+        if (newest.count > 0) this.tiers.add('fleet-1h')
+        for (const row of newest.rows()) consume(row)
+      },
+    }
+  }
+
+  #unsureOf(fleet: number): Span[] {
+    const { late, directory, damagedRollups } = this.#parts
+    let spans: Span[] = []
+    for (const series of late.series) {
+      if (directory.get(series)?.kind !== 'number' || directory.fleetOf(series) !== fleet) continue
+      for (const span of late.of(series)) spans = addSpan(spans, span, UNSURE_MAX)
+    }
+    for (const { kind, minTimeUs, maxTimeUs } of damagedRollups) {
+      if (kind !== 'fleet') continue
+      const endUs = maxTimeUs + HOUR_MS * 1000
+      spans = addSpan(spans, { startUs: minTimeUs, endUs }, UNSURE_MAX)
+    }
+    return spans
+  }
+
   /** What memory holds of a key is newer than any segment's. */
   #overlayMemory(
     series: number,
@@ -270,6 +306,8 @@ export class StorageView implements ReadingView {
   }
 }
 
+/** Stretches of which a fleet's hours are not taken; more are joined. */
+const UNSURE_MAX = 64
 const ALWAYS: Span = { startUs: -Infinity, endUs: Infinity }
 
 function windowName(windowMs: number): string {

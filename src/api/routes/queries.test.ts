@@ -210,3 +210,58 @@ test('steps of the calendar, fills, an earlier span and other formats', async ()
   )
   assert.deepEqual(JSON.parse(lines.text.split('\n')[0]!), { ts: raw[0][0], value: raw[0][1] })
 })
+
+test('questions about many devices: by type, device, tag and box, in three formats', async () => {
+  const at = START + 3_600_000
+  const places: [string, object, number][] = [
+    ['north-1', { type: 'fan', tags: { site: 'north' }, location: '59.3, 18.1' }, 10],
+    ['north-2', { type: 'fan', tags: { site: 'north' }, location: '60.2,24.9' }, 20],
+    ['south-1', { type: 'pump', tags: { site: 'south' }, location: '-33.9,18.4' }, 40],
+    ['nowhere', { type: 'pump', location: 'hall 3' }, 80],
+  ]
+  for (const [id, device, value] of places) {
+    const key = await bench.createDevice(id, device)
+    await bench.call('POST /v1/telemetry', { key, body: [{ ts: at, load: value }] })
+  }
+  const ask = (more: string) => get(`/v1/query?metric=load&start=${at}&end=${at + 60_000}&${more}`)
+  const groups = async (more: string) =>
+    (await ask(more)).json.groups.map((one: any) => [one.group, one.points[0][1]])
+  assert.deepEqual(await groups('agg=avg'), [[{}, 37.5]])
+  assert.deepEqual(await groups('agg=avg&group_by=type'), [
+    [{ type: 'fan' }, 15],
+    [{ type: 'pump' }, 60],
+  ])
+  assert.deepEqual(await groups('agg=max&group_by=device&type=fan'), [
+    [{ device_id: 'north-1' }, 10],
+    [{ device_id: 'north-2' }, 20],
+  ])
+  assert.deepEqual(await groups('agg=sum&group_by=tag:site'), [
+    [{ 'tag:site': null }, 80],
+    [{ 'tag:site': 'north' }, 30],
+    [{ 'tag:site': 'south' }, 40],
+  ])
+  assert.deepEqual(await groups('agg=count&tag=site=north'), [[{}, 2]])
+  assert.deepEqual(await groups('agg=sum&box=0,50,30,70'), [[{}, 30]])
+  assert.deepEqual(await groups('agg=sum&box=170,-90,20,90'), [[{}, 50]])
+  const csv = (await ask('agg=sum&group_by=tag:site&format=csv')).text.split('\r\n')
+  assert.deepEqual(csv.slice(0, 3), [
+    'time,tag:site,load',
+    `${new Date(at).toISOString()},,80`,
+    `${new Date(at).toISOString()},north,30`,
+  ])
+  const lines = (await ask('agg=sum&type=fan&format=ndjson')).text
+  assert.deepEqual(JSON.parse(lines), { group: {}, ts: at, value: 30 })
+  const cases: [string, RegExp][] = [
+    ['', /^device_id: is required, or agg for all devices/],
+    ['agg=first', /^agg: first is of one device’s readings/],
+    ['agg=sum&box=1,2,3', /^box: "1,2,3" is not west,south,east,north/],
+    ['agg=sum&group_by=colour', /^group_by/],
+    ['agg=sum&compare=1d', /^compare: needs device_id/],
+    ['device_id=north-1&type=fan', /^type: is for questions without device_id/],
+  ]
+  for (const [more, detail] of cases) {
+    const reply = await ask(more)
+    assert.deepEqual([reply.status, reply.json.code], [400, 'API_PARAMETER_INVALID'], more)
+    assert.match(reply.json.detail, detail)
+  }
+})

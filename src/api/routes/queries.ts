@@ -1,10 +1,9 @@
 /** What is stored: readings, windows, rule events, anomalies, dead letters. */
-import { Type } from 'typebox'
+import { Type, type Static } from 'typebox'
 import { formatDurationUs, parseDurationUs, suggest } from '../../config/config.ts'
 import { WeirError } from '../../errors/errors.ts'
 import { AGGREGATES, FILLS } from '../../query/query.ts'
 import type { EventsFilter, ReadingsAnswer, ReadingsQuestion } from '../../query/query.ts'
-import type { Value as PointValue } from '../../query/query.ts'
 import type { ApiPorts, ConsolePorts, QueryPorts } from '../api.ts'
 import { Completeness, Meta, withMeta } from '../completeness.ts'
 import { invalidParameter } from '../parameters.ts'
@@ -14,6 +13,14 @@ import { DeviceId, Limit, Metric, Milliseconds, Time, Value } from '../shapes.ts
 import { parseGrid, parseStep, parseTime } from '../times.ts'
 import { requireDevice } from './devices.ts'
 import { fleetRoute } from './fleet.ts'
+import {
+  GROUP_PARAMETERS,
+  groupsAsJson,
+  groupsAsText,
+  groupsOf,
+  GroupsQuery,
+} from './group-query.ts'
+import { pointsAsText } from './points-text.ts'
 
 const TAG = 'queries'
 
@@ -34,7 +41,8 @@ export function queryRoutes({ ports }: Services<ConsolePorts>): Route[] {
 }
 
 const ReadingsQuery = Type.Object({
-  device_id: DeviceId,
+  device_id: Type.Optional(DeviceId),
+  ...GroupsQuery,
   metric: Metric,
   start: Time,
   end: Time,
@@ -72,34 +80,32 @@ const ReadingsQuery = Type.Object({
 function readingsRoute(ports: QueryPorts): Route {
   return jsonRoute({
     key: 'GET /v1/query',
-    summary: 'Readings of one metric, raw, downsampled or aggregated',
+    summary: 'Readings of one metric, raw, downsampled or aggregated, of one device or many',
     description:
       'Start included, end excluded, oldest first. Without `agg`, more readings than `max_points` ' +
       'are downsampled so that peaks stay. With `agg`, a point’s time is its step’s start; without ' +
-      '`step` there is one step.',
+      '`step` there is one step. Without `device_id` it is asked of all devices, or of those that ' +
+      '`type`, `tag` and `box` mean, with `agg`; the answer has `groups` then.',
     tag: TAG,
     query: ReadingsQuery,
     answers: {
       200: {
-        ...jsonAnswer('The points.', Readings),
+        ...jsonAnswer('The points.', Type.Union([Readings, Groups])),
         otherMediaTypes: ['application/x-ndjson', 'text/csv'],
       },
     },
     problems: ['API_NOT_FOUND', 'QUERY_LIMIT_EXCEEDED', 'QUERY_FAILED'],
     async handle({ tenant, query }) {
-      const { type } = await requireDevice(ports, tenant, query.device_id)
-      if (query.step !== undefined && query.agg === undefined) {
-        throw invalidParameter('step', `needs agg, one of ${AGGREGATES.join(', ')}`)
-      }
-      if (query.fill !== undefined && query.step === undefined) {
-        throw invalidParameter('fill', 'needs step')
+      const { device_id: deviceId } = query
+      if (deviceId === undefined) return askGroups(ports, tenant, query)
+      const { type } = await requireDevice(ports, tenant, deviceId)
+      for (const name of GROUP_PARAMETERS) {
+        if (query[name] !== undefined)
+          throw invalidParameter(name, 'is for questions without device_id')
       }
       const question = {
-        ...seriesQuestion(tenant, query),
-        aggregate: query.agg,
-        ...parseGrid(query.step, query.tz),
-        fill: query.fill,
-        pointsMax: query.max_points ?? POINTS_MAX,
+        ...seriesQuestion(tenant, { ...query, device_id: deviceId }),
+        ...stepsQuestion(query),
       }
       const answer = await ports.query.readings(question)
       if (answer.meta.series.length === 0) checkMetric(ports, type, query.metric)
@@ -110,6 +116,42 @@ function readingsRoute(ports: QueryPorts): Route {
       return { status: 200, json: { ...answer, compare } }
     },
   })
+}
+
+type ReadingsParameters = Static<typeof ReadingsQuery>
+
+function stepsQuestion(query: ReadingsParameters) {
+  if (query.step !== undefined && query.agg === undefined) {
+    throw invalidParameter('step', `needs agg, one of ${AGGREGATES.join(', ')}`)
+  }
+  if (query.fill !== undefined && query.step === undefined) {
+    throw invalidParameter('fill', 'needs step')
+  }
+  return {
+    aggregate: query.agg,
+    ...parseGrid(query.step, query.tz),
+    fill: query.fill,
+    pointsMax: query.max_points ?? POINTS_MAX,
+  }
+}
+
+async function askGroups(
+  ports: QueryPorts,
+  tenant: string,
+  query: ReadingsParameters,
+): Promise<Answer> {
+  const { agg: aggregate, group_by: by, compare, metric, format = 'json' } = query
+  if (aggregate === undefined) {
+    const aggregates = AGGREGATES.join(', ')
+    throw invalidParameter('device_id', `is required, or agg for all devices: ${aggregates}`)
+  }
+  if (compare !== undefined) throw invalidParameter('compare', 'needs device_id')
+  const { deviceId: _, ...span } = seriesQuestion(tenant, { ...query, device_id: '' })
+  const groups = await groupsOf(ports, tenant, query)
+  const question = { ...span, ...stepsQuestion(query), ...groups, aggregate }
+  const answer = await ports.query.groups(question)
+  if (format === 'json') return groupsAsJson(answer, by)
+  return groupsAsText(answer, { by, metric, format })
 }
 
 /** Each point at the time that it has now. */
@@ -126,27 +168,6 @@ async function earlier(
   return { points: points.map(([ms, value]) => [ms + byUs / 1000, value]) }
 }
 
-function pointsAsText(
-  points: ReadingsAnswer['points'],
-  metric: string,
-  format: 'ndjson' | 'csv',
-): Answer {
-  if (format === 'ndjson') {
-    const lines = points.map(([ts, value]) => `${JSON.stringify({ ts, value })}\n`)
-    return { status: 200, text: { mediaType: 'application/x-ndjson', text: lines.join('') } }
-  }
-  const rows = points.map(([ms, value]) => [new Date(ms).toISOString(), value ?? ''])
-  const lines = [['time', metric], ...rows].map((row) => `${row.map(csvCell).join()}\r\n`)
-  return { status: 200, text: { mediaType: 'text/csv; charset=utf-8', text: lines.join('') } }
-}
-
-/** RFC 4180; what a spreadsheet would take for a formula is a text. */
-function csvCell(value: PointValue): string {
-  if (typeof value !== 'string') return String(value)
-  const text = /^[=+\-@\t\r]/.test(value) ? `'${value}` : value
-  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text
-}
-
 const SegmentsDamaged = Type.Integer({
   description: 'Damaged segments that may hold a part of the answer; the events name them.',
 })
@@ -158,6 +179,31 @@ const Cached = Type.Boolean({
 })
 
 const Points = Type.Array(Type.Tuple([Milliseconds, Type.Union([Value, Type.Null()])]))
+
+const AnswerMeta = {
+  tiers: Type.Array(Type.String(), { description: 'Where the answer came from.' }),
+  resolution_ms: Type.Number({ description: '0: raw readings.' }),
+  completeness: Completeness,
+  segments_read: Type.Integer(),
+  segments_skipped: Type.Integer(),
+  segments_damaged: SegmentsDamaged,
+  cached: Cached,
+}
+
+const Groups = Type.Object({
+  groups: Type.Array(
+    Type.Object({
+      group: Type.Record(Type.String(), Type.Union([Type.String(), Type.Null()]), {
+        description: 'By what `group_by` says: its name and value; null for devices without it.',
+      }),
+      points: Points,
+    }),
+  ),
+  meta: Type.Object({
+    series: Type.Integer({ description: 'So many series were asked.' }),
+    ...AnswerMeta,
+  }),
+})
 
 const Readings = Type.Object({
   points: Points,
@@ -172,13 +218,7 @@ const Readings = Type.Object({
       }),
       { description: 'The series that were merged.' },
     ),
-    tiers: Type.Array(Type.String(), { description: 'Where the answer came from.' }),
-    resolution_ms: Type.Number({ description: '0: raw readings.' }),
-    completeness: Completeness,
-    segments_read: Type.Integer(),
-    segments_skipped: Type.Integer(),
-    segments_damaged: SegmentsDamaged,
-    cached: Cached,
+    ...AnswerMeta,
   }),
 })
 

@@ -13,9 +13,11 @@ import type {
   TelemetryDoor,
 } from '../../gateway/gateway.ts'
 import { makeAlert } from './alert-body.ts'
+import { answerGroups, compareDeviceIds, LatestRows } from '../../query/query.ts'
 import type { Aggregate, AnomalyRow, DeadLetterRow, EventsFilter } from '../../query/query.ts'
-import { compareDeviceIds, LatestRows, type LatestQuestion } from '../../query/query.ts'
-import type { Query, ReadingsQuestion, Value, WindowsQuestion } from '../../query/query.ts'
+import type { GroupsQuestion, Query, ReadingsQuestion } from '../../query/query.ts'
+import type { LatestQuestion, Value, WindowsQuestion } from '../../query/query.ts'
+import { lookAt } from './memory-view.ts'
 import type { RuleEvent } from '../../stream/stream.ts'
 import type { Clock } from '../../world/world.ts'
 import type { LiveEvent, LiveFeed } from '../api.ts'
@@ -238,6 +240,12 @@ export class MemoryPipeline implements TelemetryDoor, Query, LiveFeed {
     }))
     const meta = { completeness: this.completenessNow, segments_damaged: 0, cached: false }
     return { windows, meta }
+  }
+
+  groups(question: GroupsQuestion) {
+    const typeOf = (id: string): string => this.#control.find(question.tenant, id)?.type ?? ''
+    const looks = lookAt(this.#readings, typeOf, () => this.completenessNow)
+    return answerGroups({ looks }, question)
   }
 
   async latest(_tenant: string, deviceId: string) {

@@ -1,0 +1,125 @@
+/** Questions about many devices: which are meant, how they are grouped, and the answer's forms. */
+import { Type } from 'typebox'
+import { eachDevice, type Device } from '../../control/control.ts'
+import type { GroupsAnswer, GroupsQuestion } from '../../query/query.ts'
+import type { QueryPorts } from '../api.ts'
+import { invalidParameter } from '../parameters.ts'
+import type { Answer } from '../route.ts'
+import { csvCell } from './points-text.ts'
+
+/** Devices that tags and boxes are compared of: the list is read for each question. */
+const LISTED_MAX = 200_000
+
+export const GroupsQuery = {
+  group_by: Type.Optional(
+    Type.String({
+      pattern: '^(type|device|tag:.+)$',
+      description:
+        'Without device_id: a group for each type, device, or value of a tag (tag:site).',
+    }),
+  ),
+  type: Type.Optional(
+    Type.String({ description: 'Without device_id: devices of this type only.' }),
+  ),
+  tag: Type.Optional(
+    Type.Array(Type.String({ pattern: '^[^=]+=' }), {
+      maxItems: 16,
+      description: 'name=value; without device_id: only devices with this tag. May be repeated.',
+    }),
+  ),
+  box: Type.Optional(
+    Type.String({
+      description:
+        'west,south,east,north in degrees; without device_id: only devices whose location is ' +
+        '"latitude,longitude" within.',
+    }),
+  ),
+}
+
+export interface GroupsFilter {
+  group_by?: string
+  type?: string
+  tag?: string[]
+  box?: string
+}
+
+export const GROUP_PARAMETERS: readonly (keyof GroupsFilter)[] = ['group_by', 'type', 'tag', 'box']
+
+/** Errors: API_PARAMETER_INVALID. */
+export async function groupsOf(
+  { control }: Pick<QueryPorts, 'control'>,
+  tenant: string,
+  filter: GroupsFilter,
+): Promise<Pick<GroupsQuestion, 'groups' | 'deviceTypes'>> {
+  const { group_by: by, type, tag = [], box } = filter
+  const deviceTypes = type === undefined ? undefined : [type]
+  const isOfRegistry = tag.length > 0 || box !== undefined || by?.startsWith('tag:') === true
+  if (!isOfRegistry) return { deviceTypes, groups: (by ?? 'all') as 'all' | 'type' | 'device' }
+  const tags = tag.map((pair) => [pair.split('=', 1)[0]!, pair.slice(pair.indexOf('=') + 1)])
+  const within = box === undefined ? undefined : parseBox(box)
+  const groups = new Map<string, string>()
+  let listed = 0
+  for await (const device of eachDevice(control, tenant)) {
+    if (++listed > LISTED_MAX) throw invalidParameter('tag', `more than ${LISTED_MAX} devices`)
+    const hasTags = tags.every(([name, value]) => device.tags[name!] === value)
+    const isMeant = hasTags && (type === undefined || device.type === type)
+    if (isMeant && within?.(device) !== false) groups.set(device.id, groupOf(device, by))
+  }
+  return { deviceTypes, groups }
+}
+
+function groupOf(device: Device, by: string | undefined): string {
+  if (by === undefined) return ''
+  if (by === 'type') return device.type
+  return by === 'device' ? device.id : (device.tags[by.slice('tag:'.length)] ?? '')
+}
+
+const PLACE = /^\s*(-?\d+(?:\.\d+)?)\s*,\s*(-?\d+(?:\.\d+)?)\s*$/
+
+function parseBox(text: string): (device: Device) => boolean {
+  const [west, south, east, north, ...more] = text.split(',').map(Number)
+  const isRight = more.length === 0 && south! <= north! && west! >= -180 && east! <= 180
+  if (!isRight) throw invalidParameter('box', `"${text}" is not west,south,east,north in degrees`)
+  return ({ location }) => {
+    const [, latitude, longitude] = PLACE.exec(location ?? '') ?? []
+    if (latitude === undefined) return false
+    const x = Number(longitude)
+    // A box may reach over the 180th meridian.
+    const isBetween = west! <= east! ? west! <= x && x <= east! : west! <= x || x <= east!
+    return isBetween && south! <= Number(latitude) && Number(latitude) <= north!
+  }
+}
+
+const nameOf = (by: string): string => (by === 'device' ? 'device_id' : by)
+
+/** The name of what is grouped by, and its value; null for devices without it. */
+const label = (group: string, by: string | undefined): Record<string, string | null> =>
+  by === undefined ? {} : { [nameOf(by)]: group === '' ? null : group }
+
+export function groupsAsJson({ groups, meta }: GroupsAnswer, by: string | undefined): Answer {
+  const named = groups.map(({ group, points }) => ({ group: label(group, by), points }))
+  return { status: 200, json: { groups: named, meta } }
+}
+
+export function groupsAsText(
+  { groups }: GroupsAnswer,
+  { by, metric, format }: { by: string | undefined; metric: string; format: 'ndjson' | 'csv' },
+): Answer {
+  const lines: string[] = []
+  if (format === 'csv') {
+    const names = by === undefined ? ['time', metric] : ['time', nameOf(by), metric]
+    lines.push(`${names.map(csvCell).join()}\r\n`)
+  }
+  for (const { group, points } of groups) {
+    for (const [ts, value] of points) {
+      if (format === 'ndjson') {
+        lines.push(`${JSON.stringify({ group: label(group, by), ts, value })}\n`)
+        continue
+      }
+      const cells = [new Date(ts).toISOString(), ...(by === undefined ? [] : [group]), value ?? '']
+      lines.push(`${cells.map(csvCell).join()}\r\n`)
+    }
+  }
+  const mediaType = format === 'csv' ? 'text/csv; charset=utf-8' : 'application/x-ndjson'
+  return { status: 200, text: { mediaType, text: lines.join('') } }
+}

@@ -1,0 +1,24 @@
+/** Points as lines of text. */
+import type { ReadingsAnswer, Value } from '../../query/query.ts'
+import type { Answer } from '../route.ts'
+
+export function pointsAsText(
+  points: ReadingsAnswer['points'],
+  metric: string,
+  format: 'ndjson' | 'csv',
+): Answer {
+  if (format === 'ndjson') {
+    const lines = points.map(([ts, value]) => `${JSON.stringify({ ts, value })}\n`)
+    return { status: 200, text: { mediaType: 'application/x-ndjson', text: lines.join('') } }
+  }
+  const rows = points.map(([ms, value]) => [new Date(ms).toISOString(), value ?? ''])
+  const lines = [['time', metric], ...rows].map((row) => `${row.map(csvCell).join()}\r\n`)
+  return { status: 200, text: { mediaType: 'text/csv; charset=utf-8', text: lines.join('') } }
+}
+
+/** RFC 4180; what a spreadsheet would take for a formula is a text. */
+export function csvCell(value: Value): string {
+  if (typeof value !== 'string') return String(value)
+  const text = /^[=+\-@\t\r]/.test(value) ? `'${value}` : value
+  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text
+}

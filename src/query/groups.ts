@@ -1,0 +1,202 @@
+/**
+ * An aggregate of one metric over many devices: of all of them, or by type, by device, or by
+ * whatever the caller says. What a whole fleet (one tenant, type and metric) did in an hour is one
+ * row where the store sums it up, so that a quarter of a year reads thousands of rows; the rest is
+ * answered from what each series has.
+ */
+import type { SeriesDefinition } from '../batch/batch.ts'
+import { WeirError } from '../errors/errors.ts'
+import { PARTIAL_COUNT, PARTIAL_SERIES, PARTIAL_START_MS } from '../stream/stream.ts'
+import { filled } from './fill.ts'
+import { matchesDimensions } from './matching.ts'
+import type {
+  Aggregate,
+  FleetHours,
+  GroupsAnswer,
+  GroupsQuestion,
+  GroupsSource,
+  ReadingsAnswer,
+  ReadingView,
+  Span,
+  Value,
+} from './query.ts'
+import { quantileOf, stepValue } from './readings.ts'
+import { planRollups } from './rollup-plan.ts'
+import { addSpan, alignOutwards, contains, subtractSpans } from './spans.ts'
+import { gridOf, type StepGrid } from './step-grid.ts'
+import { readSteps } from './step-reader.ts'
+import { Steps } from './steps.ts'
+
+/** Steps of all groups together: each takes a hundred bytes while it is made. */
+const STEPS_MAX = 500_000
+const HOUR_US = 3_600_000_000
+/** What depends on the order of one series' readings. */
+const OF_ONE_SERIES: readonly Aggregate[] = ['first', 'last', 'rate', 'delta']
+
+/**
+ * Errors: QUERY_LIMIT_EXCEEDED; API_PARAMETER_INVALID for an aggregate that texts, or groups of
+ * several devices, do not have.
+ */
+export async function answerGroups(
+  source: GroupsSource,
+  question: GroupsQuestion,
+): Promise<GroupsAnswer> {
+  checkGroups(question)
+  const groups = new Groups(question)
+  await source.looks(question, (series, view) => groups.look(series, view))
+  return groups.answer()
+}
+
+class Groups {
+  readonly #question: GroupsQuestion
+  readonly #grid: StepGrid
+  readonly #quantile: number | undefined
+  readonly #steps = new Map<string, Steps>()
+  readonly #tiers = new Set<string>()
+  readonly #meta = {
+    ...{ series: 0, completeness: 1 },
+    ...{ segments_read: 0, segments_skipped: 0, segments_damaged: 0 },
+  }
+  readonly #budget = { left: STEPS_MAX }
+  #isBoolean = true
+
+  constructor(question: GroupsQuestion) {
+    this.#question = question
+    this.#grid = gridOf(question)
+    this.#quantile = quantileOf(question.aggregate)
+  }
+
+  async look(found: readonly SeriesDefinition[], view: ReadingView): Promise<void> {
+    const { groups, startUs, endUs } = this.#question
+    const series = found
+      .filter((one) => groupOf(one, groups) !== undefined)
+      .filter((one) => matchesDimensions(one, this.#question))
+      .toSorted((a, b) => a.series - b.series)
+    if (series.length === 0) return
+    checkKinds(series, this.#question)
+    this.#isBoolean &&= series.every(({ kind }) => kind === 'boolean')
+    const bySeries = new Map(
+      series.map((one) => [one.series, this.#stepsOf(groupOf(one, groups)!)]),
+    )
+    const stepsOf = (id: number): Steps => bySeries.get(id)!
+    const asked = { series, grid: this.#grid, startUs, endUs }
+    const isOfRollups = this.#quantile === undefined
+    const left = isOfRollups ? await readFleets(view, asked, stepsOf) : undefined
+    await readSteps(view, planRollups(view, series, { ...asked, isOfRollups, left }), stepsOf)
+    this.#count(series.length, view)
+  }
+
+  #stepsOf(group: string): Steps {
+    const known = this.#steps.get(group)
+    if (known !== undefined) return known
+    const hasQuantiles = this.#quantile !== undefined
+    const limits = { stepsMax: this.#question.pointsMax, budget: this.#budget }
+    const steps = new Steps(this.#grid, limits, hasQuantiles)
+    this.#steps.set(group, steps)
+    return steps
+  }
+
+  #count(series: number, view: ReadingView): void {
+    const meta = this.#meta
+    meta.series += series
+    meta.completeness = Math.min(meta.completeness, view.completeness)
+    meta.segments_read += view.segmentsRead
+    meta.segments_skipped += view.segmentsSkipped
+    meta.segments_damaged += view.segmentsDamaged
+    for (const tier of view.tiers) this.#tiers.add(tier)
+  }
+
+  answer(): GroupsAnswer {
+    const groups = [...this.#steps]
+      .toSorted(([a], [b]) => (a < b ? -1 : 1))
+      .map(([group, steps]) => ({ group, points: this.#pointsOf(steps) }))
+      .filter(({ points }) => points.length > 0)
+    const { series, ...counts } = this.#meta
+    const resolution = { resolution_ms: this.#grid.widthUs / 1000, cached: false }
+    return { groups, meta: { series, tiers: [...this.#tiers], ...resolution, ...counts } }
+  }
+
+  #pointsOf(steps: Steps): ReadingsAnswer['points'] {
+    const { aggregate, fill = 'none', startUs, endUs, pointsMax } = this.#question
+    const read = (_: number, value: number): Value => (this.#isBoolean ? value !== 0 : value)
+    const how = { aggregate, quantile: this.#quantile, read, series: 0 }
+    const points = steps
+      .list()
+      .map((step): [number, Value | null] => [step.startUs, stepValue(step, how)])
+    const all = filled(points, { fill, grid: this.#grid, startUs, endUs, pointsMax })
+    return all.map(([us, value]) => [us / 1000, value])
+  }
+}
+
+function checkKinds(
+  series: readonly SeriesDefinition[],
+  { aggregate, metric }: GroupsQuestion,
+): void {
+  if (aggregate === 'count' || !series.some(({ kind }) => kind === 'text')) return
+  const detail = `agg: ${aggregate} of many devices needs numbers, but ${metric} is text; use count`
+  throw new WeirError('API_PARAMETER_INVALID', detail, { details: { parameter: 'agg' } })
+}
+
+function groupOf(
+  { deviceId, deviceType }: SeriesDefinition,
+  groups: GroupsQuestion['groups'],
+): string | undefined {
+  if (groups === 'all') return ''
+  if (groups === 'type') return deviceType
+  return groups === 'device' ? deviceId : groups.get(deviceId)
+}
+
+function checkGroups({ aggregate, groups }: GroupsQuestion): void {
+  if (groups === 'device' || !OF_ONE_SERIES.includes(aggregate)) return
+  const detail = `agg: ${aggregate} is of one device’s readings; use group_by=device, or avg, min, max, sum, count, stddev`
+  throw new WeirError('API_PARAMETER_INVALID', detail, { details: { parameter: 'agg' } })
+}
+
+/** Puts the hours of whole fleets into the steps; returns what is left of each series of those. */
+async function readFleets(
+  { fleets }: ReadingView,
+  { series, grid, ...all }: Span & { series: readonly SeriesDefinition[]; grid: StepGrid },
+  stepsOf: (series: number) => Steps,
+): Promise<Map<number, readonly Span[]> | undefined> {
+  if (fleets === undefined || !grid.takesWindows(HOUR_US)) return undefined
+  const hours: Span = {
+    startUs: Math.ceil(Math.max(all.startUs, fleets.span.startUs) / HOUR_US) * HOUR_US,
+    endUs: Math.floor(Math.min(all.endUs, fleets.span.endUs) / HOUR_US) * HOUR_US,
+  }
+  if (hours.startUs >= hours.endUs) return undefined
+  const covered = new Map<number, Span[]>()
+  const left = new Map<number, readonly Span[]>()
+  for (const [fleet, members] of wholeFleets(fleets, series, stepsOf)) {
+    const own = subtractSpans(hours, alignOutwards(fleets.unsure(fleet), HOUR_US))
+    if (own.length === 0) continue
+    covered.set(fleet, own)
+    const others = subtractSpans(all, own)
+    for (const one of members) left.set(one, others)
+  }
+  if (covered.size === 0) return undefined
+  let spans: Span[] = []
+  for (const own of covered.values()) for (const span of own) spans = addSpan(spans, span, 8)
+  for (const span of spans) {
+    await fleets.hours([...covered.keys()], span, (row) => {
+      const own = covered.get(row[PARTIAL_SERIES]!)!
+      const isOurs = row[PARTIAL_COUNT]! > 0 && contains(own, row[PARTIAL_START_MS]! * 1000)
+      if (isOurs) stepsOf(row[PARTIAL_SERIES]!).addPartial(row)
+    })
+  }
+  return left
+}
+
+/** Fleets of which every series is asked for, and in one group. */
+function wholeFleets(
+  fleets: FleetHours,
+  series: readonly SeriesDefinition[],
+  stepsOf: (series: number) => Steps,
+): Map<number, number[]> {
+  const numbers = series.filter(({ kind }) => kind === 'number').map((one) => one.series)
+  const members = Map.groupBy(numbers, (one) => fleets.fleetOf(one))
+  for (const [fleet, own] of members) {
+    const isWhole = own.length === fleets.size(fleet)
+    if (!isWhole || own.some((one) => stepsOf(one) !== stepsOf(fleet))) members.delete(fleet)
+  }
+  return members
+}
