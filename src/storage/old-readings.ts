@@ -34,14 +34,16 @@ export class OldReadings {
     await this.#duck.read(this.#select([segment]), (chunk) => consume(toRows(chunk)))
   }
 
-  /** One series' rows in order, as one stretch. */
-  async *rows(segment: Segment, wanted: Wanted): AsyncGenerator<SeriesRows> {
-    const columns = new GrowingColumns()
-    await this.read([segment], [wanted], ({ count, timeUs, value }) => {
-      for (let row = 0; row < count; row++) columns.push(timeUs[row]!, value[row]!)
-    })
-    const { timeUs, value, count } = columns
-    if (count > 0) yield { series: wanted.series, timeUs, value, from: 0, to: count }
+  /** Series by series, the rows of each in order, as one stretch. */
+  async *rows(segment: Segment, wanted: readonly Wanted[]): AsyncGenerator<SeriesRows> {
+    for (const one of wanted) {
+      const columns = new GrowingColumns()
+      await this.read([segment], [one], ({ count, timeUs, value }) => {
+        for (let row = 0; row < count; row++) columns.push(timeUs[row]!, value[row]!)
+      })
+      const { timeUs, value, count } = columns
+      if (count > 0) yield { series: one.series, timeUs, value, from: 0, to: count }
+    }
   }
 
   #select(segments: readonly Segment[]): string {

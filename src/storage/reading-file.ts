@@ -148,19 +148,24 @@ export class ReadingFile {
   ): AsyncGenerator<SeriesRows> {
     const block = this.block(index)
     const runs = await this.#runs(index)
-    for (const { series, spans } of wanted) {
+    const found = wanted.flatMap(({ series, spans }) => {
       const run = lowerBound(runs.series, series, { from: 0, to: runs.series.length })
-      if (runs.series[run] !== series) continue
-      const [from, to] = [runs.from[run]!, runs.from[run + 1]!]
-      // Of one series only what is before its end is decoded; of several, all at once.
-      const timeUs = await block.times(wanted.length === 1 ? to : block.rows)
-      for (const { startUs, endUs } of spans) {
+      if (runs.series[run] !== series) return []
+      return [{ series, spans, from: runs.from[run]!, to: runs.from[run + 1]! }]
+    })
+    if (found.length === 0) return
+    // Columns are decoded once, up to the last row that is wanted and not beyond.
+    const timeUs = await block.times(found.at(-1)!.to)
+    const stretches = found.flatMap(({ series, spans, from, to }) =>
+      spans.flatMap(({ startUs, endUs }) => {
         const start = lowerBound(timeUs, startUs, { from, to })
         const end = lowerBound(timeUs, endUs, { from: start, to })
-        if (start === end) continue
-        yield { series, timeUs, value: await block.values(start, end), from: start, to: end }
-      }
-    }
+        return start < end ? [{ series, from: start, to: end }] : []
+      }),
+    )
+    if (stretches.length === 0) return
+    const value = await block.values(stretches[0]!.from, stretches.at(-1)!.to)
+    for (const stretch of stretches) yield { ...stretch, timeUs, value }
   }
 }
 

@@ -26,7 +26,7 @@ import {
   type SegmentRows,
   type WrittenFile,
 } from './segment-files.ts'
-import { mayHold, type Box, type Segment } from './segment-set.ts'
+import type { Box, Segment } from './segment-set.ts'
 import { Turns, type Pace } from './turns.ts'
 
 /**
@@ -221,34 +221,39 @@ export class ReadingFiles {
     }
   }
 
-  /** Series by series: all segments are open at once, and each has one block in memory. */
+  /** By series and time: all segments are open at once, and each has one block in memory. */
   async #readSorted(
     segments: readonly Segment[],
     wanted: readonly Wanted[],
     consume: (rows: SegmentRows) => void,
   ): Promise<void> {
-    const files = new Map<Segment, ReadingFile>()
+    const files: ReadingFile[] = []
     try {
+      const cursors: RowsCursor[] = []
       for (const segment of segments) {
-        if (segment.tail === undefined || segment.isCold) continue
-        files.set(segment, await this.#open(segment, new BlockRoom()))
+        cursors.push(await RowsCursor.start(await this.#rowsOf(segment, wanted, files)))
       }
-      for (const one of wanted) {
-        const chosen = segments.filter((segment) => mayHold(segment, [one]))
-        const rowsOf = (segment: Segment): AsyncGenerator<SeriesRows> =>
-          segment.isCold
-            ? this.#parts.cold.rows(segment, [one])
-            : (files.get(segment)?.rows([one]) ?? this.#parts.old.rows(segment, one))
-        const cursors = chosen.map((segment) => RowsCursor.start(rowsOf(segment)))
-        await mergeCursors(await Promise.all(cursors), { keepsRepeats: true }, (rows) => {
-          this.#parts.throwIfAbandoned()
-          consume(toRows(rows))
-          return undefined
-        })
-      }
+      await mergeCursors(cursors, { keepsRepeats: true }, (rows) => {
+        this.#parts.throwIfAbandoned()
+        consume(toRows(rows))
+        return undefined
+      })
     } finally {
-      for (const file of files.values()) await file.close()
+      for (const file of files) await file.close()
     }
+  }
+
+  /** In the order of `wanted`; a file that is opened for it is added to `files`. */
+  async #rowsOf(
+    segment: Segment,
+    wanted: readonly Wanted[],
+    files: ReadingFile[],
+  ): Promise<AsyncGenerator<SeriesRows>> {
+    if (segment.isCold) return this.#parts.cold.rows(segment, wanted)
+    if (segment.tail === undefined) return this.#parts.old.rows(segment, wanted)
+    const file = await this.#open(segment, new BlockRoom())
+    files.push(file)
+    return file.rows(wanted)
   }
 
   /** Its rows are in `room` while they are read. */
