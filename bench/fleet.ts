@@ -59,7 +59,7 @@ async function untilSummedUp(server: WeirServer): Promise<void> {
     if (isDone)
       return reporter.add('until it is summed up', (performance.now() - beganMs) / 1000, 's')
     if (performance.now() - beganMs > SUMMED_UP_MS_MAX) throw new Error(JSON.stringify(meta))
-    await new Promise((resolve) => setTimeout(resolve, 2000))
+    await new Promise((resolve) => setTimeout(resolve, 20_000))
   }
 }
 
@@ -104,8 +104,8 @@ try {
   reporter.add('filling the store', (sent / (performance.now() - filledMs)) * 1000, 'readings/s')
   reporter.add('readings', sent, 'readings')
   await server.untilInSegments(STORED_MS_MAX)
-  await server.untilMerged(STORED_MS_MAX)
   await untilSummedUp(server)
+  await server.untilMerged(STORED_MS_MAX)
   await time(server, BY_TYPE, { count: 5, groups: TYPES.length })
   const quiet = await time(server, BY_TYPE, { count: QUERIES, groups: TYPES.length })
   report(`averages of types by the hour, ${DAYS} days`, quiet)

@@ -49,13 +49,19 @@ export class Merger {
   /** Starts merging what is due unless that is under way. */
   start(): void {
     if (this.#isClosing || this.#holds > 0) return
-    this.#running ??= this.#mergeAll()
-      .catch(this.#parts.onFailure)
-      .then(() => this.#parts.summariser.run(() => this.#isClosing))
-      .then(() => this.#parts.ager?.run(() => this.#isClosing))
-      .finally(() => {
-        this.#running = undefined
-      })
+    this.#running ??= this.#work().finally(() => {
+      this.#running = undefined
+    })
+  }
+
+  /** Merging goes first, also before each next hour to sum up: files are many soon. */
+  async #work(): Promise<void> {
+    const { summariser, ager, onFailure } = this.#parts
+    const isClosing = (): boolean => this.#isClosing
+    do {
+      await this.#mergeAll().catch(onFailure)
+    } while (!isClosing() && (await summariser.step(isClosing)))
+    await ager?.run(isClosing)
   }
 
   /** Nothing is merged, moved or deleted until the returned function is called. */

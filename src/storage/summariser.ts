@@ -45,19 +45,22 @@ export class Summariser {
     this.#parts = parts
   }
 
-  /** All that is over, and now and then what came late. */
-  async run(isClosing: () => boolean): Promise<void> {
+  /**
+   * The next hour or day that is over; without one, now and then what came late. True: there may be
+   * more to do.
+   */
+  async step(isClosing: () => boolean): Promise<boolean> {
     const { clock, failed } = this.#parts
     try {
-      for (let next = this.#next(); next !== undefined && !isClosing(); next = this.#next()) {
-        if (!(await this.#sumUp(next, isClosing))) return
-      }
-      if (clock.monotonicMs() - this.#renewedMs < RENEWAL_MS || isClosing()) return
+      const next = this.#next()
+      if (next !== undefined) return await this.#sumUp(next, isClosing)
+      if (clock.monotonicMs() - this.#renewedMs < RENEWAL_MS) return false
       this.#renewedMs = clock.monotonicMs()
       await this.renew(isClosing)
     } catch (cause) {
       failed(cause)
     }
+    return false
   }
 
   /** The next hour to sum up, or a whole day where one is behind. */
