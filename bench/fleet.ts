@@ -39,9 +39,11 @@ interface Answer {
   meta: { tiers: string[]; segments_read: number }
 }
 
-async function ask(server: WeirServer, how: string, from = startMs): Promise<Answer> {
-  const path = `/v1/query?metric=temperature&start=${from}&end=${endMs}&${how}`
-  const { status, body } = await server.call('GET', path)
+const pathOf = (how: string, from = startMs): string =>
+  `/v1/query?metric=temperature&start=${from}&end=${endMs}&${how}`
+
+async function ask(server: WeirServer, how: string, from?: number): Promise<Answer> {
+  const { status, body } = await server.call('GET', pathOf(how, from))
   if (status !== 200) throw new Error(`the query answered ${status}: ${body.slice(0, 500)}`)
   return JSON.parse(body) as Answer
 }
@@ -50,7 +52,13 @@ async function ask(server: WeirServer, how: string, from = startMs): Promise<Ans
 async function untilSummedUp(server: WeirServer): Promise<void> {
   const beganMs = performance.now()
   for (;;) {
-    const { groups, meta } = await ask(server, 'agg=count&step=1h&group_by=type')
+    const counts = 'agg=count&step=1h&group_by=type'
+    // Too many readings until most of it is summed up.
+    for (;;) {
+      if ((await server.call('GET', pathOf(counts))).status === 200) break
+      await new Promise((resolve) => setTimeout(resolve, 20_000))
+    }
+    const { groups, meta } = await ask(server, counts)
     const total = groups.flatMap(({ points }) => points).reduce((sum, [, count]) => sum + count, 0)
     const sent = DEVICES * TYPES.length * READINGS
     if (total !== sent) throw new Error(`${sent} readings were stored, ${total} counted`)

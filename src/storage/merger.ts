@@ -60,8 +60,13 @@ export class Merger {
     const isClosing = (): boolean => this.#isClosing
     do {
       await this.#mergeAll().catch(onFailure)
-    } while (!isClosing() && (await summariser.step(isClosing)))
-    await ager?.run(isClosing)
+    } while (!this.#isPausing && (await summariser.step(isClosing)))
+    if (!this.#isPausing) await ager?.run(isClosing)
+  }
+
+  /** What is under way is finished, and no more begun. */
+  get #isPausing(): boolean {
+    return this.#isClosing || this.#holds > 0
   }
 
   /** Nothing is merged, moved or deleted until the returned function is called. */
@@ -89,7 +94,7 @@ export class Merger {
     for (const kind of ['rollup', 'summary', 'fleet', 'readings'] as const) {
       for (;;) {
         const merge = planMerge(segments.list(kind), this.#policy())
-        if (merge === undefined || this.#isClosing) break
+        if (merge === undefined || this.#isPausing) break
         if (!(await this.#merge(merge))) break
       }
     }
