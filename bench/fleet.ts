@@ -11,6 +11,7 @@ import { sendDay } from './day.ts'
 import { prepareGenerator } from './generate.ts'
 import { Histogram } from './histogram.ts'
 import { METRICS_PER_MESSAGE } from './message-ring.ts'
+import type { LoadClient } from './load.ts'
 import { isQuick, numberFlag, Reporter } from './report.ts'
 import { WeirServer } from './weir-server.ts'
 
@@ -25,6 +26,7 @@ const QUERIES = numberFlag('queries', isQuick ? 20 : 100)
 const INGEST_RATE = numberFlag('rate', 100_000)
 const INGEST_SECONDS = numberFlag('seconds', isQuick ? 6 : 20)
 const STORED_MS_MAX = 240_000
+const HOUR_MS = 3_600_000
 const SUMMED_UP_MS_MAX = 900_000
 
 const reporter = new Reporter(
@@ -39,36 +41,29 @@ interface Answer {
   meta: { tiers: string[]; segments_read: number }
 }
 
-const pathOf = (how: string, from = startMs): string =>
-  `/v1/query?metric=temperature&start=${from}&end=${endMs}&${how}`
-
-async function ask(server: WeirServer, how: string, from?: number): Promise<Answer> {
-  const { status, body } = await server.call('GET', pathOf(how, from))
+async function ask(server: WeirServer, how: string, from = startMs): Promise<Answer> {
+  const path = `/v1/query?metric=temperature&start=${from}&end=${endMs}&${how}`
+  const { status, body } = await server.call('GET', path)
   if (status !== 200) throw new Error(`the query answered ${status}: ${body.slice(0, 500)}`)
   return JSON.parse(body) as Answer
 }
 
-/** Every reading of the span is counted once. */
+/** Every reading of the span is counted once then. */
 async function untilSummedUp(server: WeirServer): Promise<void> {
   const beganMs = performance.now()
+  // What is not over yet are the last hour, and the lateness that is allowed.
+  const untilMs = Math.floor(endMs / HOUR_MS) * HOUR_MS - 2 * HOUR_MS
   for (;;) {
-    const counts = 'agg=count&step=1h&group_by=type'
-    // Too many readings until most of it is summed up.
-    for (;;) {
-      if ((await server.call('GET', pathOf(counts))).status === 200) break
-      await new Promise((resolve) => setTimeout(resolve, 20_000))
-    }
-    const { groups, meta } = await ask(server, counts)
-    const total = groups.flatMap(({ points }) => points).reduce((sum, [, count]) => sum + count, 0)
-    const sent = DEVICES * TYPES.length * READINGS
-    if (total !== sent) throw new Error(`${sent} readings were stored, ${total} counted`)
-    // What is read besides are the last two hours or so.
-    const isDone = meta.tiers.includes('fleet-1h') && meta.segments_read <= 4
-    if (isDone)
-      return reporter.add('until it is summed up', (performance.now() - beganMs) / 1000, 's')
-    if (performance.now() - beganMs > SUMMED_UP_MS_MAX) throw new Error(JSON.stringify(meta))
-    await new Promise((resolve) => setTimeout(resolve, 20_000))
+    const summedUp = (await server.metrics()).get('weir_storage_summed_up_timestamp_seconds') ?? 0
+    if (summedUp * 1000 >= untilMs) break
+    if (performance.now() - beganMs > SUMMED_UP_MS_MAX) throw new Error(`up to ${summedUp} only`)
+    await new Promise((resolve) => setTimeout(resolve, 1000))
   }
+  reporter.add('until it is summed up', (performance.now() - beganMs) / 1000, 's')
+  const { groups } = await ask(server, 'agg=count&step=1h&group_by=type')
+  const total = groups.flatMap(({ points }) => points).reduce((sum, [, count]) => sum + count, 0)
+  const sent = DEVICES * TYPES.length * READINGS
+  if (total !== sent) throw new Error(`${sent} readings were stored, ${total} counted`)
 }
 
 async function time(
@@ -98,14 +93,16 @@ const BY_TYPE = 'agg=avg&step=1h&group_by=type'
 const env = { WEIR_STREAM_CHECKPOINT_INTERVAL: '10s' }
 const server = await WeirServer.start({ pipeline: PIPELINE, env })
 try {
-  const filledMs = performance.now()
+  const clients: LoadClient[] = []
   for (const type of TYPES) {
-    const { clients } = await server.registerFleet(GATEWAYS, DEVICES, { type, prefix: `${type}-` })
-    await sendDay({
-      ...{ port: server.mqttPort, clients, startMs, readings: READINGS, intervalMs: INTERVAL_MS },
-      ...{ messagesPerPacket: 60, window: 8 },
-    })
+    const fleet = await server.registerFleet(GATEWAYS, DEVICES, { type, prefix: `${type}-` })
+    clients.push(...fleet.clients)
   }
+  const filledMs = performance.now()
+  await sendDay({
+    ...{ port: server.mqttPort, clients, startMs, readings: READINGS, intervalMs: INTERVAL_MS },
+    ...{ messagesPerPacket: 60, window: 8 },
+  })
   const sent = DEVICES * TYPES.length * READINGS
   const stored = await server.untilStored(sent, STORED_MS_MAX)
   if (stored !== sent) throw new Error(`${sent} readings were acknowledged, ${stored} stored`)

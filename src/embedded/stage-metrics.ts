@@ -60,6 +60,12 @@ export function storageSamples(storage: Storage, readingsTaken: number): MetricS
       'gauge',
       s.mergeDebt,
     ],
+    [
+      'weir_storage_summed_up_timestamp_seconds',
+      'Hours before it are summed up.',
+      'gauge',
+      (s.summedUpToUs ?? 0) / 1e6,
+    ],
     ['weir_storage_disk_bytes', 'Size of all segments.', 'gauge', s.bytesOnDisk],
     ['weir_storage_series', 'Series known.', 'gauge', s.seriesCount],
     ['weir_storage_dead_letters', 'Dead letters kept.', 'gauge', s.deadLetters],

@@ -257,15 +257,15 @@ export class EmbeddedStorage implements Storage, Query, ReadingScan {
   #view(rowsMax: number): ReadingView {
     const { segments, files, checks, catalogue, late, directory, tombstones } = this.#parts
     const readings = segments.list('readings')
-    const { rollupsFromUs } = catalogue
-    const { summedUp } = catalogue.summaries
+    const { rollupsFromUs, summaries } = catalogue
+    const { summedUp } = summaries
     const rollups = segments.all().filter(({ kind }) => kind !== 'readings')
     const isIntact = (segment: Segment): boolean => segments.isIntact(segment)
     const generations = this.#generations()
     const unpin = [segments.pin([...readings, ...rollups]), ...generations.map((one) => one.pin())]
     return new StorageView({
-      generations,
-      ...{ segments: readings, rollups: rollups.filter(isIntact), files, checks, isIntact },
+      ...{ generations, segments: readings, rollups: rollups.filter(isIntact) },
+      ...{ files, checks, isIntact },
       damagedRollups: rollups.filter((segment) => !isIntact(segment)),
       ...{ dirty: this.#dirty, late, directory, tombstones, summedUp, rollupsFromUs, rowsMax },
       coverage: coveredByAny(this.#coverage.list(), summedUp),
@@ -275,9 +275,8 @@ export class EmbeddedStorage implements Storage, Query, ReadingScan {
     })
   }
 
-  async confirmExported(beforeUs: number): Promise<void> {
+  confirmExported = async (beforeUs: number): Promise<void> =>
     this.#parts.catalogue.confirmExported(beforeUs)
-  }
 
   /** What a backup reads; its release() must be called. */
   snapshot(folder: string, coldFolder: Objects | undefined): Promise<BackupSource> {
@@ -332,7 +331,7 @@ export class EmbeddedStorage implements Storage, Query, ReadingScan {
   }
 
   statistics(): StorageStatistics {
-    const { segments, merger, directory } = this.#parts
+    const { segments, merger, directory, summariser } = this.#parts
     const readings = segments.list('readings')
     return {
       readingsInMemory: readingsOf(this.#generations()),
@@ -340,6 +339,7 @@ export class EmbeddedStorage implements Storage, Query, ReadingScan {
       segmentCount: segments.all().length,
       segmentsDamaged: segments.damagedCount,
       mergeDebt: merger.debt,
+      summedUpToUs: summariser.summedUpToUs,
       bytesOnDisk: segments.bytes,
       commits: this.#commits,
       lastCommitAtUs: this.#committedAtUs,

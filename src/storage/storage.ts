@@ -31,6 +31,8 @@ export interface StorageStatistics {
   segmentsDamaged: number
   /** Segments below their target size that wait to be merged. */
   mergeDebt: number
+  /** All hours before it are summed up; undefined: none is. */
+  summedUpToUs: number | undefined
   bytesOnDisk: number
   /** Since the start. */
   commits: number

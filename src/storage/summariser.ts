@@ -8,6 +8,7 @@
  * told as a late range: there the readings answer, until it is summed up again.
  */
 import type { Span } from '../query/query.ts'
+import { PARTIAL_START_MS } from '../stream/stream.ts'
 import type { Clock } from '../world/world.ts'
 import type { Catalogue } from './catalogue.ts'
 import type { LateRanges } from './late-ranges.ts'
@@ -19,8 +20,12 @@ import { ANYWHERE, overlaps, segmentFile, type Segment, type SegmentSet } from '
 import type { SeriesDirectory } from './series-directory.ts'
 import { HourRows, PartialSums } from './summary-rows.ts'
 
-/** Series of one file; each takes up to 6 KB while it is made. */
+/** Series of one file at most. */
 const SERIES_PER_FILE = 4096
+/** Hours of series that are made together, a hundred bytes each. */
+const HOURS_AT_ONCE = 400_000
+/** Days of one month that are renewed one by one. */
+const DAYS_APART_MAX = 3
 /** Between two looks at what came late. */
 const RENEWAL_MS = 600_000
 
@@ -45,6 +50,11 @@ export class Summariser {
     this.#parts = parts
   }
 
+  get summedUpToUs(): number | undefined {
+    const { summedUp } = this.#parts.catalogue.summaries
+    return summedUp === undefined ? undefined : summedUp.toMs * 1000
+  }
+
   /**
    * The next hour or day that is over; without one, now and then what came late. True: there may be
    * more to do.
@@ -63,7 +73,10 @@ export class Summariser {
     return false
   }
 
-  /** The next hour to sum up, or a whole day where one is behind. */
+  /**
+   * What to sum up next: an hour, or where one is behind up to the end of the day, or of the month,
+   * whose readings are one file for all its days.
+   */
   #next(): SummedUp | undefined {
     const { catalogue, allowedLatenessMs } = this.#parts
     // As it was committed: what the stream has told since is of readings that are in memory still.
@@ -72,35 +85,54 @@ export class Summariser {
     const firstMs = coverage.reduce((least, { fromMs }) => Math.min(least, fromMs), Infinity)
     const fromMs = catalogue.summaries.summedUp?.toMs ?? Math.ceil(firstMs / HOUR_MS) * HOUR_MS
     const overMs = toldBeforeMs(coverage) - allowedLatenessMs
-    const isDayOver = fromMs % DAY_MS === 0 && fromMs + DAY_MS <= overMs
-    const toMs = fromMs + (isDayOver ? DAY_MS : HOUR_MS)
-    return toMs <= overMs ? { fromMs, toMs } : undefined
+    const from = new Date(fromMs)
+    const ends = [
+      Date.UTC(from.getUTCFullYear(), from.getUTCMonth() + 1),
+      Math.floor(fromMs / DAY_MS) * DAY_MS + DAY_MS,
+      fromMs + HOUR_MS,
+    ]
+    const toMs = ends.find((endMs) => endMs <= overMs)
+    return toMs === undefined ? undefined : { fromMs, toMs }
   }
 
   /** False when it cannot be done now. */
   async #sumUp({ fromMs, toMs }: SummedUp, isClosing: () => boolean): Promise<boolean> {
     const { catalogue, directory } = this.#parts
     const firstMs = catalogue.summaries.summedUp?.fromMs ?? fromMs
-    const dayMs = toMs - DAY_MS
-    const endsDay = toMs % DAY_MS === 0 && firstMs <= dayMs
     const offset = this.#nextOffset()
     const added: Segment[] = []
     const fleets = this.#fleetSums()
     const numbers = directory.series().flatMap((one) => (one.kind === 'number' ? one.series : []))
-    for (const own of chunksOf(numbers)) {
+    for (const own of chunksOf(numbers, toMs - fromMs)) {
       if (isClosing()) return false
       const hours = await this.#hoursOf(own, { startUs: fromMs * 1000, endUs: toMs * 1000 })
       fleets.add(hours)
-      const days = new PartialSums(DAY_MS)
-      if (endsDay) {
-        days.add(await this.#summaries(own, { fromMs: dayMs, toMs: fromMs })).add(hours)
-      }
-      added.push(...(await this.#write('summary', [...days.rows, ...hours], offset)))
+      const days = await this.#daysOf(own, hours, { firstMs, fromMs, toMs })
+      added.push(...(await this.#write('summary', [...days, ...hours], offset)))
     }
     added.push(...(await this.#write('fleet', fleets.rows, offset)))
     catalogue.addSummaries(added, { summedUp: { fromMs: firstMs, toMs } })
     this.#count(added)
     return true
+  }
+
+  /** Of the days that end in a span, with their hours of before it. */
+  async #daysOf(
+    series: readonly number[],
+    hours: readonly Float64Array[],
+    { firstMs, fromMs, toMs }: SummedUp & { firstMs: number },
+  ): Promise<Float64Array[]> {
+    const dayMs = Math.floor(fromMs / DAY_MS) * DAY_MS
+    const endMs = Math.floor(toMs / DAY_MS) * DAY_MS
+    if (dayMs === endMs) return []
+    const earlier = await this.#summaries(series, { fromMs: dayMs, toMs: fromMs })
+    return new PartialSums(DAY_MS)
+      .add(earlier)
+      .add(hours)
+      .rows.filter((row) => {
+        const startMs = row[PARTIAL_START_MS]!
+        return firstMs <= startMs && startMs < endMs
+      })
   }
 
   /** Sums up again where something came late, or was erased. */
@@ -119,13 +151,13 @@ export class Summariser {
     if (done.size === 0) return
     const offset = this.#nextOffset()
     const added: Segment[] = []
-    for (const [dayMs, series] of days) {
+    for (const { fromMs, toMs, series } of inMonths(days)) {
       if (isClosing()) return
       const span = {
-        fromMs: Math.max(dayMs, summedUp.fromMs),
-        toMs: Math.min(dayMs + DAY_MS, summedUp.toMs),
+        fromMs: Math.max(fromMs, summedUp.fromMs),
+        toMs: Math.min(toMs, summedUp.toMs),
       }
-      added.push(...(await this.#renewDay([...series], span, offset)))
+      added.push(...(await this.#renew([...series], span, offset)))
     }
     // What was sealed meanwhile, and is not in what was read, stays.
     late.clear(done)
@@ -133,7 +165,8 @@ export class Summariser {
     this.#count(added)
   }
 
-  async #renewDay(
+  /** Of whole days, but where the summaries begin or end. */
+  async #renew(
     series: readonly number[],
     { fromMs, toMs }: SummedUp,
     offset: number,
@@ -141,16 +174,19 @@ export class Summariser {
     const { directory } = this.#parts
     const added: Segment[] = []
     const numbers = series.filter((one) => directory.get(one)?.kind === 'number')
-    for (const own of chunksOf(numbers)) {
+    for (const own of chunksOf(numbers, toMs - fromMs)) {
       const hours = await this.#hoursOf(own, { startUs: fromMs * 1000, endUs: toMs * 1000 })
-      const days = toMs - fromMs === DAY_MS ? new PartialSums(DAY_MS).add(hours).rows : []
+      const days = new PartialSums(DAY_MS).add(hours).rows.filter((row) => {
+        const startMs = row[PARTIAL_START_MS]!
+        return fromMs <= startMs && startMs + DAY_MS <= toMs
+      })
       added.push(...(await this.#write('summary', [...days, ...hours], offset)))
     }
     const fleets = this.#fleetSums()
     for (const fleet of new Set(numbers.map((one) => directory.fleetOf(one)))) {
       // Of an hour of which nothing is left, that is told.
       for (let ms = fromMs; ms < toMs; ms += HOUR_MS) fleets.sum(fleet, ms)
-      for (const own of chunksOf(directory.fleetMembers(fleet))) {
+      for (const own of chunksOf(directory.fleetMembers(fleet), toMs - fromMs)) {
         fleets.add(await this.#summaries(own, { fromMs, toMs }, added))
       }
     }
@@ -218,14 +254,32 @@ export class Summariser {
   }
 }
 
-function* chunksOf(series: readonly number[]): Generator<number[]> {
-  for (let from = 0; from < series.length; from += SERIES_PER_FILE) {
-    yield series.slice(from, from + SERIES_PER_FILE)
-  }
+function* chunksOf(series: readonly number[], spanMs = DAY_MS): Generator<number[]> {
+  const size = Math.min(SERIES_PER_FILE, Math.ceil((HOURS_AT_ONCE * HOUR_MS) / spanMs))
+  for (let from = 0; from < series.length; from += size) yield series.slice(from, from + size)
 }
 
 const cleared = (series: Iterable<number>): [number, Span[]][] =>
   [...series].map((one) => [one, []])
+
+/**
+ * Days by themselves, or the month where they are many: what is older lies in files of months, of
+ * which a day costs about as much as all of it.
+ */
+function* inMonths(
+  days: ReadonlyMap<number, ReadonlySet<number>>,
+): Generator<SummedUp & { series: ReadonlySet<number> }> {
+  for (const [, own] of Map.groupBy(days, ([dayMs]) => new Date(dayMs).toISOString().slice(0, 7))) {
+    if (own.length <= DAYS_APART_MAX) {
+      for (const [fromMs, series] of own) yield { fromMs, toMs: fromMs + DAY_MS, series }
+      continue
+    }
+    const starts = own.map(([dayMs]) => dayMs)
+    const fromMs = Math.min(...starts)
+    const series = new Set(own.flatMap(([, all]) => [...all]))
+    yield { fromMs, toMs: Math.max(...starts) + DAY_MS, series }
+  }
+}
 
 /** The starts of the days that have something of both, ms. */
 function daysIn(spans: readonly Span[], { fromMs, toMs }: SummedUp): Set<number> {
