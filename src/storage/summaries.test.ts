@@ -138,7 +138,7 @@ test('hours and days are summed up when they are over, and whatever comes late i
     },
   )
   await fc
-    .assert(property, { numRuns: 6, endOnFailure: true })
+    .assert(property, { numRuns: 4, endOnFailure: true })
     .finally(() => rm(root, { recursive: true, force: true }))
   assert.ok(seen.has('rollup-1h') && seen.has('rollup-1d'), [...seen].join())
 })
