@@ -169,11 +169,15 @@ test('two questions that differ in anything have answers of their own', async ()
   const text = fc.constantFrom('a', 'b', 'a","b', '"', 'null', '1', '')
   const number = fc.constantFrom(1, 2, 60_000_000)
   const aggregates = fc.constantFrom(undefined, 'avg' as const, 'max' as const)
-  const calendar = fc.record({
-    unit: fc.constantFrom('day' as const, 'month' as const),
-    count: fc.constantFrom(1, 2),
-    timeZone: fc.constantFrom('UTC', 'Europe/Berlin'),
-  })
+  const calendar = fc.record(
+    {
+      unit: fc.constantFrom('day' as const, 'month' as const),
+      count: fc.constantFrom(1, 2),
+      timeZone: fc.constantFrom('UTC', 'Europe/Berlin'),
+    },
+    // Equal ones are to be equal here, too: as objects of requests they all are plain.
+    { noNullPrototype: true },
+  )
   // All that there is to ask: what is new of a question and missing here does not compile.
   const question = fc.record<{
     [Name in keyof Required<ReadingsQuestion>]: ReadingsQuestion[Name]
