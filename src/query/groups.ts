@@ -7,7 +7,6 @@
 import type { SeriesDefinition } from '../batch/batch.ts'
 import { WeirError } from '../errors/errors.ts'
 import { PARTIAL_COUNT, PARTIAL_SERIES, PARTIAL_START_MS } from '../stream/stream.ts'
-import { filled } from './fill.ts'
 import { matchesDimensions } from './matching.ts'
 import type {
   Aggregate,
@@ -20,9 +19,9 @@ import type {
   Span,
   Value,
 } from './query.ts'
-import { quantileOf, stepValue } from './readings.ts'
-import { planRollups } from './rollup-plan.ts'
-import { addSpan, alignOutwards, contains, subtractSpans } from './spans.ts'
+import { pointsOf, quantileOf } from './readings.ts'
+import { alignInwards, planRollups, spansOf } from './rollup-plan.ts'
+import { alignOutwards, clipSpans, contains, subtractSpans } from './spans.ts'
 import { gridOf, type StepGrid } from './step-grid.ts'
 import { readSteps } from './step-reader.ts'
 import { Steps } from './steps.ts'
@@ -117,14 +116,8 @@ class Groups {
   }
 
   #pointsOf(steps: Steps): ReadingsAnswer['points'] {
-    const { aggregate, fill = 'none', startUs, endUs, pointsMax } = this.#question
     const read = (_: number, value: number): Value => (this.#isBoolean ? value !== 0 : value)
-    const how = { aggregate, quantile: this.#quantile, read, series: 0 }
-    const points = steps
-      .list()
-      .map((step): [number, Value | null] => [step.startUs, stepValue(step, how)])
-    const all = filled(points, { fill, grid: this.#grid, startUs, endUs, pointsMax })
-    return all.map(([us, value]) => [us / 1000, value])
+    return pointsOf(steps, this.#question, { grid: this.#grid, read, series: 0 })
   }
 }
 
@@ -159,11 +152,9 @@ async function readFleets(
   stepsOf: (series: number) => Steps,
 ): Promise<Map<number, readonly Span[]> | undefined> {
   if (fleets === undefined || !grid.takesWindows(HOUR_US)) return undefined
-  const hours: Span = {
-    startUs: Math.ceil(Math.max(all.startUs, fleets.span.startUs) / HOUR_US) * HOUR_US,
-    endUs: Math.floor(Math.min(all.endUs, fleets.span.endUs) / HOUR_US) * HOUR_US,
-  }
-  if (hours.startUs >= hours.endUs) return undefined
+  const asked = clipSpans(all, [fleets.span])[0]
+  const hours = asked && alignInwards(asked, HOUR_US)
+  if (hours === undefined || hours.startUs >= hours.endUs) return undefined
   const covered = new Map<number, Span[]>()
   const left = new Map<number, readonly Span[]>()
   for (const [fleet, members] of wholeFleets(fleets, series, stepsOf)) {
@@ -174,9 +165,7 @@ async function readFleets(
     for (const one of members) left.set(one, others)
   }
   if (covered.size === 0) return undefined
-  let spans: Span[] = []
-  for (const own of covered.values()) for (const span of own) spans = addSpan(spans, span, 8)
-  for (const span of spans) {
+  for (const span of spansOf(covered)) {
     await fleets.hours([...covered.keys()], span, (row) => {
       const own = covered.get(row[PARTIAL_SERIES]!)!
       const isOurs = row[PARTIAL_COUNT]! > 0 && contains(own, row[PARTIAL_START_MS]! * 1000)

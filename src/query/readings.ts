@@ -15,7 +15,7 @@ import type {
 } from './query.ts'
 import { filled } from './fill.ts'
 import { planRollups } from './rollup-plan.ts'
-import { gridOf } from './step-grid.ts'
+import { gridOf, type StepGrid } from './step-grid.ts'
 import { readSteps } from './step-reader.ts'
 import { Steps, type Step } from './steps.ts'
 
@@ -142,7 +142,7 @@ async function answerSteps(
   series: readonly SeriesDefinition[],
   question: ReadingsQuestion,
 ): Promise<Unread> {
-  const { startUs, endUs, pointsMax, fill = 'none' } = question
+  const { startUs, endUs, pointsMax } = question
   const aggregate = question.aggregate!
   const grid = gridOf(question)
   const quantile = quantileOf(aggregate)
@@ -151,16 +151,33 @@ async function answerSteps(
   const plan = planRollups(view, series, { startUs, endUs, grid, isOfRollups })
   await readSteps(view, plan, () => steps)
   return {
-    points(read) {
-      const how = { aggregate, quantile, read, series: series[0]?.series ?? 0 }
-      const points = steps
-        .list()
-        .map((step): [number, Value | null] => [step.startUs, stepValue(step, how)])
-      const all = filled(points, { fill, grid, startUs, endUs, pointsMax })
-      return all.map(([us, value]) => [us / 1000, value])
-    },
+    points: (read) =>
+      pointsOf(steps, { ...question, aggregate }, { grid, read, series: series[0]?.series ?? 0 }),
     resolutionUs: grid.widthUs,
   }
+}
+
+/** A point a step, and what stands in those without readings. */
+export function pointsOf(
+  steps: Steps,
+  question: Omit<ReadingsQuestion, 'deviceId' | 'aggregate'> & { aggregate: Aggregate },
+  how: {
+    grid: StepGrid
+    read: (series: number, value: number) => Value
+    /** Of which the extremes are. */
+    series: number
+  },
+): Points {
+  const { aggregate, fill = 'none' } = question
+  const quantile = quantileOf(aggregate)
+  const points = steps
+    .list()
+    .map((step): [number, Value | null] => [
+      step.startUs,
+      stepValue(step, { ...how, aggregate, quantile }),
+    ])
+  const all = filled(points, { ...question, fill, grid: how.grid })
+  return all.map(([us, value]) => [us / 1000, value])
 }
 
 /** From 0 to 1; undefined: it is none. */
@@ -168,7 +185,7 @@ export const quantileOf = (aggregate: Aggregate): number | undefined =>
   /^p\d+$/.test(aggregate) ? Number(aggregate.slice(1)) / 100 : undefined
 
 /** First, last and the extremes are values of the series' own kind; the others are numbers. */
-export function stepValue(
+function stepValue(
   step: Step,
   how: {
     aggregate: Aggregate

@@ -72,7 +72,8 @@ function partsOf(view: ReadingView, { startUs, endUs, grid }: SteppedQuestion): 
   })
 }
 
-const alignInwards = ({ startUs, endUs }: Span, widthUs: number): Span => ({
+/** What of a span is whole windows. */
+export const alignInwards = ({ startUs, endUs }: Span, widthUs: number): Span => ({
   startUs: Math.ceil(startUs / widthUs) * widthUs,
   endUs: Math.floor(endUs / widthUs) * widthUs,
 })
@@ -98,8 +99,8 @@ function coveredSpans(
   return wanted.flatMap((one) => subtractSpans(one, unsure))
 }
 
-/** What of a part counts of any series: together, at most so many stretches. */
-export function spansOf({ covered }: RollupPart): Span[] {
+/** What counts of any of them: together, at most so many stretches. */
+export function spansOf(covered: RollupPart['covered']): Span[] {
   let spans: Span[] = []
   for (const own of new Set(covered.values())) {
     for (const span of own) spans = addSpan(spans, span, READ_SPANS_MAX)

@@ -1,5 +1,5 @@
 /** Brings what a plan says, partials and readings, into the steps of each series. */
-import { PARTIAL_COUNT, PARTIAL_SERIES, PARTIAL_START_MS } from '../stream/stream.ts'
+import { PARTIAL_SERIES, PARTIAL_START_MS } from '../stream/stream.ts'
 import type { ReadingRows, ReadingView } from './query.ts'
 import { spansOf, type RollupPlan } from './rollup-plan.ts'
 import { contains } from './spans.ts'
@@ -10,12 +10,10 @@ export async function readSteps(
   { parts, raw }: RollupPlan,
   stepsOf: (series: number) => Steps,
 ): Promise<void> {
-  for (const part of parts) {
-    const { covered, windowMs } = part
+  for (const { covered, windowMs } of parts) {
     const series = [...covered].flatMap(([one, spans]) => (spans.length > 0 ? one : []))
-    for (const span of spansOf(part)) {
+    for (const span of spansOf(covered)) {
       await view.partials(series, { windowMs, span }, (row) => {
-        if (row[PARTIAL_COUNT] === 0) return
         const id = row[PARTIAL_SERIES]!
         const spans = covered.get(id) ?? []
         if (contains(spans, row[PARTIAL_START_MS]! * 1000)) stepsOf(id).addPartial(row)

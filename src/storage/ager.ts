@@ -198,11 +198,15 @@ export class Ager {
       added.push(await this.#put(readings, sources))
     }
     const kept: Segment[] = []
-    for (const source of sources) {
-      const staying = await this.#rewriteStaying(source, aging)
-      if (staying !== undefined) kept.push(staying)
-      if (isClosing()) return false
+    const staying = new Set(
+      [...aging.fates].flatMap(([series, fate]) => (fate === 'stays' ? [series] : [])),
+    )
+    for (const source of staying.size > 0 ? sources : []) {
+      const rewritten = await this.#rewriteStaying(source, { staying, period })
+      if (rewritten !== undefined) kept.push(rewritten)
+      if (isClosing()) break
     }
+    if (isClosing()) return false
     catalogue.replaceSegments(sources, kept, added)
     const cold = added.map(({ segment }) => segment)
     segments.replace(sources, [...kept, ...cold])
@@ -275,13 +279,9 @@ export class Ager {
    */
   async #rewriteStaying(
     source: Segment,
-    { fates, period }: DueAging,
+    { staying, period }: { staying: ReadonlySet<number>; period: Span },
   ): Promise<Segment | undefined> {
     const { files, segments } = this.#parts
-    const staying = new Set(
-      [...fates].flatMap(([series, fate]) => (fate === 'stays' ? [series] : [])),
-    )
-    if (staying.size === 0) return undefined
     const { firstOffset, lastOffset, hasUnverified } = source
     const name = { first: firstOffset, last: lastOffset, part: segments.nextPart() }
     const file = segmentFile('readings', name)

@@ -259,7 +259,7 @@ export class EmbeddedStorage implements Storage, Query, ReadingScan {
     const readings = segments.list('readings')
     const { rollupsFromUs, summaries } = catalogue
     const { summedUp } = summaries
-    const rollups = segments.all().filter(({ kind }) => kind !== 'readings')
+    const rollups = segments.rollups()
     const isIntact = (segment: Segment): boolean => segments.isIntact(segment)
     const generations = this.#generations()
     const unpin = [segments.pin([...readings, ...rollups]), ...generations.map((one) => one.pin())]

@@ -21,7 +21,7 @@ import type { Clock } from '../world/world.ts'
 import type { LastValues } from './last-values.ts'
 import { latestByMetric, latestOfMetric } from './latest.ts'
 import type { SegmentChecks } from './segment-checks.ts'
-import { ANYWHERE, mayHold, overlaps, type Segment, type SegmentSet } from './segment-set.ts'
+import { ANYWHERE, mayHold, overlaps, type SegmentSet } from './segment-set.ts'
 import type { SeriesDirectory } from './series-directory.ts'
 
 /** Devices that a scan reads at once; their list is looked through for each segment. */
@@ -68,8 +68,7 @@ export class Questions implements Pick<Query, Asked>, ReadingScan {
     const { directory, segments, checks, options, view: open } = this.#parts
     const { tenant, metric, deviceTypes, groups, startUs, endUs } = question
     const span = { ...ANYWHERE, startUs, endUs }
-    const isRollup = ({ kind }: Segment): boolean => kind !== 'readings'
-    await checks.ensure(segments.all().filter((one) => isRollup(one) && overlaps(one, span)))
+    await checks.ensure(segments.rollups().filter((one) => overlaps(one, span)))
     const deviceIds = typeof groups === 'string' ? undefined : [...groups.keys()]
     const series = directory.devices({ tenant, metrics: [metric], deviceTypes, deviceIds }).flat()
     const source: GroupsSource = {
@@ -89,9 +88,7 @@ export class Questions implements Pick<Query, Asked>, ReadingScan {
       .ofDevice(tenant, deviceId)
       .filter((one) => one.metric === metric)
       .map(({ series }) => ({ series, spans: [{ startUs, endUs }] }))
-    const rollups = segments
-      .all()
-      .filter((one) => one.kind !== 'readings' && one.kind !== 'fleet' && mayHold(one, wanted))
+    const rollups = segments.rollups().filter((one) => one.kind !== 'fleet' && mayHold(one, wanted))
     await checks.ensure(rollups)
   }
 

@@ -52,7 +52,7 @@ export async function reportStorage(
 ): Promise<StorageReport> {
   const { segments, clock, disk, directory } = parts
   const readings = segments.list('readings')
-  const rollups = segments.all().filter(({ kind }) => kind !== 'readings')
+  const rollups = segments.rollups()
   const onDisk = [...readings.filter(({ isCold }) => !isCold), ...rollups]
   const freeBytes = await disk.freeBytes(folder)
   const perDay = bytesPerDay(readings, clock.nowUs())

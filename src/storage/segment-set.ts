@@ -102,6 +102,11 @@ export class SegmentSet {
     return this.#segments.filter((segment) => segment.kind === kind)
   }
 
+  /** All that hold windows: of series, and of fleets. */
+  rollups(): Segment[] {
+    return this.#segments.filter(({ kind }) => kind !== 'readings')
+  }
+
   /** For a file's name; none that is read still has the same. */
   nextPart(): number {
     return this.#nextPart++

@@ -176,10 +176,7 @@ export class Summariser {
     const numbers = series.filter((one) => directory.get(one)?.kind === 'number')
     for (const own of chunksOf(numbers, toMs - fromMs)) {
       const hours = await this.#hoursOf(own, { startUs: fromMs * 1000, endUs: toMs * 1000 })
-      const days = new PartialSums(DAY_MS).add(hours).rows.filter((row) => {
-        const startMs = row[PARTIAL_START_MS]!
-        return fromMs <= startMs && startMs + DAY_MS <= toMs
-      })
+      const days = wholeDays(hours, { fromMs, toMs })
       added.push(...(await this.#write('summary', [...days, ...hours], offset)))
     }
     const fleets = this.#fleetSums()
@@ -252,6 +249,14 @@ export class Summariser {
     this.#parts.checks.trust(added)
     this.#parts.segments.replace([], added)
   }
+}
+
+/** Of hours: days that lie in the span. */
+function wholeDays(hours: readonly Float64Array[], { fromMs, toMs }: SummedUp): Float64Array[] {
+  return new PartialSums(DAY_MS).add(hours).rows.filter((row) => {
+    const startMs = row[PARTIAL_START_MS]!
+    return fromMs <= startMs && startMs + DAY_MS <= toMs
+  })
 }
 
 function* chunksOf(series: readonly number[], spanMs = DAY_MS): Generator<number[]> {
