@@ -69,6 +69,12 @@ function explain(error: TLocalizedValidationError | undefined): string {
   return error?.message ?? 'is invalid'
 }
 
+/** Of `name=value`, as shapes ask for it. */
+export function parsePair(pair: string): [name: string, value: string] {
+  const at = pair.indexOf('=')
+  return [pair.slice(0, at), pair.slice(at + 1)]
+}
+
 export const invalidParameter = (name: string, problem: string): WeirError =>
   new WeirError('API_PARAMETER_INVALID', `${name}: ${problem}`, { details: { parameter: name } })
 

@@ -3,7 +3,7 @@ import { Type } from 'typebox'
 import { eachDevice, type Device } from '../../control/control.ts'
 import type { GroupsAnswer, GroupsQuestion } from '../../query/query.ts'
 import type { QueryPorts } from '../api.ts'
-import { invalidParameter } from '../parameters.ts'
+import { invalidParameter, parsePair } from '../parameters.ts'
 import type { Answer } from '../route.ts'
 import { csvCell } from './points-text.ts'
 
@@ -55,13 +55,13 @@ export async function groupsOf(
   const deviceTypes = type === undefined ? undefined : [type]
   const isOfRegistry = tag.length > 0 || box !== undefined || by?.startsWith('tag:') === true
   if (!isOfRegistry) return { deviceTypes, groups: (by ?? 'all') as 'all' | 'type' | 'device' }
-  const tags = tag.map((pair) => [pair.split('=', 1)[0]!, pair.slice(pair.indexOf('=') + 1)])
+  const tags = tag.map(parsePair)
   const within = box === undefined ? undefined : parseBox(box)
   const groups = new Map<string, string>()
   let listed = 0
   for await (const device of eachDevice(control, tenant)) {
     if (++listed > LISTED_MAX) throw invalidParameter('tag', `more than ${LISTED_MAX} devices`)
-    const hasTags = tags.every(([name, value]) => device.tags[name!] === value)
+    const hasTags = tags.every(([name, value]) => device.tags[name] === value)
     const isMeant = hasTags && (type === undefined || device.type === type)
     if (isMeant && within?.(device) !== false) groups.set(device.id, groupOf(device, by))
   }

@@ -6,7 +6,7 @@ import { AGGREGATES, FILLS } from '../../query/query.ts'
 import type { EventsFilter, ReadingsAnswer, ReadingsQuestion } from '../../query/query.ts'
 import type { ApiPorts, ConsolePorts, QueryPorts } from '../api.ts'
 import { Completeness, Meta, withMeta } from '../completeness.ts'
-import { invalidParameter } from '../parameters.ts'
+import { invalidParameter, parsePair } from '../parameters.ts'
 import { jsonAnswer, jsonRoute, type Answer, type Route } from '../route.ts'
 import type { Services } from '../services.ts'
 import { DeviceId, Limit, Metric, Milliseconds, Time, Value } from '../shapes.ts'
@@ -285,12 +285,7 @@ function seriesQuestion(
   const startUs = parseTime(query.start, 'start')
   const endUs = parseTime(query.end, 'end')
   if (endUs < startUs) throw invalidParameter('end', 'lies before start')
-  const dimensions = Object.fromEntries(
-    (query.dimension ?? []).map((pair) => {
-      const at = pair.indexOf('=')
-      return [pair.slice(0, at), pair.slice(at + 1)]
-    }),
-  )
+  const dimensions = Object.fromEntries((query.dimension ?? []).map(parsePair))
   return { tenant, deviceId: query.device_id, metric: query.metric, startUs, endUs, dimensions }
 }
 
