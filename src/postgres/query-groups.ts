@@ -1,15 +1,14 @@
 /** Devices of a question about many, one look each: partials and coverage are a device's own. */
 import { WeirError } from '../errors/errors.ts'
-import type { GroupsQuestion, GroupsSource } from '../query/query.ts'
+import { seriesAsked, type GroupsSource } from '../query/query.ts'
 import type { QueryDatabase, Row } from './query-database.ts'
+import { ASKED, askedOf } from './query-scan.ts'
 import { loadSource, type SourceOptions } from './query-source.ts'
 
 /** A look takes some milliseconds. */
 const DEVICES_MAX = 2000
 
-const DEVICES = `SELECT DISTINCT device_id FROM series
-  WHERE tenant = $1 AND metric = $2 AND (device_type = ANY ($3) OR $3 IS NULL)
-    AND (device_id = ANY ($4) OR $4 IS NULL)
+const DEVICES = `SELECT DISTINCT device_id FROM series WHERE ${ASKED}
   ORDER BY device_id LIMIT ${DEVICES_MAX + 1}`
 
 interface DeviceRow extends Row {
@@ -29,7 +28,9 @@ export async function lookAtDevices(
   run: Parameters<GroupsSource['looks']>[1],
 ): Promise<void> {
   const { tenant, metric } = question
-  const rows = await database.snapshot((ask) => ask<DeviceRow>(DEVICES, askedOf(question)))
+  const rows = await database.snapshot((ask) =>
+    ask<DeviceRow>(DEVICES, askedOf(seriesAsked(question))),
+  )
   if (rows.length > DEVICES_MAX) {
     const detail = `The question is about more than ${DEVICES_MAX} devices: ask by type, tag or box`
     throw new WeirError('QUERY_LIMIT_EXCEEDED', detail, { details: { limit: DEVICES_MAX } })
@@ -42,13 +43,3 @@ export async function lookAtDevices(
     })
   }
 }
-
-const askedOf = ({
-  tenant,
-  metric,
-  deviceTypes,
-  groups,
-}: Pick<GroupsQuestion, 'tenant' | 'metric' | 'deviceTypes' | 'groups'>) => [
-  ...[tenant, metric, deviceTypes ?? null],
-  typeof groups === 'string' ? null : [...groups.keys()],
-]

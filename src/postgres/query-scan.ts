@@ -12,7 +12,8 @@ import { PostgresView } from './reading-view.ts'
 /** Names of series that are in memory at a time. */
 const SERIES_PER_PAGE = 10_000
 
-const ASKED = `tenant = $1 AND (metric = ANY ($2) OR $2 IS NULL)
+/** Of series, with the values of askedOf(). */
+export const ASKED = `tenant = $1 AND (metric = ANY ($2) OR $2 IS NULL)
   AND (device_type = ANY ($3) OR $3 IS NULL) AND (device_id = ANY ($4) OR $4 IS NULL)`
 
 const COUNT = `SELECT count(DISTINCT device_id)::integer AS count FROM series WHERE ${ASKED}`
@@ -63,7 +64,12 @@ interface CountRow extends Row {
   count: number
 }
 
-const askedOf = ({ tenant, metrics, deviceTypes, deviceIds }: ScanQuestion): unknown[] => [
+export const askedOf = ({
+  tenant,
+  metrics,
+  deviceTypes,
+  deviceIds,
+}: Omit<ScanQuestion, 'startUs' | 'endUs'>): unknown[] => [
   ...[tenant, metrics ?? null, deviceTypes ?? null, deviceIds ?? null],
 ]
 

@@ -16,6 +16,7 @@ import type {
   GroupsSource,
   ReadingsAnswer,
   ReadingView,
+  ScanQuestion,
   Span,
   Value,
 } from './query.ts'
@@ -129,6 +130,17 @@ function checkKinds(
   const detail = `agg: ${aggregate} of many devices needs numbers, but ${metric} is text; use count`
   throw new WeirError('API_PARAMETER_INVALID', detail, { details: { parameter: 'agg' } })
 }
+
+/** The series that a question about many may be about. */
+export const seriesAsked = ({
+  tenant,
+  metric,
+  deviceTypes,
+  groups,
+}: Parameters<GroupsSource['looks']>[0]): Omit<ScanQuestion, 'startUs' | 'endUs'> => ({
+  ...{ tenant, metrics: [metric], deviceTypes },
+  deviceIds: typeof groups === 'string' ? undefined : [...groups.keys()],
+})
 
 function groupOf(
   { deviceId, deviceType }: SeriesDefinition,

@@ -4,6 +4,7 @@ import {
   answerReadings,
   answerWindows,
   scanDevices,
+  seriesAsked,
   type GroupsQuestion,
   type GroupsSource,
   type LatestQuestion,
@@ -66,11 +67,9 @@ export class Questions implements Pick<Query, Asked>, ReadingScan {
 
   async groups(question: GroupsQuestion): ReturnType<Query['groups']> {
     const { directory, segments, checks, options, view: open } = this.#parts
-    const { tenant, metric, deviceTypes, groups, startUs, endUs } = question
-    const span = { ...ANYWHERE, startUs, endUs }
+    const span = { ...ANYWHERE, startUs: question.startUs, endUs: question.endUs }
     await checks.ensure(segments.rollups().filter((one) => overlaps(one, span)))
-    const deviceIds = typeof groups === 'string' ? undefined : [...groups.keys()]
-    const series = directory.devices({ tenant, metrics: [metric], deviceTypes, deviceIds }).flat()
+    const series = directory.devices(seriesAsked(question)).flat()
     const source: GroupsSource = {
       looks: (_, run) => {
         const view = open(options.limits.rowsMax)
