@@ -31,6 +31,8 @@ export interface MergerParts {
 export class Merger {
   readonly #parts: MergerParts
   #running: Promise<void> | undefined
+  /** Asked for while it ran, perhaps behind the last look at what is due. */
+  #isWantedAgain = false
   #isClosing = false
   #holds = 0
 
@@ -46,11 +48,13 @@ export class Merger {
     )
   }
 
-  /** Starts merging what is due unless that is under way. */
+  /** Starts merging what is due; while that is under way, it begins again behind it. */
   start(): void {
-    if (this.#isClosing || this.#holds > 0) return
-    this.#running ??= this.#work().finally(() => {
+    this.#isWantedAgain = this.#running !== undefined
+    if (this.#isPausing || this.#isWantedAgain) return
+    this.#running = this.#work().finally(() => {
       this.#running = undefined
+      if (this.#isWantedAgain) this.start()
     })
   }
 
@@ -81,7 +85,7 @@ export class Merger {
 
   /** Waits until no merge is under way. */
   async settle(): Promise<void> {
-    await this.#running
+    while (this.#running !== undefined) await this.#running
   }
 
   close(): Promise<void> {
