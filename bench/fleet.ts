@@ -8,10 +8,9 @@
  * of several the slower ones would be late by days, and all of it would be summed up again.
  */
 import { fileURLToPath } from 'node:url'
-import { sendDay } from './day.ts'
-import { prepareGenerator } from './generate.ts'
+import { addPercentiles, ask, askBeside } from './asking.ts'
+import { fillStore } from './filling.ts'
 import { Histogram } from './histogram.ts'
-import { METRICS_PER_MESSAGE } from './message-ring.ts'
 import { isQuick, numberFlag, Reporter } from './report.ts'
 import { WeirServer } from './weir-server.ts'
 
@@ -23,7 +22,6 @@ const READINGS = (DAYS * 86_400_000) / INTERVAL_MS
 const QUERIES = numberFlag('queries', isQuick ? 20 : 100)
 const INGEST_RATE = numberFlag('rate', 100_000)
 const INGEST_SECONDS = numberFlag('seconds', isQuick ? 6 : 20)
-const STORED_MS_MAX = 240_000
 const HOUR_MS = 3_600_000
 const SUMMED_UP_MS_MAX = 900_000
 
@@ -36,12 +34,8 @@ interface Answer {
   meta: { tiers: string[]; segments_read: number }
 }
 
-async function ask(server: WeirServer, how: string, from = startMs): Promise<Answer> {
-  const path = `/v1/query?metric=temperature&start=${from}&end=${endMs}&${how}`
-  const { status, body } = await server.call('GET', path)
-  if (status !== 200) throw new Error(`the query answered ${status}: ${body.slice(0, 500)}`)
-  return JSON.parse(body) as Answer
-}
+const PERCENTS = [50, 95]
+const ASKED = `/v1/query?metric=temperature&end=${endMs}`
 
 /** Every reading of the span is counted once then. */
 async function untilSummedUp(server: WeirServer): Promise<void> {
@@ -55,7 +49,8 @@ async function untilSummedUp(server: WeirServer): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve, 1000))
   }
   reporter.add('until it is summed up', (performance.now() - beganMs) / 1000, 's')
-  const { groups } = await ask(server, 'agg=count&step=1h&group_by=type')
+  const path = `${ASKED}&start=${startMs}&agg=count&step=1h&group_by=type`
+  const { groups } = JSON.parse(await ask(server, path, new Histogram())) as Answer
   const total = groups.flatMap(({ points }) => points).reduce((sum, [, count]) => sum + count, 0)
   const sent = DEVICES * READINGS
   if (total !== sent) throw new Error(`${sent} readings were stored, ${total} counted`)
@@ -64,23 +59,15 @@ async function untilSummedUp(server: WeirServer): Promise<void> {
 async function time(
   server: WeirServer,
   how: string,
-  { count, from, groups }: { count: number; from?: number; groups: number },
+  { count, from = startMs, groups }: { count: number; from?: number; groups: number },
 ): Promise<Histogram> {
   const histogram = new Histogram()
   for (let query = 0; query < count; query++) {
-    const askedMs = performance.now()
-    const answer = await ask(server, how, from)
-    histogram.add(performance.now() - askedMs, 1)
-    const found = answer.groups.length
+    const body = await ask(server, `${ASKED}&start=${from}&${how}`, histogram)
+    const found = (JSON.parse(body) as Answer).groups.length
     if (found !== groups) throw new Error(`${found} groups, not ${groups}: ${how}`)
   }
   return histogram
-}
-
-function report(name: string, histogram: Histogram): void {
-  for (const percent of [50, 95]) {
-    reporter.add(`${name}, p${percent}`, histogram.percentile(percent / 100), 'ms')
-  }
 }
 
 const BY_TYPE = 'agg=avg&step=1h&group_by=type'
@@ -89,51 +76,27 @@ const env = { WEIR_STREAM_CHECKPOINT_INTERVAL: '10s' }
 const server = await WeirServer.start({ pipeline: PIPELINE, env })
 try {
   const { clients } = await server.registerFleet(1, DEVICES, { type: 'thermometer' })
-  const filledMs = performance.now()
-  await sendDay({
-    ...{ port: server.mqttPort, clients, startMs, readings: READINGS, intervalMs: INTERVAL_MS },
-    ...{ messagesPerPacket: Math.max(1, Math.floor(1_800_000 / INTERVAL_MS)), window: 1000 },
+  await fillStore(reporter, server, {
+    ...{ clients, startMs, readings: READINGS, intervalMs: INTERVAL_MS, window: 1000 },
+    messagesPerPacket: Math.max(1, Math.floor(1_800_000 / INTERVAL_MS)),
   })
-  const sent = DEVICES * READINGS
-  const stored = await server.untilStored(sent, STORED_MS_MAX)
-  if (stored !== sent) throw new Error(`${sent} readings were acknowledged, ${stored} stored`)
-  reporter.add('filling the store', (sent / (performance.now() - filledMs)) * 1000, 'readings/s')
-  reporter.add('readings', sent, 'readings')
-  await server.untilInSegments(STORED_MS_MAX)
   await untilSummedUp(server)
-  await server.untilMerged(STORED_MS_MAX)
   await time(server, BY_TYPE, { count: 5, groups: 1 })
   const quiet = await time(server, BY_TYPE, { count: QUERIES, groups: 1 })
-  report(`averages of types by the hour, ${DAYS} days`, quiet)
-  report(
-    `averages of all by the day, ${DAYS} days`,
-    await time(server, 'agg=avg&step=1d', { count: QUERIES, groups: 1 }),
-  )
+  addPercentiles(reporter, `averages of types by the hour, ${DAYS} days`, quiet, PERCENTS)
+  const daily = await time(server, 'agg=avg&step=1d', { count: QUERIES, groups: 1 })
+  addPercentiles(reporter, `averages of all by the day, ${DAYS} days`, daily, PERCENTS)
   const day = { count: Math.ceil(QUERIES / 10), from: endMs - 86_400_000 }
-  report(
-    'averages of each device by the hour, a day',
-    await time(server, 'agg=avg&step=1h&group_by=device', {
-      ...{ ...day, groups: DEVICES },
-    }),
-  )
+  const each = await time(server, 'agg=avg&step=1h&group_by=device', { ...day, groups: DEVICES })
+  addPercentiles(reporter, 'averages of each device by the hour, a day', each, PERCENTS)
   const others = await server.registerFleet(20, 1000, { prefix: 'load-' })
-  const load = await prepareGenerator({
-    ...{ protocol: 'mqtt', port: server.mqttPort, clients: others.clients, window: 200, seed: 1 },
-    ...{ messagesPerPacket: 1, warmUpMs: 0, seconds: INGEST_SECONDS },
-    rate: INGEST_RATE / METRICS_PER_MESSAGE,
-  })
-  load.start()
+  const load = { clients: others.clients, rate: INGEST_RATE, seconds: INGEST_SECONDS }
   const busy = new Histogram()
-  const untilMs = performance.now() + INGEST_SECONDS * 1000
   // The others are a type of their own, of which nothing is in the span.
-  while (performance.now() < untilMs) {
-    const askedMs = performance.now()
-    await ask(server, BY_TYPE)
-    busy.add(performance.now() - askedMs, 1)
-  }
-  const { rate } = await load.report
-  reporter.add('ingest meanwhile', rate * METRICS_PER_MESSAGE, 'readings/s')
-  report(`averages of types by the hour, ${DAYS} days, while ingesting`, busy)
+  const path = `${ASKED}&start=${startMs}&${BY_TYPE}`
+  await askBeside({ reporter, server, load }, () => ask(server, path, busy))
+  const name = `averages of types by the hour, ${DAYS} days, while ingesting`
+  addPercentiles(reporter, name, busy, PERCENTS)
 } finally {
   await server.stop()
 }

@@ -4,7 +4,7 @@
  * every answer is another. The time ends with the last byte of the answer; nothing is kept from one
  * to the next.
  */
-import { prepareGenerator } from './generate.ts'
+import { addPercentiles, ask, askBeside } from './asking.ts'
 import { Histogram } from './histogram.ts'
 import { METRICS_PER_MESSAGE } from './message-ring.ts'
 import { isQuick, numberFlag, Reporter } from './report.ts'
@@ -44,19 +44,8 @@ interface Answer {
 }
 
 /** Every answer is checked, outside of the time that counts. */
-async function ask(
-  server: WeirServer,
-  count: number,
-  { into = new Histogram(), sinceMs = 0 } = {},
-): Promise<Histogram> {
-  for (let query = 0; query < count; query++) {
-    const askedMs = performance.now()
-    const { status, body } = await server.call('GET', PATH)
-    into.add(performance.now() - askedMs, 1)
-    if (status !== 200) throw new Error(`the query answered ${status}: ${body.slice(0, 500)}`)
-    check(JSON.parse(body) as Answer, sinceMs)
-  }
-  return into
+async function askOnce(server: WeirServer, sinceMs: number, into: Histogram): Promise<void> {
+  check(JSON.parse(await ask(server, PATH, into)) as Answer, sinceMs)
 }
 
 /** Each device once, in order, and no value older than that. */
@@ -69,30 +58,20 @@ function check({ items, next }: Answer, sinceMs: number): void {
     throw new Error(`${items.length} items, next ${next}: not the latest of ${DEVICES} devices`)
 }
 
-function report(name: string, histogram: Histogram): void {
-  for (const percent of [50, 95, 99])
-    reporter.add(`${name}, p${percent}`, histogram.percentile(percent / 100), 'ms')
-}
-
 const server = await WeirServer.start()
 try {
   const fleet = await server.registerFleet(GATEWAYS, DEVICES)
   const filledMs = Date.now()
   await fill(server, fleet)
-  await ask(server, WARM_UP_QUERIES, { sinceMs: filledMs })
-  report(`the latest of ${DEVICES} devices`, await ask(server, QUERIES, { sinceMs: filledMs }))
-  const load = await prepareGenerator({
-    ...{ protocol: 'mqtt', port: server.mqttPort, clients: fleet.clients, window: 200, seed: 1 },
-    ...{ messagesPerPacket: 1, warmUpMs: 0, seconds: INGEST_SECONDS },
-    rate: INGEST_RATE / METRICS_PER_MESSAGE,
-  })
-  load.start()
+  const cold = new Histogram()
+  for (let query = 0; query < WARM_UP_QUERIES; query++) await askOnce(server, filledMs, cold)
+  const quiet = new Histogram()
+  for (let query = 0; query < QUERIES; query++) await askOnce(server, filledMs, quiet)
+  addPercentiles(reporter, `the latest of ${DEVICES} devices`, quiet)
+  const load = { clients: fleet.clients, rate: INGEST_RATE, seconds: INGEST_SECONDS }
   const busy = new Histogram()
-  const untilMs = performance.now() + INGEST_SECONDS * 1000
-  while (performance.now() < untilMs) await ask(server, 10, { into: busy, sinceMs: filledMs })
-  const { rate } = await load.report
-  reporter.add('ingest meanwhile', rate * METRICS_PER_MESSAGE, 'readings/s')
-  report(`the latest of ${DEVICES} devices, while ingesting`, busy)
+  await askBeside({ reporter, server, load }, () => askOnce(server, filledMs, busy))
+  addPercentiles(reporter, `the latest of ${DEVICES} devices, while ingesting`, busy)
 } finally {
   await server.stop()
 }

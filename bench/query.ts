@@ -10,12 +10,12 @@
  * bucket with WEIR_COLD_BUCKET and its like. It waits until everything is in its tier.
  */
 import { fileURLToPath } from 'node:url'
-import { jitterMs, sendDay } from './day.ts'
-import { prepareGenerator } from './generate.ts'
+import { addPercentiles, ask, askBeside } from './asking.ts'
+import { jitterMs } from './day.ts'
+import { fillStore } from './filling.ts'
 import { Histogram } from './histogram.ts'
-import { METRICS_PER_MESSAGE } from './message-ring.ts'
 import { isQuick, numberFlag, Reporter } from './report.ts'
-import { WeirServer, type Fleet } from './weir-server.ts'
+import { WeirServer } from './weir-server.ts'
 
 const PIPELINE = fileURLToPath(new URL('./day.pipeline.yaml', import.meta.url))
 const DAYS = numberFlag('days', 1)
@@ -32,8 +32,6 @@ const QUERIES = numberFlag('queries', isQuick ? 200 : 500)
 const WARM_UP_QUERIES = 30
 const INGEST_RATE = numberFlag('rate', 100_000)
 const INGEST_SECONDS = numberFlag('seconds', isQuick ? 6 : 20)
-const STORED_MS_MAX = 120_000
-const MERGED_MS_MAX = 120_000
 /** Readings that are older may be cold; a month goes when all of it is. */
 const WARM_DAYS = 90
 const MONTH_DAYS = 31
@@ -44,24 +42,6 @@ const reporter = new Reporter(
   `${SPAN} of one series out of ${DEVICES}, ${DAYS === 1 ? 'raw' : `at ${POINTS_MAX} points`}`,
 )
 const startMs = Math.floor(Date.now() / INTERVAL_MS) * INTERVAL_MS - (READINGS + 1) * INTERVAL_MS
-
-async function fill(server: WeirServer, { clients }: Fleet): Promise<void> {
-  const sentMs = performance.now()
-  await sendDay({
-    ...{ port: server.mqttPort, clients, startMs, readings: READINGS, intervalMs: INTERVAL_MS },
-    ...{ messagesPerPacket: 60, window: 8 },
-  })
-  const sent = DEVICES * READINGS
-  const stored = await server.untilStored(sent, STORED_MS_MAX)
-  if (stored !== sent) throw new Error(`${sent} readings were acknowledged, ${stored} stored`)
-  const seconds = (performance.now() - sentMs) / 1000
-  reporter.add('filling the store', sent / seconds, 'readings/s')
-  await server.untilInSegments(STORED_MS_MAX)
-  await server.untilMerged(MERGED_MS_MAX)
-  const metrics = await server.metrics()
-  reporter.add('readings', sent, 'readings')
-  reporter.add('segments', metrics.get('weir_storage_segments') ?? NaN, 'files')
-}
 
 interface Tier {
   tier: string
@@ -96,28 +76,28 @@ interface Answer {
   meta: { resolution_ms: number }
 }
 
+let asked = 0
+
 /** One device after the other, in an order that no cache likes. */
-async function ask(
-  server: WeirServer,
-  count: number,
-  { into = new Histogram(), hourly = false } = {},
-): Promise<Histogram> {
-  const width = String(DEVICES).length
-  const endMs = startMs + READINGS * INTERVAL_MS
-  for (let query = 0; query < count; query++) {
-    const device = (query * 7919 + 13) % DEVICES
-    const id = `d${String(device).padStart(width, '0')}`
-    const path = `/v1/query?device_id=${id}&metric=temperature&start=${startMs}&end=${endMs}`
-    const how = hourly ? `&agg=avg&step=${STEP_HOURS}h` : ''
-    const askedMs = performance.now()
-    const { status, body } = await server.call('GET', path + how)
-    into.add(performance.now() - askedMs, 1)
-    if (status !== 200) throw new Error(`the query answered ${status}: ${body.slice(0, 500)}`)
-    if (query % 50 !== 0) continue
-    if (hourly) checkHours(JSON.parse(body) as Answer)
-    else check(JSON.parse(body) as Answer, device)
+async function askNext(server: WeirServer, into: Histogram, hourly = false): Promise<void> {
+  const device = (asked++ * 7919 + 13) % DEVICES
+  const id = `d${String(device).padStart(String(DEVICES).length, '0')}`
+  const span = `start=${startMs}&end=${startMs + READINGS * INTERVAL_MS}`
+  const how = hourly ? `&agg=avg&step=${STEP_HOURS}h` : ''
+  const path = `/v1/query?device_id=${id}&metric=temperature&${span}${how}`
+  const body = await ask(server, path, into)
+  if (asked % 50 !== 1) return
+  if (hourly) checkHours(JSON.parse(body) as Answer)
+  else check(JSON.parse(body) as Answer, device)
+}
+
+async function time(server: WeirServer, hourly = false): Promise<Histogram> {
+  for (let query = 0; query < WARM_UP_QUERIES; query++) {
+    await askNext(server, new Histogram(), hourly)
   }
-  return into
+  const histogram = new Histogram()
+  for (let query = 0; query < QUERIES; query++) await askNext(server, histogram, hourly)
+  return histogram
 }
 
 /** All readings of the span are in the answer, at their times; of too many those that are shown. */
@@ -143,40 +123,30 @@ function checkHours({ points }: Answer): void {
     throw new Error(`${points.length} hours: not the span that was sent`)
 }
 
-function report(name: string, histogram: Histogram): void {
-  for (const percent of [50, 95, 99])
-    reporter.add(`${name}, p${percent}`, histogram.percentile(percent / 100), 'ms')
-}
-
 // Everything is to be in segments soon after the last reading, so commits come often.
 const env = { WEIR_STREAM_CHECKPOINT_INTERVAL: '10s' }
 let server = await WeirServer.start({ pipeline: PIPELINE, env })
 try {
   const day = await server.registerFleet(GATEWAYS, DEVICES, { type: 'thermometer' })
-  await fill(server, day)
+  await fillStore(reporter, server, {
+    ...{ clients: day.clients, startMs, readings: READINGS, intervalMs: INTERVAL_MS },
+    ...{ messagesPerPacket: 60, window: 8 },
+  })
+  const segments = (await server.metrics()).get('weir_storage_segments')
+  reporter.add('segments', segments ?? NaN, 'files')
   if (DAYS > WARM_DAYS + MONTH_DAYS) {
     // A process that starts looks at once, and then every ten minutes.
     await server.halt()
     server = await server.restart()
     await untilTiered(server)
   }
-  await ask(server, WARM_UP_QUERIES)
-  report(`${SPAN} of one series`, await ask(server, QUERIES))
-  await ask(server, WARM_UP_QUERIES, { hourly: true })
-  report(`averages of ${SPAN} by ${STEP_HOURS} h`, await ask(server, QUERIES, { hourly: true }))
-  const others = await server.registerFleet(20, 1000, { prefix: 'load-' })
-  const load = await prepareGenerator({
-    ...{ protocol: 'mqtt', port: server.mqttPort, clients: others.clients, window: 200, seed: 1 },
-    ...{ messagesPerPacket: 1, warmUpMs: 0, seconds: INGEST_SECONDS },
-    rate: INGEST_RATE / METRICS_PER_MESSAGE,
-  })
-  load.start()
+  addPercentiles(reporter, `${SPAN} of one series`, await time(server))
+  addPercentiles(reporter, `averages of ${SPAN} by ${STEP_HOURS} h`, await time(server, true))
+  const { clients } = await server.registerFleet(20, 1000, { prefix: 'load-' })
+  const load = { clients, rate: INGEST_RATE, seconds: INGEST_SECONDS }
   const busy = new Histogram()
-  const untilMs = performance.now() + INGEST_SECONDS * 1000
-  while (performance.now() < untilMs) await ask(server, 10, { into: busy })
-  const { rate } = await load.report
-  reporter.add('ingest meanwhile', rate * METRICS_PER_MESSAGE, 'readings/s')
-  report(`${SPAN} of one series, while ingesting`, busy)
+  await askBeside({ reporter, server, load }, () => askNext(server, busy))
+  addPercentiles(reporter, `${SPAN} of one series, while ingesting`, busy)
 } finally {
   await server.stop()
 }
