@@ -9,7 +9,7 @@
  */
 import { fileURLToPath } from 'node:url'
 import { addPercentiles, ask, askBeside } from './asking.ts'
-import { fillStore } from './filling.ts'
+import { fillStore, untilSummedUp } from './filling.ts'
 import { Histogram } from './histogram.ts'
 import { isQuick, numberFlag, Reporter } from './report.ts'
 import { WeirServer } from './weir-server.ts'
@@ -22,8 +22,6 @@ const READINGS = (DAYS * 86_400_000) / INTERVAL_MS
 const QUERIES = numberFlag('queries', isQuick ? 20 : 100)
 const INGEST_RATE = numberFlag('rate', 100_000)
 const INGEST_SECONDS = numberFlag('seconds', isQuick ? 6 : 20)
-const HOUR_MS = 3_600_000
-const SUMMED_UP_MS_MAX = 900_000
 
 const reporter = new Reporter('fleet', `${DAYS} days of ${DEVICES} devices, averages of their type`)
 const startMs = Math.floor(Date.now() / INTERVAL_MS) * INTERVAL_MS - (READINGS + 1) * INTERVAL_MS
@@ -38,17 +36,7 @@ const PERCENTS = [50, 95]
 const ASKED = `/v1/query?metric=temperature&end=${endMs}`
 
 /** Every reading of the span is counted once then. */
-async function untilSummedUp(server: WeirServer): Promise<void> {
-  const beganMs = performance.now()
-  // What is not over yet are the last hour, and the lateness that is allowed.
-  const untilMs = Math.floor(endMs / HOUR_MS) * HOUR_MS - 2 * HOUR_MS
-  for (;;) {
-    const summedUp = (await server.metrics()).get('weir_storage_summed_up_timestamp_seconds') ?? 0
-    if (summedUp * 1000 >= untilMs) break
-    if (performance.now() - beganMs > SUMMED_UP_MS_MAX) throw new Error(`up to ${summedUp} only`)
-    await new Promise((resolve) => setTimeout(resolve, 1000))
-  }
-  reporter.add('until it is summed up', (performance.now() - beganMs) / 1000, 's')
+async function checkCounts(server: WeirServer): Promise<void> {
   const path = `${ASKED}&start=${startMs}&agg=count&step=1h&group_by=type`
   const { groups } = JSON.parse(await ask(server, path, new Histogram())) as Answer
   const total = groups.flatMap(({ points }) => points).reduce((sum, [, count]) => sum + count, 0)
@@ -80,7 +68,8 @@ try {
     ...{ clients, startMs, readings: READINGS, intervalMs: INTERVAL_MS, window: 1000 },
     messagesPerPacket: Math.max(1, Math.floor(1_800_000 / INTERVAL_MS)),
   })
-  await untilSummedUp(server)
+  await untilSummedUp(reporter, server, endMs)
+  await checkCounts(server)
   await time(server, BY_TYPE, { count: 5, groups: 1 })
   const quiet = await time(server, BY_TYPE, { count: QUERIES, groups: 1 })
   addPercentiles(reporter, `averages of types by the hour, ${DAYS} days`, quiet, PERCENTS)
