@@ -31,7 +31,8 @@ export function guarded<Result>(path: string, action: () => Result): Result {
   try {
     return action()
   } catch (cause) {
-    const problem = String(cause)
+    const { errcode } = cause as { errcode?: number }
+    const problem = errcode === undefined ? String(cause) : `${String(cause)} (${errcode})`
     if (saysDamage(cause)) throw damaged(path, `is not a readable database: ${problem}`, cause)
     if (codeOf(cause) !== SQLITE_IO_ERROR && codeOf(cause) !== SQLITE_FULL) throw cause
     throw new WeirError('STORAGE_COMMIT_FAILED', `${path}: ${problem}`, { cause })

@@ -80,6 +80,9 @@ export class Catalogue {
     path: string,
     { mustExist }: { mustExist: boolean },
   ): Catalogue {
+    // One process has the folder, so no index of the WAL need be shared: that would be a mapped file,
+    // and on a full disk its first use ends the process. It must be said before anything is read.
+    database.exec('PRAGMA locking_mode = EXCLUSIVE')
     const isNew =
       database.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'meta'").get() === undefined
     if (isNew && mustExist) throw damaged(path, 'is missing or empty, though there are segments')
@@ -92,9 +95,6 @@ export class Catalogue {
         `${path} has format ${format}; this version knows up to ${CATALOGUE_FORMAT}`,
       )
     }
-    // One process has the folder, so no index of the WAL need be shared: that would be a file more,
-    // which a full disk refuses.
-    database.exec('PRAGMA locking_mode = EXCLUSIVE')
     database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL')
     checkStructure(database, path)
     catalogue.#migrate(format, isNew)

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import {
   copyFileSync,
+  existsSync,
   readdirSync,
   readFileSync,
   rmSync,
@@ -232,6 +233,15 @@ test('without its catalogue a folder is refused, and nothing in it is removed', 
     })
     assert.deepEqual(segmentsOf(folder, 'readings'), files)
   }
+})
+
+test('the catalogue of a folder that is opened again maps no file: a full disk would end us', async (context) => {
+  const folder = join(await makeStored(context), 'data')
+  const store = await open(folder)
+  store.output(outputOf(COMMITS))
+  await store.commit({ offset: COMMITS, parts: [] })
+  assert.ok(!existsSync(join(folder, 'catalogue.db-shm')))
+  await store.close()
 })
 
 test('an older catalogue from a backup removes no younger segment', async (context) => {
