@@ -91,11 +91,12 @@ export class Erasures implements ErasureDesk {
 
   async #erase(id: string): Promise<void> {
     const { threads, alerts, clock, flush, folder } = this.#parts
+    const logBegin = await threads.gateway.beginLogFile()
     // What is on its way is in segments then, or left out of them.
     await flush()
     const { erasure, files } = await threads.storage.runErasure(id)
     const erasedAlerts = await alerts.erase(erasure)
-    const log = await threads.gateway.forgetTrimmed()
+    const log = await threads.gateway.forgetLogBefore(logBegin)
     const body = {
       ...{ id, tenant: erasure.tenant, devices: erasure.deviceIds },
       from: erasure.fromUs === EVER_US ? null : isoTime(erasure.fromUs),
@@ -126,7 +127,7 @@ const NOT_ERASED = [
   'backups made before: they hold it until they are deleted',
   'the registry’s entry of the device',
   'words of text metrics, which stay in the dictionary without a reference to a device',
-  'the newest file of the log, until later entries have taken its place',
+  'what devices sent of it again since: in the newest file of the log, until that is full',
 ]
 
 const fileJson = ({ file, place, crcBefore, fileAfter, crcAfter, rows }: ErasedFile) => ({

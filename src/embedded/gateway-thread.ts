@@ -131,7 +131,14 @@ const methods: GatewayThread = {
   },
   ingest: (request) => gateway.ingest(request),
   newestOffset: () => log.nextOffset - 1,
-  async forgetTrimmed() {
+  async beginLogFile() {
+    log.roll()
+    // An entry that says nothing: without one the file would not be begun.
+    await gateway.changeRules([])
+    return log.nextOffset - 1
+  },
+  async forgetLogBefore(offset) {
+    await log.trim(offset)
     const sparesRemoved = await log.removeSpares()
     return { firstOffset: log.firstOffset, sparesRemoved }
   },

@@ -99,8 +99,10 @@ export interface GatewayThread extends Stage, TelemetryDoor {
   open(): Promise<number>
   /** The offset of the newest entry that is durable; -1 when there is none. */
   newestOffset(): number
-  /** Files of the log that hold nothing any more are removed, and not kept for reuse. */
-  forgetTrimmed(): Promise<{ firstOffset: number; sparesRemoved: number }>
+  /** Whatever becomes durable from now on is in another file of the log; the offset of some of it. */
+  beginLogFile(): Promise<number>
+  /** Files of the log that hold only what is before it are removed, and not kept for reuse. */
+  forgetLogBefore(offset: number): Promise<{ firstOffset: number; sparesRemoved: number }>
   /** Rules that change at the place of the log that comes next; resolves once they are there. */
   changeRules(changes: RuleChange[]): Promise<void>
 }

@@ -89,3 +89,27 @@ test('G8 a damaged first entry before a torn last one is named, and the log goes
   const [entry] = await again.read(offset, 10)
   assert.deepEqual(entry, { offset, bytes: Uint8Array.of(3) })
 })
+
+test('what was before a roll is in no file any more once it is trimmed', async (context) => {
+  const folder = join(await mkdtemp(join(tmpdir(), 'weir-log-')), 'log')
+  context.after(() => rm(join(folder, '..'), { recursive: true }))
+  const log = await openFileLog({ ...nodeWorld, folder, options })
+  // A group that is under way belongs to the file before.
+  const before = [log.append(Buffer.from('before 1')), log.append(Buffer.from('before 2'))]
+  await before[0]
+  log.roll()
+  log.roll()
+  assert.equal(await log.append(Buffer.from('behind')), 2)
+  await log.trim(2)
+  await log.removeSpares()
+  const texts = await Promise.all(
+    (await readdir(folder)).map((name) => readFile(join(folder, name), 'latin1')),
+  )
+  assert.ok(texts.some((text) => text.includes('behind')))
+  assert.ok(!texts.some((text) => text.includes('before')))
+  assert.deepEqual([log.firstOffset, log.nextOffset], [2, 3])
+  await log.close()
+  const again = await openFileLog({ ...nodeWorld, folder, options })
+  assert.deepEqual([again.firstOffset, again.nextOffset], [2, 3])
+  await again.close()
+})

@@ -95,6 +95,7 @@ export class FileLog implements Log {
   #active: Segment
   #index: SegmentIndex
   #endPosition: number
+  #isFileOver = false
   #run: number
   #queue: Waiting[] = []
   #flushing: Promise<void> | undefined
@@ -178,6 +179,11 @@ export class FileLog implements Log {
     await Promise.all(recycled)
   }
 
+  /** The next entry begins a file, so that all before it can be trimmed. */
+  roll(): void {
+    this.#isFileOver = true
+  }
+
   /** Trimmed files that were kept for reuse, with what they held; returns how many. */
   removeSpares(): Promise<number> {
     return this.#pool.removeSpares()
@@ -234,7 +240,8 @@ export class FileLog implements Log {
 
   /** Goes on to the next segment if the entry does not fit; usually that was made ahead. */
   async #makeRoom(bytes: number): Promise<void> {
-    if (this.#endPosition + bytes <= this.#options.segmentBytes) return
+    const isOver = this.#isFileOver && this.#index.positions.length > 0
+    if (!isOver && this.#endPosition + bytes <= this.#options.segmentBytes) return
     await this.#begin(this.nextOffset)
   }
 
@@ -244,6 +251,7 @@ export class FileLog implements Log {
     this.#index = emptyIndex()
     this.#active = Object.assign(next, { baseOffset, index: this.#index })
     this.#segments.push(next)
+    this.#isFileOver = false
     this.#endPosition = SEGMENT_DATA_START
     this.#pool.prepareAhead()
   }

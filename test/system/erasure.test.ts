@@ -18,6 +18,7 @@ stream: { checkpointReadings: 300, checkpointInterval: 300ms }
 storage: { segmentReadingsTarget: 3000 }
 `
 const DEVICES = ['pump-1', 'pump-2']
+const REFUSED = 'hot as seldom'
 const NOW_MS = Math.floor(Date.now() / 1000) * 1000
 
 interface Receipt {
@@ -47,6 +48,16 @@ async function receiptOf(weir: WeirProcess, id: string): Promise<Receipt> {
   )
 }
 
+/** Those that hold the words. */
+async function filesWith(folder: string, words: string): Promise<string[]> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true })
+  const paths = entries.filter((one) => one.isFile()).map((one) => join(one.parentPath, one.name))
+  const holding = await Promise.all(
+    paths.map(async (path) => (await readFile(path)).includes(words)),
+  )
+  return paths.filter((_, at) => holding[at])
+}
+
 /** Starts and does not wait. */
 async function erase(weir: WeirProcess, path: string): Promise<string> {
   const answer = await weir.api<{ id: string }>(path, { method: 'DELETE' })
@@ -65,7 +76,7 @@ test('erased is hidden at once, gone in the end, and stays gone, through kill -9
   }
   await weir.api('/v1/devices/pump-1/telemetry', { body: { temperature: 95 } })
   await weir.api('/v1/devices/pump-1/telemetry', { body: { temperature: 20 } })
-  await weir.api('/v1/devices/pump-1/telemetry', { body: { temperature: 'hot' } })
+  await weir.api('/v1/devices/pump-1/telemetry', { body: { temperature: REFUSED } })
   await until('the alert has ended', async () => {
     const [episode] = await weir.episodes('pump-1')
     return episode?.state === 'resolved'
@@ -83,6 +94,7 @@ test('erased is hidden at once, gone in the end, and stays gone, through kill -9
   assert.ok(receipt.erasure.files.some(({ rows }) => rows > 0))
   const segments = await readdir(join(folder, 'data', 'segments'))
   for (const { file } of receipt.erasure.files) assert.ok(!segments.includes(file), file)
+  assert.deepEqual(await filesWith(join(folder, 'data'), REFUSED), [])
   assert.deepEqual(await weir.points('pump-2', 'temperature'), other)
   const { items } = await weir.get<{ items: unknown[] }>('/v1/dead-letters', {
     device_id: 'pump-1',
