@@ -99,7 +99,7 @@ export interface GatewayThread extends Stage, TelemetryDoor {
   open(): Promise<number>
   /** The offset of the newest entry that is durable; -1 when there is none. */
   newestOffset(): number
-  /** Whatever becomes durable from now on is in another file of the log; the offset of some of it. */
+  /** What becomes durable from now on is in another file of the log; the offset of some of it. */
   beginLogFile(): Promise<number>
   /** Files of the log that hold only what is before it are removed, and not kept for reuse. */
   forgetLogBefore(offset: number): Promise<{ firstOffset: number; sparesRemoved: number }>

@@ -80,8 +80,8 @@ export class Catalogue {
     path: string,
     { mustExist }: { mustExist: boolean },
   ): Catalogue {
-    // One process has the folder, so no index of the WAL need be shared: that would be a mapped file,
-    // and on a full disk its first use ends the process. It must be said before anything is read.
+    // One process has the folder, so no index of the WAL need be shared: that would be a mapped
+    // file, and on a full disk its first use ends the process. To be said before the first read.
     database.exec('PRAGMA locking_mode = EXCLUSIVE')
     const isNew =
       database.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'meta'").get() === undefined
