@@ -37,6 +37,13 @@ export async function sendDay(job: DayJob): Promise<void> {
   await ended
 }
 
-/** The time of a reading: its turn, up to 7 ms later; the same in generator and benchmark. */
-export const jitterMs = (device: number, reading: number): number =>
-  (Math.imul(device * 8209 + reading, 0x9e3779b1) >>> 13) & 7
+/**
+ * The time of a reading: its turn, up to 7 ms later; the same in generator and benchmark. Mixed, so
+ * that no encoder finds a pattern in it.
+ */
+export function jitterMs(device: number, reading: number): number {
+  let mixed = Math.imul(device * 8209 + reading, 0x9e3779b1)
+  mixed = Math.imul(mixed ^ (mixed >>> 15), 0x85ebca6b)
+  mixed = Math.imul(mixed ^ (mixed >>> 13), 0xc2b2ae35)
+  return (mixed >>> 16) & 7
+}

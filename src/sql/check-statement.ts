@@ -5,7 +5,7 @@
  */
 import { WeirError } from '../errors/errors.ts'
 
-export const VIEWS = ['telemetry', 'aggregations', 'devices', 'alerts'] as const
+export const VIEWS = ['telemetry', 'wide', 'aggregations', 'devices', 'alerts'] as const
 export type View = (typeof VIEWS)[number]
 
 /** Tables that are functions: these make rows of nothing. */

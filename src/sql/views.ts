@@ -16,7 +16,8 @@ export function viewStatements(
 ): string[] {
   const statements: string[] = []
   const isAny = (...wanted: View[]): boolean => wanted.some((view) => views.has(view))
-  if (isAny('telemetry', 'aggregations')) statements.push(...telemetry(source, prefix))
+  if (isAny('telemetry', 'wide', 'aggregations')) statements.push(...telemetry(source, prefix))
+  if (isAny('wide')) statements.push(WIDE)
   if (isAny('aggregations')) statements.push(...aggregations(source, prefix))
   return statements
 }
@@ -66,6 +67,11 @@ function telemetry(source: SqlSource, prefix: string): string[] {
      ${cold.length > 0 ? `UNION ALL ${coldRows}` : ''}`,
   ]
 }
+
+/** A row a device and time, as messages are: of each metric that is a number its value. */
+const WIDE = `CREATE VIEW wide AS
+  SELECT device_id, ts, map(list(metric ORDER BY metric), list(value ORDER BY metric)) AS metrics, tags
+  FROM telemetry WHERE value IS NOT NULL GROUP BY device_id, ts, tags`
 
 /** Each identity once, with its series, time, value and text_value. */
 function coldOnce({ tenant, cold, overlappingCold }: SqlSource, prefix: string): string {

@@ -88,6 +88,19 @@ test('Q1 the views say what the queries say', async (t) => {
       )
     }
   }
+  const wide = await ask(
+    weir,
+    `SELECT epoch_ms(ts), metrics['temperature'], metrics['on'], metrics['mode'], tags FROM wide
+     WHERE device_id = 'pump-2' ORDER BY ts, tags`,
+  )
+  const narrow = await ask(
+    weir,
+    `SELECT epoch_ms(t.ts), t.value, o.value, NULL, tags
+     FROM telemetry t JOIN telemetry o USING (device_id, ts, tags)
+     WHERE device_id = 'pump-2' AND t.metric = 'temperature' AND o.metric = 'on' ORDER BY ts, tags`,
+  )
+  assert.ok(wide.rows.length > 200)
+  assert.deepEqual(wide.rows, narrow.rows)
   await until(
     'windows are closed',
     async () => {
