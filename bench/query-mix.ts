@@ -5,17 +5,16 @@
  * devices have a day of readings, sent by one connection, in the order of time. Nothing may be
  * refused; asked is the p95 of all together.
  */
-import { fileURLToPath } from 'node:url'
 import { addPercentiles, ask, askBeside } from './asking.ts'
 import { fillStore, untilSummedUp } from './filling.ts'
 import { Histogram } from './histogram.ts'
 import { isQuick, numberFlag, Reporter } from './report.ts'
 import { WeirServer } from './weir-server.ts'
 
-const PIPELINE = fileURLToPath(new URL('./day.pipeline.yaml', import.meta.url))
 const DEVICES = numberFlag('devices', isQuick ? 1000 : 10_000)
 const ASKERS = numberFlag('clients', 16)
 const INTERVAL_MS = 10_000
+const MINUTE_MS = 60_000
 const READINGS = 8640
 const RATE = numberFlag('rate', 300_000)
 const SECONDS = numberFlag('seconds', isQuick ? 10 : 60)
@@ -26,17 +25,23 @@ const reporter = new Reporter(
   'query-mix',
   `${ASKERS} clients asking a mix while ${RATE.toLocaleString('en')} readings/s come in`,
 )
-const startMs = Math.floor(Date.now() / INTERVAL_MS) * INTERVAL_MS - (READINGS + 1) * INTERVAL_MS
-const span = `metric=temperature&start=${startMs}&end=${startMs + READINGS * INTERVAL_MS}`
+const endMs = Math.floor(Date.now() / INTERVAL_MS) * INTERVAL_MS
+const startMs = endMs - READINGS * INTERVAL_MS
+
+/** The last day up to the last full minute, as a chart asks that is renewed. */
+function span(): string {
+  const toMs = Math.floor(Date.now() / MINUTE_MS) * MINUTE_MS
+  return `metric=temperature&start=${toMs - 86_400_000}&end=${toMs}`
+}
 
 /** By name, asked in turn. */
 const QUESTIONS: Record<string, (device: string) => string> = {
-  'a day, raw': (device) => `/v1/query?device_id=${device}&${span}`,
-  'its hours': (device) => `/v1/query?device_id=${device}&${span}&agg=avg&step=1h`,
-  'a chart of it': (device) => `/v1/query?device_id=${device}&${span}&max_points=1000`,
-  'the fleet by the hour': () => `/v1/query?${span}&agg=avg&step=1h&group_by=type`,
+  'a day, raw': (device) => `/v1/query?device_id=${device}&${span()}`,
+  'its hours': (device) => `/v1/query?device_id=${device}&${span()}&agg=avg&step=1h`,
+  'a chart of it': (device) => `/v1/query?device_id=${device}&${span()}&max_points=1000`,
+  'the fleet by the hour': () => `/v1/query?${span()}&agg=avg&step=1h&group_by=type`,
   'a hundred last values': () => '/v1/latest?metric=temperature&limit=100',
-  'its windows': (device) => `/v1/aggregations?device_id=${device}&${span}&window=1h`,
+  'its windows': (device) => `/v1/aggregations?device_id=${device}&${span()}&window=5m`,
   'newest alerts': () => '/v1/alerts?limit=100',
 }
 const NAMES = Object.keys(QUESTIONS)
@@ -73,14 +78,14 @@ async function measure(server: WeirServer): Promise<void> {
 }
 
 const env = { WEIR_STREAM_CHECKPOINT_INTERVAL: '10s' }
-const server = await WeirServer.start({ pipeline: PIPELINE, env })
+const server = await WeirServer.start({ env })
 try {
   const { clients } = await server.registerFleet(1, DEVICES, { type: 'thermometer' })
   await fillStore(reporter, server, {
     ...{ clients, startMs, readings: READINGS, intervalMs: INTERVAL_MS },
     ...{ messagesPerPacket: 60, window: 1000 },
   })
-  await untilSummedUp(reporter, server, startMs + READINGS * INTERVAL_MS)
+  await untilSummedUp(reporter, server, endMs)
   await measure(server)
 } finally {
   await server.stop()

@@ -71,6 +71,7 @@ const TABLE: [target: string, statuses: number[], body?: string][] = [
   ['POST /v1/storage/verifications', [401, 401, 403, 403, 202, 202]],
   ['GET /v1/storage/verifications/none', [401, 401, 403, 403, 404, 404]],
   ['POST /v1/backups', [401, 401, 403, 403, 400, 400], '{}'],
+  ['DELETE /v1/backups', [401, 401, 403, 403, 400, 400]],
   ['GET /v1/backups/none', [401, 401, 403, 403, 404, 404]],
   ['GET /metrics', [200, 401, 403, 403, 200, 200]],
   ['GET /health', [200, 200, 200, 200, 200, 200]],

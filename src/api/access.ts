@@ -56,6 +56,7 @@ export const ACCESS = {
   'POST /v1/storage/verifications': 'admin',
   'GET /v1/storage/verifications/{id}': 'admin',
   'POST /v1/backups': 'admin',
+  'DELETE /v1/backups': 'admin',
   'GET /v1/backups/{id}': 'admin',
   'POST /v1/session': 'anyone',
   'DELETE /v1/session': 'anyone',

@@ -69,6 +69,8 @@ export interface StorageDesk {
   /** Returns its id. Errors: BACKUP_RUNNING, API_PARAMETER_INVALID, OBJECTS_UNAVAILABLE. */
   startBackup(to: string): Promise<string>
   backup(id: string): Promise<BackupStatus | undefined>
+  /** Errors: as startBackup(), and BACKUP_DAMAGED. */
+  pruneBackups(to: string, keep: number): Promise<PrunedBackups>
   /** Returns its id. Errors: VERIFICATION_RUNNING. */
   startVerification(): Promise<string>
   verification(id: string): Promise<VerificationStatus | undefined>
@@ -135,6 +137,21 @@ export interface StorageReport {
   diskFreeBytes: number
   bytesPerDay: number | undefined
   diskFullInDays: number | undefined
+}
+
+export interface KnownBackup {
+  /** The place, as it was given. */
+  to: string
+  name: string
+}
+
+export interface PrunedBackups {
+  /** Names, the oldest first. */
+  removed: string[]
+  kept: string[]
+  /** Stretches of files that none needs any more. */
+  pieces: number
+  bytes: number
 }
 
 export interface BackupStatus {

@@ -19,6 +19,7 @@ import type { Clock } from '../world/world.ts'
 const FORMAT = 1
 const PIECE_BYTES = 32 << 20
 const BACKUPS = 'backups/'
+export const PIECES = 'pieces/'
 
 /** A file that does not change while it is read. */
 export interface SourceFile {
@@ -91,14 +92,16 @@ export async function writeBackup({
   const backup: Backup = { format: FORMAT, createdAt, nextOffset, files: stored }
   const name = createdAt.replaceAll(/[-:]/g, '')
   const bytes = Buffer.from(JSON.stringify(backup))
-  await objects.put(`${BACKUPS}${name}.json`, bytes, { ifAbsent: true })
+  await objects.put(backupKey(name), bytes, { ifAbsent: true })
   return name
 }
 
 const keyOf = ({ path, bytes, version }: Pick<BackupFile, 'path' | 'bytes' | 'version'>): string =>
   JSON.stringify([path, bytes, version])
 
-const pieceKey = (sha256: string): string => `pieces/${sha256}`
+const pieceKey = (sha256: string): string => `${PIECES}${sha256}`
+
+const backupKey = (name: string): string => `${BACKUPS}${name}.json`
 
 const hashOf = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex')
 
@@ -129,9 +132,13 @@ export async function listBackups(objects: Objects): Promise<string[]> {
   return names
 }
 
+/** Its pieces stay. */
+export const removeBackup = (objects: Objects, name: string): Promise<void> =>
+  objects.delete(backupKey(name))
+
 /** Errors: BACKUP_MISSING, BACKUP_DAMAGED, DATA_FORMAT_NEWER. */
 export async function readBackup(objects: Objects, name: string): Promise<Backup> {
-  const bytes = await objects.get(`${BACKUPS}${name}.json`).catch((error: WeirError) => {
+  const bytes = await objects.get(backupKey(name)).catch((error: WeirError) => {
     if (error.code !== 'OBJECT_MISSING') throw error
     throw new WeirError('BACKUP_MISSING', `there is no backup ${name}`)
   })

@@ -30,7 +30,8 @@ Examples:
   weir backup --to /mnt/backups/weir
   AWS_REGION=eu-central-1 weir start …     the server’s own credentials are used:
   weir backup --to s3://my-bucket/weir
-  weir backup list --from /mnt/backups/weir`
+  weir backup list --from /mnt/backups/weir
+  weir backup prune --to /mnt/backups/weir --keep 30`
 
 export function addBackup(program: Command): void {
   const backup = program
@@ -39,6 +40,12 @@ export function addBackup(program: Command): void {
     .option('--to <place>', 'a folder of the server’s machine, or s3://bucket/prefix')
     .addHelpText('after', BACKUP_EXAMPLES)
   addDeskFlags(backup).action(make)
+  const prune = backup
+    .command('prune')
+    .description('remove the oldest backups of a place, and what no other needs')
+    .requiredOption('--to <place>', 'where they are: as weir backup --to had it')
+    .requiredOption('--keep <count>', 'so many of the newest stay')
+  addDeskFlags(prune).action(pruneOldest)
   backup
     .command('list')
     .description('backups, the newest last')
@@ -49,7 +56,7 @@ export function addBackup(program: Command): void {
 
 async function make(flags: DeskFlags & { to?: string }): Promise<void> {
   if (flags.to === undefined) throw new WeirError('CLI_USAGE_INVALID', 'give the place by --to')
-  const to = flags.to.startsWith('s3://') ? flags.to : resolve(flags.to)
+  const to = placeOf(flags.to)
   const client = clientOf(flags)
   const { body } = await client.post('/v1/backups', JSON.stringify({ to }))
   const { id } = body as { id: string }
@@ -64,6 +71,24 @@ function tell(status: Status, flags: DeskFlags): void {
   if (flags.json === true) return printJson(status)
   const { name, files_total: files, bytes_total: bytes, bytes_copied: copied } = status
   console.log(`Backup ${name}: ${files} files, ${sizeOf(bytes)}, of which ${sizeOf(copied)} new.`)
+}
+
+interface Pruned {
+  removed: string[]
+  kept: string[]
+  bytes: number
+}
+
+async function pruneOldest(flags: DeskFlags & { to: string; keep: string }): Promise<void> {
+  const keep = Number(flags.keep)
+  if (!Number.isInteger(keep) || keep < 1) {
+    throw new WeirError('CLI_USAGE_INVALID', `--keep is a number from 1 on, not ${flags.keep}`)
+  }
+  const query = new URLSearchParams({ to: placeOf(flags.to), keep: String(keep) })
+  const pruned = await clientOf(flags).deleteForAnswer<Pruned>(`/v1/backups?${query.toString()}`)
+  if (flags.json === true) return printJson(pruned)
+  const { removed, kept, bytes } = pruned
+  console.log(`Removed ${removed.length} backups, ${sizeOf(bytes)}; ${kept.length} are left.`)
 }
 
 async function list(flags: { from: string; json?: boolean }): Promise<void> {
@@ -121,5 +146,7 @@ async function restore(flags: { from: string; data: string; backup?: string }): 
   console.log(`${folder} is the backup ${name}: ${backup.files.length} files, ${sizeOf(bytes)}.`)
 }
 
+const placeOf = (text: string): string => (text.startsWith('s3://') ? text : resolve(text))
+
 const openPlace = (text: string): Promise<Objects> =>
-  openDestination(text.startsWith('s3://') ? text : resolve(text), nodeWorld, process.env)
+  openDestination(placeOf(text), nodeWorld, process.env)

@@ -2,6 +2,7 @@
 import { join } from 'node:path'
 import type { BackupStatus } from '../api/api.ts'
 import { writeBackup } from '../backup/backup.ts'
+import { pruneBackups, type Pruned } from '../backup/prune-backups.ts'
 import { WeirError } from '../errors/errors.ts'
 import type { Objects } from '../objects/objects.ts'
 import type { EmbeddedStorage } from '../storage/embedded-storage.ts'
@@ -9,6 +10,7 @@ import { BACKUP_FOLDER, onDisk, type BackupSource } from '../storage/backup-sour
 import type { World } from '../world/world.ts'
 import { openDestination } from './destination.ts'
 import { JobStatuses } from './job-statuses.ts'
+import { KnownBackups } from './known-backups.ts'
 
 export interface BackupsParts {
   folder: string
@@ -21,12 +23,14 @@ export interface BackupsParts {
 export class Backups {
   readonly #parts: BackupsParts
   readonly #statuses: JobStatuses<BackupStatus>
+  readonly known: KnownBackups
   #source: BackupSource | undefined
   #isRunning = false
 
   constructor(parts: BackupsParts) {
     this.#parts = parts
     this.#statuses = new JobStatuses(parts.world.random)
+    this.known = new KnownBackups(parts.world.disk, parts.folder)
   }
 
   /**
@@ -60,11 +64,15 @@ export class Backups {
     const status: BackupStatus = {
       ...{ state: 'running', name: undefined, problem: undefined, progress: undefined },
     }
-    void this.#write(to, status).finally(() => this.cancel())
+    void this.#write(to, status).then(async (end) => {
+      // Whoever hears that it is over may begin the next.
+      await this.cancel()
+      Object.assign(status, end)
+    })
     return this.#statuses.add(status)
   }
 
-  async #write(to: string, status: BackupStatus): Promise<void> {
+  async #write(to: string, status: BackupStatus): Promise<Partial<BackupStatus>> {
     const { folder, world } = this.#parts
     try {
       const { files, nextOffset } = this.#source!
@@ -72,19 +80,40 @@ export class Backups {
       const control = await onDisk(world.disk, { path: 'control.db', at })
       const objects = await openDestination(to, world, process.env)
       try {
-        status.name = await writeBackup({
+        const name = await writeBackup({
           ...{ objects, nextOffset, clock: world.clock },
           files: [...files, control],
           progress: (progress) => (status.progress = progress),
         })
+        await this.known.add({ to, name })
+        return { name, state: 'done' }
       } finally {
         objects.close()
       }
-      status.state = 'done'
     } catch (error) {
       const { code = 'OBJECTS_UNAVAILABLE', message } = error as { code?: string; message: string }
-      status.problem = { code, detail: message }
-      status.state = 'failed'
+      return { problem: { code, detail: message }, state: 'failed' }
+    }
+  }
+
+  /**
+   * The newest `keep` of a place stay. Errors: BACKUP_RUNNING, API_PARAMETER_INVALID,
+   * BACKUP_DAMAGED, those of the store.
+   */
+  async prune(to: string, keep: number): Promise<Pruned> {
+    if (this.#isRunning) throw new WeirError('BACKUP_RUNNING')
+    this.#isRunning = true
+    try {
+      const objects = await openDestination(to, this.#parts.world, process.env)
+      try {
+        const pruned = await pruneBackups(objects, keep)
+        await this.known.remove(to, pruned.removed)
+        return pruned
+      } finally {
+        objects.close()
+      }
+    } finally {
+      this.#isRunning = false
     }
   }
 

@@ -108,6 +108,7 @@ export class Erasures implements ErasureDesk {
       alerts: { removed: erasedAlerts.removed, still_firing: erasedAlerts.stillFiring },
       log: { entries_before: log.firstOffset, spare_files_removed: log.sparesRemoved },
       stream_forgets_by: isoTime(clock.nowUs() + this.#parts.stateTtlUs),
+      backups: await threads.storage.knownBackups(),
       not_erased: NOT_ERASED,
     }
     const key = await InstanceKey.open(folder)
@@ -124,7 +125,7 @@ export class Erasures implements ErasureDesk {
 
 /** Said on every receipt. */
 const NOT_ERASED = [
-  'backups made before: they hold it until they are deleted',
+  'backups made before: they hold it until `weir backup prune` removes them; those known are listed',
   'the registry’s entry of the device',
   'words of text metrics, which stay in the dictionary without a reference to a device',
   'what devices sent of it again since: in the newest file of the log, until that is full',

@@ -27,6 +27,7 @@ export function storageDesk(
       return storage.runBackup(to)
     },
     backup: (id) => storage.backup(id),
+    pruneBackups: (to, keep) => storage.pruneBackups(to, keep),
     startVerification: () => storage.startVerification(),
     verification: (id) => storage.verification(id),
   }

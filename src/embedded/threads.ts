@@ -10,7 +10,14 @@
  * While it replays the log's tail, the gateway also tells storage where the log ends.
  */
 import type { MessagePort } from 'node:worker_threads'
-import type { BackupStatus, LiveEvent, MetricSample, StorageReport } from '../api/api.ts'
+import type {
+  BackupStatus,
+  KnownBackup,
+  LiveEvent,
+  MetricSample,
+  PrunedBackups,
+  StorageReport,
+} from '../api/api.ts'
 import type { VerificationStatus } from '../api/api.ts'
 import type { RuleChange } from '../batch/batch.ts'
 import type { Config } from '../config/config.ts'
@@ -147,4 +154,6 @@ export interface StorageThread extends Stage, Query {
   cancelBackup(): Promise<void>
   runBackup(to: string): string
   backup(id: string): BackupStatus | undefined
+  pruneBackups(to: string, keep: number): Promise<PrunedBackups>
+  knownBackups(): Promise<KnownBackup[]>
 }

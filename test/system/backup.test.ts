@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict'
 import { existsSync } from 'node:fs'
-import { cp, mkdir, readdir, rm, writeFile } from 'node:fs/promises'
+import { cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -172,6 +172,16 @@ test('kill -9 in the middle of a backup and of a restore leaves what was there',
   const backups = (await readdir(join(to, 'backups'))).length
   await backUp(weir, to)
   assert.equal((await readdir(join(to, 'backups'))).length, backups + 1)
+  const pruned = await weir.api<{ removed: string[]; pieces: number }>(
+    `/v1/backups?to=${encodeURIComponent(to)}&keep=1`,
+    { method: 'DELETE' },
+  )
+  assert.equal(pruned.body.removed.length, backups, pruned.text)
+  assert.ok(pruned.body.pieces > 0)
+  const known = JSON.parse(
+    await readFile(join(folder, 'data', 'backups.json'), 'utf8'),
+  ) as unknown[]
+  assert.equal(known.length, 1)
   await load.stop()
   await weir.stop()
 

@@ -28,6 +28,25 @@ test('an export is confirmed up to a time, and a flush is waited for', async () 
   assert.equal(bench.storage.flushes, 1)
 })
 
+test('the oldest backups are removed, at least one stays', async () => {
+  const asked = (query: string) => bench.call(`DELETE /v1/backups?${query}`, { key: bench.admin })
+  assert.equal((await asked('to=/x&keep=0')).status, 400)
+  assert.equal((await asked('keep=1')).status, 400)
+  bench.storage.backups.clear()
+  for (const name of ['a', 'b', 'c']) {
+    bench.storage.backups.set(name, {
+      state: 'done',
+      name,
+      problem: undefined,
+      progress: undefined,
+    })
+  }
+  const { status, json } = await asked('to=/x&keep=2')
+  assert.equal(status, 200)
+  assert.deepEqual(json, { removed: ['a'], kept: ['b', 'c'], pieces: 3, bytes: 100 })
+  bench.storage.backups.clear()
+})
+
 test('a backup is started, asked for, and says how it ended', async () => {
   const wrong = await bench.call('POST /v1/backups', { key: bench.admin, body: { to: 'x' } })
   assert.equal(wrong.status, 400)

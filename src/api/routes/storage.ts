@@ -165,6 +165,18 @@ const Status = Type.Object({
   problem: Type.Union([Type.Object({ code: Type.String(), detail: Type.String() }), Type.Null()]),
 })
 
+const Pruned = Type.Object({
+  removed: Type.Array(Type.String(), { description: 'Names of backups, the oldest first.' }),
+  kept: Type.Array(Type.String()),
+  pieces: Type.Integer({ description: 'Objects that no backup needs any more.' }),
+  bytes: Type.Integer(),
+})
+
+const Place = Type.String({
+  minLength: 1,
+  description: 'An absolute path of the server’s machine, or s3://bucket/prefix.',
+})
+
 function backupRoutes({ storage }: StoragePorts): Route[] {
   return [
     jsonRoute({
@@ -174,16 +186,26 @@ function backupRoutes({ storage }: StoragePorts): Route[] {
         'In the background, while all goes on. What is there from earlier backups is not copied ' +
         'again. The credentials of a bucket are those of the server’s environment.',
       tag: TAG,
-      body: Type.Object({
-        to: Type.String({
-          minLength: 1,
-          description: 'An absolute path of the server’s machine, or s3://bucket/prefix.',
-        }),
-      }),
+      body: Type.Object({ to: Place }),
       answers: { 202: jsonAnswer('It is being made.', Started) },
       problems: ['BACKUP_RUNNING', 'OBJECTS_UNAVAILABLE'],
       async handle({ body }) {
         return { status: 202, json: { id: await storage.startBackup(body.to) } }
+      },
+    }),
+    jsonRoute({
+      key: 'DELETE /v1/backups',
+      summary: 'Removes the oldest backups of a place',
+      description: 'And what none of those that stay needs.',
+      tag: TAG,
+      query: Type.Object({
+        to: Place,
+        keep: Type.Integer({ minimum: 1, description: 'So many of the newest stay.' }),
+      }),
+      answers: { 200: jsonAnswer('What went and what stays.', Pruned) },
+      problems: ['BACKUP_RUNNING', 'BACKUP_DAMAGED', 'OBJECTS_UNAVAILABLE'],
+      async handle({ query: { to, keep } }) {
+        return { status: 200, json: await storage.pruneBackups(to, keep) }
       },
     }),
     jsonRoute({

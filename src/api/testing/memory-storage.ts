@@ -1,6 +1,12 @@
 /** A store for the API's tests: it holds what it is told to hold, and makes no backups. */
 import { WeirError } from '../../errors/errors.ts'
-import type { BackupStatus, StorageDesk, StorageReport, VerificationStatus } from '../api.ts'
+import type {
+  PrunedBackups,
+  BackupStatus,
+  StorageDesk,
+  StorageReport,
+  VerificationStatus,
+} from '../api.ts'
 
 export class MemoryStorage implements StorageDesk {
   flushes = 0
@@ -48,6 +54,11 @@ export class MemoryStorage implements StorageDesk {
     const counts = { filesDone: 2, filesTotal: 2, bytesDone: 20, bytesTotal: 20 }
     const progress = { ...counts, damaged }
     return id === 'v1' ? { state: 'done', problem: undefined, progress } : undefined
+  }
+
+  async pruneBackups(_to: string, keep: number): Promise<PrunedBackups> {
+    const names = [...this.backups.keys()]
+    return { removed: names.slice(0, -keep), kept: names.slice(-keep), pieces: 3, bytes: 100 }
   }
 
   async backup(id: string): Promise<BackupStatus | undefined> {
