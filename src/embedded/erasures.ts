@@ -96,7 +96,7 @@ export class Erasures implements ErasureDesk {
     await flush()
     const { erasure, files } = await threads.storage.runErasure(id)
     const erasedAlerts = await alerts.erase(erasure)
-    const log = await threads.gateway.forgetLogBefore(logBegin)
+    const logFrom = await threads.gateway.forgetLogBefore(logBegin)
     const body = {
       ...{ id, tenant: erasure.tenant, devices: erasure.deviceIds },
       from: erasure.fromUs === EVER_US ? null : isoTime(erasure.fromUs),
@@ -106,7 +106,7 @@ export class Erasures implements ErasureDesk {
       files: files.map(fileJson),
       dead_letters_and_anomalies: erasure.events,
       alerts: { removed: erasedAlerts.removed, still_firing: erasedAlerts.stillFiring },
-      log: { entries_before: log.firstOffset, spare_files_removed: log.sparesRemoved },
+      log: { entries_before: logFrom },
       stream_forgets_by: isoTime(clock.nowUs() + this.#parts.stateTtlUs),
       backups: await threads.storage.knownBackups(),
       not_erased: NOT_ERASED,

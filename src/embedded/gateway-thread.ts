@@ -132,15 +132,15 @@ const methods: GatewayThread = {
   ingest: (request) => gateway.ingest(request),
   newestOffset: () => log.nextOffset - 1,
   async beginLogFile() {
-    log.roll()
+    await log.beginAfresh()
     // An entry that says nothing: without one the file would not be begun.
     await gateway.changeRules([])
     return log.nextOffset - 1
   },
   async forgetLogBefore(offset) {
     await log.trim(offset)
-    const sparesRemoved = await log.removeSpares()
-    return { firstOffset: log.firstOffset, sparesRemoved }
+    await log.keepSpares()
+    return log.firstOffset
   },
   changeRules: (changes) => gateway.changeRules(changes),
   metrics: () => [...gatewaySamples(gateway), ...logSamples(log)],

@@ -108,8 +108,8 @@ export interface GatewayThread extends Stage, TelemetryDoor {
   newestOffset(): number
   /** What becomes durable from now on is in another file of the log; the offset of some of it. */
   beginLogFile(): Promise<number>
-  /** Files of the log that hold only what is before it are removed, and not kept for reuse. */
-  forgetLogBefore(offset: number): Promise<{ firstOffset: number; sparesRemoved: number }>
+  /** Files of the log that hold only what is before it are gone then; what is left begins here. */
+  forgetLogBefore(offset: number): Promise<number>
   /** Rules that change at the place of the log that comes next; resolves once they are there. */
   changeRules(changes: RuleChange[]): Promise<void>
 }

@@ -179,14 +179,18 @@ export class FileLog implements Log {
     await Promise.all(recycled)
   }
 
-  /** The next entry begins a file, so that all before it can be trimmed. */
-  roll(): void {
+  /**
+   * The next entry begins a file, so that all before it can be trimmed. From now on no file holds
+   * anything of one that was trimmed, until keepSpares().
+   */
+  async beginAfresh(): Promise<void> {
+    await this.#pool.dropSpares()
     this.#isFileOver = true
   }
 
-  /** Trimmed files that were kept for reuse, with what they held; returns how many. */
-  removeSpares(): Promise<number> {
-    return this.#pool.removeSpares()
+  /** What was trimmed before is gone then. */
+  keepSpares(): Promise<void> {
+    return this.#pool.keepSpares()
   }
 
   async restartAt(offset: number): Promise<void> {

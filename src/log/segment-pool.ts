@@ -37,6 +37,7 @@ export class SegmentPool {
   readonly #spares: string[]
   #nextSequence: number
   #prepared: Promise<Segment> | undefined
+  #keepsSpares = true
   /** File work goes one after the other; appends never wait for it, unless they need a segment. */
   #work: Promise<unknown> = Promise.resolve()
 
@@ -52,9 +53,9 @@ export class SegmentPool {
   }
 
   /** An empty, durable segment. Throws LOG_DISK_FULL, or what the disk threw. */
-  async take(): Promise<Segment> {
+  take(): Promise<Segment> {
     this.prepareAhead()
-    const prepared = await this.#prepared!
+    const prepared = this.#prepared!
     this.#prepared = undefined
     return prepared
   }
@@ -64,7 +65,9 @@ export class SegmentPool {
     if (this.#prepared !== undefined) return
     const prepared = this.#enqueue(() => this.#prepare())
     this.#prepared = prepared
-    prepared.catch(() => (this.#prepared = undefined))
+    prepared.catch(() => {
+      if (this.#prepared === prepared) this.#prepared = undefined
+    })
   }
 
   /** Frees a segment's file. Resolves once that is durable. */
@@ -75,21 +78,36 @@ export class SegmentPool {
       await segment.file.close()
       const path = join(folder, segment.name)
       const spare = fileName(segment.sequence, SPARE_SUFFIX)
-      const isKept = this.#spares.length < sparesMax && bytes === segmentBytes
+      const hasRoom = this.#keepsSpares && this.#spares.length < sparesMax
+      const isKept = hasRoom && bytes === segmentBytes
       await (isKept ? disk.rename(path, join(folder, spare)) : disk.remove(path))
       await disk.syncFolder(folder)
       if (isKept) this.#spares.push(spare)
     })
   }
 
-  /** Returns how many. Resolves once that is durable. */
-  removeSpares(): Promise<number> {
+  /**
+   * Until keepSpares() each file is made anew, so that it holds nothing of another. Resolves once
+   * those that are kept, and the one made ahead, are gone for good.
+   */
+  dropSpares(): Promise<void> {
+    this.#keepsSpares = false
+    const ahead = this.#prepared
+    this.#prepared = undefined
     return this.#enqueue(async () => {
       const { disk, folder } = this.#settings
-      const spares = this.#spares.splice(0)
-      for (const spare of spares) await disk.remove(join(folder, spare))
+      const prepared = await ahead?.catch(() => undefined)
+      await prepared?.file.close()
+      const names = this.#spares.splice(0).concat(prepared?.name ?? [])
+      for (const name of names) await disk.remove(join(folder, name))
       await disk.syncFolder(folder)
-      return spares.length
+    })
+  }
+
+  /** What is trimmed from now on is kept again; what was trimmed before is gone then. */
+  keepSpares(): Promise<void> {
+    return this.#enqueue(async () => {
+      this.#keepsSpares = true
     })
   }
 

@@ -96,6 +96,8 @@ export class Catalogue {
       )
     }
     database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL')
+    // Of a dead letter that was erased nothing is left in the file's free space.
+    database.exec('PRAGMA secure_delete = ON')
     checkStructure(database, path)
     catalogue.#migrate(format, isNew)
     if (catalogue.#meta('schema') !== schemaCrc(database)) {
