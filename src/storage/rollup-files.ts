@@ -3,13 +3,19 @@
  *
  * Format (measured, docs/decisions/0002-storage.md): Parquet version 2, zstd, row groups of 61,440.
  */
-import { DOUBLE, type DuckDBConnection } from '@duckdb/node-api'
-import type { Span } from '../query/query.ts'
+import { BLOB, DOUBLE, DuckDBBlobValue, type DuckDBConnection } from '@duckdb/node-api'
 import { PARTIAL_SERIES, PARTIAL_START_MS, PARTIAL_STRIDE } from '../stream/stream.ts'
 import type { Clock, Disk } from '../world/world.ts'
 import { ChunkSource } from './chunk-source.ts'
 import { columnItems, quote, type Duck } from './duck.ts'
-import { flushFile, publishSegment, temporaryName, type WrittenFile } from './segment-files.ts'
+import {
+  flushFile,
+  publishSegment,
+  temporaryName,
+  type PartialsWanted,
+  type SketchesByRow,
+  type WrittenFile,
+} from './segment-files.ts'
 import type { Box, Segment } from './segment-set.ts'
 
 /** Between two flushes of a segment that is being written. */
@@ -33,6 +39,11 @@ const ROLLUP_COLUMNS = [
   ['last', 'DOUBLE'],
   ['last_time', 'BIGINT'],
 ] as const
+
+/** Kinds of segments that have sketches; in files of before decision 0018 there is no column. */
+const SKETCHED: readonly Segment['kind'][] = ['summary', 'fleet']
+/** A row of what a file may not have, which gives the column its type. */
+const NO_SKETCHES = 'SELECT CAST(NULL AS BLOB) AS sketch WHERE false'
 
 type Bounds = Omit<WrittenFile, 'bytes' | 'crc' | 'isCold' | 'tail'>
 
@@ -75,32 +86,44 @@ export class RollupFiles {
   readonly #duck: Duck
   readonly #disk: Disk
   readonly #clock: Clock
-  readonly #partials: ChunkSource
+  readonly #plain: ChunkSource
+  readonly #sketched: ChunkSource
 
   constructor(parts: { folder: string; duck: Duck; disk: Disk; clock: Clock }) {
     this.#folder = parts.folder
     this.#duck = parts.duck
     this.#disk = parts.disk
     this.#clock = parts.clock
-    this.#partials = new ChunkSource(
-      parts.duck,
-      'sealed_partials',
-      ROLLUP_COLUMNS.map(([name]) => ({ name, type: DOUBLE })),
-    )
+    const columns = ROLLUP_COLUMNS.map(([name]) => ({ name, type: DOUBLE }))
+    this.#plain = new ChunkSource(parts.duck, 'sealed_partials', columns)
+    const sketched = [...columns, { name: 'sketch', type: BLOB }]
+    this.#sketched = new ChunkSource(parts.duck, 'summed_up_partials', sketched)
   }
 
-  /** `offset` is the checkpoint's: of one key the row with the highest offset counts. */
-  async write(file: string, rows: readonly Float64Array[], offset: number): Promise<WrittenFile> {
-    const source = this.#partials
+  /** See SegmentFiles.writePartials(). */
+  async write(
+    file: string,
+    rows: readonly Float64Array[],
+    { offset, sketches }: { offset: number; sketches?: SketchesByRow },
+  ): Promise<WrittenFile> {
+    const source = sketches === undefined ? this.#plain : this.#sketched
     await this.#duck.write(async (connection) => {
       source.give(rows.length, (chunk, from, to) => {
         for (let column = 0; column < PARTIAL_STRIDE; column++) {
           const items = columnItems<Float64Array>(chunk, column)
           for (let row = from; row < to; row++) items[row - from] = rows[row]![column]!
         }
+        if (sketches === undefined) return
+        const blobs = chunk.getColumnVector(PARTIAL_STRIDE)
+        for (let row = from; row < to; row++) {
+          const sketch = sketches.get(rows[row]!)
+          blobs.setItem(row - from, sketch === undefined ? null : new DuckDBBlobValue(sketch))
+        }
       })
       const casts = ROLLUP_COLUMNS.map(([name, type]) => `CAST("${name}" AS ${type}) AS "${name}"`)
-      const query = `SELECT ${casts.join()}, CAST(${offset} AS BIGINT) AS "offset" FROM ${source.table}`
+      casts.push(`CAST(${offset} AS BIGINT) AS "offset"`)
+      if (sketches !== undefined) casts.push('sketch')
+      const query = `SELECT ${casts.join()} FROM ${source.table}`
       await this.#copy(connection, query, file).finally(() => source.clear())
     })
     return this.#publish(file, boundsOf(rows))
@@ -108,14 +131,20 @@ export class RollupFiles {
 
   /** Of equal keys the highest offset stays: a later late partial replaces the earlier. */
   merge(file: string, run: readonly Segment[], box: Box): Promise<WrittenFile | undefined> {
-    const sql = `SELECT DISTINCT ON (window_ms, series, start_ms, is_late) *
-      FROM read_parquet([${this.#files(run)}])${isIn(box)}
+    const columns = [...ROLLUP_COLUMNS.map(([name]) => `"${name}"`), '"offset"']
+    const hasSketches = run.some(({ kind }) => SKETCHED.includes(kind))
+    if (hasSketches) columns.push('sketch')
+    const sql = `SELECT DISTINCT ON (window_ms, series, start_ms, is_late) ${columns.join()}
+      FROM ${this.#from(run, hasSketches)}${isIn(box)}
       ORDER BY window_ms, series, start_ms, is_late, "offset" DESC`
     return this.#writeQuery(file, sql)
   }
 
-  #files(run: readonly Segment[]): string {
-    return run.map(({ file }) => quote(`${this.#folder}/${file}`)).join()
+  #from(run: readonly Segment[], hasSketches: boolean): string {
+    const files = run.map(({ file }) => quote(`${this.#folder}/${file}`)).join()
+    if (!hasSketches) return `read_parquet([${files}])`
+    const all = `SELECT * FROM read_parquet([${files}], union_by_name = true)`
+    return `(${NO_SKETCHES} UNION ALL BY NAME ${all})`
   }
 
   /** Writes what a statement selects; undefined, and no file, when it is nothing. */
@@ -177,13 +206,14 @@ export class RollupFiles {
   /** Calls back for each row of one window size; `offset` says which of equal keys is newer. */
   async read(
     segments: readonly Segment[],
-    { series, windowMs, span }: { series: readonly number[]; windowMs: number; span: Span },
-    consume: (row: Float64Array, offset: number) => void,
+    { series, windowMs, span, hasSketches = false }: PartialsWanted,
+    consume: (row: Float64Array, offset: number, sketch?: Uint8Array) => void,
   ): Promise<void> {
     if (segments.length === 0 || series.length === 0) return
     const columns = ROLLUP_COLUMNS.map(([name]) => `CAST("${name}" AS DOUBLE)`)
-    const sql = `SELECT ${columns.join()}, CAST("offset" AS DOUBLE)
-      FROM read_parquet([${this.#files(segments)}])
+    columns.push('CAST("offset" AS DOUBLE)')
+    if (hasSketches) columns.push('sketch')
+    const sql = `SELECT ${columns.join()} FROM ${this.#from(segments, hasSketches)}
       WHERE window_ms = ${windowMs} AND series IN (${series.join()})
       AND start_ms >= ${span.startUs / 1000} AND start_ms < ${span.endUs / 1000}`
     const row = new Float64Array(PARTIAL_STRIDE)
@@ -191,9 +221,12 @@ export class RollupFiles {
       const items = Array.from({ length: PARTIAL_STRIDE + 1 }, (_, column) =>
         columnItems<Float64Array>(chunk, column),
       )
+      const sketches = hasSketches ? chunk.getColumnVector(PARTIAL_STRIDE + 1) : undefined
       for (let at = 0; at < chunk.rowCount; at++) {
         for (let column = 0; column < PARTIAL_STRIDE; column++) row[column] = items[column]![at]!
-        consume(row, items[PARTIAL_STRIDE]![at]!)
+        const sketch = sketches?.getItem(at)
+        const bytes = sketch instanceof DuckDBBlobValue ? sketch.bytes : undefined
+        consume(row, items[PARTIAL_STRIDE]![at]!, bytes)
       }
     })
   }

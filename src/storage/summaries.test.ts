@@ -62,6 +62,11 @@ const reading = fc.record({
     { weight: 1, arbitrary: fc.integer({ min: 0, max: 6000 }) },
   ),
   value: fc.integer({ min: -50, max: 50 }),
+  /** So many in a row, so that an hour of them is worth a row. */
+  burst: fc.oneof(
+    { weight: 4, arbitrary: fc.constant(1) },
+    { weight: 1, arbitrary: fc.constant(170) },
+  ),
 })
 const step = fc.record({
   hours: fc.integer({ min: 1, max: 9 }),
@@ -98,9 +103,12 @@ test('hours and days are summed up when they are over, and whatever comes late i
       try {
         for (const { hours, readings, next } of steps) {
           nowUs += hours * HOUR_US
-          const own = readings.map(({ behind, value }) => {
-            return { series: 0, timeUs: nowUs - behind * MINUTE_US, value }
-          })
+          const own = readings.flatMap(({ behind, value, burst }) =>
+            Array.from({ length: burst }, (_, at) => ({
+              ...{ series: 0, timeUs: nowUs - behind * MINUTE_US - at * 17e6 },
+              value: value + (at % 11) / 4,
+            })),
+          )
           store.output(makeOutput(stream.output(own)))
           if (next === 'commit' || next === 'overtaken') {
             const committed = store.commit({ offset: stream.outputs.length - 1, parts: [] })
