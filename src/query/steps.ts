@@ -59,7 +59,8 @@ export class Steps {
   readonly #stepsMax: number
   readonly #budget: { left: number }
   readonly #slots = new Map<number, number>()
-  #rows = new Float64Array(64 * STRIDE)
+  /** Few at first: of ten thousand devices each has its own. */
+  #rows = new Float64Array(32 * STRIDE)
   /** The step of the last reading: the next is mostly in it too. */
   #stepAt = NaN
   #slotAt = 0

@@ -42,8 +42,9 @@ const ROLLUP_COLUMNS = [
 
 /** Kinds of segments that have sketches; in files of before decision 0018 there is no column. */
 const SKETCHED: readonly Segment['kind'][] = ['summary', 'fleet']
-/** A row of what a file may not have, which gives the column its type. */
-const NO_SKETCHES = 'SELECT CAST(NULL AS BLOB) AS sketch WHERE false'
+
+/** More are forgotten, and asked again. */
+const KNOWN_FILES_MAX = 10_000
 
 type Bounds = Omit<WrittenFile, 'bytes' | 'crc' | 'isCold' | 'tail'>
 
@@ -88,6 +89,8 @@ export class RollupFiles {
   readonly #clock: Clock
   readonly #plain: ChunkSource
   readonly #sketched: ChunkSource
+  /** By file: whether it has a column for them. */
+  readonly #hasSketches = new Map<string, boolean>()
 
   constructor(parts: { folder: string; duck: Duck; disk: Disk; clock: Clock }) {
     this.#folder = parts.folder
@@ -130,21 +133,44 @@ export class RollupFiles {
   }
 
   /** Of equal keys the highest offset stays: a later late partial replaces the earlier. */
-  merge(file: string, run: readonly Segment[], box: Box): Promise<WrittenFile | undefined> {
+  async merge(file: string, run: readonly Segment[], box: Box): Promise<WrittenFile | undefined> {
     const columns = [...ROLLUP_COLUMNS.map(([name]) => `"${name}"`), '"offset"']
     const hasSketches = run.some(({ kind }) => SKETCHED.includes(kind))
     if (hasSketches) columns.push('sketch')
     const sql = `SELECT DISTINCT ON (window_ms, series, start_ms, is_late) ${columns.join()}
-      FROM ${this.#from(run, hasSketches)}${isIn(box)}
+      FROM ${await this.#from(run, hasSketches)}${isIn(box)}
       ORDER BY window_ms, series, start_ms, is_late, "offset" DESC`
     return this.#writeQuery(file, sql)
   }
 
-  #from(run: readonly Segment[], hasSketches: boolean): string {
-    const files = run.map(({ file }) => quote(`${this.#folder}/${file}`)).join()
-    if (!hasSketches) return `read_parquet([${files}])`
-    const all = `SELECT * FROM read_parquet([${files}], union_by_name = true)`
-    return `(${NO_SKETCHES} UNION ALL BY NAME ${all})`
+  async #from(run: readonly Segment[], hasSketches: boolean): Promise<string> {
+    const list = (own: readonly Segment[]): string => `read_parquet([${this.#files(own)}])`
+    if (!hasSketches) return list(run)
+    await this.#look(run)
+    const { true: own = [], false: others = [] } = Object.groupBy(run, ({ file }) =>
+      this.#hasSketches.get(file) === true ? 'true' : 'false',
+    )
+    if (others.length === 0) return list(own)
+    const without = `SELECT *, CAST(NULL AS BLOB) AS sketch FROM ${list(others)}`
+    if (own.length === 0) return `(${without})`
+    return `(${without} UNION ALL BY NAME SELECT * FROM ${list(own)})`
+  }
+
+  #files(run: readonly Segment[]): string {
+    return run.map(({ file }) => quote(`${this.#folder}/${file}`)).join()
+  }
+
+  /** Which of these files have sketches: asked once of those that others wrote. */
+  async #look(run: readonly Segment[]): Promise<void> {
+    if (this.#hasSketches.size > KNOWN_FILES_MAX) this.#hasSketches.clear()
+    const unknown = run.filter(({ file }) => !this.#hasSketches.has(file))
+    for (const segment of unknown) {
+      const sql = `SELECT CAST(count(*) AS DOUBLE) FROM parquet_schema(${this.#files([segment])})
+        WHERE name = 'sketch'`
+      await this.#duck.read(sql, (chunk) => {
+        this.#hasSketches.set(segment.file, columnItems<Float64Array>(chunk, 0)[0]! > 0)
+      })
+    }
   }
 
   /** Writes what a statement selects; undefined, and no file, when it is nothing. */
@@ -213,7 +239,7 @@ export class RollupFiles {
     const columns = ROLLUP_COLUMNS.map(([name]) => `CAST("${name}" AS DOUBLE)`)
     columns.push('CAST("offset" AS DOUBLE)')
     if (hasSketches) columns.push('sketch')
-    const sql = `SELECT ${columns.join()} FROM ${this.#from(segments, hasSketches)}
+    const sql = `SELECT ${columns.join()} FROM ${await this.#from(segments, hasSketches)}
       WHERE window_ms = ${windowMs} AND series IN (${series.join()})
       AND start_ms >= ${span.startUs / 1000} AND start_ms < ${span.endUs / 1000}`
     const row = new Float64Array(PARTIAL_STRIDE)

@@ -45,9 +45,9 @@ import {
 import type { Tombstones } from './tombstones.ts'
 
 /** Hours of series that are made together. */
-const HOURS_AT_ONCE = 400_000
-/** Rows of one file, some 300 bytes each while it is made. */
-const FILE_ROWS = 200_000
+const HOURS_AT_ONCE = 100_000
+/** From so many rows on a file is written: each takes some 450 bytes until then. */
+const FILE_ROWS = 100_000
 /** Hours of fleets that are made together, some kilobytes each. */
 const FLEET_HOURS_AT_ONCE = 20_000
 /** Fleets of so many series tell of hours without readings: to ask all of them takes long. */

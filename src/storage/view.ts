@@ -202,8 +202,7 @@ export class StorageView implements ReadingView {
   /** Adds a series' readings in memory, oldest arrived first. */
   #walk(series: number, { startUs, endUs }: Span, columns: GrowingColumns): void {
     for (const { generation, readings } of this.#memory) {
-      const { minTimeUs, maxTimeUs } = generation.readings
-      if (maxTimeUs < startUs || minTimeUs >= endUs) continue
+      if (!mayHoldIn(generation, { startUs, endUs })) continue
       const from = columns.count
       generation.readings.walk(series, readings, (timeUs, value) => {
         if (startUs <= timeUs && timeUs < endUs) columns.push(timeUs, value)
@@ -213,6 +212,7 @@ export class StorageView implements ReadingView {
   }
 
   memoryTimes(series: number, span: Span): Float64Array {
+    if (!this.#memory.some(({ generation }) => mayHoldIn(generation, span))) return NO_TIMES
     const columns = new GrowingColumns()
     this.#walk(series, span, columns)
     return columns.timeUs.subarray(0, columns.count)
@@ -312,6 +312,11 @@ export class StorageView implements ReadingView {
 
 /** Stretches of which a fleet's hours are not taken; more are joined. */
 const UNSURE_MAX = 64
+const NO_TIMES = new Float64Array()
+
+const mayHoldIn = ({ readings }: Generation, { startUs, endUs }: Span): boolean =>
+  readings.maxTimeUs >= startUs && readings.minTimeUs < endUs
+
 const ALWAYS: Span = { startUs: -Infinity, endUs: Infinity }
 
 function windowName(windowMs: number): string {
