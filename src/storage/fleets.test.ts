@@ -16,8 +16,9 @@ const MINUTE_US = 60e6
 const HOUR_US = 3_600e6
 const DAY_US = 24 * HOUR_US
 const START_US = Date.UTC(2026, 3, 6, 20) * 1000
-const DEVICES = ['a', 'b', 'c', 'd', 'e']
-const TYPES = ['pump', 'pump', 'fan', 'fan', 'fan']
+/** A small fleet, and one that tells of hours without readings. */
+const DEVICES = [...'abcdefghijklmnopqrst']
+const TYPES = DEVICES.map((_, at) => (at < 3 ? 'pump' : 'fan'))
 const SERIES = DEVICES.map((deviceId, series) => ({
   ...defineSeries(series, 'temperature', { deviceId }),
   deviceType: TYPES[series]!,
