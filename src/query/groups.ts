@@ -20,12 +20,13 @@ import type {
   Span,
   Value,
 } from './query.ts'
-import { pointsOf, quantileOf } from './readings.ts'
-import { alignInwards, planRollups, spansOf } from './rollup-plan.ts'
+import { errorOf, pointsOf, quantileOf } from './readings.ts'
+import { alignInwards, spansOf, type SpansBySeries } from './rollup-plan.ts'
 import { alignOutwards, clipSpans, contains, subtractSpans } from './spans.ts'
 import { gridOf, type StepGrid } from './step-grid.ts'
-import { readSteps } from './step-reader.ts'
+import { readSteps, type SteppedQuestion } from './step-reader.ts'
 import { Steps } from './steps.ts'
+import { ToldWindows } from './told-windows.ts'
 
 /** Steps of all groups together: each takes a hundred bytes while it is made. */
 const STEPS_MAX = 500_000
@@ -79,10 +80,10 @@ class Groups {
       series.map((one) => [one.series, this.#stepsOf(groupOf(one, groups)!)]),
     )
     const stepsOf = (id: number): Steps => bySeries.get(id)!
-    const asked = { series, grid: this.#grid, startUs, endUs }
-    const isOfRollups = this.#quantile === undefined
-    const left = isOfRollups ? await readFleets(view, asked, stepsOf) : undefined
-    await readSteps(view, planRollups(view, series, { ...asked, isOfRollups, left }), stepsOf)
+    const hasSketches = this.#quantile !== undefined
+    const asked = { series, grid: this.#grid, hasSketches, startUs, endUs }
+    const left = await readFleets(view, asked, stepsOf)
+    await readSteps(view, { ...asked, left }, stepsOf)
     this.#count(series.length, view)
   }
 
@@ -112,7 +113,12 @@ class Groups {
       .map(([group, steps]) => ({ group, points: this.#pointsOf(steps) }))
       .filter(({ points }) => points.length > 0)
     const { series, ...counts } = this.#meta
-    const resolution = { resolution_ms: this.#grid.widthUs / 1000, cached: false }
+    const steps = [...this.#steps.values()]
+    const worst = steps.reduce((most, one) => Math.max(most, one.relativeError), 0)
+    const resolution = {
+      ...{ resolution_ms: this.#grid.widthUs / 1000, cached: false },
+      ...errorOf({ relativeError: this.#quantile === undefined ? undefined : worst }),
+    }
     return { groups, meta: { series, tiers: [...this.#tiers], ...resolution, ...counts } }
   }
 
@@ -160,29 +166,35 @@ function checkGroups({ aggregate, groups }: GroupsQuestion): void {
 /** Puts the hours of whole fleets into the steps; returns what is left of each series of those. */
 async function readFleets(
   { fleets }: ReadingView,
-  { series, grid, ...all }: Span & { series: readonly SeriesDefinition[]; grid: StepGrid },
+  { series, grid, hasSketches, ...all }: SteppedQuestion,
   stepsOf: (series: number) => Steps,
 ): Promise<Map<number, readonly Span[]> | undefined> {
   if (fleets === undefined || !grid.takesWindows(HOUR_US)) return undefined
   const asked = clipSpans(all, [fleets.span])[0]
   const hours = asked && alignInwards(asked, HOUR_US)
   if (hours === undefined || hours.startUs >= hours.endUs) return undefined
-  const covered = new Map<number, Span[]>()
-  const left = new Map<number, readonly Span[]>()
-  for (const [fleet, members] of wholeFleets(fleets, series, stepsOf)) {
+  const whole = wholeFleets(fleets, series, stepsOf)
+  const covered: SpansBySeries = new Map()
+  for (const fleet of whole.keys()) {
     const own = subtractSpans(hours, alignOutwards(fleets.unsure(fleet), HOUR_US))
-    if (own.length === 0) continue
-    covered.set(fleet, own)
-    const others = subtractSpans(all, own)
-    for (const one of members) left.set(one, others)
+    if (own.length > 0) covered.set(fleet, own)
   }
-  if (covered.size === 0) return undefined
+  const told = new ToldWindows(HOUR_US)
   for (const span of spansOf(covered)) {
-    await fleets.hours([...covered.keys()], span, (row) => {
-      const own = covered.get(row[PARTIAL_SERIES]!)!
-      const isOurs = row[PARTIAL_COUNT]! > 0 && contains(own, row[PARTIAL_START_MS]! * 1000)
-      if (isOurs) stepsOf(row[PARTIAL_SERIES]!).addPartial(row)
+    await fleets.hours([...covered.keys()], { span, hasSketches }, (row, sketch) => {
+      const count = row[PARTIAL_COUNT]!
+      if (count < 0 || (hasSketches && count > 0 && sketch === undefined)) return
+      const fleet = row[PARTIAL_SERIES]!
+      const startUs = row[PARTIAL_START_MS]! * 1000
+      if (!contains(covered.get(fleet)!, startUs)) return
+      told.add(fleet, startUs)
+      if (count > 0) stepsOf(fleet).addPartial(row, sketch)
     })
+  }
+  const left = new Map<number, readonly Span[]>()
+  for (const [fleet, spans] of told.of(covered, hours)) {
+    const others = subtractSpans(all, spans)
+    for (const one of whole.get(fleet)!) left.set(one, others)
   }
   return left
 }

@@ -60,6 +60,11 @@ export interface ReadingsAnswer {
     tiers: string[]
     /** 0 for raw readings, else the step or the downsampling width. */
     resolution_ms: number
+    /**
+     * Of quantiles, and only there: how far a value may be from one that has its rank, 0 when it is
+     * exact. 0.005: half a percent.
+     */
+    relative_error?: number
     /** 1 when everything accepted is in the answer; see ReadingView. */
     completeness: number
     segments_read: number
@@ -286,7 +291,7 @@ export interface GroupsSource {
 
 /**
  * What all series of numbers of one tenant, device type and metric had in an hour, as one partial.
- * A fleet has the number of one of its series.
+ * A fleet has the number of one of its series. Hours without one are to be asked of its series.
  */
 export interface FleetHours {
   /** Where there is something. */
@@ -296,20 +301,34 @@ export interface FleetHours {
   size(fleet: number): number
   /** Where its hours do not tell everything; in order and apart. */
   unsure(fleet: number): readonly Span[]
-  hours(fleets: readonly number[], span: Span, consume: (row: Float64Array) => void): Promise<void>
+  /** See ReadingView.partials(). */
+  hours(
+    fleets: readonly number[],
+    what: { span: Span; hasSketches: boolean },
+    consume: (row: Float64Array, sketch?: Uint8Array) => void,
+  ): Promise<void>
 }
 
 export interface ReadingView {
   /** Every identity once (T4). `consume` may throw to end it. */
   readings(wanted: readonly Wanted[], consume: (rows: ReadingRows) => void): Promise<void>
-  /** Window partials that start in the span, the newest of each key once (PARTIAL_* places). */
+  /**
+   * Window partials that start in the span, the newest of each key once (PARTIAL_* places). Of one
+   * whose count is below 0 the readings are to be asked. Sketches only where they are asked for,
+   * and kept.
+   */
   partials(
     series: readonly number[],
-    windows: { windowMs: number; span: Span },
-    consume: (row: Float64Array) => void,
+    windows: { windowMs: number; span: Span; hasSketches?: boolean },
+    consume: (row: Float64Array, sketch?: Uint8Array) => void,
   ): Promise<void>
   /** Window sizes, ascending, and where their partials tell everything that was committed. */
   readonly coverage: readonly { windowMs: number; fromMs: number; toMs: number }[]
+  /**
+   * Where partials of this size are kept only if they are much smaller than their readings: these
+   * tell the windows of which there is none. Elsewhere such a window is empty. Undefined: nowhere.
+   */
+  sparse?(windowMs: number): Span | undefined
   /** Where the partials of a series and window size do not tell everything. */
   dirty(series: number, windowMs: number): readonly Span[]
   /** Event times of a series' readings that are in memory only, within the span; in no order. */
@@ -342,7 +361,9 @@ export { LatestRows } from './latest-rows.ts'
 export type { CalendarStep } from './step-grid.ts'
 export { answerGroups, seriesAsked } from './groups.ts'
 export { answerReadings } from './readings.ts'
+export { Sketch } from './sketch.ts'
 export { scanDevices, type ScanSource } from './scan.ts'
-export { addSpan, clipSpans, contains, subtractSpans } from './spans.ts'
+export { addSpan, alignOutwards, clipSpans, contains, subtractSpans } from './spans.ts'
 export { sortByTime } from './time-order.ts'
+export { ToldWindows } from './told-windows.ts'
 export { answerWindows } from './windows.ts'

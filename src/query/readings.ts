@@ -14,7 +14,6 @@ import type {
   Value,
 } from './query.ts'
 import { filled } from './fill.ts'
-import { planRollups } from './rollup-plan.ts'
 import { gridOf, type StepGrid } from './step-grid.ts'
 import { readSteps } from './step-reader.ts'
 import { Steps, type Step } from './steps.ts'
@@ -44,6 +43,7 @@ export async function answerReadings(
         })),
         tiers: [...view.tiers],
         resolution_ms: answer.resolutionUs / 1000,
+        ...errorOf(answer),
         completeness: view.completeness,
         segments_read: view.segmentsRead,
         segments_skipped: view.segmentsSkipped,
@@ -55,6 +55,14 @@ export async function answerReadings(
     view.release()
   }
 }
+
+/** Only quantiles have one. */
+export const errorOf = ({
+  relativeError,
+}: {
+  relativeError?: number | undefined
+}): Pick<ReadingsAnswer['meta'], 'relative_error'> =>
+  relativeError === undefined ? {} : { relative_error: relativeError }
 
 const TEXT_AGGREGATES: readonly Aggregate[] = ['first', 'last', 'count']
 
@@ -75,6 +83,8 @@ function checkAggregate(
 interface Unread {
   points(read: (series: number, value: number) => Value): Points
   resolutionUs: number
+  /** Of quantiles. */
+  relativeError?: number | undefined
 }
 
 async function answerRaw(
@@ -147,10 +157,10 @@ async function answerSteps(
   const grid = gridOf(question)
   const quantile = quantileOf(aggregate)
   const steps = new Steps(grid, { stepsMax: pointsMax }, quantile !== undefined)
-  const isOfRollups = quantile === undefined
-  const plan = planRollups(view, series, { startUs, endUs, grid, isOfRollups })
-  await readSteps(view, plan, () => steps)
+  const hasSketches = quantile !== undefined
+  await readSteps(view, { series, startUs, endUs, grid, hasSketches }, () => steps)
   return {
+    relativeError: hasSketches ? steps.relativeError : undefined,
     points: (read) =>
       pointsOf(steps, { ...question, aggregate }, { grid, read, series: series[0]?.series ?? 0 }),
     resolutionUs: grid.widthUs,

@@ -2,32 +2,21 @@
  * Which part of an aggregated question window partials answer exactly, and which part the readings
  * must: outside of what partials cover, where a backlog made windows dirty, and in windows that
  * readings in memory touch, since their partial may not have been emitted yet. The widest windows
- * go first; what they leave the next ones answer.
+ * go first; what they leave, or do not tell, the next ones answer.
  */
-import type { SeriesDefinition } from '../batch/batch.ts'
-import type { ReadingView, Span, Wanted } from './query.ts'
+import type { ReadingView, Span } from './query.ts'
 import { addSpan, alignOutwards, clipSpans, subtractSpans } from './spans.ts'
 import type { StepGrid } from './step-grid.ts'
+
+/** By series: stretches in order and apart. */
+export type SpansBySeries = Map<number, readonly Span[]>
 
 /** Partials of one window size. */
 export interface RollupPart {
   windowMs: number
   span: Span
-  /** By series: where they count. */
-  covered: Map<number, readonly Span[]>
-}
-
-export interface RollupPlan {
-  parts: RollupPart[]
-  raw: Wanted[]
-}
-
-interface SteppedQuestion extends Span {
-  grid: StepGrid
-  /** False: what is asked only readings know. */
-  isOfRollups: boolean
-  /** What of the span is wanted of a series, where that is not all. */
-  left?: ReadonlyMap<number, readonly Span[]> | undefined
+  /** Here they are kept only where that is worth it. */
+  sparse: Span | undefined
 }
 
 /** More spans than this are joined: a condition of SQL should stay short. */
@@ -35,40 +24,21 @@ const TOUCHED_SPANS_MAX = 64
 /** Each is a question to the files. */
 const READ_SPANS_MAX = 8
 
-export function planRollups(
-  view: ReadingView,
-  series: readonly SeriesDefinition[],
-  question: SteppedQuestion,
-): RollupPlan {
-  const parts = question.isOfRollups ? partsOf(view, question) : []
-  const raw: Wanted[] = []
-  for (const { series: id, kind } of series) {
-    const all = [{ startUs: question.startUs, endUs: question.endUs }]
-    let left: readonly Span[] = question.left?.get(id) ?? all
-    if (kind === 'number') {
-      for (const part of parts) {
-        const own = coveredSpans(view, id, { part, left })
-        part.covered.set(id, own)
-        left = left.flatMap((span) => subtractSpans(span, own))
-      }
-    }
-    if (left.length > 0) raw.push({ series: id, spans: left })
-  }
-  const isUsed = ({ covered }: RollupPart): boolean =>
-    [...covered.values()].some((spans) => spans.length > 0)
-  return { parts: parts.filter(isUsed), raw }
-}
-
 /** Windows that lie within steps, span and coverage, the widest first. */
-function partsOf(view: ReadingView, { startUs, endUs, grid }: SteppedQuestion): RollupPart[] {
+export function partsOf(
+  view: ReadingView,
+  { startUs, endUs, grid, hasSketches }: Span & { grid: StepGrid; hasSketches: boolean },
+): RollupPart[] {
   return view.coverage.toReversed().flatMap(({ windowMs, fromMs, toMs }) => {
     const widthUs = windowMs * 1000
-    const span = alignInwards(
-      { startUs: Math.max(startUs, fromMs * 1000), endUs: Math.min(endUs, toMs * 1000) },
-      widthUs,
-    )
-    const isFit = span.startUs < span.endUs && grid.takesWindows(widthUs)
-    return isFit ? [{ windowMs, span, covered: new Map() }] : []
+    const sparse = view.sparse?.(windowMs)
+    // No others have sketches.
+    if (hasSketches && sparse === undefined) return []
+    const covered = { startUs: fromMs * 1000, endUs: toMs * 1000 }
+    const within = hasSketches ? clipSpans(sparse!, [covered]) : [covered]
+    const span = clipSpans({ startUs, endUs }, within).map((one) => alignInwards(one, widthUs))[0]
+    const isFit = span !== undefined && span.startUs < span.endUs && grid.takesWindows(widthUs)
+    return isFit ? [{ windowMs, span, sparse }] : []
   })
 }
 
@@ -79,7 +49,7 @@ export const alignInwards = ({ startUs, endUs }: Span, widthUs: number): Span =>
 })
 
 /** Whole windows of what is left. */
-function coveredSpans(
+export function coveredSpans(
   view: ReadingView,
   series: number,
   { part: { windowMs, span }, left }: { part: RollupPart; left: readonly Span[] },
@@ -100,7 +70,7 @@ function coveredSpans(
 }
 
 /** What counts of any of them: together, at most so many stretches. */
-export function spansOf(covered: RollupPart['covered']): Span[] {
+export function spansOf(covered: SpansBySeries): Span[] {
   let spans: Span[] = []
   for (const own of new Set(covered.values())) {
     for (const span of own) spans = addSpan(spans, span, READ_SPANS_MAX)

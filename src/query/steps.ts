@@ -59,14 +59,15 @@ export class Steps {
   readonly #stepsMax: number
   readonly #budget: { left: number }
   readonly #slots = new Map<number, number>()
-  #rows = new Float64Array(64 * STRIDE)
+  /** Few at first: of ten thousand devices each has its own. */
+  #rows = new Float64Array(32 * STRIDE)
   /** The step of the last reading: the next is mostly in it too. */
   #stepAt = NaN
   #slotAt = 0
 
   /**
-   * The budget is of steps of several together. With quantiles it takes no partials, which know
-   * none.
+   * The budget is of steps of several together. With quantiles it takes no partials but those that
+   * have a sketch.
    */
   constructor(
     grid: StepGrid,
@@ -94,14 +95,23 @@ export class Steps {
       rows[at + MEAN] = mean
       rows[at + SQUARES]! += delta * (one - mean)
       this.#noteEnds(at, series[row]!, { first: one, firstUs: time, last: one, lastUs: time })
-      if (this.#quantiles !== undefined) {
-        ;(this.#quantiles[at / STRIDE] ??= new Quantiles()).add(one)
-      }
+      this.#quantilesOf(at)?.add(one)
     }
   }
 
-  /** A row of PARTIAL_* places whose window lies within one step. */
-  addPartial(partial: Float64Array): void {
+  #quantilesOf(at: number): Quantiles | undefined {
+    if (this.#quantiles === undefined) return undefined
+    return (this.#quantiles[at / STRIDE] ??= new Quantiles())
+  }
+
+  /** Of all quantiles: see Quantiles. */
+  get relativeError(): number {
+    const all = this.#quantiles ?? []
+    return all.reduce((most, { relativeError }) => Math.max(most, relativeError), 0)
+  }
+
+  /** A row of PARTIAL_* places whose window lies within one step; `sketch` is of its values. */
+  addPartial(partial: Float64Array, sketch?: Uint8Array): void {
     const added = partial[PARTIAL_COUNT]!
     const at = this.#slot(partial[PARTIAL_START_MS]! * 1000)
     const rows = this.#rows
@@ -114,6 +124,7 @@ export class Steps {
     rows[at + MAX] = Math.max(rows[at + MAX]!, partial[PARTIAL_MAX]!)
     rows[at + MEAN]! += (delta * added) / total
     rows[at + SQUARES]! += partial[PARTIAL_SQUARES]! + (delta * delta * had * added) / total
+    if (sketch !== undefined) this.#quantilesOf(at)?.addSketch(sketch)
     this.#noteEnds(at, partial[PARTIAL_SERIES]!, {
       first: partial[PARTIAL_FIRST]!,
       firstUs: partial[PARTIAL_FIRST_TIME_US]!,

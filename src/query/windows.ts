@@ -1,5 +1,5 @@
 /** Windows: on-time and late partials merged, or computed from readings where they are dirty. */
-import { PARTIAL_SERIES, PARTIAL_START_MS } from '../stream/stream.ts'
+import { PARTIAL_COUNT, PARTIAL_SERIES, PARTIAL_START_MS } from '../stream/stream.ts'
 import { matchSeries } from './matching.ts'
 import type {
   QueryLimits,
@@ -9,9 +9,10 @@ import type {
   WindowsAnswer,
   WindowsQuestion,
 } from './query.ts'
-import { alignOutwards, clipSpans, contains } from './spans.ts'
+import { alignOutwards, clipSpans, contains, subtractSpans } from './spans.ts'
 import { gridOf } from './step-grid.ts'
 import { Steps } from './steps.ts'
+import { ToldWindows } from './told-windows.ts'
 
 /** Windows that start in the span, oldest first. Errors: QUERY_LIMIT_EXCEEDED. */
 export async function answerWindows(
@@ -59,13 +60,19 @@ async function collectWindows(
   const dirty = new Map(
     series.map((id) => [id, clipSpans(span, alignOutwards(view.dirty(id, windowMs), widthUs))]),
   )
+  const sparse = view.sparse?.(windowMs)
+  const told = new ToldWindows(widthUs)
   await view.partials(series, { windowMs, span }, (row) => {
-    const spans = dirty.get(row[PARTIAL_SERIES]!) ?? []
-    if (!contains(spans, row[PARTIAL_START_MS]! * 1000)) steps.addPartial(row)
+    const id = row[PARTIAL_SERIES]!
+    const startUs = row[PARTIAL_START_MS]! * 1000
+    if (row[PARTIAL_COUNT]! < 0 || contains(dirty.get(id) ?? [], startUs)) return
+    if (sparse !== undefined && contains([sparse], startUs)) told.add(id, startUs)
+    if (row[PARTIAL_COUNT]! > 0) steps.addPartial(row)
   })
-  const wanted = [...dirty]
-    .filter(([, spans]) => spans.length > 0)
-    .map(([series, spans]) => ({ series, spans }))
+  const clean = new Map([...dirty].map(([id, spans]) => [id, subtractSpans(span, spans)]))
+  const wanted = [...told.of(clean, sparse)]
+    .map(([series, spans]) => ({ series, spans: subtractSpans(span, spans) }))
+    .filter(({ spans }) => spans.length > 0)
   await view.readings(wanted, (rows) => steps.addReadings(rows))
   return steps
 }

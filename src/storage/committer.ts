@@ -115,7 +115,7 @@ export class Committer {
     if (rows.length === 0) return undefined
     const { firstOffset } = generations[0]!
     const file = segmentFile('rollup', { first: firstOffset, last: offset })
-    const written = await this.#files.writePartials(file, rows, offset)
+    const written = await this.#files.writePartials(file, rows, { offset })
     return {
       ...{ kind: 'rollup', file, firstOffset, lastOffset: offset, ...written },
       hasUnverified: false,

@@ -31,15 +31,16 @@ import { Generation } from './generation.ts'
 import type { LastValues } from './last-values.ts'
 import type { LateRanges } from './late-ranges.ts'
 import { openWindows } from './lost-state.ts'
+import { openView } from './open-view.ts'
 import { Merger } from './merger.ts'
 import { ChunkPool } from './recent-readings.ts'
-import { coveredByAny, type RollupCoverages } from './rollup-coverage.ts'
+import type { RollupCoverages } from './rollup-coverage.ts'
 import { reportStorage, type StorageReport } from './report.ts'
 import { Questions } from './questions.ts'
 import { Scrubber } from './scrubber.ts'
 import { SegmentChecks } from './segment-checks.ts'
 import type { SegmentFiles } from './segment-files.ts'
-import type { Segment, SegmentSet } from './segment-set.ts'
+import type { SegmentSet } from './segment-set.ts'
 import { SeriesDirectory } from './series-directory.ts'
 import { sqlFiles, type SqlFiles, type SqlFilesParts } from './sql-files.ts'
 import type { StorageOptions } from './storage-options.ts'
@@ -48,10 +49,8 @@ import { isLastValues, loadState } from './state-loader.ts'
 import type { Recovered, Storage, StorageStatistics } from './storage.ts'
 import type { Pace } from './turns.ts'
 import type { Summariser } from './summariser.ts'
-import { tiersNow } from './tiers.ts'
 import type { Tombstones } from './tombstones.ts'
 import { verifySegments } from './verify.ts'
-import { StorageView } from './view.ts'
 
 /** What becomes due by time alone, without a commit behind it. */
 const LOOK_MS = 3_600_000
@@ -255,28 +254,15 @@ export class EmbeddedStorage implements Storage, Query, ReadingScan {
   }
 
   #view(rowsMax: number): ReadingView {
-    const { segments, files, checks, catalogue, late, directory, tombstones } = this.#parts
-    const readings = segments.list('readings')
-    const { rollupsFromUs, summaries } = catalogue
-    const { summedUp } = summaries
-    const rollups = segments.rollups()
-    const isIntact = (segment: Segment): boolean => segments.isIntact(segment)
-    const generations = this.#generations()
-    const unpin = [segments.pin([...readings, ...rollups]), ...generations.map((one) => one.pin())]
-    return new StorageView({
-      ...{ generations, segments: readings, rollups: rollups.filter(isIntact) },
-      ...{ files, checks, isIntact },
-      damagedRollups: rollups.filter((segment) => !isIntact(segment)),
-      ...{ dirty: this.#dirty, late, directory, tombstones, summedUp, rollupsFromUs, rowsMax },
-      coverage: coveredByAny(this.#coverage.list(), summedUp),
-      ...tiersNow(this.#parts.options, this.#parts),
-      completeness: this.#completeness,
-      release: () => unpin.forEach((one) => one()),
+    return openView(this.#parts, {
+      ...{ generations: this.#generations(), dirty: this.#dirty },
+      ...{ coverage: this.#coverage.list(), completeness: this.#completeness, rowsMax },
     })
   }
 
-  confirmExported = async (beforeUs: number): Promise<void> =>
+  async confirmExported(beforeUs: number): Promise<void> {
     this.#parts.catalogue.confirmExported(beforeUs)
+  }
 
   /** What a backup reads; its release() must be called. */
   snapshot(folder: string, coldFolder: Objects | undefined): Promise<BackupSource> {
@@ -369,7 +355,11 @@ export class EmbeddedStorage implements Storage, Query, ReadingScan {
     return this.#questions.latest(tenant, deviceId)
   }
 
-  latestOfMetric: Query['latestOfMetric'] = (question) => this.#questions.latestOfMetric(question)
+  latestOfMetric(
+    question: Parameters<Query['latestOfMetric']>[0],
+  ): ReturnType<Query['latestOfMetric']> {
+    return this.#questions.latestOfMetric(question)
+  }
 
   async anomalies(filter: Parameters<Query['anomalies']>[0]): ReturnType<Query['anomalies']> {
     return this.#events.anomalies(filter)

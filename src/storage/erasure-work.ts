@@ -58,7 +58,7 @@ export class ErasureWork {
       await eraser.run(erasure)
       // What a fleet's hours had of it is made again without it.
       this.#hideSummaries(erasure)
-      await summariser.renew(() => false)
+      while (await summariser.renew(() => false));
     } finally {
       release()
     }

@@ -3,7 +3,7 @@
  * there were any by then, are to be made again. What was not committed when they are made again is
  * not in them, so ranges are kept apart by whether they are.
  */
-import { addSpan, type Span } from '../query/query.ts'
+import { addSpan, clipSpans, subtractSpans, type Span } from '../query/query.ts'
 
 /** More of a series are joined: that costs time and never correctness. */
 const RANGES_MAX = 16
@@ -12,6 +12,8 @@ export type RangesBySeries = ReadonlyMap<number, readonly Span[]>
 
 export class LateRanges {
   readonly #committed: Map<number, readonly Span[]>
+  /** Of them those for which summaries are made again now. */
+  #renewing = new Map<number, readonly Span[]>()
   /** Of commits under way. */
   readonly #sealed = new Set<RangesBySeries>()
   #fresh = new Map<number, readonly Span[]>()
@@ -31,17 +33,22 @@ export class LateRanges {
 
   /** In order and apart. */
   of(series: number): readonly Span[] {
-    const layers = [this.#committed, ...this.#sealed, this.#fresh]
+    const layers = [...this.#written, this.#fresh]
     const own = layers.flatMap((layer) => layer.get(series) ?? [])
     return own.reduce<readonly Span[]>((joined, span) => addSpan(joined, span, RANGES_MAX), [])
   }
 
   /** All that have any. */
   get series(): Set<number> {
-    const layers = [this.#committed, ...this.#sealed, this.#fresh]
+    const layers = [...this.#written, this.#fresh]
     return new Set(layers.flatMap((layer) => [...layer.keys()]))
   }
 
+  get #written(): RangesBySeries[] {
+    return [this.#committed, this.#renewing, ...this.#sealed]
+  }
+
+  /** What is in files, and no summary is made of it now. */
   get committed(): RangesBySeries {
     return this.#committed
   }
@@ -58,7 +65,7 @@ export class LateRanges {
   toCommit(series: Iterable<number>): RangesBySeries {
     const all = new Map<number, readonly Span[]>()
     for (const one of series) {
-      for (const layer of [this.#committed, ...this.#sealed]) put(all, one, layer.get(one) ?? [])
+      for (const layer of this.#written) put(all, one, layer.get(one) ?? [])
     }
     return all
   }
@@ -69,9 +76,46 @@ export class LateRanges {
     for (const [series, spans] of sealed) put(this.#committed, series, spans)
   }
 
-  /** The summaries are made again, of what was committed of these series. */
-  clear(series: Iterable<number>): void {
-    for (const one of series) this.#committed.delete(one)
+  /**
+   * The summaries of these series and spans are made again, of what is committed by now: what is
+   * committed behind it is late again. Ends with renewed() or keep().
+   */
+  renew(series: Iterable<number>, spans: readonly Span[]): void {
+    for (const one of series) {
+      const own = this.#committed.get(one) ?? []
+      const left = own.flatMap((span) => subtractSpans(span, spans))
+      put(
+        this.#renewing,
+        one,
+        own.flatMap((span) => clipSpans(span, spans)),
+      )
+      if (left.length > 0) this.#committed.set(one, left)
+      else this.#committed.delete(one)
+    }
+  }
+
+  /** What is to stay of their series once they count. */
+  afterRenewal(): RangesBySeries {
+    const stays = new Map<number, readonly Span[]>()
+    for (const series of this.#renewing.keys()) {
+      stays.set(series, [])
+      for (const layer of [this.#committed, ...this.#sealed]) {
+        put(stays, series, layer.get(series) ?? [])
+      }
+    }
+    return stays
+  }
+
+  /** They count: in the turn of the catalogue's transaction. */
+  renewed(): void {
+    this.#renewing = new Map()
+  }
+
+  /** They could not be made. */
+  keep(): void {
+    const renewing = this.#renewing
+    this.#renewing = new Map()
+    for (const [series, spans] of renewing) put(this.#committed, series, spans)
   }
 }
 

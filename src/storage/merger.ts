@@ -43,7 +43,7 @@ export class Merger {
   get debt(): number {
     const { segments } = this.#parts
     return SEGMENT_KINDS.reduce(
-      (sum, kind) => sum + mergeDebt(segments.list(kind), this.#policy()),
+      (sum, kind) => sum + mergeDebt(segments.list(kind), this.#policy(kind)),
       0,
     )
   }
@@ -97,7 +97,7 @@ export class Merger {
     const { segments } = this.#parts
     for (const kind of ['rollup', 'summary', 'fleet', 'readings'] as const) {
       for (;;) {
-        const merge = planMerge(segments.list(kind), this.#policy())
+        const merge = planMerge(segments.list(kind), this.#policy(kind))
         if (merge === undefined || this.#isPausing) break
         if (!(await this.#merge(merge))) break
       }
@@ -141,8 +141,12 @@ export class Merger {
     }
   }
 
-  #policy(): MergePolicy {
+  /**
+   * Summaries do not age, and each file that is opened takes some milliseconds of a question: they
+   * are of months that are not over, too.
+   */
+  #policy(kind: Segment['kind']): MergePolicy {
     const { policy, clock } = this.#parts
-    return { ...policy, nowUs: clock.nowUs() }
+    return { ...policy, nowUs: kind === 'summary' || kind === 'fleet' ? Infinity : clock.nowUs() }
   }
 }

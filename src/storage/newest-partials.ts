@@ -9,12 +9,13 @@ import {
 export class NewestPartials {
   #rows = new Float64Array(64 * PARTIAL_STRIDE)
   #offsets = new Float64Array(64)
+  readonly #sketches: (Uint8Array | undefined)[] = []
   /** By series, with late ones apart: by start, the place. */
   readonly #places = new Map<number, Map<number, number>>()
   count = 0
 
   /** Of equal offsets the first row counts. True: its key is new. */
-  add(row: Float64Array, offset: number): boolean {
+  add(row: Float64Array, offset: number, sketch?: Uint8Array): boolean {
     const key = row[PARTIAL_SERIES]! * 2 + row[PARTIAL_IS_LATE]!
     let starts = this.#places.get(key)
     if (starts === undefined) this.#places.set(key, (starts = new Map()))
@@ -23,6 +24,7 @@ export class NewestPartials {
     const place = known ?? this.#reserve()
     this.#offsets[place] = offset
     this.#rows.set(row, place * PARTIAL_STRIDE)
+    if (sketch !== undefined || known !== undefined) this.#sketches[place] = sketch
     if (known === undefined) starts.set(row[PARTIAL_START_MS]!, place)
     return known === undefined
   }
@@ -39,10 +41,11 @@ export class NewestPartials {
     return this.count++
   }
 
-  /** Views, in the order in which their keys came. */
-  *rows(): Generator<Float64Array> {
+  /** Views, in the order in which their keys came, with their sketches. */
+  each(consume: (row: Float64Array, sketch?: Uint8Array) => void): void {
     for (let place = 0; place < this.count; place++) {
-      yield this.#rows.subarray(place * PARTIAL_STRIDE, (place + 1) * PARTIAL_STRIDE)
+      const row = this.#rows.subarray(place * PARTIAL_STRIDE, (place + 1) * PARTIAL_STRIDE)
+      consume(row, this.#sketches[place])
     }
   }
 }

@@ -80,13 +80,14 @@ export async function openStorage({
   const isIntact = (segment: Segment): boolean => segments.isIntact(segment)
   const saved = await loadLastValues(committer, stateFile)
   if (saved === undefined) await checks.ensure(segments.list('readings'))
-  const shared = { catalogue, segments, files, checks, cold, directory, clock, pace }
+  const tombstones = new Tombstones(directory, catalogue.erasures.all())
+  const shared = { catalogue, segments, files, checks, cold, directory, tombstones, clock, pace }
   const parts: StorageParts = {
     ...{ options: settings, files, catalogue, stateFile, segments, directory },
     ...{ committer, checks, pace, clock, disk, coverage },
     ...openMerger(settings, shared),
     scrubber: new Scrubber({ clock, segments, checks, pace: settings.scrub }),
-    tombstones: new Tombstones(directory, catalogue.erasures.all()),
+    tombstones,
     eraser: new Eraser({
       ...shared,
       removeFile: (file) => disk.remove(`${segmentsFolder}/${file}`),
@@ -117,7 +118,7 @@ function openColdFiles(
 /** With what it does when there is nothing to merge. */
 function openMerger(
   settings: StorageOptions,
-  parts: Omit<EraserParts, 'removeFile'>,
+  parts: Omit<EraserParts, 'removeFile'> & { tombstones: Tombstones },
 ): Pick<StorageParts, 'merger' | 'late' | 'summariser'> {
   const { segmentRows, mergeFanIn: fanIn, listener, allowedLatenessMs } = settings
   const { segments, catalogue } = parts

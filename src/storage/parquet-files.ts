@@ -21,7 +21,7 @@ export async function openParquetFiles(
   const rollups = new RollupFiles({ folder, duck, ...world })
   return {
     writeReadings: (file, sorted) => readings.write(file, sorted),
-    writePartials: (file, rows, offset) => rollups.write(file, rows, offset),
+    writePartials: (file, rows, also) => rollups.write(file, rows, also),
     mergeReadings: (file, run, box) => readings.merge(file, run, box),
     mergeRollups: (file, run, box) => rollups.merge(file, run, box),
     readReadings: (segments, what, consume) => readings.read(segments, what, consume),

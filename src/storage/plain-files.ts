@@ -3,6 +3,7 @@
  * tests and simulation: on a simulated disk a file that was not flushed is torn by a power cut.
  *
  *   file: crc32 of the rest u32 | kind u32 | rows u32 | columns u32 | f64 rows, one after the other
+ *         | of each row the length of its sketch u32, and the sketch
  */
 import { crc32 } from 'node:zlib'
 import { WeirError } from '../errors/errors.ts'
@@ -17,6 +18,7 @@ import {
   temporaryName,
   type ColdReader,
   type SegmentFiles,
+  type SketchesByRow,
 } from './segment-files.ts'
 import type { Box, Segment } from './segment-set.ts'
 
@@ -24,6 +26,8 @@ const HEADER_BYTES = 16
 const OFFSET = PARTIAL_STRIDE
 
 type Row = Float64Array
+/** By the row that is read or written. */
+type Sketches = Map<Row, Uint8Array>
 
 interface Layout {
   columns: number
@@ -34,6 +38,8 @@ interface Layout {
   /** Of windows: the place of their length, ms. */
   window?: number
 }
+type Cut = Layout & { sketches?: Sketches }
+
 const READING: Layout = { columns: 3, series: 0, time: 1, unitUs: 1 }
 /** A partial and the offset of its checkpoint. */
 const PARTIAL: Layout = {
@@ -89,14 +95,26 @@ class PlainFiles {
     this.#isAbandoned = true
   }
 
-  async write(file: string, rows: readonly Row[], columns: number): Promise<FileChecksum> {
+  async write(
+    file: string,
+    rows: readonly Row[],
+    { columns, sketches }: { columns: number; sketches: Sketches },
+  ): Promise<FileChecksum> {
     if (this.#isAbandoned) throw new WeirError('GATEWAY_SHUTTING_DOWN')
-    const bytes = new Uint8Array(HEADER_BYTES + rows.length * columns * 8)
+    const ends = rows.map((row) => sketches.get(row) ?? new Uint8Array())
+    const length = ends.reduce((sum, one) => sum + 4 + one.length, rows.length * columns * 8)
+    const bytes = new Uint8Array(HEADER_BYTES + length)
     const header = new DataView(bytes.buffer)
     header.setUint32(8, rows.length, true)
     header.setUint32(12, columns, true)
-    const cells = new Float64Array(bytes.buffer, HEADER_BYTES)
+    const cells = new Float64Array(bytes.buffer, HEADER_BYTES, rows.length * columns)
     for (const [at, row] of rows.entries()) cells.set(row, at * columns)
+    let at = HEADER_BYTES + cells.byteLength
+    for (const one of ends) {
+      header.setUint32(at, one.length, true)
+      bytes.set(one, at + 4)
+      at += 4 + one.length
+    }
     header.setUint32(0, crc32(bytes.subarray(4)), true)
     const path = temporaryName(`${this.#folder}/${file}`)
     const handle = await this.#disk.open(path, 'create')
@@ -106,7 +124,7 @@ class PlainFiles {
   }
 
   /** Errors: DATA_FILE_DAMAGED. */
-  async read(file: string): Promise<Row[]> {
+  async read(file: string, sketches: Sketches = new Map()): Promise<Row[]> {
     const handle = await this.#disk.open(`${this.#folder}/${file}`, 'read')
     const bytes = new Uint8Array(await handle.size())
     await handle.read(bytes, 0).finally(() => handle.close())
@@ -114,16 +132,22 @@ class PlainFiles {
     if (bytes.length < HEADER_BYTES || header.getUint32(0, true) !== crc32(bytes.subarray(4)))
       throw new WeirError('DATA_FILE_DAMAGED', `${file} fails its checksum`)
     const columns = header.getUint32(12, true)
-    const cells = new Float64Array(bytes.buffer, HEADER_BYTES)
-    return Array.from({ length: header.getUint32(8, true) }, (_, row) =>
-      cells.subarray(row * columns, (row + 1) * columns),
-    )
+    const count = header.getUint32(8, true)
+    const cells = new Float64Array(bytes.buffer, HEADER_BYTES, count * columns)
+    let at = HEADER_BYTES + cells.byteLength
+    return Array.from({ length: count }, (_, index) => {
+      const row = cells.subarray(index * columns, (index + 1) * columns)
+      const length = header.getUint32(at, true)
+      if (length > 0) sketches.set(row, bytes.slice(at + 4, at + 4 + length))
+      at += 4 + length
+      return row
+    })
   }
 
   /** In the order of the files. */
-  async readAll(segments: readonly Segment[]): Promise<Row[]> {
+  async readAll(segments: readonly Segment[], sketches: Sketches = new Map()): Promise<Row[]> {
     const rows: Row[] = []
-    for (const { file } of segments) rows.push(...(await this.read(file)))
+    for (const { file } of segments) rows.push(...(await this.read(file, sketches)))
     return rows
   }
 }
@@ -148,18 +172,33 @@ const KEY = [PARTIAL_WINDOW_MS, PARTIAL_SERIES, PARTIAL_START_MS, PARTIAL_IS_LAT
 const byKey = (a: Row, b: Row): number =>
   KEY.reduce<number>((difference, column) => difference || a[column]! - b[column]!, 0)
 
+/** As rows of a file, and what is to be known of them. */
+function withOffset(
+  rows: readonly Row[],
+  { offset, sketches }: { offset: number; sketches?: SketchesByRow },
+): [Row[], Cut] {
+  const own: Sketches = new Map()
+  const stored = rows.map((row) => {
+    const copy = Float64Array.of(...row, offset)
+    const sketch = sketches?.get(row)
+    if (sketch !== undefined) own.set(copy, sketch)
+    return copy
+  })
+  return [stored, { ...PARTIAL, sketches: own }]
+}
+
 export function createPlainFiles(
   folder: string,
   disk: Disk,
   cold: ColdReader = NO_COLD_FILES,
 ): SegmentFiles {
   const files = new PlainFiles(folder, disk)
-  const written = async (file: string, rows: Row[], layout: Layout) => ({
-    ...(await files.write(file, rows, layout.columns)),
+  const written = async (file: string, rows: Row[], { sketches = new Map(), ...layout }: Cut) => ({
+    ...(await files.write(file, rows, { columns: layout.columns, sketches })),
     ...{ rows: rows.length, isCold: false, tail: undefined },
     ...boundsOf(rows, layout),
   })
-  const merged = async (file: string, rows: Row[], layout: Layout & { box: Box }) => {
+  const merged = async (file: string, rows: Row[], layout: Cut & { box: Box }) => {
     const kept = rows.filter((row) => isIn(row, layout))
     return kept.length === 0 ? undefined : written(file, kept, layout)
   }
@@ -170,9 +209,8 @@ export function createPlainFiles(
       )
       return written(file, rows, READING)
     },
-    writePartials(file, rows, offset) {
-      const withOffset = rows.map((row) => Float64Array.of(...row, offset))
-      return written(file, withOffset, PARTIAL)
+    writePartials(file, rows, also) {
+      return written(file, ...withOffset(rows, also))
     },
     async mergeReadings(file, run, box) {
       // The sort is stable, so the first of equal identities is of the lowest offset.
@@ -181,10 +219,11 @@ export function createPlainFiles(
       return merged(file, kept, { ...READING, box })
     },
     async mergeRollups(file, run, box) {
-      const rows = await files.readAll(run)
+      const sketches: Sketches = new Map()
+      const rows = await files.readAll(run, sketches)
       rows.sort((a, b) => byKey(a, b) || b[OFFSET]! - a[OFFSET]!)
       const kept = rows.filter((row, at) => at === 0 || byKey(row, rows[at - 1]!) !== 0)
-      return merged(file, kept, { ...PARTIAL, box })
+      return merged(file, kept, { ...PARTIAL, box, sketches })
     },
     async readReadings(segments, { wanted }, consume) {
       if (segments.length === 0 || wanted.length === 0) return
@@ -204,12 +243,14 @@ export function createPlainFiles(
     async seriesOf({ file }) {
       return new Set((await files.read(file)).map(([series]) => series!))
     },
-    async readPartials(segments, { series, windowMs, span }, consume) {
-      for (const row of await files.readAll(segments)) {
+    async readPartials(segments, { series, windowMs, span, hasSketches = false }, consume) {
+      const sketches: Sketches = new Map()
+      for (const row of await files.readAll(segments, sketches)) {
         const startUs = row[PARTIAL_START_MS]! * 1000
         if (row[PARTIAL_WINDOW_MS] !== windowMs || !series.includes(row[PARTIAL_SERIES]!)) continue
         if (startUs < span.startUs || startUs >= span.endUs) continue
-        consume(row.subarray(0, PARTIAL_STRIDE), row[OFFSET]!)
+        const sketch = hasSketches ? sketches.get(row) : undefined
+        consume(row.subarray(0, PARTIAL_STRIDE), row[OFFSET]!, sketch)
       }
     },
     abandon: () => files.abandon(),

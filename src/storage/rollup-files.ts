@@ -3,13 +3,19 @@
  *
  * Format (measured, docs/decisions/0002-storage.md): Parquet version 2, zstd, row groups of 61,440.
  */
-import { DOUBLE, type DuckDBConnection } from '@duckdb/node-api'
-import type { Span } from '../query/query.ts'
+import { BLOB, DOUBLE, DuckDBBlobValue, type DuckDBConnection } from '@duckdb/node-api'
 import { PARTIAL_SERIES, PARTIAL_START_MS, PARTIAL_STRIDE } from '../stream/stream.ts'
 import type { Clock, Disk } from '../world/world.ts'
 import { ChunkSource } from './chunk-source.ts'
 import { columnItems, quote, type Duck } from './duck.ts'
-import { flushFile, publishSegment, temporaryName, type WrittenFile } from './segment-files.ts'
+import {
+  flushFile,
+  publishSegment,
+  temporaryName,
+  type PartialsWanted,
+  type SketchesByRow,
+  type WrittenFile,
+} from './segment-files.ts'
 import type { Box, Segment } from './segment-set.ts'
 
 /** Between two flushes of a segment that is being written. */
@@ -33,6 +39,12 @@ const ROLLUP_COLUMNS = [
   ['last', 'DOUBLE'],
   ['last_time', 'BIGINT'],
 ] as const
+
+/** Kinds of segments that have sketches; in files of before decision 0018 there is no column. */
+const SKETCHED: readonly Segment['kind'][] = ['summary', 'fleet']
+
+/** More are forgotten, and asked again. */
+const KNOWN_FILES_MAX = 10_000
 
 type Bounds = Omit<WrittenFile, 'bytes' | 'crc' | 'isCold' | 'tail'>
 
@@ -75,47 +87,90 @@ export class RollupFiles {
   readonly #duck: Duck
   readonly #disk: Disk
   readonly #clock: Clock
-  readonly #partials: ChunkSource
+  readonly #plain: ChunkSource
+  readonly #sketched: ChunkSource
+  /** By file: whether it has a column for them. */
+  readonly #hasSketches = new Map<string, boolean>()
 
   constructor(parts: { folder: string; duck: Duck; disk: Disk; clock: Clock }) {
     this.#folder = parts.folder
     this.#duck = parts.duck
     this.#disk = parts.disk
     this.#clock = parts.clock
-    this.#partials = new ChunkSource(
-      parts.duck,
-      'sealed_partials',
-      ROLLUP_COLUMNS.map(([name]) => ({ name, type: DOUBLE })),
-    )
+    const columns = ROLLUP_COLUMNS.map(([name]) => ({ name, type: DOUBLE }))
+    this.#plain = new ChunkSource(parts.duck, 'sealed_partials', columns)
+    const sketched = [...columns, { name: 'sketch', type: BLOB }]
+    this.#sketched = new ChunkSource(parts.duck, 'summed_up_partials', sketched)
   }
 
-  /** `offset` is the checkpoint's: of one key the row with the highest offset counts. */
-  async write(file: string, rows: readonly Float64Array[], offset: number): Promise<WrittenFile> {
-    const source = this.#partials
+  /** See SegmentFiles.writePartials(). */
+  async write(
+    file: string,
+    rows: readonly Float64Array[],
+    { offset, sketches }: { offset: number; sketches?: SketchesByRow },
+  ): Promise<WrittenFile> {
+    const source = sketches === undefined ? this.#plain : this.#sketched
     await this.#duck.write(async (connection) => {
       source.give(rows.length, (chunk, from, to) => {
         for (let column = 0; column < PARTIAL_STRIDE; column++) {
           const items = columnItems<Float64Array>(chunk, column)
           for (let row = from; row < to; row++) items[row - from] = rows[row]![column]!
         }
+        if (sketches === undefined) return
+        const blobs = chunk.getColumnVector(PARTIAL_STRIDE)
+        for (let row = from; row < to; row++) {
+          const sketch = sketches.get(rows[row]!)
+          blobs.setItem(row - from, sketch === undefined ? null : new DuckDBBlobValue(sketch))
+        }
       })
       const casts = ROLLUP_COLUMNS.map(([name, type]) => `CAST("${name}" AS ${type}) AS "${name}"`)
-      const query = `SELECT ${casts.join()}, CAST(${offset} AS BIGINT) AS "offset" FROM ${source.table}`
+      casts.push(`CAST(${offset} AS BIGINT) AS "offset"`)
+      if (sketches !== undefined) casts.push('sketch')
+      const query = `SELECT ${casts.join()} FROM ${source.table}`
       await this.#copy(connection, query, file).finally(() => source.clear())
     })
     return this.#publish(file, boundsOf(rows))
   }
 
   /** Of equal keys the highest offset stays: a later late partial replaces the earlier. */
-  merge(file: string, run: readonly Segment[], box: Box): Promise<WrittenFile | undefined> {
-    const sql = `SELECT DISTINCT ON (window_ms, series, start_ms, is_late) *
-      FROM read_parquet([${this.#files(run)}])${isIn(box)}
+  async merge(file: string, run: readonly Segment[], box: Box): Promise<WrittenFile | undefined> {
+    const columns = [...ROLLUP_COLUMNS.map(([name]) => `"${name}"`), '"offset"']
+    const hasSketches = run.some(({ kind }) => SKETCHED.includes(kind))
+    if (hasSketches) columns.push('sketch')
+    const sql = `SELECT DISTINCT ON (window_ms, series, start_ms, is_late) ${columns.join()}
+      FROM ${await this.#from(run, hasSketches)}${isIn(box)}
       ORDER BY window_ms, series, start_ms, is_late, "offset" DESC`
     return this.#writeQuery(file, sql)
   }
 
+  async #from(run: readonly Segment[], hasSketches: boolean): Promise<string> {
+    const list = (own: readonly Segment[]): string => `read_parquet([${this.#files(own)}])`
+    if (!hasSketches) return list(run)
+    await this.#look(run)
+    const { true: own = [], false: others = [] } = Object.groupBy(run, ({ file }) =>
+      this.#hasSketches.get(file) === true ? 'true' : 'false',
+    )
+    if (others.length === 0) return list(own)
+    const without = `SELECT *, CAST(NULL AS BLOB) AS sketch FROM ${list(others)}`
+    if (own.length === 0) return `(${without})`
+    return `(${without} UNION ALL BY NAME SELECT * FROM ${list(own)})`
+  }
+
   #files(run: readonly Segment[]): string {
     return run.map(({ file }) => quote(`${this.#folder}/${file}`)).join()
+  }
+
+  /** Which of these files have sketches: asked once of those that others wrote. */
+  async #look(run: readonly Segment[]): Promise<void> {
+    if (this.#hasSketches.size > KNOWN_FILES_MAX) this.#hasSketches.clear()
+    const unknown = run.filter(({ file }) => !this.#hasSketches.has(file))
+    for (const segment of unknown) {
+      const sql = `SELECT CAST(count(*) AS DOUBLE) FROM parquet_schema(${this.#files([segment])})
+        WHERE name = 'sketch'`
+      await this.#duck.read(sql, (chunk) => {
+        this.#hasSketches.set(segment.file, columnItems<Float64Array>(chunk, 0)[0]! > 0)
+      })
+    }
   }
 
   /** Writes what a statement selects; undefined, and no file, when it is nothing. */
@@ -177,13 +232,14 @@ export class RollupFiles {
   /** Calls back for each row of one window size; `offset` says which of equal keys is newer. */
   async read(
     segments: readonly Segment[],
-    { series, windowMs, span }: { series: readonly number[]; windowMs: number; span: Span },
-    consume: (row: Float64Array, offset: number) => void,
+    { series, windowMs, span, hasSketches = false }: PartialsWanted,
+    consume: (row: Float64Array, offset: number, sketch?: Uint8Array) => void,
   ): Promise<void> {
     if (segments.length === 0 || series.length === 0) return
     const columns = ROLLUP_COLUMNS.map(([name]) => `CAST("${name}" AS DOUBLE)`)
-    const sql = `SELECT ${columns.join()}, CAST("offset" AS DOUBLE)
-      FROM read_parquet([${this.#files(segments)}])
+    columns.push('CAST("offset" AS DOUBLE)')
+    if (hasSketches) columns.push('sketch')
+    const sql = `SELECT ${columns.join()} FROM ${await this.#from(segments, hasSketches)}
       WHERE window_ms = ${windowMs} AND series IN (${series.join()})
       AND start_ms >= ${span.startUs / 1000} AND start_ms < ${span.endUs / 1000}`
     const row = new Float64Array(PARTIAL_STRIDE)
@@ -191,9 +247,12 @@ export class RollupFiles {
       const items = Array.from({ length: PARTIAL_STRIDE + 1 }, (_, column) =>
         columnItems<Float64Array>(chunk, column),
       )
+      const sketches = hasSketches ? chunk.getColumnVector(PARTIAL_STRIDE + 1) : undefined
       for (let at = 0; at < chunk.rowCount; at++) {
         for (let column = 0; column < PARTIAL_STRIDE; column++) row[column] = items[column]![at]!
-        consume(row, items[PARTIAL_STRIDE]![at]!)
+        const sketch = sketches?.getItem(at)
+        const bytes = sketch instanceof DuckDBBlobValue ? sketch.bytes : undefined
+        consume(row, items[PARTIAL_STRIDE]![at]!, bytes)
       }
     })
   }

@@ -104,7 +104,7 @@ async function writePartials({ files }: Opened): Promise<Segment[]> {
       partial[13] = row
       return partial
     })
-    const written = await files.writePartials(file, rows.slice(offset === 20 ? 10 : 0), offset)
+    const written = await files.writePartials(file, rows.slice(offset === 20 ? 10 : 0), { offset })
     segments.push({ ...segmentOf(file, false, written), kind: 'rollup' })
   }
   return segments
@@ -151,6 +151,43 @@ for (const adapter of Object.keys(ADAPTERS)) {
       { ...segmentOf('rollup-merged.parquet', false, partials), kind: 'rollup' },
     ])
     assert.deepEqual(kept, newest)
+  })
+
+  test(`F2 F3 sketches go with their rows, also beside a file that has none [${adapter}]`, async (t) => {
+    const { files } = await open(t, adapter)
+    const rows = [0, 1, 2, 3].map((row) => {
+      const partial = new Float64Array(PARTIAL_STRIDE)
+      partial.set([row, 3_600_000, 0, 0, 1])
+      return partial
+    })
+    const sketch = (row: number): Uint8Array =>
+      Uint8Array.from({ length: row * 20 }, (_, at) => at + row)
+    const [old, young] = ['summary-old.parquet', 'summary-young.parquet']
+    const sketches = new Map([1, 2].map((row) => [rows[row]!, sketch(row)]))
+    const segments = [
+      await files.writePartials(old, rows, { offset: 1 }),
+      await files.writePartials(young, rows.slice(0, 3), { offset: 2, sketches }),
+    ].map((written, at): Segment => {
+      return { ...segmentOf([old, young][at]!, false, written), kind: 'summary' }
+    })
+    const read = async (from: Segment[], hasSketches: boolean): Promise<string[]> => {
+      const found: string[] = []
+      const span = { startUs: 0, endUs: 1 }
+      const what = { series: [0, 1, 2, 3], windowMs: 3_600_000, span, hasSketches }
+      await files.readPartials(from, what, ([series], offset, bytes) =>
+        found.push([series, offset, bytes?.join('.') ?? 'none'].join(' ')),
+      )
+      return found.toSorted()
+    }
+    const newest = ['0 2 none', `1 2 ${sketch(1).join('.')}`, `2 2 ${sketch(2).join('.')}`]
+    const all = [...[0, 1, 2, 3].map((series) => `${series} 1 none`), ...newest]
+    assert.deepEqual(await read(segments, true), all.toSorted())
+    assert.deepEqual(await read([segments[0]!], true), all.slice(0, 4))
+    assert.equal((await read(segments, false)).filter((row) => !row.endsWith('none')).length, 0)
+    const merged = 'summary-merged.parquet'
+    const written = (await files.mergeRollups(merged, segments, ANYWHERE))!
+    const one: Segment = { ...segmentOf(merged, false, written), kind: 'summary' }
+    assert.deepEqual(await read([one], true), [...newest, '3 1 none'])
   })
 
   test(`F1 a file that was written is under its name, and nothing else is [${adapter}]`, async (t) => {

@@ -47,10 +47,28 @@ export type WrittenFile = Omit<
   'kind' | 'file' | 'firstOffset' | 'lastOffset' | 'hasUnverified'
 >
 
+/** Of values of partials: see Sketch. */
+export type SketchesByRow = ReadonlyMap<Float64Array, Uint8Array>
+
+export interface PartialsWanted {
+  series: readonly number[]
+  windowMs: number
+  span: Span
+  /** With those that there are. */
+  hasSketches?: boolean
+}
+
 export interface SegmentFiles {
   writeReadings(file: string, sorted: SortedReadings): Promise<WrittenFile>
-  /** `offset` is the checkpoint's: of one key the row with the highest offset counts. */
-  writePartials(file: string, rows: readonly Float64Array[], offset: number): Promise<WrittenFile>
+  /**
+   * `offset` is the checkpoint's: of one key the row with the highest offset counts. With sketches
+   * the file has a column for them.
+   */
+  writePartials(
+    file: string,
+    rows: readonly Float64Array[],
+    also: { offset: number; sketches?: SketchesByRow },
+  ): Promise<WrittenFile>
   /**
    * The rows of `run`, which is in the order of its offsets, that lie in the box. Undefined, and no
    * file, when there are none.
@@ -68,8 +86,8 @@ export interface SegmentFiles {
   /** Calls back for each row of one window size; `offset` says which of equal keys is newer. */
   readPartials(
     segments: readonly Segment[],
-    what: { series: readonly number[]; windowMs: number; span: Span },
-    consume: (row: Float64Array, offset: number) => void,
+    what: PartialsWanted,
+    consume: (row: Float64Array, offset: number, sketch?: Uint8Array) => void,
   ): Promise<void>
   /** Ends what is under way, and refuses what comes: the process stops, and the log has it all. */
   abandon(): void

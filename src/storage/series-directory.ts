@@ -105,6 +105,15 @@ export class SeriesDirectory {
     return this.#fleetOf.get(series)![0]!
   }
 
+  /** All by their numbers, with how many series they have. */
+  *fleets(): Generator<{ fleet: number; size: number }> {
+    for (const members of this.#fleets.values()) yield { fleet: members[0]!, size: members.length }
+  }
+
+  get fleetCount(): number {
+    return this.#fleets.size
+  }
+
   /** By the fleet's number. */
   fleetMembers(fleet: number): readonly number[] {
     return this.#fleetOf.get(fleet) ?? []

@@ -10,7 +10,7 @@ import { nodeWorld } from '../world/node-world.ts'
 import type { EmbeddedStorage } from './embedded-storage.ts'
 import { LATENESS_US, NaiveStream, statsOf } from './naive-stream-fixture.ts'
 import { openStorage } from './open-storage.ts'
-import { ask, copyFolder, defineSeries, makeOutput } from './storage-fixture.ts'
+import { ask, copyFolder, defineSeries, makeFolder, makeOutput } from './storage-fixture.ts'
 
 const MINUTE_US = 60e6
 const HOUR_US = 3_600e6
@@ -62,6 +62,11 @@ const reading = fc.record({
     { weight: 1, arbitrary: fc.integer({ min: 0, max: 6000 }) },
   ),
   value: fc.integer({ min: -50, max: 50 }),
+  /** So many in a row, so that an hour of them is worth a row. */
+  burst: fc.oneof(
+    { weight: 4, arbitrary: fc.constant(1) },
+    { weight: 1, arbitrary: fc.constant(170) },
+  ),
 })
 const step = fc.record({
   hours: fc.integer({ min: 1, max: 9 }),
@@ -98,9 +103,12 @@ test('hours and days are summed up when they are over, and whatever comes late i
       try {
         for (const { hours, readings, next } of steps) {
           nowUs += hours * HOUR_US
-          const own = readings.map(({ behind, value }) => {
-            return { series: 0, timeUs: nowUs - behind * MINUTE_US, value }
-          })
+          const own = readings.flatMap(({ behind, value, burst }) =>
+            Array.from({ length: burst }, (_, at) => ({
+              ...{ series: 0, timeUs: nowUs - behind * MINUTE_US - at * 17e6 },
+              value: value + (at % 11) / 4,
+            })),
+          )
           store.output(makeOutput(stream.output(own)))
           if (next === 'commit' || next === 'overtaken') {
             const committed = store.commit({ offset: stream.outputs.length - 1, parts: [] })
@@ -141,4 +149,64 @@ test('hours and days are summed up when they are over, and whatever comes late i
     .assert(property, { numRuns: 4, endOnFailure: true })
     .finally(() => rm(root, { recursive: true, force: true }))
   assert.ok(seen.has('rollup-1h') && seen.has('rollup-1d'), [...seen].join())
+})
+
+test('what came late is summed up again within a minute, and until then readings tell', async (t) => {
+  const folder = await makeFolder(t)
+  const clockMs = { now: START_US / 1000 }
+  const clock = { ...nodeWorld.clock, nowUs: () => clockMs.now * 1000 }
+  const store = await openStorage({
+    folder,
+    world: { ...nodeWorld, clock: { ...clock, monotonicMs: () => clockMs.now } },
+    options: { allowedLatenessMs: LATENESS_US / 1000 },
+  })
+  const stream = new NaiveStream(SERIES, [7 * 60_000])
+  const say = async (timesUs: number[]): Promise<void> => {
+    clockMs.now = Math.max(clockMs.now, ...timesUs.map((us) => us / 1000))
+    const own = timesUs.map((timeUs, at) => ({ series: 0, timeUs, value: Math.sin(at) }))
+    store.output(makeOutput(stream.output(own)))
+    await store.commit({ offset: stream.outputs.length - 1, parts: [] })
+    await store.settle()
+  }
+  await say(Array.from({ length: 30 * 120 }, (_, at) => START_US + at * 30e6))
+  const endUs = START_US + 24 * HOUR_US
+  const span = { startUs: START_US + HOUR_US, endUs, stepUs: HOUR_US }
+  const tiers = async (): Promise<string[]> => [...(await check(store, stream, span))]
+  assert.deepEqual(await tiers(), ['rollup-1h'])
+  await say([START_US + 5 * HOUR_US + 1])
+  assert.deepEqual(await tiers(), ['rollup-1h', 'hot'])
+  clockMs.now += 31_000
+  await say([clockMs.now * 1000])
+  assert.deepEqual(await tiers(), ['rollup-1h'])
+  await store.close()
+})
+
+test('hours and days of a month that is not over are in few files', async (t) => {
+  const folder = await makeFolder(t)
+  let nowUs = START_US
+  const clock = { ...nodeWorld.clock, nowUs: () => nowUs }
+  const store = await openStorage({
+    folder,
+    world: { ...nodeWorld, clock },
+    options: { mergeFanIn: 3, allowedLatenessMs: LATENESS_US / 1000 },
+  })
+  const stream = new NaiveStream(SERIES, [3_600_000])
+  const days = 14
+  for (let hour = 0; hour < days * 24; hour += 8) {
+    const own = Array.from({ length: 8 * 120 }, (_, at) => {
+      const timeUs = START_US + hour * HOUR_US + at * 30e6
+      return { series: 0, timeUs, value: at % 50 }
+    })
+    nowUs = own.at(-1)!.timeUs
+    store.output(makeOutput(stream.output(own)))
+    await store.commit({ offset: stream.outputs.length - 1, parts: [] })
+    await store.settle()
+  }
+  const files = await nodeWorld.disk.list(join(folder, 'segments'))
+  const summaries = files.filter((file) => file.startsWith('summary-'))
+  const span = { startUs: START_US, endUs: nowUs, stepUs: HOUR_US }
+  const tiers = await check(store, stream, span)
+  await store.close()
+  assert.ok(tiers.has('rollup-1h'), [...tiers].join())
+  assert.ok(summaries.length > 0 && summaries.length <= 8, summaries.join())
 })

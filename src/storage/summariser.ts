@@ -7,27 +7,58 @@
  * An hour is over when the stream's watermark is so far behind it that whatever comes for it now is
  * told as a late range: there the readings answer, until it is summed up again.
  */
-import type { Span } from '../query/query.ts'
-import { PARTIAL_START_MS } from '../stream/stream.ts'
+import { clipSpans, subtractSpans, ToldWindows, type Span, type Wanted } from '../query/query.ts'
+import {
+  PARTIAL_COUNT,
+  PARTIAL_SERIES,
+  PARTIAL_START_MS,
+  PARTIAL_WINDOW_MS,
+} from '../stream/stream.ts'
 import type { Clock } from '../world/world.ts'
 import type { Catalogue } from './catalogue.ts'
-import type { LateRanges } from './late-ranges.ts'
+import type { LateRanges, RangesBySeries } from './late-ranges.ts'
 import { NewestPartials } from './newest-partials.ts'
-import { DAY_MS, HOUR_MS, toldBeforeMs, type SummedUp } from './rollup-coverage.ts'
-import type { SegmentFiles } from './segment-files.ts'
+import {
+  DAY_MS,
+  HOUR_MS,
+  SUMMARY_WINDOWS_MS,
+  toldBeforeMs,
+  type SummedUp,
+} from './rollup-coverage.ts'
+import type { PartialsWanted, SegmentFiles } from './segment-files.ts'
 import type { SegmentChecks } from './segment-checks.ts'
-import { ANYWHERE, overlaps, segmentFile, type Segment, type SegmentSet } from './segment-set.ts'
+import { ANYWHERE, mayHold, overlaps, type Segment, type SegmentSet } from './segment-set.ts'
 import type { SeriesDirectory } from './series-directory.ts'
-import { HourRows, PartialSums } from './summary-rows.ts'
+import { SummaryOutput } from './summary-output.ts'
+import { FleetSums, sketchOf, WindowSums } from './summary-rows.ts'
+import {
+  daysFromMs,
+  daysIn,
+  hoursOf,
+  hullOf,
+  inMonths,
+  inMs,
+  inUs,
+  isWholeDay,
+  outside,
+} from './summary-spans.ts'
+import type { Tombstones } from './tombstones.ts'
 
-/** Series of one file at most. */
-const SERIES_PER_FILE = 4096
-/** Hours of series that are made together, a hundred bytes each. */
-const HOURS_AT_ONCE = 400_000
-/** Days of one month that are renewed one by one. */
-const DAYS_APART_MAX = 3
-/** Between two looks at what came late. */
-const RENEWAL_MS = 600_000
+/** Hours of series that are made together. */
+const HOURS_AT_ONCE = 100_000
+/** From so many rows on a file is written: each takes some 450 bytes until then. */
+const FILE_ROWS = 100_000
+/** Hours of fleets that are made together, some kilobytes each. */
+const FLEET_HOURS_AT_ONCE = 20_000
+/** Fleets of so many series tell of hours without readings: to ask all of them takes long. */
+const FLEET_SERIES_MIN = 16
+/** Between two looks at what came late, at least. */
+const RENEWAL_MS = 30_000
+/** And at most: in between so many times as long as it took. */
+const RENEWAL_MS_MAX = 600_000
+const RENEWAL_PAUSE = 20
+/** A reading in a file that is small yet takes more, until it is merged. */
+const READING_BYTES_MAX = 2.5
 
 export interface SummariserParts {
   catalogue: Catalogue
@@ -35,6 +66,7 @@ export interface SummariserParts {
   files: SegmentFiles
   checks: SegmentChecks
   directory: SeriesDirectory
+  tombstones: Tombstones
   late: LateRanges
   clock: Clock
   allowedLatenessMs: number
@@ -44,7 +76,7 @@ export interface SummariserParts {
 
 export class Summariser {
   readonly #parts: SummariserParts
-  #renewedMs = -Infinity
+  #renewAfterMs = -Infinity
 
   constructor(parts: SummariserParts) {
     this.#parts = parts
@@ -64,9 +96,13 @@ export class Summariser {
     try {
       const next = this.#next()
       if (next !== undefined) return await this.#sumUp(next, isClosing)
-      if (clock.monotonicMs() - this.#renewedMs < RENEWAL_MS) return false
-      this.#renewedMs = clock.monotonicMs()
-      await this.renew(isClosing)
+      const beganMs = clock.monotonicMs()
+      if (beganMs < this.#renewAfterMs) return false
+      const isMore = await this.renew(isClosing)
+      const endedMs = clock.monotonicMs()
+      const pauseMs = Math.max(RENEWAL_MS, (endedMs - beganMs) * RENEWAL_PAUSE)
+      if (!isMore) this.#renewAfterMs = endedMs + Math.min(RENEWAL_MS_MAX, pauseMs)
+      return isMore
     } catch (cause) {
       failed(cause)
     }
@@ -78,7 +114,7 @@ export class Summariser {
    * whose readings are one file for all its days.
    */
   #next(): SummedUp | undefined {
-    const { catalogue, allowedLatenessMs } = this.#parts
+    const { catalogue, directory, allowedLatenessMs } = this.#parts
     // As it was committed: what the stream has told since is of readings that are in memory still.
     const coverage = catalogue.coverage()
     if (coverage.length === 0) return undefined
@@ -86,12 +122,15 @@ export class Summariser {
     const fromMs = catalogue.summaries.summedUp?.toMs ?? Math.ceil(firstMs / HOUR_MS) * HOUR_MS
     const overMs = toldBeforeMs(coverage) - allowedLatenessMs
     const from = new Date(fromMs)
+    const hourEndMs = fromMs + HOUR_MS
     const ends = [
       Date.UTC(from.getUTCFullYear(), from.getUTCMonth() + 1),
       Math.floor(fromMs / DAY_MS) * DAY_MS + DAY_MS,
-      fromMs + HOUR_MS,
+      hourEndMs,
     ]
-    const toMs = ends.find((endMs) => endMs <= overMs)
+    const spanMsMax = (FLEET_HOURS_AT_ONCE / directory.fleetCount) * HOUR_MS
+    const isSmall = (endMs: number): boolean => endMs === hourEndMs || endMs - fromMs <= spanMsMax
+    const toMs = ends.find((endMs) => endMs <= overMs && isSmall(endMs))
     return toMs === undefined ? undefined : { fromMs, toMs }
   }
 
@@ -99,149 +138,208 @@ export class Summariser {
   async #sumUp({ fromMs, toMs }: SummedUp, isClosing: () => boolean): Promise<boolean> {
     const { catalogue, directory } = this.#parts
     const firstMs = catalogue.summaries.summedUp?.fromMs ?? fromMs
-    const offset = this.#nextOffset()
-    const added: Segment[] = []
+    const span = { fromMs: daysFromMs({ firstMs, fromMs, toMs }) ?? fromMs, toMs }
+    const output = await this.#beginOutput(span)
     const fleets = this.#fleetSums()
-    const numbers = directory.series().flatMap((one) => (one.kind === 'number' ? one.series : []))
-    for (const own of chunksOf(numbers, toMs - fromMs)) {
-      if (isClosing()) return false
-      const hours = await this.#hoursOf(own, { startUs: fromMs * 1000, endUs: toMs * 1000 })
-      fleets.add(hours)
-      const days = await this.#daysOf(own, hours, { firstMs, fromMs, toMs })
-      added.push(...(await this.#write('summary', [...days, ...hours], offset)))
+    for (const { fleet, size } of directory.fleets()) {
+      if (size < FLEET_SERIES_MIN) continue
+      for (let ms = fromMs; ms < toMs; ms += HOUR_MS) fleets.begin(fleet, ms)
     }
-    added.push(...(await this.#write('fleet', fleets.rows, offset)))
+    const sums = new WindowSums((row, values) => {
+      const isHour = row[PARTIAL_WINDOW_MS] === HOUR_MS
+      const isNew = isHour ? row[PARTIAL_START_MS]! >= fromMs : isWholeDay(row, { firstMs, toMs })
+      if (!isNew) return
+      if (isHour) fleets.add(row, values)
+      output.series.keep(row, () => sketchOf(values))
+    })
+    const numbers = directory.series().flatMap((one) => (one.kind === 'number' ? one.series : []))
+    for (const own of chunksOf(numbers, span)) {
+      if (isClosing()) return false
+      await this.#read(
+        own.map((series) => ({ series, spans: [inUs(span)] })),
+        sums,
+      )
+      if (output.series.rows.length >= FILE_ROWS) await output.write('summary')
+    }
+    fleets.keepIn(output.fleets)
+    const added = await output.end()
     catalogue.addSummaries(added, { summedUp: { fromMs: firstMs, toMs } })
     this.#count(added)
     return true
   }
 
-  /** Of the days that end in a span, with their hours of before it. */
-  async #daysOf(
-    series: readonly number[],
-    hours: readonly Float64Array[],
-    { firstMs, fromMs, toMs }: SummedUp & { firstMs: number },
-  ): Promise<Float64Array[]> {
-    const dayMs = Math.floor(fromMs / DAY_MS) * DAY_MS
-    const endMs = Math.floor(toMs / DAY_MS) * DAY_MS
-    if (dayMs === endMs) return []
-    const earlier = await this.#summaries(series, { fromMs: dayMs, toMs: fromMs })
-    return new PartialSums(DAY_MS)
-      .add(earlier)
-      .add(hours)
-      .rows.filter((row) => {
-        const startMs = row[PARTIAL_START_MS]!
-        return firstMs <= startMs && startMs < endMs
-      })
-  }
-
-  /** Sums up again where something came late, or was erased. */
-  async renew(isClosing: () => boolean): Promise<void> {
+  /**
+   * Sums up again where something came late, or was erased: days close to each other, or a month of
+   * them. True: there may be more of it.
+   */
+  async renew(isClosing: () => boolean): Promise<boolean> {
     const { late, catalogue } = this.#parts
     const { summedUp } = catalogue.summaries
-    if (summedUp === undefined) return
+    const all = new Map(late.committed)
+    if (summedUp === undefined || all.size === 0) return false
     const days = new Map<number, Set<number>>()
-    // What lies behind, where nothing is summed up yet, will be with what is late.
-    for (const [series, spans] of late.committed) {
+    for (const [series, spans] of all) {
       for (const dayMs of daysIn(spans, summedUp)) {
         days.set(dayMs, (days.get(dayMs) ?? new Set()).add(series))
       }
     }
-    const done = new Set(late.committed.keys())
-    if (done.size === 0) return
-    const offset = this.#nextOffset()
-    const added: Segment[] = []
-    for (const { fromMs, toMs, series } of inMonths(days)) {
-      if (isClosing()) return
-      const span = {
-        fromMs: Math.max(fromMs, summedUp.fromMs),
-        toMs: Math.min(toMs, summedUp.toMs),
-      }
-      added.push(...(await this.#renew([...series], span, offset)))
+    const [next] = inMonths(days)
+    const span = next && {
+      fromMs: Math.max(next.fromMs, summedUp.fromMs),
+      toMs: Math.min(next.toMs, summedUp.toMs),
     }
-    // What was sealed meanwhile, and is not in what was read, stays.
-    late.clear(done)
-    catalogue.addSummaries(added, { late: new Map([...cleared(done), ...late.toCommit(done)]) })
-    this.#count(added)
+    // What lies behind, where nothing is summed up yet, will be with what is late.
+    const [before, behind] = outside(inUs(summedUp))
+    const done = [before, ...(span === undefined ? [] : [inUs(span)]), behind]
+    late.renew(next?.series ?? all.keys(), done)
+    try {
+      const own = new Map([...(next?.series ?? [])].map((one) => [one, all.get(one)!]))
+      const added = span === undefined ? [] : await this.#renew(own, span)
+      if (isClosing()) return false
+      catalogue.addSummaries(added, { late: late.afterRenewal() })
+      late.renewed()
+      this.#count(added)
+    } finally {
+      late.keep()
+    }
+    return next !== undefined && late.committed.size > 0
   }
 
-  /** Of whole days, but where the summaries begin or end. */
-  async #renew(
-    series: readonly number[],
-    { fromMs, toMs }: SummedUp,
-    offset: number,
-  ): Promise<Segment[]> {
+  /** Of whole days, but where the summaries begin or end; of fleets the hours that are late. */
+  async #renew(late: RangesBySeries, span: SummedUp): Promise<Segment[]> {
     const { directory } = this.#parts
-    const added: Segment[] = []
-    const numbers = series.filter((one) => directory.get(one)?.kind === 'number')
-    for (const own of chunksOf(numbers, toMs - fromMs)) {
-      const hours = await this.#hoursOf(own, { startUs: fromMs * 1000, endUs: toMs * 1000 })
-      const days = wholeDays(hours, { fromMs, toMs })
-      added.push(...(await this.#write('summary', [...days, ...hours], offset)))
+    const output = await this.#beginOutput(span)
+    const sums = new WindowSums((row, values) => {
+      const isHour = row[PARTIAL_WINDOW_MS] === HOUR_MS
+      if (!isHour && !isWholeDay(row, { firstMs: span.fromMs, toMs: span.toMs })) return
+      output.series.keep(row, () => sketchOf(values))
+    })
+    const numbers = [...late.keys()].filter((one) => directory.get(one)?.kind === 'number')
+    for (const own of chunksOf(numbers, span)) {
+      for (const windowMs of SUMMARY_WINDOWS_MS) {
+        const known = await this.#rowsOf('summary', { series: own, windowMs, span: inUs(span) })
+        known.each((row) => output.series.replaces(row))
+      }
+      await this.#read(
+        own.map((series) => ({ series, spans: [inUs(span)] })),
+        sums,
+      )
+      output.series.untell()
+      if (output.series.rows.length >= FILE_ROWS) await output.write('summary')
     }
+    await output.write('summary')
     const fleets = this.#fleetSums()
-    for (const fleet of new Set(numbers.map((one) => directory.fleetOf(one)))) {
-      // Of an hour of which nothing is left, that is told.
-      for (let ms = fromMs; ms < toMs; ms += HOUR_MS) fleets.sum(fleet, ms)
-      for (const own of chunksOf(directory.fleetMembers(fleet), toMs - fromMs)) {
-        fleets.add(await this.#summaries(own, { fromMs, toMs }, added))
+    for (const [fleet, own] of Map.groupBy(numbers, (one) => directory.fleetOf(one))) {
+      const hours = hoursOf(own, { late, span: inUs(span) })
+      await this.#renewFleet(fleet, { hours, fleets, output })
+    }
+    fleets.keepIn(output.fleets)
+    output.fleets.untell()
+    return output.end()
+  }
+
+  /** Of what is kept of its series, and of the rest of them from readings. */
+  async #renewFleet(
+    fleet: number,
+    { hours, fleets, output }: { hours: readonly Span[]; fleets: FleetSums; output: SummaryOutput },
+  ): Promise<void> {
+    const members = this.#parts.directory.fleetMembers(fleet)
+    const sums = new WindowSums((row, values) => {
+      if (row[PARTIAL_WINDOW_MS] === HOUR_MS) fleets.add(row, values)
+    })
+    for (const span of hours) {
+      for (let us = span.startUs; us < span.endUs && members.length >= FLEET_SERIES_MIN;) {
+        fleets.begin(fleet, us / 1000)
+        us += HOUR_MS * 1000
+      }
+      const what = { series: [fleet], windowMs: HOUR_MS, span }
+      const known = await this.#rowsOf('fleet', what)
+      known.each((row) => output.fleets.replaces(row))
+      for (const own of chunksOf(members, inMs(span))) {
+        const told = await this.#addKept(own, { span, fleets, renewed: output.written })
+        const wanted = own.map((series) => ({
+          series,
+          spans: subtractSpans(span, told.get(series) ?? []),
+        }))
+        await this.#read(wanted, sums)
       }
     }
-    added.push(...(await this.#write('fleet', fleets.rows, offset)))
-    return added
   }
 
-  #fleetSums(): PartialSums {
-    return new PartialSums(HOUR_MS, (series) => this.#parts.directory.fleetOf(series))
+  /** Returns of which hours of these series a row told, with all that their fleet's are made of. */
+  async #addKept(
+    series: readonly number[],
+    { span, fleets, renewed }: { span: Span; fleets: FleetSums; renewed: readonly Segment[] },
+  ): Promise<ReadonlyMap<number, readonly Span[]>> {
+    const { tombstones } = this.#parts
+    const told = new ToldWindows(HOUR_MS * 1000)
+    const what = { series, windowMs: HOUR_MS, span, hasSketches: true }
+    const known = await this.#rowsOf('summary', what, renewed)
+    known.each((row, sketch) => {
+      if (row[PARTIAL_COUNT]! <= 0 || sketch === undefined) return
+      const startUs = row[PARTIAL_START_MS]! * 1000
+      const hour = { startUs, endUs: startUs + HOUR_MS * 1000 }
+      if (clipSpans(hour, tombstones.ofSeries(row[PARTIAL_SERIES]!)).length > 0) return
+      fleets.addSketched(row, sketch)
+      told.add(row[PARTIAL_SERIES]!, startUs)
+    })
+    return told.of(new Map(series.map((one) => [one, [span]])), span)
   }
 
-  async #hoursOf(series: readonly number[], span: Span): Promise<Float64Array[]> {
-    const { segments, checks, files } = this.#parts
+  #fleetSums(): FleetSums {
+    return new FleetSums((series) => this.#parts.directory.fleetOf(series))
+  }
+
+  /** Without what is to be erased, whether it is gone or not. */
+  async #read(asked: readonly Wanted[], sums: WindowSums): Promise<void> {
+    const { files, tombstones } = this.#parts
+    const wanted = asked.flatMap(({ series, spans }) => {
+      const erased = tombstones.ofSeries(series)
+      const left = spans.flatMap((span) => subtractSpans(span, erased))
+      return left.length === 0 ? [] : [{ series, spans: left }]
+    })
+    const sources = (await this.#sources(hullOf(wanted))).filter((one) => mayHold(one, wanted))
+    await files.readReadings(sources, { wanted, isSorted: true }, (rows) => sums.add(rows))
+    sums.end()
+  }
+
+  async #sources(span: Span): Promise<Segment[]> {
+    const { segments, checks } = this.#parts
     const all = segments.list('readings').filter((one) => overlaps(one, { ...ANYWHERE, ...span }))
     await checks.ensure(all)
-    const intact = all.filter((segment) => segments.isIntact(segment))
-    const rows = new HourRows()
-    const wanted = series.map((series) => ({ series, spans: [span] }))
-    await files.readReadings(intact, { wanted, isSorted: true }, (read) => rows.add(read))
-    return rows.take()
+    return all.filter((segment) => segments.isIntact(segment))
   }
 
-  /** Hours that are summed up already, with files that do not count yet. */
-  async #summaries(
-    series: readonly number[],
-    { fromMs, toMs }: SummedUp,
+  /** What is summed up already, with files that do not count yet. */
+  async #rowsOf(
+    kind: Segment['kind'],
+    what: PartialsWanted,
     renewed: readonly Segment[] = [],
-  ): Promise<Float64Array[]> {
+  ): Promise<NewestPartials> {
     const { segments, files } = this.#parts
-    if (fromMs >= toMs) return []
-    const span = { startUs: fromMs * 1000, endUs: toMs * 1000 }
-    const counting = segments.list('summary').filter((one) => segments.isIntact(one))
-    const own = [...counting, ...renewed].filter((one) => overlaps(one, { ...ANYWHERE, ...span }))
+    const { series, span } = what
+    const wanted = series.map((one) => ({ series: one, spans: [span] }))
+    const counting = segments.list(kind).filter((one) => segments.isIntact(one))
+    const own = [...counting, ...renewed].filter((one) => mayHold(one, wanted))
     const newest = new NewestPartials()
-    await files.readPartials(own, { series, windowMs: HOUR_MS, span }, (row, offset) => {
-      newest.add(row, offset)
-    })
-    return [...newest.rows()]
+    await files.readPartials(own, what, (row, offset, sketch) => newest.add(row, offset, sketch))
+    return newest
   }
 
-  /** Above all summaries that there are: of one key the highest counts. */
-  #nextOffset(): number {
-    const { segments, catalogue } = this.#parts
+  /** Its rows are to be much smaller than the readings of the span. */
+  async #beginOutput(span: SummedUp): Promise<SummaryOutput> {
+    const { segments, files, catalogue } = this.#parts
+    const sources = await this.#sources(inUs(span))
+    const bytes = sources.reduce((sum, one) => sum + one.bytes, 0)
+    const rows = sources.reduce((sum, one) => sum + one.rows, 0)
+    // Above all summaries that there are: of one key the highest counts.
     const all = [...segments.list('summary'), ...segments.list('fleet')]
-    return all.reduce((most, one) => Math.max(most, one.lastOffset + 1), catalogue.coveredOffset)
-  }
-
-  async #write(
-    kind: 'summary' | 'fleet',
-    rows: readonly Float64Array[],
-    offset: number,
-  ): Promise<Segment[]> {
-    if (rows.length === 0) return []
-    const { files, segments } = this.#parts
-    const file = segmentFile(kind, { first: offset, last: offset, part: segments.nextPart() })
-    const written = await files.writePartials(file, rows, offset)
-    const label = { kind, file, firstOffset: offset, lastOffset: offset, hasUnverified: false }
-    return [{ ...label, ...written }]
+    const offset = all.reduce(
+      (most, one) => Math.max(most, one.lastOffset + 1),
+      catalogue.coveredOffset,
+    )
+    const readingBytes = rows === 0 ? READING_BYTES_MAX : Math.min(bytes / rows, READING_BYTES_MAX)
+    return new SummaryOutput({ segments, files, offset }, readingBytes)
   }
 
   /** In the turn of the transaction. */
@@ -251,48 +349,10 @@ export class Summariser {
   }
 }
 
-/** Of hours: days that lie in the span. */
-function wholeDays(hours: readonly Float64Array[], { fromMs, toMs }: SummedUp): Float64Array[] {
-  return new PartialSums(DAY_MS).add(hours).rows.filter((row) => {
-    const startMs = row[PARTIAL_START_MS]!
-    return fromMs <= startMs && startMs + DAY_MS <= toMs
-  })
-}
-
-function* chunksOf(series: readonly number[], spanMs = DAY_MS): Generator<number[]> {
-  const size = Math.min(SERIES_PER_FILE, Math.ceil((HOURS_AT_ONCE * HOUR_MS) / spanMs))
+function* chunksOf(
+  series: readonly number[],
+  { fromMs, toMs }: SummedUp,
+): Generator<readonly number[]> {
+  const size = Math.max(1, Math.ceil((HOURS_AT_ONCE * HOUR_MS) / (toMs - fromMs)))
   for (let from = 0; from < series.length; from += size) yield series.slice(from, from + size)
-}
-
-const cleared = (series: Iterable<number>): [number, Span[]][] =>
-  [...series].map((one) => [one, []])
-
-/**
- * Days by themselves, or the month where they are many: what is older lies in files of months, of
- * which a day costs about as much as all of it.
- */
-function* inMonths(
-  days: ReadonlyMap<number, ReadonlySet<number>>,
-): Generator<SummedUp & { series: ReadonlySet<number> }> {
-  for (const [, own] of Map.groupBy(days, ([dayMs]) => new Date(dayMs).toISOString().slice(0, 7))) {
-    if (own.length <= DAYS_APART_MAX) {
-      for (const [fromMs, series] of own) yield { fromMs, toMs: fromMs + DAY_MS, series }
-      continue
-    }
-    const starts = own.map(([dayMs]) => dayMs)
-    const fromMs = Math.min(...starts)
-    const series = new Set(own.flatMap(([, all]) => [...all]))
-    yield { fromMs, toMs: Math.max(...starts) + DAY_MS, series }
-  }
-}
-
-/** The starts of the days that have something of both, ms. */
-function daysIn(spans: readonly Span[], { fromMs, toMs }: SummedUp): Set<number> {
-  const days = new Set<number>()
-  for (const { startUs, endUs } of spans) {
-    const endMs = Math.min(toMs, endUs / 1000)
-    let dayMs = Math.floor(Math.max(fromMs, startUs / 1000) / DAY_MS) * DAY_MS
-    for (; dayMs < endMs; dayMs += DAY_MS) days.add(dayMs)
-  }
-  return days
 }

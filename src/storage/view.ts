@@ -25,7 +25,7 @@ import {
   type SummedUp,
 } from './rollup-coverage.ts'
 import type { SegmentChecks } from './segment-checks.ts'
-import type { SegmentFiles } from './segment-files.ts'
+import type { PartialsWanted, SegmentFiles } from './segment-files.ts'
 import { mayHold, type Segment } from './segment-set.ts'
 import type { SeriesDirectory } from './series-directory.ts'
 import type { Tombstones } from './tombstones.ts'
@@ -202,8 +202,7 @@ export class StorageView implements ReadingView {
   /** Adds a series' readings in memory, oldest arrived first. */
   #walk(series: number, { startUs, endUs }: Span, columns: GrowingColumns): void {
     for (const { generation, readings } of this.#memory) {
-      const { minTimeUs, maxTimeUs } = generation.readings
-      if (maxTimeUs < startUs || minTimeUs >= endUs) continue
+      if (!mayHoldIn(generation, { startUs, endUs })) continue
       const from = columns.count
       generation.readings.walk(series, readings, (timeUs, value) => {
         if (startUs <= timeUs && timeUs < endUs) columns.push(timeUs, value)
@@ -213,48 +212,53 @@ export class StorageView implements ReadingView {
   }
 
   memoryTimes(series: number, span: Span): Float64Array {
+    if (!this.#memory.some(({ generation }) => mayHoldIn(generation, span))) return NO_TIMES
     const columns = new GrowingColumns()
     this.#walk(series, span, columns)
     return columns.timeUs.subarray(0, columns.count)
   }
 
+  sparse(windowMs: number): Span | undefined {
+    const ours = summariesOf(windowMs, this.#parts.summedUp)
+    return ours && { startUs: ours.fromMs * 1000, endUs: ours.toMs * 1000 }
+  }
+
   async partials(
     series: readonly number[],
-    windows: { windowMs: number; span: Span },
-    consume: (row: Float64Array) => void,
+    windows: { windowMs: number; span: Span; hasSketches?: boolean },
+    consume: (row: Float64Array, sketch?: Uint8Array) => void,
   ): Promise<void> {
-    const { windowMs, span } = windows
+    const { windowMs, span, hasSketches = false } = windows
     const newest = new NewestPartials()
     const ofStream = this.#ofStream(span, windowMs)
     for (const one of subtractSpans(span, ofStream)) {
-      await this.#readPartials('summary', { series, windowMs, span: one }, newest)
+      await this.#readPartials('summary', { series, windowMs, span: one, hasSketches }, newest)
     }
     for (const one of ofStream) {
       await this.#readPartials('rollup', { series, windowMs, span: one }, newest)
       for (const id of series) this.#overlayMemory(id, { windowMs, span: one }, newest)
     }
     if (newest.count > 0) this.tiers.add(`rollup-${windowName(windowMs)}`)
-    for (const row of newest.rows()) consume(row)
+    newest.each(consume)
   }
 
   async #readPartials(
     kind: Segment['kind'],
-    question: { series: readonly number[]; windowMs: number; span: Span },
+    question: PartialsWanted,
     newest: NewestPartials,
   ): Promise<void> {
     const { rollups, files } = this.#parts
     const wanted = question.series.map((series) => ({ series, spans: [question.span] }))
     const own = rollups.filter((one) => one.kind === kind && mayHold(one, wanted))
-    await files.readPartials(own, question, (row, offset) => {
-      if (newest.add(row, offset)) this.#count(1)
+    await files.readPartials(own, question, (row, offset, sketch) => {
+      if (newest.add(row, offset, sketch)) this.#count(1)
     })
   }
 
   /** Where the stream's windows of this size tell, and not the summaries. */
   #ofStream(span: Span, windowMs: number): Span[] {
-    const ours = summariesOf(windowMs, this.#parts.summedUp)
-    if (ours === undefined) return [span]
-    return subtractSpans(span, [{ startUs: ours.fromMs * 1000, endUs: ours.toMs * 1000 }])
+    const ours = this.sparse(windowMs)
+    return ours === undefined ? [span] : subtractSpans(span, [ours])
   }
 
   get fleets(): FleetHours | undefined {
@@ -265,11 +269,11 @@ export class StorageView implements ReadingView {
       fleetOf: (series) => directory.fleetOf(series),
       size: (fleet) => directory.fleetMembers(fleet).length,
       unsure: (fleet) => this.#unsureOf(fleet),
-      hours: async (series, span, consume) => {
+      hours: async (series, what, consume) => {
         const newest = new NewestPartials()
-        await this.#readPartials('fleet', { series, windowMs: HOUR_MS, span }, newest)
+        await this.#readPartials('fleet', { series, windowMs: HOUR_MS, ...what }, newest)
         if (newest.count > 0) this.tiers.add('fleet-1h')
-        for (const row of newest.rows()) consume(row)
+        newest.each(consume)
       },
     }
   }
@@ -308,6 +312,11 @@ export class StorageView implements ReadingView {
 
 /** Stretches of which a fleet's hours are not taken; more are joined. */
 const UNSURE_MAX = 64
+const NO_TIMES = new Float64Array()
+
+const mayHoldIn = ({ readings }: Generation, { startUs, endUs }: Span): boolean =>
+  readings.maxTimeUs >= startUs && readings.minTimeUs < endUs
+
 const ALWAYS: Span = { startUs: -Infinity, endUs: Infinity }
 
 function windowName(windowMs: number): string {

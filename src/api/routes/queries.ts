@@ -183,6 +183,13 @@ const Points = Type.Array(Type.Tuple([Milliseconds, Type.Union([Value, Type.Null
 const AnswerMeta = {
   tiers: Type.Array(Type.String(), { description: 'Where the answer came from.' }),
   resolution_ms: Type.Number({ description: '0: raw readings.' }),
+  relative_error: Type.Optional(
+    Type.Number({
+      description:
+        'Of `p1` to `p99`: 0, they are exact; 0.005, each is within half a percent of a value of ' +
+        'its rank, as some came from sketches or were too many.',
+    }),
+  ),
   completeness: Completeness,
   segments_read: Type.Integer(),
   segments_skipped: Type.Integer(),
