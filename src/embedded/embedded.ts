@@ -2,7 +2,7 @@
  * The embedded engine: the whole pipeline in one process. Starts the parts in the order in which
  * data flows backwards (storage first, doors last) and stops them in the reverse.
  */
-import { mkdir, rm, writeFile } from 'node:fs/promises'
+import { mkdir } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import type { StorageDesk } from '../api/api.ts'
 import { createApi, type Api } from '../api/server.ts'
@@ -21,6 +21,7 @@ import { lockFolder } from './folder-lock.ts'
 import { Erasures } from './erasures.ts'
 import { LiveHub } from './live-hub.ts'
 import { openWhole } from './open-whole.ts'
+import { PortsFile } from './ports-file.ts'
 import { registerMissing } from './register-missing.ts'
 import { startThreads, type Threads } from './start-threads.ts'
 import { apiOptions } from './stage-options.ts'
@@ -68,6 +69,8 @@ async function open(options: EmbeddedOptions, opened: AsyncDisposableStack): Pro
   const reserve = new DiskReserve(nodeWorld.disk, folder)
   await reserve.release()
   opened.defer(() => reserve.close())
+  const portsFile = await PortsFile.reserve(folder)
+  opened.defer(() => portsFile.remove())
   const path = join(folder, 'control.db')
   const control = openControl({
     path,
@@ -117,10 +120,8 @@ async function open(options: EmbeddedOptions, opened: AsyncDisposableStack): Pro
   opened.defer(() => api.close())
   const mqttPort = await opening
   const httpPort = await api.listen(config.http.host, config.http.port)
-  const portsFile = join(folder, 'ports.json')
-  opened.defer(() => rm(portsFile, { force: true }))
-  const ports = { pid: process.pid, http: httpPort, mqtt: mqttPort }
-  await writeFile(portsFile, `${JSON.stringify(ports)}\n`)
+  opened.defer(() => portsFile.remove())
+  await portsFile.publish({ pid: process.pid, http: httpPort, mqtt: mqttPort })
   // Behind the last file of a start: on a full disk there is room for no more.
   await orCrash(threads, alerts.start())
   await orCrash(threads, erasures.resume())
