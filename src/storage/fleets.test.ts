@@ -17,7 +17,7 @@ const HOUR_US = 3_600e6
 const DAY_US = 24 * HOUR_US
 const START_US = Date.UTC(2026, 3, 6, 20) * 1000
 /** A small fleet, and one that tells of hours without readings. */
-const DEVICES = [...'abcdefghijklmnopqrst']
+const DEVICES = 'abcdefghijklmnopqrst'.split('')
 const TYPES = DEVICES.map((_, at) => (at < 3 ? 'pump' : 'fan'))
 const SERIES = DEVICES.map((deviceId, series) => ({
   ...defineSeries(series, 'temperature', { deviceId }),

@@ -228,13 +228,14 @@ export class Summariser {
       if (output.series.rows.length >= FILE_ROWS) await output.write('summary')
     }
     await output.write('summary')
-    const fleets = this.#fleetSums()
+    // One after the other: while a month of one is made it takes some megabytes.
     for (const [fleet, own] of Map.groupBy(numbers, (one) => directory.fleetOf(one))) {
       const hours = hoursOf(own, { late, span: inUs(span) })
+      const fleets = this.#fleetSums()
       await this.#renewFleet(fleet, { hours, fleets, output })
+      fleets.keepIn(output.fleets)
+      output.fleets.untell()
     }
-    fleets.keepIn(output.fleets)
-    output.fleets.untell()
     return output.end()
   }
 
