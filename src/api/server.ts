@@ -23,6 +23,7 @@ import { checkHosts, isLoopbackAddress, isSameOrigin } from './hosts.ts'
 import { LiveStreams } from './live-streams.ts'
 import { registerPage } from './page.ts'
 import { sendProblem, toWeirError } from './problems.ts'
+import { QuestionGate } from './question-gate.ts'
 import { TAKEN_OVER, type Answer, type Incoming, type Route } from './route.ts'
 import { backtestRoutes } from './routes/backtests.ts'
 import { alertRoutes } from './routes/alerts.ts'
@@ -39,7 +40,7 @@ import { sqlRoutes } from './routes/sql.ts'
 import { storageRoutes } from './routes/storage.ts'
 import { documentRoute, systemRoutes } from './routes/system.ts'
 import { telemetryRoutes } from './routes/telemetry.ts'
-import { API_LIMITS, type ApiLimits, type Services } from './services.ts'
+import { API_LIMITS, type ApiLimits, type Gates, type Services } from './services.ts'
 import { readWebFiles } from './web-files.ts'
 
 export interface ApiOptions {
@@ -103,7 +104,15 @@ function createServices(ports: ApiPorts, limits: ApiLimits, events: Events | und
     'Bodies of requests under way beyond their first 64 KiB.',
     () => bodies.bytes,
   )
-  return { ports, limits, bodies, registry, events }
+  return { ports, limits, bodies, gates: gatesOf(ports, limits, registry), registry, events }
+}
+
+function gatesOf({ clock }: ApiPorts, limits: ApiLimits, registry: Registry): Gates {
+  const { questionsAtOnce: atOnce, questionsWaitingMax: waitingMax, questionTimeMs } = limits
+  const open = (kind: keyof Gates, timeMs = questionTimeMs): QuestionGate =>
+    new QuestionGate({ kind, clock, registry, limits: { atOnce, waitingMax, timeMs } })
+  // Statements have a time of their own.
+  return { query: open('query'), latest: open('latest'), sql: open('sql', Infinity) }
 }
 
 function createLiveStreams({ ports, limits, registry, events }: Services, feed: LiveFeed) {

@@ -2,6 +2,7 @@
 import type { Events, Registry } from '../observe/observe.ts'
 import type { ApiPorts } from './api.ts'
 import type { BodyBudget } from './body-budget.ts'
+import type { QuestionGate } from './question-gate.ts'
 
 /** All bytes are bytes, all times milliseconds. */
 export interface ApiLimits {
@@ -24,6 +25,14 @@ export interface ApiLimits {
   /** Bytes that wait for one live client; beyond, it reads too slowly and is closed. */
   liveBufferBytesMax: number
   heartbeatMs: number
+  /** Questions to the engine that are worked on at once. */
+  questionsAtOnce: number
+  /** Questions that wait. */
+  questionsWaitingMax: number
+  /** Of one question, waiting and work each. */
+  questionTimeMs: number
+  /** Of one answer to a question. */
+  answerBytesMax: number
   /** How long close() waits for requests under way. */
   drainMs: number
 }
@@ -39,13 +48,25 @@ export const API_LIMITS: Readonly<ApiLimits> = {
   liveStreamsMax: 256,
   liveBufferBytesMax: 256 << 10,
   heartbeatMs: 15_000,
+  questionsAtOnce: 8,
+  questionsWaitingMax: 100,
+  questionTimeMs: 30_000,
+  answerBytesMax: 32 << 20,
   drainMs: 3_000,
+}
+
+/** Latest values come from memory or by one index: they wait for no long question. */
+export interface Gates {
+  query: QuestionGate
+  latest: QuestionGate
+  sql: QuestionGate
 }
 
 export interface Services<Ports extends ApiPorts = ApiPorts> {
   ports: Ports
   limits: ApiLimits
   bodies: BodyBudget
+  gates: Gates
   registry: Registry
   events: Events | undefined
 }

@@ -18,11 +18,11 @@
  * at what was stored some time after that. The same limit holds for joining an equal question that
  * is under way: who joins gets nothing older than a cache would have given.
  */
+import { Flights, questionKey } from '../query/query.ts'
 import type {
   EventsFilter,
   GroupsAnswer,
   GroupsQuestion,
-  LatestQuestion,
   Query,
   ReadingsAnswer,
   ReadingsQuestion,
@@ -33,17 +33,12 @@ import type { Clock } from '../world/world.ts'
 import type { Cache } from './cache.ts'
 
 /** Raise it when an answer's shape changes: versions that run at once then share nothing. */
-const FORMAT = 2
+const FORMAT = 3
 const SETTLED_TTL_MS = 2 * 60_000
 const RECENT_TTL_MS = 1000
 const MARGIN_US = 5 * 60_000_000
 
 type Answer = ReadingsAnswer | WindowsAnswer | GroupsAnswer
-
-interface Flight {
-  startMs: number
-  answer: Promise<Answer>
-}
 
 export interface CachedQueryParts {
   query: Query
@@ -58,7 +53,8 @@ export class CachedQuery implements Query {
   readonly #cache: Cache
   readonly #clock: Clock
   readonly #unsettledUs: number
-  readonly #flights = new Map<string, Flight>()
+  /** By when it was asked, monotonic ms. */
+  readonly #flights = new Flights<number>()
   readonly #text = { encoder: new TextEncoder(), decoder: new TextDecoder() }
 
   constructor({ query, cache, clock, allowedLatenessUs }: CachedQueryParts) {
@@ -68,28 +64,31 @@ export class CachedQuery implements Query {
     this.#unsettledUs = allowedLatenessUs + MARGIN_US
   }
 
-  readings(question: ReadingsQuestion): Promise<ReadingsAnswer> {
+  readings(question: ReadingsQuestion, signal?: AbortSignal): Promise<ReadingsAnswer> {
     return this.#answer({
-      key: keyOf('readings', question),
+      key: questionKey(`readings ${FORMAT}`, question),
       endUs: question.endUs,
-      ask: () => this.#query.readings(question),
+      ask: (ending) => this.#query.readings(question, ending),
+      signal,
     })
   }
 
-  windows(question: WindowsQuestion): Promise<WindowsAnswer> {
+  windows(question: WindowsQuestion, signal?: AbortSignal): Promise<WindowsAnswer> {
     return this.#answer({
-      key: keyOf('windows', question),
+      key: questionKey(`windows ${FORMAT}`, question),
       // The last window that starts in the span ends behind it.
       endUs: question.endUs + question.windowMs * 1000,
-      ask: () => this.#query.windows(question),
+      ask: (ending) => this.#query.windows(question, ending),
+      signal,
     })
   }
 
-  groups(question: GroupsQuestion): Promise<GroupsAnswer> {
+  groups(question: GroupsQuestion, signal?: AbortSignal): Promise<GroupsAnswer> {
     return this.#answer({
-      key: keyOf('groups', question),
+      key: questionKey(`groups ${FORMAT}`, question),
       endUs: question.endUs,
-      ask: () => this.#query.groups(question),
+      ask: (ending) => this.#query.groups(question, ending),
+      signal,
     })
   }
 
@@ -97,9 +96,7 @@ export class CachedQuery implements Query {
     return this.#query.latest(tenant, deviceId)
   }
 
-  latestOfMetric(question: LatestQuestion): ReturnType<Query['latestOfMetric']> {
-    return this.#query.latestOfMetric(question)
-  }
+  latestOfMetric: Query['latestOfMetric'] = (...asked) => this.#query.latestOfMetric(...asked)
 
   anomalies(filter: EventsFilter): ReturnType<Query['anomalies']> {
     return this.#query.anomalies(filter)
@@ -113,27 +110,24 @@ export class CachedQuery implements Query {
     return this.#query.completeness()
   }
 
-  /** Equal questions that are under way at once ask once; a failure is told to all of them. */
+  /** Equal questions that are under way at once ask once: see Flights. */
   #answer<A extends Answer>(asked: Asked<A>): Promise<A> {
-    const { key } = asked
     const startMs = this.#clock.monotonicMs()
     const isOld = asked.endUs <= this.#clock.nowUs() - this.#unsettledUs
-    const known = this.#flights.get(key)
     const joinMs = isOld ? SETTLED_TTL_MS : RECENT_TTL_MS
-    // The key says which kind of question it was.
-    if (known !== undefined && startMs - known.startMs < joinMs) return known.answer as Promise<A>
-    const answer = this.#find({ ...asked, startMs, isOld }).finally(() => {
-      if (this.#flights.get(key)?.answer === answer) this.#flights.delete(key)
+    return this.#flights.ask(asked.key, {
+      mark: startMs,
+      mayJoin: (begunMs) => startMs - begunMs < joinMs,
+      start: (ending) => this.#find({ ...asked, startMs, isOld }, ending),
+      signal: asked.signal,
     })
-    this.#flights.set(key, { startMs, answer })
-    return answer
   }
 
-  async #find<A extends Answer>(asked: Started<A>): Promise<A> {
+  async #find<A extends Answer>(asked: Started<A>, ending: AbortSignal): Promise<A> {
     const kept = await this.#cache.get(asked.key)
     const cached = kept === undefined ? undefined : this.#read<A>(kept)
     if (cached !== undefined) return { ...cached, meta: { ...cached.meta, cached: true } }
-    const answer = await asked.ask()
+    const answer = await asked.ask(ending)
     this.#keep(asked, answer)
     return answer
   }
@@ -160,24 +154,12 @@ interface Asked<A> {
   key: string
   /** Nothing behind it is in the answer. */
   endUs: number
-  ask: () => Promise<A>
+  ask: (ending: AbortSignal) => Promise<A>
+  signal: AbortSignal | undefined
 }
 
 interface Started<A> extends Asked<A> {
   startMs: number
   /** Its span was settled when it was asked. */
   isOld: boolean
-}
-
-/** All that is asked, the tenant first. JSON keeps apart what is apart. */
-const keyOf = (
-  kind: 'readings' | 'windows' | 'groups',
-  { tenant, ...question }: ReadingsQuestion | WindowsQuestion | GroupsQuestion,
-): string => JSON.stringify([tenant, FORMAT, kind, question], inOrderOfNames)
-
-/** Whoever names the same in another order asks the same. */
-function inOrderOfNames(_: string, value: unknown): unknown {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value
-  const entries: [string, unknown][] = value instanceof Map ? [...value] : Object.entries(value)
-  return Object.fromEntries(entries.toSorted(([a], [b]) => (a < b ? -1 : 1)))
 }

@@ -36,6 +36,8 @@ import { Topics } from './topics.ts'
 import { WriterRole } from './writer-role.ts'
 
 const TENANT = 'default'
+/** As many as there are connections to a store. */
+const QUESTIONS_AT_ONCE_MIN = 8
 
 export interface ClusterOptions {
   config: Config
@@ -122,7 +124,10 @@ async function open(options: ClusterOptions, opened: AsyncDisposableStack): Prom
       ],
       unready: () => (state.isReady ? (gateway?.faults() ?? []) : ['starting']),
     },
-    { ...apiOptions(config), ...(options.events && { events: options.events }) },
+    {
+      ...apiOptions(config, QUESTIONS_AT_ONCE_MIN),
+      ...(options.events && { events: options.events }),
+    },
   )
   opened.defer(() => api.close())
   const mqttPort = await gateway?.listen(config.mqtt.host, config.mqtt.port)

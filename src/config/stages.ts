@@ -193,7 +193,18 @@ const STORAGE = Type.Object(
 const QUERY = Type.Object(
   {
     rowsMax: integer(50_000_000, [1, COUNT_MAX], 'Rows that one query may read.'),
-    concurrency: integer(2, [1, 64], 'Queries at once; others wait.'),
+    concurrency: integer(
+      2,
+      [1, 64],
+      'Queries at once (a cluster’s control role: at least 8); others wait, each tenant in turn.',
+    ),
+    waitingMax: integer(
+      100,
+      [0, 100_000],
+      'Queries that wait; beyond, the tenant with most of them is refused (503).',
+    ),
+    timeout: duration('30s', ['100ms', '1h'], 'Longest time of a query, and longest wait for it.'),
+    answerBytesMax: bytes('32 MiB', ['64 KiB', '1 GiB'], 'Bytes of one answer.'),
     sqlTimeout: duration('30s', ['100ms', '1h'], 'Longest time of a statement of SQL.'),
     sqlRowsMax: integer(10_000, [1, 1_000_000], 'Rows in the answer of a statement of SQL.'),
     sqlMemoryBytes: bytes(

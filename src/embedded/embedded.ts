@@ -211,7 +211,7 @@ function openApi(
       metrics: async () => [...(await allSamples(threads)), ...alerts.metrics()],
     },
     {
-      ...apiOptions(config),
+      ...apiOptions(config, 1),
       ...(events && { events }),
     },
   )

@@ -28,7 +28,8 @@ export function gatewayOptions(
   }
 }
 
-export const apiOptions = ({ http }: Config): ApiOptions => ({
+/** `atOnceMin`: what the engine does at once anyway. */
+export const apiOptions = ({ http, query }: Config, atOnceMin: number): ApiOptions => ({
   hosts: http.hosts,
   web: { folder: WEB_FOLDER, disk: nodeWorld.disk },
   limits: {
@@ -39,5 +40,9 @@ export const apiOptions = ({ http }: Config): ApiOptions => ({
     requestTimeoutMs: http.requestTimeoutUs / 1000,
     idleTimeoutMs: http.idleTimeoutUs / 1000,
     connectionsMax: http.connectionsMax,
+    questionsAtOnce: Math.max(query.concurrency, atOnceMin),
+    questionsWaitingMax: query.waitingMax,
+    questionTimeMs: query.timeoutUs / 1000,
+    answerBytesMax: query.answerBytesMax,
   },
 })

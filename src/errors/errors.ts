@@ -11,6 +11,7 @@ import { LAKE_ERRORS } from './lake-errors.ts'
 import { SQL_ERRORS } from './sql-errors.ts'
 import { MQTT_ERRORS } from './mqtt-errors.ts'
 import { NOTIFY_ERRORS } from './notify-errors.ts'
+import { QUERY_ERRORS } from './query-errors.ts'
 import { row, type CatalogueRow } from './row.ts'
 
 const bad = { http: 422, mqtt: 0x83 }
@@ -313,16 +314,7 @@ export const ERRORS = {
   ...LAKE_ERRORS,
   ...SQL_ERRORS,
   ...FLINK_ERRORS,
-  QUERY_LIMIT_EXCEEDED: row(
-    'The query exceeds a limit',
-    { http: 422 },
-    'Narrow the time range, or ask for agg and step.',
-  ),
-  QUERY_FAILED: row(
-    'The query failed',
-    { http: 500, retryable: true },
-    'Retry; if it persists, see the log.',
-  ),
+  ...QUERY_ERRORS,
   BACKTEST_RUNNING: row(
     'A back-test is under way',
     { http: 429, retryable: true },

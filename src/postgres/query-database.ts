@@ -22,10 +22,20 @@ const IDLE_TIMEOUT_MS = 60_000
  */
 const BY_INDEX = { enable_bitmapscan: 'off', enable_seqscan: 'off', jit: 'off' }
 
+/** In one way to the server. The pid is its own, behind a pooler too. */
+const BEGIN = `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT pg_backend_pid() AS pid`
+
 export class QueryDatabase {
   readonly #pool: pg.Pool
+  /** One connection, made when a statement is to end early. */
+  readonly #cancelling: pg.Pool
 
   constructor(place: PostgresPlace) {
+    this.#cancelling = openPool({
+      ...connectionConfig(place),
+      ...{ max: 1, statement_timeout: STATEMENT_TIMEOUT_MS },
+      application_name: 'weir-query-cancel',
+    })
     this.#pool = openPool({
       ...connectionConfig(place, BY_INDEX),
       max: CONNECTIONS_MAX,
@@ -37,17 +47,30 @@ export class QueryDatabase {
 
   /**
    * Everything that `run` asks is answered as of one moment. The snapshot ends with it, whatever
-   * becomes of it. Errors: those of `run`, QUERY_FAILED, STORAGE_UNAVAILABLE.
+   * becomes of it. Once the signal is aborted the statement under way is cancelled and no other one
+   * begins. Errors: those of `run`, QUERY_FAILED, STORAGE_UNAVAILABLE, the signal's reason.
    */
-  async snapshot<T>(run: (ask: Ask) => Promise<T>): Promise<T> {
+  async snapshot<T>(run: (ask: Ask) => Promise<T>, signal?: AbortSignal): Promise<T> {
     const client = await this.#pool.connect().catch((cause: unknown) => {
       throw failureOf(cause)
     })
+    let cancelled: Promise<void> | undefined
+    let cancel = (): void => {}
     try {
-      const ask: Ask = (text, values) => askOn(client, text, values)
-      await ask('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY', [])
+      const ask: Ask = (text, values) => {
+        signal?.throwIfAborted()
+        return askOn(client, text, values)
+      }
+      const pid = await begin(client)
+      cancel = () => void (cancelled = this.#cancel(pid))
+      signal?.addEventListener('abort', cancel)
       return await run(ask)
+    } catch (error) {
+      throw signal?.aborted === true ? signal.reason : error
     } finally {
+      signal?.removeEventListener('abort', cancel)
+      // It must not reach the next one's statement.
+      await cancelled
       const isUsable = await client.query('ROLLBACK').then(
         () => true,
         () => false,
@@ -56,8 +79,25 @@ export class QueryDatabase {
     }
   }
 
+  /** What cannot be cancelled ends by its own time limit. */
+  async #cancel(pid: number): Promise<void> {
+    await this.#cancelling.query('SELECT pg_cancel_backend($1)', [pid]).catch(() => undefined)
+  }
+
   async close(): Promise<void> {
     if (!this.#pool.ending) await this.#pool.end()
+    if (!this.#cancelling.ending) await this.#cancelling.end()
+  }
+}
+
+/** Returns the server process's id. */
+async function begin(client: pg.PoolClient): Promise<number> {
+  try {
+    // Two statements have two results.
+    const results = (await client.query(BEGIN)) as unknown as pg.QueryResult<{ pid: number }>[]
+    return results[1]!.rows[0]!.pid
+  } catch (cause) {
+    throw failureOf(cause)
   }
 }
 

@@ -19,17 +19,19 @@ export interface GroupsPlace {
   database: QueryDatabase
   hashDevice: (tenant: string, deviceId: string) => number
   options: SourceOptions
+  signal: AbortSignal | undefined
 }
 
 /** Errors: QUERY_LIMIT_EXCEEDED for too many devices, QUERY_FAILED, STORAGE_UNAVAILABLE. */
 export async function lookAtDevices(
-  { database, hashDevice, options }: GroupsPlace,
+  { database, hashDevice, options, signal }: GroupsPlace,
   question: Parameters<GroupsSource['looks']>[0],
   run: Parameters<GroupsSource['looks']>[1],
 ): Promise<void> {
   const { tenant, metric } = question
-  const rows = await database.snapshot((ask) =>
-    ask<DeviceRow>(DEVICES, askedOf(seriesAsked(question))),
+  const rows = await database.snapshot(
+    (ask) => ask<DeviceRow>(DEVICES, askedOf(seriesAsked(question))),
+    signal,
   )
   if (rows.length > DEVICES_MAX) {
     const detail = `The question is about more than ${DEVICES_MAX} devices: ask by type, tag or box`
@@ -40,6 +42,6 @@ export async function lookAtDevices(
     await database.snapshot(async (ask) => {
       const source = await loadSource(ask, { device, metric, hasPartials: true }, options)
       await run(source.series(tenant, deviceId, metric), source.view())
-    })
+    }, signal)
   }
 }

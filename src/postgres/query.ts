@@ -56,26 +56,28 @@ class TableQuery implements PostgresQuery {
     this.#database = new QueryDatabase(options.access)
   }
 
-  readings(question: ReadingsQuestion): ReturnType<Query['readings']> {
+  readings(question: ReadingsQuestion, signal?: AbortSignal): ReturnType<Query['readings']> {
     const hasPartials = question.aggregate !== undefined
-    return this.#answer({ ...question, hasPartials }, (source) => answerReadings(source, question))
+    const what = { ...question, hasPartials, signal }
+    return this.#answer(what, (source) => answerReadings(source, question))
   }
 
-  windows(question: WindowsQuestion): ReturnType<Query['windows']> {
+  windows(question: WindowsQuestion, signal?: AbortSignal): ReturnType<Query['windows']> {
     const { limits } = this.#options
-    return this.#answer({ ...question, hasPartials: true }, (source) =>
+    return this.#answer({ ...question, hasPartials: true, signal }, (source) =>
       answerWindows(source, question, limits),
     )
   }
 
-  groups(question: GroupsQuestion): ReturnType<Query['groups']> {
-    return answerGroups(this, question)
+  groups(question: GroupsQuestion, signal?: AbortSignal): ReturnType<Query['groups']> {
+    return answerGroups(this, question, signal)
   }
 
-  looks(...[question, run]: Parameters<GroupsSource['looks']>): Promise<void> {
+  looks(...[question, run, signal]: Parameters<GroupsSource['looks']>): Promise<void> {
     const { limits, windowsMs, hashDevice } = this.#options
     const options = { rowsMax: limits.rowsMax, windowsMs }
-    return lookAtDevices({ database: this.#database, hashDevice, options }, question, run)
+    const place = { database: this.#database, hashDevice, options, signal }
+    return lookAtDevices(place, question, run)
   }
 
   scan(question: ScanQuestion): ReturnType<ReadingScan['scan']> {
@@ -84,13 +86,21 @@ class TableQuery implements PostgresQuery {
   }
 
   #answer<T>(
-    what: { tenant: string; deviceId: string; metric: string; hasPartials: boolean },
+    what: {
+      tenant: string
+      deviceId: string
+      metric: string
+      hasPartials: boolean
+      signal: AbortSignal | undefined
+    },
     run: (source: ReadingSource) => Promise<T>,
   ): Promise<T> {
     const device = this.#place(what.tenant, what.deviceId)
     const { limits, windowsMs } = this.#options
-    return this.#database.snapshot(async (ask: Ask) =>
-      run(await loadSource(ask, { ...what, device }, { rowsMax: limits.rowsMax, windowsMs })),
+    const options = { rowsMax: limits.rowsMax, windowsMs }
+    return this.#database.snapshot(
+      async (ask: Ask) => run(await loadSource(ask, { ...what, device }, options)),
+      what.signal,
     )
   }
 
@@ -102,9 +112,13 @@ class TableQuery implements PostgresQuery {
     return this.#database.snapshot((ask) => readLatest(ask, this.#place(tenant, deviceId)))
   }
 
-  latestOfMetric(question: LatestQuestion): ReturnType<Query['latestOfMetric']> {
+  latestOfMetric(
+    question: LatestQuestion,
+    signal?: AbortSignal,
+  ): ReturnType<Query['latestOfMetric']> {
     const { hashDevice } = this.#options
-    return this.#database.snapshot((ask) => readLatestOfMetric(ask, question, hashDevice))
+    const read = (ask: Ask) => readLatestOfMetric(ask, question, hashDevice)
+    return this.#database.snapshot(read, signal)
   }
 
   anomalies(filter: EventsFilter): ReturnType<Query['anomalies']> {

@@ -63,31 +63,31 @@ class StoresQuery implements PostgresQuery {
     this.#options = options
   }
 
-  readings(question: Parameters<Query['readings']>[0]): ReturnType<Query['readings']> {
+  readings: Query['readings'] = (question, signal) => {
     const store = this.#storeOf(question.tenant, question.deviceId)
-    return named(store, store.query.readings(question))
+    return named(store, store.query.readings(question, signal))
   }
 
-  windows(question: Parameters<Query['windows']>[0]): ReturnType<Query['windows']> {
+  windows: Query['windows'] = (question, signal) => {
     const store = this.#storeOf(question.tenant, question.deviceId)
-    return named(store, store.query.windows(question))
+    return named(store, store.query.windows(question, signal))
   }
 
-  groups(question: GroupsQuestion): ReturnType<Query['groups']> {
-    return answerGroups(this, question)
+  groups(question: GroupsQuestion, signal?: AbortSignal): ReturnType<Query['groups']> {
+    return answerGroups(this, question, signal)
   }
 
   /** One store after the other; a device's readings are those of its own. */
-  async looks(...[question, run]: Parameters<GroupsSource['looks']>): Promise<void> {
+  async looks(...[question, run, signal]: Parameters<GroupsSource['looks']>): Promise<void> {
     const { stores, hashDevice } = this.#options
     for (const store of stores) {
-      const looked = store.query.looks(question, async (series, view) => {
+      const runOwn = async (...[series, view]: Parameters<typeof run>): Promise<void> => {
         const own = series.filter(({ tenant, deviceId }) =>
           isInRange(store.range, hashDevice(tenant, deviceId)),
         )
         if (own.length > 0) await run(own, view)
-      })
-      await named(store, looked)
+      }
+      await named(store, store.query.looks(question, runOwn, signal))
     }
   }
 
@@ -97,10 +97,10 @@ class StoresQuery implements PostgresQuery {
   }
 
   /** A device that is among the first of all is among the first of its store, so limits hold. */
-  async latestOfMetric(question: LatestQuestion): Promise<LatestColumns> {
+  async latestOfMetric(question: LatestQuestion, signal?: AbortSignal): Promise<LatestColumns> {
     const { stores } = this.#options
     const answers = await Promise.all(
-      stores.map((store) => named(store, store.query.latestOfMetric(question))),
+      stores.map((store) => named(store, store.query.latestOfMetric(question, signal))),
     )
     const lists = answers.map(({ deviceIds, timesMs, values }) =>
       deviceIds.map((id, at): LatestRow => ({

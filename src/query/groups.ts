@@ -41,10 +41,11 @@ const OF_ONE_SERIES: readonly Aggregate[] = ['first', 'last', 'rate', 'delta']
 export async function answerGroups(
   source: GroupsSource,
   question: GroupsQuestion,
+  signal?: AbortSignal,
 ): Promise<GroupsAnswer> {
   checkGroups(question)
   const groups = new Groups(question)
-  await source.looks(question, (series, view) => groups.look(series, view))
+  await source.looks(question, (series, view) => groups.look(series, view), signal)
   return groups.answer()
 }
 

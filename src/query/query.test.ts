@@ -27,3 +27,29 @@ test('readings in memory answer as those in files', async () => {
     await close()
   }
 })
+
+test('a question that ended reads no further file', async () => {
+  const files = 20
+  const { query, give, close } = await openEmbeddedBench(
+    { rowsMax: 1_000_000, windowsMax: 10 },
+    { isCommitted: true },
+  )
+  try {
+    await give({ series: [defineSeries(0, 'temperature')], readings: [] })
+    for (let at = 0; at < files; at++) {
+      await give({ readings: [{ series: 0, timeUs: at * 1e6, value: at }] })
+    }
+    const reason = new Error('gone')
+    const ended = new AbortController()
+    ended.abort(reason)
+    for (const aggregate of [undefined, 'avg', 'p50'] as const) {
+      await assert.rejects(query.readings(ask({ aggregate }), ended.signal), reason)
+    }
+    const groups = { ...ask(), aggregate: 'avg', groups: 'all' } as const
+    await assert.rejects(query.groups(groups, ended.signal), reason)
+    await assert.rejects(query.windows({ ...ask(), windowMs: 60_000 }, ended.signal), reason)
+    assert.equal((await query.readings(ask())).points.length, files)
+  } finally {
+    await close()
+  }
+})

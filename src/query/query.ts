@@ -176,18 +176,19 @@ export interface GroupsAnswer {
 
 /**
  * Errors: API_NOT_FOUND for an unknown device or metric is the API's business; here it is no
- * points.
+ * points. Once its `signal` is aborted a question reads no further block or page, and fails with
+ * the signal's reason.
  */
 export interface Query {
-  readings(question: ReadingsQuestion): Promise<ReadingsAnswer>
-  windows(question: WindowsQuestion): Promise<WindowsAnswer>
-  groups(question: GroupsQuestion): Promise<GroupsAnswer>
+  readings(question: ReadingsQuestion, signal?: AbortSignal): Promise<ReadingsAnswer>
+  windows(question: WindowsQuestion, signal?: AbortSignal): Promise<WindowsAnswer>
+  groups(question: GroupsQuestion, signal?: AbortSignal): Promise<GroupsAnswer>
   latest(tenant: string, deviceId: string): Promise<Record<string, { ts: number; value: Value }>>
   /**
    * The newest reading of one metric of each device that has any, in the order of
    * compareDeviceIds(). Of several series of the metric on one device the newest counts.
    */
-  latestOfMetric(question: LatestQuestion): Promise<LatestColumns>
+  latestOfMetric(question: LatestQuestion, signal?: AbortSignal): Promise<LatestColumns>
   anomalies(filter: EventsFilter): Promise<AnomalyRow[]>
   deadLetters(filter: EventsFilter): Promise<DeadLetterRow[]>
   /**
@@ -286,6 +287,7 @@ export interface GroupsSource {
   looks(
     question: Pick<GroupsQuestion, 'tenant' | 'metric' | 'deviceTypes' | 'groups'>,
     run: (series: readonly SeriesDefinition[], view: ReadingView) => Promise<void>,
+    signal?: AbortSignal,
   ): Promise<void>
 }
 
@@ -357,6 +359,8 @@ export interface QueryLimits {
 
 export { compareDeviceIds } from './device-order.ts'
 export { FILLS } from './fill.ts'
+export { Flights } from './flights.ts'
+export { questionKey } from './question-key.ts'
 export { LatestRows } from './latest-rows.ts'
 export type { CalendarStep } from './step-grid.ts'
 export { answerGroups, seriesAsked } from './groups.ts'

@@ -10,14 +10,7 @@
 import { decodeFrame } from '../batch/batch.ts'
 import { WeirError } from '../errors/errors.ts'
 import type { Objects } from '../objects/objects.ts'
-import type {
-  GroupsQuestion,
-  Query,
-  ReadingScan,
-  ReadingView,
-  ScanQuestion,
-  ScanStep,
-} from '../query/query.ts'
+import type { Query, ReadingScan, ReadingView, ScanQuestion, ScanStep } from '../query/query.ts'
 import type { Checkpoint, DirtyRange, StreamOutput } from '../stream/stream.ts'
 import type { Clock, Disk } from '../world/world.ts'
 import { takeSnapshot, type BackupSource } from './backup-source.ts'
@@ -119,7 +112,7 @@ export class EmbeddedStorage implements Storage, Query, ReadingScan {
     this.#stopLooking = parts.clock.every(LOOK_MS, () => parts.merger.start())
     this.#events = new EventReader(catalogue.events, () => this.#generations())
     this.#erasures = new ErasureWork({ ...parts, view: () => this.#view(Infinity) })
-    this.#questions = new Questions({ ...parts, view: (rowsMax) => this.#view(rowsMax) })
+    this.#questions = new Questions({ ...parts, view: (...how) => this.#view(...how) })
   }
 
   async recover(): Promise<Recovered> {
@@ -253,10 +246,10 @@ export class EmbeddedStorage implements Storage, Query, ReadingScan {
     return [...this.#sealed, this.#current]
   }
 
-  #view(rowsMax: number): ReadingView {
+  #view(rowsMax: number, signal?: AbortSignal): ReadingView {
     return openView(this.#parts, {
       ...{ generations: this.#generations(), dirty: this.#dirty },
-      ...{ coverage: this.#coverage.list(), completeness: this.#completeness, rowsMax },
+      ...{ coverage: this.#coverage.list(), completeness: this.#completeness, rowsMax, signal },
     })
   }
 
@@ -335,17 +328,11 @@ export class EmbeddedStorage implements Storage, Query, ReadingScan {
     }
   }
 
-  readings(question: Parameters<Query['readings']>[0]): ReturnType<Query['readings']> {
-    return this.#questions.readings(question)
-  }
+  readings: Query['readings'] = (...asked) => this.#questions.readings(...asked)
 
-  windows(question: Parameters<Query['windows']>[0]): ReturnType<Query['windows']> {
-    return this.#questions.windows(question)
-  }
+  windows: Query['windows'] = (...asked) => this.#questions.windows(...asked)
 
-  groups(question: GroupsQuestion): ReturnType<Query['groups']> {
-    return this.#questions.groups(question)
-  }
+  groups: Query['groups'] = (...asked) => this.#questions.groups(...asked)
 
   scan(question: ScanQuestion): AsyncGenerator<ScanStep, void> {
     return this.#questions.scan(question)

@@ -19,7 +19,7 @@ export interface OpenViewParts extends Pick<ViewParts, Given> {
 }
 
 /** What of a look is not in files, and how much it may read. */
-export type OpenViewLook = Pick<ViewParts, 'dirty' | 'completeness' | 'rowsMax'> & {
+export type OpenViewLook = Pick<ViewParts, 'dirty' | 'completeness' | 'rowsMax' | 'signal'> & {
   generations: readonly Generation[]
   /** Of the stream's windows. */
   coverage: readonly RollupCoverage[]

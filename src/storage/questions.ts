@@ -5,17 +5,21 @@ import {
   answerWindows,
   scanDevices,
   seriesAsked,
+  type GroupsAnswer,
   type GroupsQuestion,
   type GroupsSource,
   type LatestQuestion,
   type Query,
   type QueryLimits,
+  type ReadingsAnswer,
   type ReadingScan,
   type ReadingSource,
+  type ReadingsQuestion,
   type ReadingView,
   type ScanQuestion,
   type ScanSource,
   type ScanStep,
+  type WindowsAnswer,
   type WindowsQuestion,
 } from '../query/query.ts'
 import type { Clock } from '../world/world.ts'
@@ -35,44 +39,46 @@ export interface QuestionsParts {
   segments: SegmentSet
   checks: SegmentChecks
   lastValues: LastValues
-  view: (rowsMax: number) => ReadingView
+  view: (rowsMax: number, signal?: AbortSignal) => ReadingView
 }
 
 type Asked = 'readings' | 'windows' | 'groups' | 'latest' | 'latestOfMetric'
 
 export class Questions implements Pick<Query, Asked>, ReadingScan {
   readonly #parts: QuestionsParts
-  readonly #source: ReadingSource
 
   constructor(parts: QuestionsParts) {
-    const { directory, options, view } = parts
     this.#parts = parts
-    this.#source = {
+  }
+
+  #source(signal: AbortSignal | undefined): ReadingSource {
+    const { directory, options, view } = this.#parts
+    return {
       series: (tenant, deviceId, metric) =>
         directory.ofDevice(tenant, deviceId).filter((one) => one.metric === metric),
       text: (id) => directory.text(id),
-      view: () => view(options.limits.rowsMax),
+      view: () => view(options.limits.rowsMax, signal),
     }
   }
 
-  async readings(question: Parameters<Query['readings']>[0]): ReturnType<Query['readings']> {
+  async readings(question: ReadingsQuestion, signal?: AbortSignal): Promise<ReadingsAnswer> {
     if (question.aggregate !== undefined) await this.#checkRollups(question)
-    return answerReadings(this.#source, question)
+    return answerReadings(this.#source(signal), question)
   }
 
-  async windows(question: Parameters<Query['windows']>[0]): ReturnType<Query['windows']> {
+  async windows(question: WindowsQuestion, signal?: AbortSignal): Promise<WindowsAnswer> {
     await this.#checkRollups(question)
-    return answerWindows(this.#source, question, this.#parts.options.limits)
+    return answerWindows(this.#source(signal), question, this.#parts.options.limits)
   }
 
-  async groups(question: GroupsQuestion): ReturnType<Query['groups']> {
+  async groups(question: GroupsQuestion, signal?: AbortSignal): Promise<GroupsAnswer> {
     const { directory, segments, checks, options, view: open } = this.#parts
     const span = { ...ANYWHERE, startUs: question.startUs, endUs: question.endUs }
     await checks.ensure(segments.rollups().filter((one) => overlaps(one, span)))
     const series = directory.devices(seriesAsked(question)).flat()
     const source: GroupsSource = {
       looks: (_, run) => {
-        const view = open(options.limits.rowsMax)
+        const view = open(options.limits.rowsMax, signal)
         return run(series, view).finally(() => view.release())
       },
     }

@@ -24,6 +24,7 @@ import {
   temporaryName,
   type ColdReader,
   type SegmentRows,
+  type WhatToRead,
   type WrittenFile,
 } from './segment-files.ts'
 import type { Box, Segment } from './segment-set.ts'
@@ -156,7 +157,7 @@ export class ReadingFiles {
   /** Errors: QUERY_FAILED, DATA_FILE_DAMAGED. `consume` may throw to end it. */
   async read(
     segments: readonly Segment[],
-    { wanted, isSorted }: { wanted: readonly Wanted[]; isSorted: boolean },
+    { wanted, isSorted, signal }: WhatToRead,
     consume: (rows: SegmentRows) => void,
   ): Promise<void> {
     if (segments.length === 0 || wanted.length === 0) return
@@ -166,17 +167,22 @@ export class ReadingFiles {
     const others = segments.filter(({ tail }) => tail === undefined)
     try {
       if (isSorted) {
-        return await this.#rooms.use(() => this.#readSorted(segments, inOrder, consume))
+        return await this.#rooms.use(() => {
+          signal?.throwIfAborted()
+          return this.#readSorted(segments, inOrder, consume)
+        })
       }
       if (others.length > 0) await this.#parts.old.read(others, wanted, consume)
-      await this.#rooms.use((room) => this.#readEach(own, { wanted: inOrder, room }, consume))
+      await this.#rooms.use((room) =>
+        this.#readEach(own, { wanted: inOrder, room, signal }, consume),
+      )
       if (cold.length === 0) return
       for await (const rows of this.#parts.cold.read(cold, inOrder)) {
         this.#parts.throwIfAbandoned()
         consume(toRows(rows))
       }
     } catch (cause) {
-      if (cause instanceof WeirError) throw cause
+      if (cause instanceof WeirError || signal?.aborted === true) throw cause
       throw new WeirError('QUERY_FAILED', undefined, { cause })
     }
   }
@@ -205,10 +211,15 @@ export class ReadingFiles {
 
   async #readEach(
     segments: readonly Segment[],
-    { wanted, room }: { wanted: readonly Wanted[]; room: BlockRoom },
+    {
+      wanted,
+      room,
+      signal,
+    }: { wanted: readonly Wanted[]; room: BlockRoom; signal: AbortSignal | undefined },
     consume: (rows: SegmentRows) => void,
   ): Promise<void> {
     for (const segment of segments) {
+      signal?.throwIfAborted()
       const file = await this.#open(segment, room)
       try {
         for await (const rows of file.rows(wanted)) {

@@ -58,6 +58,13 @@ export interface PartialsWanted {
   hasSketches?: boolean
 }
 
+export interface WhatToRead {
+  wanted: readonly Wanted[]
+  /** By series and time, however the files lie. */
+  isSorted: boolean
+  signal?: AbortSignal | undefined
+}
+
 export interface SegmentFiles {
   writeReadings(file: string, sorted: SortedReadings): Promise<WrittenFile>
   /**
@@ -75,10 +82,10 @@ export interface SegmentFiles {
    */
   mergeReadings(file: string, run: readonly Segment[], box: Box): Promise<WrittenFile | undefined>
   mergeRollups(file: string, run: readonly Segment[], box: Box): Promise<WrittenFile | undefined>
-  /** `consume` may throw to end it. */
+  /** `consume` may throw to end it; once the signal is aborted no further file is opened. */
   readReadings(
     segments: readonly Segment[],
-    what: { wanted: readonly Wanted[]; isSorted: boolean },
+    what: WhatToRead,
     consume: (rows: SegmentRows) => void,
   ): Promise<void>
   /** All series of a file of readings, in order. */

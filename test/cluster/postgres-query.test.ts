@@ -106,6 +106,37 @@ test('refused questions give their connections back', { skip }, async () => {
 })
 
 test(
+  'a statement whose question ended is cancelled, and the next one is not',
+  { skip },
+  async () => {
+    const database = new QueryDatabase({ url, schema: 'public' })
+    try {
+      const reason = new Error('gone')
+      const ending = new AbortController()
+      const begun = Promise.withResolvers<void>()
+      const startMs = performance.now()
+      const slow = database.snapshot(async (ask) => {
+        const asked = ask('SELECT pg_sleep(20)', [])
+        begun.resolve()
+        await asked
+      }, ending.signal)
+      await begun.promise
+      ending.abort(reason)
+      await assert.rejects(slow, reason)
+      assert.ok(performance.now() - startMs < 10_000)
+      const asked = Array.from({ length: 20 }, () =>
+        database.snapshot((ask) => ask('SELECT 1', [])),
+      )
+      await Promise.all(asked)
+      const late = database.snapshot((ask) => ask('SELECT 1', []), ending.signal)
+      await assert.rejects(late, reason)
+    } finally {
+      await database.close()
+    }
+  },
+)
+
+test(
   'a connection that ends between two statements fails its question only',
   { skip },
   async () => {

@@ -5,9 +5,12 @@ import type { LatestColumns } from '../../query/query.ts'
 import type { QueryPorts } from '../api.ts'
 import { Meta, withMeta } from '../completeness.ts'
 import { invalidParameter } from '../parameters.ts'
+import { NOT_MODIFIED, questionAnswer } from '../question-answer.ts'
 import { jsonAnswer, jsonRoute, type Route } from '../route.ts'
+import type { Services } from '../services.ts'
 import { After, DeviceId, Metric, Milliseconds, Next, Value } from '../shapes.ts'
 import { typesOf } from './devices.ts'
+import { QUESTION_PROBLEMS } from './series-question.ts'
 
 const DEFAULT_LIMIT = 1000
 /** A fleet of 10,000 is one answer of 0.6 MB. */
@@ -35,25 +38,27 @@ const Fleet = Type.Object({
   meta: Meta,
 })
 
-export function fleetRoute(ports: QueryPorts): Route {
+export function fleetRoute({ ports, gates, limits }: Services<QueryPorts>): Route {
   return jsonRoute({
     key: 'GET /v1/latest',
     summary: 'The latest value of one metric of each device',
     description: 'Of several series of the metric on one device the newest counts.',
     tag: 'queries',
     query: FleetQuery,
-    answers: { 200: jsonAnswer('One page.', Fleet) },
-    problems: ['QUERY_FAILED'],
-    async handle({ tenant, query: { metric, type, limit = DEFAULT_LIMIT, after } }) {
+    answers: { 200: jsonAnswer('One page.', Fleet), 304: NOT_MODIFIED },
+    problems: QUESTION_PROBLEMS,
+    async handle({ tenant, request, reply, query }) {
+      const { metric, type, limit = DEFAULT_LIMIT, after } = query
       const question = { tenant, metric, deviceType: type, afterDeviceId: after }
       // One more than asked tells whether there is a next page.
-      const { rows, meta } = await withMeta(ports, (query) =>
-        query.latestOfMetric({ ...question, limit: limit + 1 }),
+      const { rows, meta } = await gates.latest.run({ tenant, reply }, (signal) =>
+        withMeta(ports, (query) => query.latestOfMetric({ ...question, limit: limit + 1 }, signal)),
       )
       const count = Math.min(rows.deviceIds.length, limit)
       if (type !== undefined && after === undefined && count === 0) checkType(ports, type)
       const next = rows.deviceIds.length > limit ? (rows.deviceIds[count - 1] ?? null) : null
-      return { status: 200, json: { items: itemsOf(rows, count), next, meta } }
+      const json = { items: itemsOf(rows, count), next, meta }
+      return questionAnswer({ json }, { request, limits })
     },
   })
 }

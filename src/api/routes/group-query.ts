@@ -96,15 +96,15 @@ const nameOf = (by: string): string => (by === 'device' ? 'device_id' : by)
 const label = (group: string, by: string | undefined): Record<string, string | null> =>
   by === undefined ? {} : { [nameOf(by)]: group === '' ? null : group }
 
-export function groupsAsJson({ groups, meta }: GroupsAnswer, by: string | undefined): Answer {
+export function groupsAsJson({ groups, meta }: GroupsAnswer, by: string | undefined) {
   const named = groups.map(({ group, points }) => ({ group: label(group, by), points }))
-  return { status: 200, json: { groups: named, meta } }
+  return { groups: named, meta }
 }
 
 export function groupsAsText(
   { groups }: GroupsAnswer,
   { by, metric, format }: { by: string | undefined; metric: string; format: 'ndjson' | 'csv' },
-): Answer {
+): NonNullable<Answer['text']> {
   const lines: string[] = []
   if (format === 'csv') {
     const names = by === undefined ? ['time', metric] : ['time', nameOf(by), metric]
@@ -121,5 +121,5 @@ export function groupsAsText(
     }
   }
   const mediaType = format === 'csv' ? 'text/csv; charset=utf-8' : 'application/x-ndjson'
-  return { status: 200, text: { mediaType, text: lines.join('') } }
+  return { mediaType, text: lines.join('') }
 }

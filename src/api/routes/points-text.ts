@@ -6,14 +6,14 @@ export function pointsAsText(
   points: ReadingsAnswer['points'],
   metric: string,
   format: 'ndjson' | 'csv',
-): Answer {
+): NonNullable<Answer['text']> {
   if (format === 'ndjson') {
     const lines = points.map(([ts, value]) => `${JSON.stringify({ ts, value })}\n`)
-    return { status: 200, text: { mediaType: 'application/x-ndjson', text: lines.join('') } }
+    return { mediaType: 'application/x-ndjson', text: lines.join('') }
   }
   const rows = points.map(([ms, value]) => [new Date(ms).toISOString(), value ?? ''])
   const lines = [['time', metric], ...rows].map((row) => `${row.map(csvCell).join()}\r\n`)
-  return { status: 200, text: { mediaType: 'text/csv; charset=utf-8', text: lines.join('') } }
+  return { mediaType: 'text/csv; charset=utf-8', text: lines.join('') }
 }
 
 /** RFC 4180; what a spreadsheet would take for a formula is a text. */

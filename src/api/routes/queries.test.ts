@@ -193,7 +193,7 @@ test('steps of the calendar, fills, an earlier span and other formats', async ()
     assert.match(reply.json.detail, detail)
   }
   const compared = (await ask('agg=count&step=1m&compare=1d')).json
-  assert.deepEqual(compared.compare, { points: [] })
+  assert.deepEqual(compared.compare.points, [])
   const raw = await points('max_points=3')
   const csv = await bench.call(
     `GET /v1/query?device_id=pump-1&metric=temperature&${span}&max_points=3&format=csv`,
@@ -256,7 +256,7 @@ test('questions about many devices: by type, device, tag and box, in three forma
     ['agg=first', /^agg: first is of one device’s readings/],
     ['agg=sum&box=1,2,3', /^box: "1,2,3" is not west,south,east,north/],
     ['agg=sum&group_by=colour', /^group_by/],
-    ['agg=sum&compare=1d', /^compare: needs device_id/],
+    ['agg=sum&compare=soon', /^compare: /],
     ['device_id=north-1&type=fan', /^type: is for questions without device_id/],
   ]
   for (const [more, detail] of cases) {
@@ -265,3 +265,121 @@ test('questions about many devices: by type, device, tag and box, in three forma
     assert.match(reply.json.detail, detail)
   }
 })
+
+test('a question ends when its client goes, and others get their turn', async (context) => {
+  const narrow = await startBench({ limits: { questionsAtOnce: 1, questionsWaitingMax: 1 } })
+  context.after(() => narrow.close())
+  await narrow.createDevice('pump-1', { type: 'pump' })
+  const path = `/v1/query?device_id=pump-1&metric=temperature&${span}`
+  const begun = Promise.withResolvers<void>()
+  const ended = Promise.withResolvers<unknown>()
+  narrow.pipeline.held = (signal) => {
+    begun.resolve()
+    return new Promise((_, reject) =>
+      signal!.addEventListener('abort', () => {
+        ended.resolve(signal!.reason)
+        reject(signal!.reason)
+      }),
+    )
+  }
+  const headers = { authorization: `Bearer ${narrow.admin}` }
+  const gone = new AbortController()
+  const url = `http://127.0.0.1:${narrow.port}${path}`
+  const first = fetch(url, { headers, signal: gone.signal })
+  await begun.promise
+  const second = narrow.call(`GET ${path}`, { key: narrow.admin })
+  await until(async () => /weir_api_questions_waiting\{kind="query"\} 1/.test(await metrics()))
+  const refused = await narrow.call(`GET ${path}`, { key: narrow.admin })
+  assert.deepEqual([refused.status, refused.json.code], [503, 'QUERY_OVERLOADED'])
+  assert.match(String(refused.headers['retry-after']), /^[1-9]\d*$/)
+  // Latest values have turns of their own.
+  const latest = await narrow.call('GET /v1/latest?metric=temperature', { key: narrow.admin })
+  assert.equal(latest.status, 200)
+  narrow.pipeline.held = undefined
+  gone.abort()
+  await assert.rejects(first)
+  assert.match(String(await ended.promise), /whoever asked has gone/)
+  assert.equal((await second).status, 200)
+
+  async function metrics(): Promise<string> {
+    return (await narrow.call('GET /metrics', { key: narrow.admin })).text
+  }
+})
+
+test('a question that takes too long is a 422 that says so', async (context) => {
+  const narrow = await startBench()
+  context.after(() => narrow.close())
+  await narrow.createDevice('pump-1', { type: 'pump' })
+  const begun = Promise.withResolvers<void>()
+  narrow.pipeline.held = () => (begun.resolve(), new Promise(() => undefined))
+  const path = `/v1/query?device_id=pump-1&metric=temperature&${span}`
+  const asked = narrow.call(`GET ${path}`, { key: narrow.admin })
+  await begun.promise
+  narrow.clock.advance(30_000)
+  const { status, json } = await asked
+  assert.deepEqual([status, json.code], [422, 'QUERY_LIMIT_EXCEEDED'])
+  assert.match(json.detail, /longer than 30000 ms/)
+})
+
+test('an answer that is known comes as 304, until it changes; one that is not whole never', async () => {
+  const key = await bench.createDevice('tagged')
+  const say = (ts: number) =>
+    bench.call('POST /v1/telemetry', { key, body: [{ ts, temperature: 1 }] })
+  await say(START)
+  const paths = ['query?', 'query?format=csv&', 'aggregations?window=1m&'].map(
+    (path) => `GET /v1/${path}device_id=tagged&metric=temperature&${span}`,
+  )
+  paths.push('GET /v1/latest?metric=temperature')
+  for (const [at, path] of paths.entries()) {
+    const ask = (tag?: string) =>
+      bench.call(path, { key: bench.admin, ...(tag && { headers: { 'if-none-match': tag } }) })
+    const first = await ask()
+    assert.equal(first.status, 200)
+    const tag = String(first.headers['etag'])
+    assert.match(tag, /^W\/"[\w-]{22}"$/)
+    for (const named of [tag, `"x", ${tag}`, tag.slice(2), '*']) {
+      const again = await ask(named)
+      assert.deepEqual([again.status, again.text, again.headers['etag']], [304, '', tag])
+    }
+    await say(START + 1000 * (at + 1))
+    const changed = await ask(tag)
+    assert.equal(changed.status, 200)
+    assert.notEqual(changed.headers['etag'], tag)
+    bench.pipeline.completenessNow = 0.5
+    const partly = await ask('*')
+    assert.deepEqual([partly.status, partly.headers['etag']], [200, undefined])
+    bench.pipeline.completenessNow = 1
+  }
+})
+
+test('an answer of more bytes than one may have is refused', async (context) => {
+  const narrow = await startBench({ limits: { answerBytesMax: 400 } })
+  context.after(() => narrow.close())
+  const key = await narrow.createDevice('pump-1', { type: 'pump' })
+  const body = Array.from({ length: 20 }, (_, at) => ({ ts: START + at * 1000, temperature: at }))
+  await narrow.call('POST /v1/telemetry', { key, body })
+  const path = `GET /v1/query?device_id=pump-1&metric=temperature&${span}`
+  const { status, json } = await narrow.call(path, { key: narrow.admin })
+  assert.deepEqual([status, json.code], [422, 'QUERY_LIMIT_EXCEEDED'])
+  assert.equal((await narrow.call(`${path}&agg=max`, { key: narrow.admin })).status, 200)
+})
+
+test('groups are compared with an earlier span, too', async () => {
+  const start = START + 60_000
+  const asked = `metric=temperature&start=${start}&end=${START + 120_000}&agg=min&compare=1m&type=pump`
+  const { status, json } = await get(`/v1/query?${asked}&group_by=type`)
+  assert.equal(status, 200)
+  assert.deepEqual(json.groups, [{ group: { type: 'pump' }, points: [[start, 80]] }])
+  assert.deepEqual(json.compare.groups, [{ group: { type: 'pump' }, points: [[start, 20]] }])
+  assert.equal(json.compare.meta.series, 1)
+  const text = await get(`/v1/query?${asked}&format=csv`)
+  assert.match(text.json.detail, /^compare: is for answers in JSON/)
+})
+
+async function until(isTrue: () => Promise<boolean>): Promise<void> {
+  const endMs = performance.now() + 5000
+  while (!(await isTrue())) {
+    assert.ok(performance.now() < endMs, 'it did not come')
+    await new Promise((resolve) => setTimeout(resolve, 10))
+  }
+}

@@ -1,9 +1,9 @@
 /** Statements of SQL over what is stored. */
 import { Type } from 'typebox'
-import { WeirError } from '../../errors/errors.ts'
 import type { SqlPorts } from '../api.ts'
 import { jsonAnswer, jsonRoute, type Route } from '../route.ts'
 import type { Services } from '../services.ts'
+import { QUESTION_PROBLEMS } from './series-question.ts'
 
 const SQL_CHARACTERS_MAX = 100_000
 
@@ -14,7 +14,7 @@ const Answer = Type.Object({
   }),
 })
 
-export function sqlRoutes({ ports }: Services<SqlPorts>): Route[] {
+export function sqlRoutes({ ports, gates }: Services<SqlPorts>): Route[] {
   return [
     jsonRoute({
       key: 'POST /v1/sql',
@@ -27,16 +27,12 @@ export function sqlRoutes({ ports }: Services<SqlPorts>): Route[] {
         sql: Type.String({ minLength: 1, maxLength: SQL_CHARACTERS_MAX }),
       }),
       answers: { 200: jsonAnswer('Columns and rows.', Answer) },
-      problems: ['SQL_REFUSED', 'SQL_INVALID', 'QUERY_LIMIT_EXCEEDED', 'QUERY_FAILED'],
+      problems: [...(['SQL_REFUSED', 'SQL_INVALID'] as const), ...QUESTION_PROBLEMS],
       async handle({ tenant, body, reply }) {
-        const gone = new AbortController()
-        const abort = (): void => gone.abort(new WeirError('GATEWAY_SHUTTING_DOWN'))
-        reply.raw.once('close', abort)
-        try {
-          return { status: 200, json: await ports.sql.run(tenant, body.sql, gone.signal) }
-        } finally {
-          reply.raw.off('close', abort)
-        }
+        const json = await gates.sql.run({ tenant, reply }, (signal) =>
+          ports.sql.run(tenant, body.sql, signal),
+        )
+        return { status: 200, json }
       },
     }),
   ]

@@ -47,6 +47,8 @@ export class MemoryPipeline implements TelemetryDoor, Query, LiveFeed {
   failure: WeirError | undefined
   /** Told what the rule says. */
   feed: AlertFeed | undefined
+  /** What a question about one device waits for. */
+  held: ((signal: AbortSignal | undefined) => Promise<void>) | undefined
   /** What answers say of themselves. */
   completenessNow = 1
   readonly #control: DeviceReader
@@ -197,7 +199,8 @@ export class MemoryPipeline implements TelemetryDoor, Query, LiveFeed {
       .toSorted((a, b) => a.timeUs - b.timeUs)
   }
 
-  async readings(question: ReadingsQuestion) {
+  async readings(question: ReadingsQuestion, signal?: AbortSignal) {
+    await this.held?.(signal)
     const found = this.#matching(question)
     const { aggregate, stepUs = question.endUs } = question
     const seen = new Map(found.map(({ dimensions }) => [JSON.stringify(dimensions), dimensions]))

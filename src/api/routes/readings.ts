@@ -1,0 +1,262 @@
+/** Readings of one metric: raw, downsampled or aggregated, of one device or many. */
+import { Type, type Static } from 'typebox'
+import { AGGREGATES, FILLS } from '../../query/query.ts'
+import type { ReadingsAnswer } from '../../query/query.ts'
+import type { QueryPorts } from '../api.ts'
+import { Completeness } from '../completeness.ts'
+import { invalidParameter } from '../parameters.ts'
+import { NOT_MODIFIED, questionAnswer, type QuestionAnswer } from '../question-answer.ts'
+import { jsonAnswer, jsonRoute, type Route } from '../route.ts'
+import type { Services } from '../services.ts'
+import { DeviceId, Metric, Milliseconds, Time, Value } from '../shapes.ts'
+import { parseGrid, parseStep } from '../times.ts'
+import { requireDevice } from './devices.ts'
+import {
+  GROUP_PARAMETERS,
+  groupsAsJson,
+  groupsAsText,
+  groupsOf,
+  GroupsQuery,
+} from './group-query.ts'
+import { pointsAsText } from './points-text.ts'
+import {
+  Cached,
+  checkMetric,
+  Dimension,
+  QUESTION_PROBLEMS,
+  SegmentsDamaged,
+  seriesQuestion,
+} from './series-question.ts'
+
+const TAG = 'queries'
+
+const POINTS_MAX = 10_000
+
+const ReadingsQuery = Type.Object({
+  device_id: Type.Optional(DeviceId),
+  ...GroupsQuery,
+  metric: Metric,
+  start: Time,
+  end: Time,
+  agg: Type.Optional(Type.Enum([...AGGREGATES])),
+  step: Type.Optional(
+    Type.String({
+      description:
+        'With agg: milliseconds, or 30s, 5m, 1h, 1d; of the calendar 1w, 1mo, 1y, and with tz 1d.',
+    }),
+  ),
+  tz: Type.Optional(
+    Type.String({ description: 'Time zone of steps of the calendar, as Europe/Berlin.' }),
+  ),
+  fill: Type.Optional(
+    Type.Enum([...FILLS], {
+      default: 'none',
+      description: 'What stands in steps without readings.',
+    }),
+  ),
+  compare: Type.Optional(
+    Type.String({
+      description: 'The same of so much earlier beside it, at the times of now: 1d, 7d.',
+    }),
+  ),
+  format: Type.Optional(
+    Type.Enum(['json', 'ndjson', 'csv'], {
+      default: 'json',
+      description: 'ndjson: a line {"ts", "value"} a point; csv: time in RFC 3339, value.',
+    }),
+  ),
+  max_points: Type.Optional(Type.Integer({ minimum: 1, maximum: POINTS_MAX, default: POINTS_MAX })),
+  dimension: Dimension,
+})
+
+export function readingsRoute({ ports, gates, limits }: Services<QueryPorts>): Route {
+  return jsonRoute({
+    key: 'GET /v1/query',
+    summary: 'Readings of one metric, raw, downsampled or aggregated, of one device or many',
+    description:
+      'Start included, end excluded, oldest first. Without `agg`, more readings than `max_points` ' +
+      'are downsampled so that peaks stay. With `agg`, a point’s time is its step’s start; without ' +
+      '`step` there is one step. Without `device_id` it is asked of all devices, or of those that ' +
+      '`type`, `tag` and `box` mean, with `agg`; the answer has `groups` then.',
+    tag: TAG,
+    query: ReadingsQuery,
+    answers: {
+      200: {
+        ...jsonAnswer('The points.', Type.Union([Readings, Groups])),
+        otherMediaTypes: ['application/x-ndjson', 'text/csv'],
+      },
+      304: NOT_MODIFIED,
+    },
+    problems: ['API_NOT_FOUND', ...QUESTION_PROBLEMS],
+    async handle({ tenant, query, reply, request }) {
+      const { compare, format = 'json' } = query
+      if (compare !== undefined && format !== 'json') {
+        throw invalidParameter('compare', 'is for answers in JSON')
+      }
+      const asked: Asked = {
+        ports,
+        query,
+        tenant,
+        run: (work) => gates.query.run({ tenant, reply }, work),
+      }
+      const answer =
+        query.device_id === undefined
+          ? await askGroups(asked)
+          : await askDevice(asked, query.device_id)
+      return questionAnswer(answer, { request, limits })
+    },
+  })
+}
+
+interface Asked {
+  ports: QueryPorts
+  query: ReadingsParameters
+  tenant: string
+  /** Waits for its turn. */
+  run: <T>(work: (signal: AbortSignal) => Promise<T>) => Promise<T>
+}
+
+type ReadingsParameters = Static<typeof ReadingsQuery>
+
+function stepsQuestion(query: ReadingsParameters) {
+  if (query.step !== undefined && query.agg === undefined) {
+    throw invalidParameter('step', `needs agg, one of ${AGGREGATES.join(', ')}`)
+  }
+  if (query.fill !== undefined && query.step === undefined) {
+    throw invalidParameter('fill', 'needs step')
+  }
+  return {
+    aggregate: query.agg,
+    ...parseGrid(query.step, query.tz),
+    fill: query.fill,
+    pointsMax: query.max_points ?? POINTS_MAX,
+  }
+}
+
+async function askDevice(
+  { ports, query, tenant, run }: Asked,
+  deviceId: string,
+): Promise<QuestionAnswer> {
+  const { type } = await requireDevice(ports, tenant, deviceId)
+  for (const name of GROUP_PARAMETERS) {
+    if (query[name] !== undefined)
+      throw invalidParameter(name, 'is for questions without device_id')
+  }
+  const question = {
+    ...seriesQuestion(tenant, { ...query, device_id: deviceId }),
+    ...stepsQuestion(query),
+  }
+  const earlier = earlierOf(question, query.compare)
+  const [answer, before] = await run(async (signal) => [
+    await ports.query.readings(question, signal),
+    earlier && (await ports.query.readings(earlier.question, signal)),
+  ])
+  if (answer.meta.series.length === 0) checkMetric(ports, type, query.metric)
+  const { format = 'json' } = query
+  if (format !== 'json') {
+    return { json: answer, other: pointsAsText(answer.points, query.metric, format) }
+  }
+  if (earlier === undefined || before === undefined) return { json: answer }
+  const compare = { points: earlier.atNow(before.points), meta: before.meta }
+  return { json: { ...answer, compare } }
+}
+
+async function askGroups({ ports, query, tenant, run }: Asked): Promise<QuestionAnswer> {
+  const { agg: aggregate, group_by: by, metric, format = 'json' } = query
+  if (aggregate === undefined) {
+    const aggregates = AGGREGATES.join(', ')
+    throw invalidParameter('device_id', `is required, or agg for all devices: ${aggregates}`)
+  }
+  const { deviceId: _, ...span } = seriesQuestion(tenant, { ...query, device_id: '' })
+  const groups = await groupsOf(ports, tenant, query)
+  const question = { ...span, ...stepsQuestion(query), ...groups, aggregate }
+  const earlier = earlierOf(question, query.compare)
+  const [answer, before] = await run(async (signal) => [
+    await ports.query.groups(question, signal),
+    earlier && (await ports.query.groups(earlier.question, signal)),
+  ])
+  const json = groupsAsJson(answer, by)
+  if (format !== 'json') return { json, other: groupsAsText(answer, { by, metric, format }) }
+  if (earlier === undefined || before === undefined) return { json }
+  const ofThen = before.groups.map((one) => ({ ...one, points: earlier.atNow(one.points) }))
+  const compare = groupsAsJson({ ...before, groups: ofThen }, by)
+  return { json: { ...json, compare } }
+}
+
+/** The same of the earlier span that `compare` says, and its points at the times of now. */
+function earlierOf<Q extends { startUs: number; endUs: number }>(
+  question: Q,
+  compare: string | undefined,
+): { question: Q; atNow: (points: Points) => Points } | undefined {
+  if (compare === undefined) return undefined
+  const byUs = parseStep(compare, 'compare')
+  const { startUs, endUs } = question
+  return {
+    question: { ...question, startUs: startUs - byUs, endUs: endUs - byUs },
+    atNow: (points) => points.map(([ms, value]) => [ms + byUs / 1000, value]),
+  }
+}
+
+type Points = ReadingsAnswer['points']
+
+const Points = Type.Array(Type.Tuple([Milliseconds, Type.Union([Value, Type.Null()])]))
+
+const AnswerMeta = {
+  tiers: Type.Array(Type.String(), { description: 'Where the answer came from.' }),
+  resolution_ms: Type.Number({ description: '0: raw readings.' }),
+  relative_error: Type.Optional(
+    Type.Number({
+      description:
+        'Of `p1` to `p99`: 0, they are exact; 0.005, each is within half a percent of a value of ' +
+        'its rank, as some came from sketches or were too many.',
+    }),
+  ),
+  completeness: Completeness,
+  segments_read: Type.Integer(),
+  segments_skipped: Type.Integer(),
+  segments_damaged: SegmentsDamaged,
+  cached: Cached,
+}
+
+const SomeGroups = {
+  groups: Type.Array(
+    Type.Object({
+      group: Type.Record(Type.String(), Type.Union([Type.String(), Type.Null()]), {
+        description: 'By what `group_by` says: its name and value; null for devices without it.',
+      }),
+      points: Points,
+    }),
+  ),
+  meta: Type.Object({
+    series: Type.Integer({ description: 'So many series were asked.' }),
+    ...AnswerMeta,
+  }),
+}
+
+const Groups = Type.Object({
+  ...SomeGroups,
+  compare: Type.Optional(
+    Type.Object(SomeGroups, { description: 'Of the earlier span, with `compare`.' }),
+  ),
+})
+
+const SomeReadings = {
+  points: Points,
+  meta: Type.Object({
+    series: Type.Array(
+      Type.Object({
+        metric: Type.String(),
+        dimensions: Type.Record(Type.String(), Type.String()),
+      }),
+      { description: 'The series that were merged.' },
+    ),
+    ...AnswerMeta,
+  }),
+}
+
+const Readings = Type.Object({
+  ...SomeReadings,
+  compare: Type.Optional(
+    Type.Object(SomeReadings, { description: 'Of the earlier span, with `compare`.' }),
+  ),
+})

@@ -1,0 +1,55 @@
+/** What questions about one series, or those of one metric, have in common. */
+import { Type } from 'typebox'
+import { suggest } from '../../config/config.ts'
+import { WeirError } from '../../errors/errors.ts'
+import type { ApiPorts } from '../api.ts'
+import { invalidParameter, parsePair } from '../parameters.ts'
+import { parseTime } from '../times.ts'
+
+/** Of every question that waits for its turn. */
+export const QUESTION_PROBLEMS = [
+  'QUERY_LIMIT_EXCEEDED',
+  'QUERY_OVERLOADED',
+  'QUERY_FAILED',
+] as const
+
+export const Dimension = Type.Optional(
+  Type.Array(Type.String({ pattern: '^[^=]+=' }), {
+    maxItems: 16,
+    description: 'name=value; only series with this dimension. May be given several times.',
+  }),
+)
+
+export const SegmentsDamaged = Type.Integer({
+  description: 'Damaged segments that may hold a part of the answer; the events name them.',
+})
+
+export const Cached = Type.Boolean({
+  description:
+    'From the cache of a cluster: as it was up to a second ago, or two minutes for a span that is ' +
+    'long past. Never so in one process, which has no cache.',
+})
+
+export function seriesQuestion(
+  tenant: string,
+  query: { device_id: string; metric: string; start: string; end: string; dimension?: string[] },
+) {
+  const startUs = parseTime(query.start, 'start')
+  const endUs = parseTime(query.end, 'end')
+  if (endUs < startUs) throw invalidParameter('end', 'lies before start')
+  const dimensions = Object.fromEntries((query.dimension ?? []).map(parsePair))
+  return { tenant, deviceId: query.device_id, metric: query.metric, startUs, endUs, dimensions }
+}
+
+/**
+ * An answer without readings may mean a typo: a strict type knows its metrics. Throws
+ * API_NOT_FOUND.
+ */
+export function checkMetric({ plan }: ApiPorts, typeName: string, metric: string): void {
+  const type = plan.types[typeName]
+  if (type === undefined || !type.isStrict) return
+  const known = type.schemas.flatMap((schema) => schema.metrics.map(({ name }) => name))
+  if (known.includes(metric)) return
+  const hint = suggest(metric, [...new Set(known)])
+  throw new WeirError('API_NOT_FOUND', `metric: ${typeName} has no metric "${metric}"${hint}`)
+}
