@@ -204,6 +204,11 @@ const QUERY = Type.Object(
       'Queries that wait; beyond, the tenant with most of them is refused (503).',
     ),
     timeout: duration('30s', ['100ms', '1h'], 'Longest time of a query, and longest wait for it.'),
+    cacheBytes: bytes(
+      '32 MiB',
+      ['0 B', '64 GiB'],
+      'Answers that one process keeps until something changes them; 0 B: none.',
+    ),
     answerBytesMax: bytes('32 MiB', ['64 KiB', '1 GiB'], 'Bytes of one answer.'),
     sqlTimeout: duration('30s', ['100ms', '1h'], 'Longest time of a statement of SQL.'),
     sqlRowsMax: integer(10_000, [1, 1_000_000], 'Rows in the answer of a statement of SQL.'),

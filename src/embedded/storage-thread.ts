@@ -45,6 +45,7 @@ const storage = await openStorage({
     segmentRows: config.storage.segmentReadingsTarget,
     queryConcurrency: config.query.concurrency,
     limits: { rowsMax: config.query.rowsMax, windowsMax: WINDOWS_MAX },
+    answersBytesMax: config.query.cacheBytes,
     allowedLatenessMs: plan.time.allowedLatenessUs / 1000,
     aging: {
       objects: coldObjects,

@@ -10,7 +10,7 @@
 import { decodeFrame } from '../batch/batch.ts'
 import { WeirError } from '../errors/errors.ts'
 import type { Objects } from '../objects/objects.ts'
-import type { Query, ReadingScan, ReadingView, ScanQuestion, ScanStep } from '../query/query.ts'
+import type { Query, ReadingScan, ReadingView } from '../query/query.ts'
 import type { Checkpoint, DirtyRange, StreamOutput } from '../stream/stream.ts'
 import type { Clock, Disk } from '../world/world.ts'
 import { takeSnapshot, type BackupSource } from './backup-source.ts'
@@ -18,6 +18,7 @@ import type { Catalogue } from './catalogue.ts'
 import { absorb, Committer, type Sealed } from './committer.ts'
 import { DirtyRanges } from './dirty-ranges.ts'
 import type { Eraser } from './eraser.ts'
+import { AnswerCache } from './answer-cache.ts'
 import { ErasureWork, openSpans, uncertainSpans } from './erasure-work.ts'
 import { EventReader } from './event-reader.ts'
 import { Generation } from './generation.ts'
@@ -78,6 +79,7 @@ export class EmbeddedStorage implements Storage, Query, ReadingScan {
   readonly #coverage: RollupCoverages
   readonly #events: EventReader
   readonly #questions: Questions
+  readonly #answers: AnswerCache
   readonly #erasures: ErasureWork
   readonly #pool = new ChunkPool()
   readonly #stopLooking: () => void
@@ -111,8 +113,17 @@ export class EmbeddedStorage implements Storage, Query, ReadingScan {
     this.#current = new Generation(this.#nextOffset, this.#pool)
     this.#stopLooking = parts.clock.every(LOOK_MS, () => parts.merger.start())
     this.#events = new EventReader(catalogue.events, () => this.#generations())
-    this.#erasures = new ErasureWork({ ...parts, view: () => this.#view(Infinity) })
-    this.#questions = new Questions({ ...parts, view: (...how) => this.#view(...how) })
+    const { segments, clock, options } = parts
+    this.#answers = new AnswerCache({
+      ...{ bytesMax: options.answersBytesMax, nowUs: () => clock.nowUs() },
+      ...{ isWhole: () => this.#completeness === 1, damagedCount: () => segments.damagedCount },
+    })
+    const shared = { ...parts, answers: this.#answers }
+    this.#erasures = new ErasureWork({ ...shared, view: () => this.#view(Infinity) })
+    this.#questions = new Questions({
+      ...{ ...shared, view: (...how) => this.#view(...how) },
+      generations: () => this.#generations(),
+    })
   }
 
   async recover(): Promise<Recovered> {
@@ -148,10 +159,12 @@ export class EmbeddedStorage implements Storage, Query, ReadingScan {
     if (batch.definitions !== undefined) {
       const added = this.#parts.directory.add(batch.definitions)
       definitions.series.push(...added.series)
+      this.#answers.seriesCame(added.series)
       definitions.texts.push(...added.texts)
     }
     const fates = tombstones.fates(batch, output.fates)
     readings.append(batch, fates)
+    this.#answers.readingsCame(batch, fates)
     this.#parts.pace.arrive(batch.readingCount)
     this.#parts.lastValues.update(batch, fates)
     const letters = batch.deadLetters?.filter(
@@ -161,6 +174,7 @@ export class EmbeddedStorage implements Storage, Query, ReadingScan {
     if (output.partials !== undefined) {
       partials.append(tombstones.partials(output.partials))
       this.#coverage.note(output.partials)
+      this.#answers.partialsCame(output.partials)
     }
     for (const event of output.anomalies) {
       const { tenant, deviceId, eventTimeUs } = event
@@ -173,6 +187,7 @@ export class EmbeddedStorage implements Storage, Query, ReadingScan {
     this.#dirty.add(range)
     const span = { startUs: range.fromMs * 1000, endUs: range.toMs * 1000 }
     this.#parts.late.add(range.series, span)
+    this.#answers.spanChanged(range.series, span)
   }
 
   expect(nextOffset: number): void {
@@ -324,6 +339,7 @@ export class EmbeddedStorage implements Storage, Query, ReadingScan {
       lastCommitAtUs: this.#committedAtUs,
       lastCommitOffset: this.#committedOffset,
       deadLetters: this.#events.deadLetterCount(),
+      answers: this.#answers,
       seriesCount: directory.seriesCount,
     }
   }
@@ -334,13 +350,9 @@ export class EmbeddedStorage implements Storage, Query, ReadingScan {
 
   groups: Query['groups'] = (...asked) => this.#questions.groups(...asked)
 
-  scan(question: ScanQuestion): AsyncGenerator<ScanStep, void> {
-    return this.#questions.scan(question)
-  }
+  scan: ReadingScan['scan'] = (question) => this.#questions.scan(question)
 
-  latest(tenant: string, deviceId: string): ReturnType<Query['latest']> {
-    return this.#questions.latest(tenant, deviceId)
-  }
+  latest: Query['latest'] = (...asked) => this.#questions.latest(...asked)
 
   latestOfMetric(
     question: Parameters<Query['latestOfMetric']>[0],
@@ -348,13 +360,9 @@ export class EmbeddedStorage implements Storage, Query, ReadingScan {
     return this.#questions.latestOfMetric(question)
   }
 
-  async anomalies(filter: Parameters<Query['anomalies']>[0]): ReturnType<Query['anomalies']> {
-    return this.#events.anomalies(filter)
-  }
+  anomalies: Query['anomalies'] = async (filter) => this.#events.anomalies(filter)
 
-  async deadLetters(filter: Parameters<Query['deadLetters']>[0]): ReturnType<Query['deadLetters']> {
-    return this.#events.deadLetters(filter)
-  }
+  deadLetters: Query['deadLetters'] = async (filter) => this.#events.deadLetters(filter)
 
   async completeness(): Promise<number> {
     return this.#completeness

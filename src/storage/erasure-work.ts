@@ -7,6 +7,7 @@
  */
 import type { SeriesDefinition } from '../batch/batch.ts'
 import { contains, type ReadingView } from '../query/query.ts'
+import type { AnswerCache } from './answer-cache.ts'
 import type { Catalogue } from './catalogue.ts'
 import type { Eraser } from './eraser.ts'
 import type { ErasedFile, Erasure } from './erasure-tables.ts'
@@ -27,6 +28,7 @@ export interface ErasureWorkParts {
   late: LateRanges
   summariser: Summariser
   view: () => ReadingView
+  answers: AnswerCache
 }
 
 export class ErasureWork {
@@ -44,7 +46,9 @@ export class ErasureWork {
     catalogue.putErasure(erasure)
     tombstones.add(erasure)
     this.#hideSummaries(erasure)
+    const span = { startUs: erasure.fromUs, endUs: erasure.toUs }
     for (const { series } of this.#seriesOf(erasure)) {
+      this.#parts.answers.spanChanged(series, span)
       if (this.#isLastErased(series)) lastValues.clear(series)
     }
   }

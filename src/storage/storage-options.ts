@@ -12,6 +12,8 @@ export interface StorageOptions {
   /** Queries that DuckDB works on at once; more wait. */
   queryConcurrency: number
   limits: QueryLimits
+  /** Of answers that are kept; 0: none are. */
+  answersBytesMax: number
   /** Segments below this are merged, `mergeFanIn` of a size at a time. */
   segmentRows: number
   mergeFanIn: number
@@ -43,6 +45,7 @@ export const STORAGE_DEFAULTS: StorageOptions = {
   memoryBytes: 512 << 20,
   queryConcurrency: 2,
   limits: { rowsMax: 50_000_000, windowsMax: 100_000 },
+  answersBytesMax: 32 << 20,
   segmentRows: 4_000_000,
   mergeFanIn: 8,
   allowedLatenessMs: 3_600_000,

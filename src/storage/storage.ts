@@ -40,6 +40,8 @@ export interface StorageStatistics {
   lastCommitOffset: number
   deadLetters: number
   seriesCount: number
+  /** Of questions: those that were answered from what is kept, and the others. */
+  answers: { hits: number; misses: number; bytes: number }
 }
 
 /** Told of what somebody should know. */

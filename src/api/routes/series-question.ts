@@ -26,8 +26,8 @@ export const SegmentsDamaged = Type.Integer({
 
 export const Cached = Type.Boolean({
   description:
-    'From the cache of a cluster: as it was up to a second ago, or two minutes for a span that is ' +
-    'long past. Never so in one process, which has no cache.',
+    'Kept from an equal question: in one process until something comes that changes it; on a ' +
+    'cluster for a second, or two minutes for a span that is long past.',
 })
 
 export function seriesQuestion(
