@@ -165,6 +165,9 @@ test('what is kept and cannot be read is a miss', async () => {
   assert.equal(inner.asked, 1)
 })
 
+/** Equal ones are to be equal here, too: as objects of requests they all are plain. */
+const PLAIN = { noNullPrototype: true } as const
+
 test('two questions that differ in anything have answers of their own', async () => {
   const text = fc.constantFrom('a', 'b', 'a","b', '"', 'null', '1', '')
   const number = fc.constantFrom(1, 2, 60_000_000)
@@ -175,9 +178,10 @@ test('two questions that differ in anything have answers of their own', async ()
       count: fc.constantFrom(1, 2),
       timeZone: fc.constantFrom('UTC', 'Europe/Berlin'),
     },
-    // Equal ones are to be equal here, too: as objects of requests they all are plain.
-    { noNullPrototype: true },
+    PLAIN,
   )
+  const place = fc.record({ timeUs: number, series: number, widthUs: number }, PLAIN)
+  const page = fc.record({ limit: number, after: fc.option(place, { nil: undefined }) }, PLAIN)
   // All that there is to ask: what is new of a question and missing here does not compile.
   const question = fc.record<{
     [Name in keyof Required<ReadingsQuestion>]: ReadingsQuestion[Name]
@@ -187,8 +191,9 @@ test('two questions that differ in anything have answers of their own', async ()
     ...{ aggregate: aggregates, stepUs: fc.option(number, { nil: undefined }), pointsMax: number },
     fill: fc.constantFrom(undefined, 'null' as const, 'linear' as const),
     calendar: fc.option(calendar, { nil: undefined }),
+    page: fc.option(page, { nil: undefined }),
   })
-  const change = fc.record({ field: fc.nat(10), with: question })
+  const change = fc.record({ field: fc.nat(11), with: question })
   await fc.assert(
     fc.asyncProperty(question, change, async (one, { field, with: another }) => {
       const name = Object.keys(one)[field]!

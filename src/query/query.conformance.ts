@@ -8,6 +8,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { testEvents } from './events.conformance.ts'
 import { testGroups } from './groups.conformance.ts'
 import { testLatest } from './latest.conformance.ts'
+import { testPages } from './pages.conformance.ts'
 import {
   ask,
   BASE_MS,
@@ -37,6 +38,7 @@ export function testQuery(traits: QueryTraits): void {
     })
   }
   testReadings(promise)
+  testLongAnswers(promise)
   testPages(promise)
   testPartials(promise, traits.tier)
   testWindows(promise)
@@ -178,7 +180,7 @@ const assertSame = (actual: unknown, expected: unknown): void =>
   assert.ok(isDeepStrictEqual(actual, expected))
 
 /** More than a store may want to hold of an answer at once. */
-function testPages(promise: Promised): void {
+function testLongAnswers(promise: Promised): void {
   promise('a long series is read to its end, every reading once', async ({ query, give }) => {
     const count = 50_001
     const readings = Array.from({ length: count }, (_, at) => ({

@@ -47,6 +47,24 @@ export interface ReadingsQuestion {
   /** Only with steps; `none` without. */
   fill?: Fill | undefined
   pointsMax: number
+  /** Readings as they are, page by page, instead of `pointsMax` downsampled; not with `aggregate`. */
+  page?: Page | undefined
+}
+
+export interface Page {
+  /** Readings at most. */
+  limit: number
+  /** The page begins behind this place; undefined: with the span. */
+  after?: PagePlace | undefined
+}
+
+/** Of one reading, in the order of times and, at one time, of series. */
+export interface PagePlace {
+  timeUs: number
+  /** Its number in the store. */
+  series: number
+  /** Whatever `PagePlace` a page gave: where to look next, µs. It changes no answer. */
+  widthUs: number
 }
 
 export type Value = number | boolean | string
@@ -54,6 +72,8 @@ export type Value = number | boolean | string
 export interface ReadingsAnswer {
   /** `[ms, value]`, oldest first; with an aggregate the time is the step's start. */
   points: [number, Value | null][]
+  /** Of a page: its last place. Undefined: there is nothing behind, for now. */
+  next?: PagePlace | undefined
   meta: {
     series: { metric: string; dimensions: Record<string, string> }[]
     /** 'memory', 'hot', 'warm', 'cold', 'postgres', 'rollup-1m', …: where it came from. */
@@ -155,7 +175,7 @@ export interface EventsFilter {
 }
 
 /** Of many devices: see answerGroups(). */
-export interface GroupsQuestion extends Omit<ReadingsQuestion, 'deviceId' | 'aggregate'> {
+export interface GroupsQuestion extends Omit<ReadingsQuestion, 'deviceId' | 'aggregate' | 'page'> {
   aggregate: Aggregate
   /** Undefined: of any type. */
   deviceTypes?: readonly string[] | undefined

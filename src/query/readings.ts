@@ -5,6 +5,7 @@ import { Downsampling, inTimeOrder, type Point } from './downsample.ts'
 import { matchSeries, valueReader } from './matching.ts'
 import type {
   Aggregate,
+  PagePlace,
   Quantile,
   ReadingRows,
   ReadingsAnswer,
@@ -14,6 +15,7 @@ import type {
   Value,
 } from './query.ts'
 import { filled } from './fill.ts'
+import { readPage } from './pages.ts'
 import { gridOf, type StepGrid } from './step-grid.ts'
 import { readSteps } from './step-reader.ts'
 import { Steps, type Step } from './steps.ts'
@@ -36,6 +38,7 @@ export async function answerReadings(
         : await answerSteps(view, series, question)
     return {
       points: answer.points(read),
+      ...(answer.next && { next: answer.next }),
       meta: {
         series: series.map(({ metric, dimensions }) => ({
           metric,
@@ -85,6 +88,7 @@ interface Unread {
   resolutionUs: number
   /** Of quantiles. */
   relativeError?: number | undefined
+  next?: PagePlace | undefined
 }
 
 async function answerRaw(
@@ -93,17 +97,25 @@ async function answerRaw(
   question: ReadingsQuestion,
 ): Promise<Unread> {
   const span = { startUs: question.startUs, endUs: question.endUs }
+  if (question.page !== undefined) {
+    const { points, next } = await readPage(view, series, { ...span, page: question.page })
+    return { points: (read) => points.map((point) => toPoint(point, read)), resolutionUs: 0, next }
+  }
   const hasText = series.some(({ kind }) => kind === 'text')
   const collected = new RawPoints(question.pointsMax, hasText)
   const wanted = series.map(({ series }) => ({ series, spans: [span] }))
   await view.readings(wanted, (rows) => collected.add(rows))
   const points = collected.points()
   return {
-    points: (read) =>
-      points.map(({ timeUs, value, series }) => [timeUs / 1000, read(series, value)]),
+    points: (read) => points.map((point) => toPoint(point, read)),
     resolutionUs: collected.resolutionUs,
   }
 }
+
+const toPoint = (
+  { timeUs, value, series }: Point,
+  read: (series: number, value: number) => Value,
+): [number, Value] => [timeUs / 1000, read(series, value)]
 
 /** Keeps every reading while they fit, and downsamples from the first that does not. */
 class RawPoints {

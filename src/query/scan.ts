@@ -9,6 +9,7 @@
 import type { SeriesDefinition } from '../batch/batch.ts'
 import type { ReadingRows, ReadingView, ScanBlock, ScanStep, Span } from './query.ts'
 import { sortByTime } from './time-order.ts'
+import { TooMany } from './too-many.ts'
 
 /** Some tens of megabytes: beside it what a step costs by itself is little. */
 const ROWS_AIM = 1 << 20
@@ -102,9 +103,6 @@ function halvesOf({ devices, span, isLast }: Part): [Part, Part] {
     { devices, span: { startUs: middleUs, endUs: span.endUs }, isLast },
   ]
 }
-
-/** There are more readings than one step may hold. */
-class TooMany extends Error {}
 
 class PartReader {
   readonly #source: ScanSource

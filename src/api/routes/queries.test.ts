@@ -364,6 +364,54 @@ test('an answer of more bytes than one may have is refused', async (context) => 
   assert.equal((await narrow.call(`${path}&agg=max`, { key: narrow.admin })).status, 200)
 })
 
+test('readings page by page, with a cursor and a link', async () => {
+  const asked = `metric=temperature&${span}`
+  const whole = (await query(asked)).json
+  assert.equal('next' in whole, false)
+  for (const format of ['json', 'ndjson'] as const) {
+    const seen: [number, number][] = []
+    let path: string | undefined = `/v1/query?device_id=pump-1&${asked}&limit=50&format=${format}`
+    let pages = 0
+    while (path !== undefined) {
+      const { status, json, text, headers } = await get(path)
+      assert.equal(status, 200)
+      pages++
+      if (format === 'json') seen.push(...json.points)
+      else {
+        const lines = text.trim().split('\n')
+        seen.push(
+          ...lines
+            .map((line) => JSON.parse(line))
+            .map(({ ts, value }) => [ts, value] as [number, number]),
+        )
+      }
+      const link = /^<(.*)>; rel="next"$/.exec(String(headers['link'] ?? ''))?.[1]
+      if (format === 'json')
+        assert.equal(link?.includes(`cursor=${json.next}`) ?? null, json.next && true)
+      path = link
+    }
+    assert.equal(pages, 3)
+    assert.deepEqual(seen, whole.points)
+  }
+  const first = (await query(`${asked}&limit=10`)).json
+  const cases: [string, RegExp][] = [
+    [`${asked}&cursor=${first.next}`, /^cursor: needs limit/],
+    [`${asked}&limit=10&cursor=x`, /^cursor: is not one that an answer gave/],
+    [`metric=flow&${span}&limit=10&cursor=${first.next}`, /^cursor: is of another question/],
+    [`${asked}&limit=10&agg=max`, /^limit: is for readings as they are/],
+    [`${asked}&limit=0`, /^limit: /],
+    [`${asked}&limit=10001`, /^limit: /],
+  ]
+  for (const [parameters, expected] of cases) {
+    const reply = await query(parameters)
+    assert.deepEqual([reply.status, reply.json.code], [400, 'API_PARAMETER_INVALID'], parameters)
+    assert.match(reply.json.detail, expected)
+  }
+  const many = await get(`/v1/query?${asked}&agg=max&limit=10`)
+  assert.match(many.json.detail, /^limit: needs device_id/)
+  assert.equal((await query(`${asked}&limit=20&cursor=${first.next}`)).json.points.length, 20)
+})
+
 test('groups are compared with an earlier span, too', async () => {
   const start = START + 60_000
   const asked = `metric=temperature&start=${start}&end=${START + 120_000}&agg=min&compare=1m&type=pump`

@@ -1,9 +1,10 @@
 /** Readings of one metric: raw, downsampled or aggregated, of one device or many. */
 import { Type, type Static } from 'typebox'
 import { AGGREGATES, FILLS } from '../../query/query.ts'
-import type { ReadingsAnswer } from '../../query/query.ts'
+import type { ReadingsAnswer, ReadingsQuestion } from '../../query/query.ts'
 import type { QueryPorts } from '../api.ts'
 import { Completeness } from '../completeness.ts'
+import { readCursor, writeCursor } from '../page-cursor.ts'
 import { invalidParameter } from '../parameters.ts'
 import { NOT_MODIFIED, questionAnswer, type QuestionAnswer } from '../question-answer.ts'
 import { jsonAnswer, jsonRoute, type Route } from '../route.ts'
@@ -66,6 +67,16 @@ const ReadingsQuery = Type.Object({
     }),
   ),
   max_points: Type.Optional(Type.Integer({ minimum: 1, maximum: POINTS_MAX, default: POINTS_MAX })),
+  limit: Type.Optional(
+    Type.Integer({
+      minimum: 1,
+      maximum: POINTS_MAX,
+      description: 'Readings as they are, so many a page; the answer has `next`. Not with agg.',
+    }),
+  ),
+  cursor: Type.Optional(
+    Type.String({ maxLength: 200, description: 'With limit: `next` of the page before.' }),
+  ),
   dimension: Dimension,
 })
 
@@ -142,27 +153,32 @@ async function askDevice(
     if (query[name] !== undefined)
       throw invalidParameter(name, 'is for questions without device_id')
   }
-  const question = {
+  const question = withPage(query, {
     ...seriesQuestion(tenant, { ...query, device_id: deviceId }),
     ...stepsQuestion(query),
-  }
+  })
   const earlier = earlierOf(question, query.compare)
   const [answer, before] = await run(async (signal) => [
     await ports.query.readings(question, signal),
     earlier && (await ports.query.readings(earlier.question, signal)),
   ])
   if (answer.meta.series.length === 0) checkMetric(ports, type, query.metric)
+  const { points, next: place, meta } = answer
+  const next = place === undefined ? null : writeCursor(question, place)
+  const json = question.page === undefined ? { points, meta } : { points, next, meta }
+  const headers = next === null ? {} : { link: linkTo(query, next) }
   const { format = 'json' } = query
-  if (format !== 'json') {
-    return { json: answer, other: pointsAsText(answer.points, query.metric, format) }
-  }
-  if (earlier === undefined || before === undefined) return { json: answer }
+  if (format !== 'json') return { json, headers, other: pointsAsText(points, query.metric, format) }
+  if (earlier === undefined || before === undefined) return { json, headers }
   const compare = { points: earlier.atNow(before.points), meta: before.meta }
-  return { json: { ...answer, compare } }
+  return { json: { ...json, compare } }
 }
 
 async function askGroups({ ports, query, tenant, run }: Asked): Promise<QuestionAnswer> {
   const { agg: aggregate, group_by: by, metric, format = 'json' } = query
+  for (const name of ['limit', 'cursor'] as const) {
+    if (query[name] !== undefined) throw invalidParameter(name, 'needs device_id')
+  }
   if (aggregate === undefined) {
     const aggregates = AGGREGATES.join(', ')
     throw invalidParameter('device_id', `is required, or agg for all devices: ${aggregates}`)
@@ -181,6 +197,32 @@ async function askGroups({ ports, query, tenant, run }: Asked): Promise<Question
   const ofThen = before.groups.map((one) => ({ ...one, points: earlier.atNow(one.points) }))
   const compare = groupsAsJson({ ...before, groups: ofThen }, by)
   return { json: { ...json, compare } }
+}
+
+/** Errors: API_PARAMETER_INVALID. */
+function withPage(
+  { limit, cursor, agg, max_points: pointsMax, compare }: ReadingsParameters,
+  question: ReadingsQuestion,
+): ReadingsQuestion {
+  if (limit === undefined) {
+    if (cursor !== undefined) throw invalidParameter('cursor', 'needs limit')
+    return question
+  }
+  const other = agg ?? pointsMax ?? compare
+  if (other !== undefined) {
+    throw invalidParameter('limit', 'is for readings as they are: without agg, max_points, compare')
+  }
+  const after = cursor === undefined ? undefined : readCursor(question, cursor)
+  return { ...question, page: { limit, after } }
+}
+
+/** For whoever cannot read `next` in the body [RFC 8288]. */
+function linkTo(query: ReadingsParameters, cursor: string): string {
+  const parameters = new URLSearchParams()
+  for (const [name, value] of Object.entries({ ...query, cursor })) {
+    for (const one of [value].flat()) parameters.append(name, String(one))
+  }
+  return `</v1/query?${parameters.toString()}>; rel="next"`
 }
 
 /** The same of the earlier span that `compare` says, and its points at the times of now. */
@@ -256,6 +298,11 @@ const SomeReadings = {
 
 const Readings = Type.Object({
   ...SomeReadings,
+  next: Type.Optional(
+    Type.Union([Type.String(), Type.Null()], {
+      description: 'With limit: cursor of the page behind; null: there is none now.',
+    }),
+  ),
   compare: Type.Optional(
     Type.Object(SomeReadings, { description: 'Of the earlier span, with `compare`.' }),
   ),

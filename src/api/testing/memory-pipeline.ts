@@ -206,9 +206,16 @@ export class MemoryPipeline implements TelemetryDoor, Query, LiveFeed {
     const seen = new Map(found.map(({ dimensions }) => [JSON.stringify(dimensions), dimensions]))
     const raw = found.map(({ timeUs, value }): [number, Value] => [timeUs / 1000, value])
     const steps = [...Map.groupBy(found, ({ timeUs }) => Math.floor(timeUs / stepUs) * stepUs)]
+    const { limit, after } = question.page ?? { limit: question.pointsMax }
+    // Of a place the series is how many readings there are of its time and before.
+    const from = after === undefined ? 0 : after.series
+    const isLast = question.page === undefined || from + limit >= raw.length
+    const next = isLast
+      ? undefined
+      : { timeUs: found[from + limit - 1]!.timeUs, series: from + limit, widthUs: 1 }
     const points =
       aggregate === undefined
-        ? raw.slice(0, question.pointsMax)
+        ? raw.slice(from, from + limit)
         : steps.map(([startUs, rows]): [number, Value | null] => [
             startUs / 1000,
             (
@@ -221,7 +228,7 @@ export class MemoryPipeline implements TelemetryDoor, Query, LiveFeed {
     const counts = { segments_read: 0, segments_skipped: 0, segments_damaged: 0, cached: false }
     const resolution_ms = aggregate === undefined ? 0 : stepUs / 1000
     return {
-      points,
+      ...{ points, ...(next && { next }) },
       meta: {
         series,
         tiers: ['memory'],
