@@ -41,9 +41,9 @@ function parse(cursor: string): unknown {
   }
 }
 
-const digestOf = ({ page: _, ...question }: ReadingsQuestion): string =>
+const digestOf = (question: ReadingsQuestion): string =>
   createHash('sha256')
-    .update(questionKey('page', question))
+    .update(questionKey('page', { ...question, page: undefined }))
     .digest()
     .subarray(0, DIGEST_BYTES)
     .toString('base64url')
