@@ -39,7 +39,8 @@ class CountingQuery {
     const windows = [
       { window_start, count: 1, avg: 1, min: 1, max: 1, stddev: null, first: 1, last: 1 },
     ]
-    return { windows, meta: { completeness: 1, segments_damaged: 0, cached: false } }
+    const counts = { segments_read: 0, segments_skipped: 0, segments_damaged: 0, cached: false }
+    return { windows, meta: { tiers: [], resolution_ms: 1, completeness: 1, ...counts } }
   }
 }
 

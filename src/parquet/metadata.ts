@@ -8,7 +8,7 @@ import { ByteReader, ByteWriter } from './bytes.ts'
 import { i64, readStruct, writeStruct, type Fields, type Read, type ReadFields } from './thrift.ts'
 
 export const MAGIC = new TextEncoder().encode('PAR1')
-const TYPES = { int32: 1, int64: 2, double: 5, string: 6 } as const
+const TYPES = { boolean: 0, int32: 1, int64: 2, double: 5, string: 6 } as const
 const CODEC_ZSTD = 6
 const BOUNDARIES_UNORDERED = 0
 

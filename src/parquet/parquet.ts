@@ -1,6 +1,6 @@
 /**
  * Parquet, as far as our segments and the lake need it, and a little better than general writers do
- * it: flat tables of integers, doubles and strings, data pages of version 2, zstd,
+ * it: flat tables of integers, doubles, booleans and strings, data pages of version 2, zstd,
  * page indexes, checksums. Any other tool reads what is written; only what is written here is read.
  *
  * No disk and no clock: bytes come in and go out.
@@ -27,4 +27,5 @@ export {
   type Page,
   type PageValues,
 } from './page.ts'
+export { writeTable } from './table.ts'
 export { ParquetWriter, type Tail } from './writer.ts'

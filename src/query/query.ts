@@ -124,7 +124,7 @@ export interface WindowRow {
 export interface WindowsAnswer {
   /** Oldest first; windows without readings are left out. */
   windows: WindowRow[]
-  meta: { completeness: number; segments_damaged: number; cached: boolean }
+  meta: Omit<ReadingsAnswer['meta'], 'series'>
 }
 
 export interface DeadLetterRow {

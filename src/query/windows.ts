@@ -36,8 +36,17 @@ export async function answerWindows(
       first: step.first,
       last: step.last,
     }))
-    const { completeness, segmentsDamaged } = view
-    return { windows, meta: { completeness, segments_damaged: segmentsDamaged, cached: false } }
+    return {
+      windows,
+      meta: {
+        ...{ tiers: [...view.tiers], resolution_ms: question.windowMs },
+        completeness: view.completeness,
+        segments_read: view.segmentsRead,
+        segments_skipped: view.segmentsSkipped,
+        segments_damaged: view.segmentsDamaged,
+        cached: false,
+      },
+    }
   } finally {
     view.release()
   }

@@ -22,6 +22,7 @@ export const LAYERS: Record<string, readonly string[]> = {
   log: ['errors', 'kafka', 'world'],
   'line-sink': ['batch', 'errors', 'world'],
   objects: ['errors', 'world'],
+  arrow: [],
   parquet: [],
   notify: ['errors', 'schedule', 'world'],
   lake: ['batch', 'errors', 'objects', 'parquet', 'world'],
@@ -55,8 +56,8 @@ export const LAYERS: Record<string, readonly string[]> = {
   backtest: ['alerts', 'batch', 'pipeline', 'query', 'stream'],
   sql: ['errors'],
   api: [
-    ...['alerts', 'backtest', 'batch', 'config', 'control', 'errors', 'gateway'],
-    ...['observe', 'pipeline', 'query', 'schedule', 'sql', 'world'],
+    ...['alerts', 'arrow', 'backtest', 'batch', 'config', 'control', 'errors', 'gateway'],
+    ...['observe', 'parquet', 'pipeline', 'query', 'schedule', 'sql', 'world'],
   ],
   fanout: ['api', 'redis', 'world'],
   web: ['api', 'errors', 'query', 'world'],

@@ -2,6 +2,7 @@
 import { Type } from 'typebox'
 import { eachDevice, type Device } from '../../control/control.ts'
 import type { GroupsAnswer, GroupsQuestion } from '../../query/query.ts'
+import { pointsAsTable } from '../answer-format.ts'
 import type { QueryPorts } from '../api.ts'
 import { invalidParameter, parsePair } from '../parameters.ts'
 import type { Answer } from '../route.ts'
@@ -100,6 +101,17 @@ export function groupsAsJson({ groups, meta }: GroupsAnswer, by: string | undefi
   const named = groups.map(({ group, points }) => ({ group: label(group, by), points }))
   return { groups: named, meta }
 }
+
+/** Of whatever is the group of devices without it, null. */
+export const groupsAsTable = (
+  { groups }: GroupsAnswer,
+  by: string | undefined,
+  format: 'arrow' | 'parquet',
+): Promise<NonNullable<Answer['text']>> =>
+  pointsAsTable(
+    groups.map(({ group, points }) => ({ group: group === '' ? null : group, points })),
+    { format, groupName: by === undefined ? undefined : nameOf(by) },
+  )
 
 export function groupsAsText(
   { groups }: GroupsAnswer,

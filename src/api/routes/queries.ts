@@ -3,7 +3,7 @@ import { Type } from 'typebox'
 import { formatDurationUs, parseDurationUs } from '../../config/config.ts'
 import type { EventsFilter } from '../../query/query.ts'
 import type { ConsolePorts, QueryPorts } from '../api.ts'
-import { Completeness, Meta, withMeta } from '../completeness.ts'
+import { Meta, withMeta } from '../completeness.ts'
 import { invalidParameter } from '../parameters.ts'
 import { NOT_MODIFIED, questionAnswer } from '../question-answer.ts'
 import { jsonAnswer, jsonRoute, type Route } from '../route.ts'
@@ -13,11 +13,10 @@ import { requireDevice } from './devices.ts'
 import { fleetRoute } from './fleet.ts'
 import { readingsRoute } from './readings.ts'
 import {
-  Cached,
+  AnswerMeta,
   checkMetric,
   Dimension,
   QUESTION_PROBLEMS,
-  SegmentsDamaged,
   seriesQuestion,
 } from './series-question.ts'
 
@@ -75,11 +74,7 @@ const Window = Type.Object({
 
 const Windows = Type.Object({
   windows: Type.Array(Window),
-  meta: Type.Object({
-    completeness: Completeness,
-    segments_damaged: SegmentsDamaged,
-    cached: Cached,
-  }),
+  meta: Type.Object(AnswerMeta),
 })
 
 function parseWindow(text: string, windowsMs: number[]): number {

@@ -2,8 +2,14 @@
 import { Type, type Static } from 'typebox'
 import { AGGREGATES, FILLS } from '../../query/query.ts'
 import type { ReadingsAnswer, ReadingsQuestion } from '../../query/query.ts'
+import {
+  FORMATS,
+  formatOf,
+  OTHER_MEDIA_TYPES,
+  pointsAsTable,
+  type Format,
+} from '../answer-format.ts'
 import type { QueryPorts } from '../api.ts'
-import { Completeness } from '../completeness.ts'
 import { readCursor, writeCursor } from '../page-cursor.ts'
 import { invalidParameter } from '../parameters.ts'
 import { NOT_MODIFIED, questionAnswer, type QuestionAnswer } from '../question-answer.ts'
@@ -15,17 +21,17 @@ import { requireDevice } from './devices.ts'
 import {
   GROUP_PARAMETERS,
   groupsAsJson,
+  groupsAsTable,
   groupsAsText,
   groupsOf,
   GroupsQuery,
 } from './group-query.ts'
 import { pointsAsText } from './points-text.ts'
 import {
-  Cached,
+  AnswerMeta,
   checkMetric,
   Dimension,
   QUESTION_PROBLEMS,
-  SegmentsDamaged,
   seriesQuestion,
 } from './series-question.ts'
 
@@ -61,9 +67,10 @@ const ReadingsQuery = Type.Object({
     }),
   ),
   format: Type.Optional(
-    Type.Enum(['json', 'ndjson', 'csv'], {
-      default: 'json',
-      description: 'ndjson: a line {"ts", "value"} a point; csv: time in RFC 3339, value.',
+    Type.Enum(FORMATS, {
+      description:
+        'Instead of Accept. ndjson: a line {"ts", "value"} a point; csv: time in RFC 3339, value; ' +
+        'arrow (IPC stream), parquet: columns time, value.',
     }),
   ),
   max_points: Type.Optional(Type.Integer({ minimum: 1, maximum: POINTS_MAX, default: POINTS_MAX })),
@@ -94,13 +101,14 @@ export function readingsRoute({ ports, gates, limits }: Services<QueryPorts>): R
     answers: {
       200: {
         ...jsonAnswer('The points.', Type.Union([Readings, Groups])),
-        otherMediaTypes: ['application/x-ndjson', 'text/csv'],
+        otherMediaTypes: OTHER_MEDIA_TYPES,
       },
       304: NOT_MODIFIED,
     },
     problems: ['API_NOT_FOUND', ...QUESTION_PROBLEMS],
     async handle({ tenant, query, reply, request }) {
-      const { compare, format = 'json' } = query
+      const { compare } = query
+      const format = formatOf(query.format, request.headers.accept)
       if (compare !== undefined && format !== 'json') {
         throw invalidParameter('compare', 'is for answers in JSON')
       }
@@ -108,6 +116,7 @@ export function readingsRoute({ ports, gates, limits }: Services<QueryPorts>): R
         ports,
         query,
         tenant,
+        format,
         run: (work) => gates.query.run({ tenant, reply }, work),
       }
       const answer =
@@ -123,6 +132,7 @@ interface Asked {
   ports: QueryPorts
   query: ReadingsParameters
   tenant: string
+  format: Format
   /** Waits for its turn. */
   run: <T>(work: (signal: AbortSignal) => Promise<T>) => Promise<T>
 }
@@ -145,7 +155,7 @@ function stepsQuestion(query: ReadingsParameters) {
 }
 
 async function askDevice(
-  { ports, query, tenant, run }: Asked,
+  { ports, query, tenant, format, run }: Asked,
   deviceId: string,
 ): Promise<QuestionAnswer> {
   const { type } = await requireDevice(ports, tenant, deviceId)
@@ -167,15 +177,18 @@ async function askDevice(
   const next = place === undefined ? null : writeCursor(question, place)
   const json = question.page === undefined ? { points, meta } : { points, next, meta }
   const headers = next === null ? {} : { link: linkTo(query, next) }
-  const { format = 'json' } = query
+  if (format === 'arrow' || format === 'parquet') {
+    const how = { format, groupName: undefined }
+    return { json, headers, other: await pointsAsTable([{ points }], how) }
+  }
   if (format !== 'json') return { json, headers, other: pointsAsText(points, query.metric, format) }
   if (earlier === undefined || before === undefined) return { json, headers }
   const compare = { points: earlier.atNow(before.points), meta: before.meta }
   return { json: { ...json, compare } }
 }
 
-async function askGroups({ ports, query, tenant, run }: Asked): Promise<QuestionAnswer> {
-  const { agg: aggregate, group_by: by, metric, format = 'json' } = query
+async function askGroups({ ports, query, tenant, format, run }: Asked): Promise<QuestionAnswer> {
+  const { agg: aggregate, group_by: by, metric } = query
   for (const name of ['limit', 'cursor'] as const) {
     if (query[name] !== undefined) throw invalidParameter(name, 'needs device_id')
   }
@@ -192,6 +205,9 @@ async function askGroups({ ports, query, tenant, run }: Asked): Promise<Question
     earlier && (await ports.query.groups(earlier.question, signal)),
   ])
   const json = groupsAsJson(answer, by)
+  if (format === 'arrow' || format === 'parquet') {
+    return { json, other: await groupsAsTable(answer, by, format) }
+  }
   if (format !== 'json') return { json, other: groupsAsText(answer, { by, metric, format }) }
   if (earlier === undefined || before === undefined) return { json }
   const ofThen = before.groups.map((one) => ({ ...one, points: earlier.atNow(one.points) }))
@@ -242,23 +258,6 @@ function earlierOf<Q extends { startUs: number; endUs: number }>(
 type Points = ReadingsAnswer['points']
 
 const Points = Type.Array(Type.Tuple([Milliseconds, Type.Union([Value, Type.Null()])]))
-
-const AnswerMeta = {
-  tiers: Type.Array(Type.String(), { description: 'Where the answer came from.' }),
-  resolution_ms: Type.Number({ description: '0: raw readings.' }),
-  relative_error: Type.Optional(
-    Type.Number({
-      description:
-        'Of `p1` to `p99`: 0, they are exact; 0.005, each is within half a percent of a value of ' +
-        'its rank, as some came from sketches or were too many.',
-    }),
-  ),
-  completeness: Completeness,
-  segments_read: Type.Integer(),
-  segments_skipped: Type.Integer(),
-  segments_damaged: SegmentsDamaged,
-  cached: Cached,
-}
 
 const SomeGroups = {
   groups: Type.Array(

@@ -3,6 +3,7 @@ import { Type } from 'typebox'
 import { suggest } from '../../config/config.ts'
 import { WeirError } from '../../errors/errors.ts'
 import type { ApiPorts } from '../api.ts'
+import { Completeness } from '../completeness.ts'
 import { invalidParameter, parsePair } from '../parameters.ts'
 import { parseTime } from '../times.ts'
 
@@ -20,15 +21,33 @@ export const Dimension = Type.Optional(
   }),
 )
 
-export const SegmentsDamaged = Type.Integer({
+const SegmentsDamaged = Type.Integer({
   description: 'Damaged segments that may hold a part of the answer; the events name them.',
 })
 
-export const Cached = Type.Boolean({
+const Cached = Type.Boolean({
   description:
     'Kept from an equal question: in one process until something comes that changes it; on a ' +
     'cluster for a second, or two minutes for a span that is long past.',
 })
+
+/** Where an answer came from. */
+export const AnswerMeta = {
+  tiers: Type.Array(Type.String(), { description: 'Where the answer came from.' }),
+  resolution_ms: Type.Number({ description: '0: raw readings.' }),
+  relative_error: Type.Optional(
+    Type.Number({
+      description:
+        'Of `p1` to `p99`: 0, they are exact; 0.005, each is within half a percent of a value of ' +
+        'its rank, as some came from sketches or were too many.',
+    }),
+  ),
+  completeness: Completeness,
+  segments_read: Type.Integer(),
+  segments_skipped: Type.Integer(),
+  segments_damaged: SegmentsDamaged,
+  cached: Cached,
+}
 
 export function seriesQuestion(
   tenant: string,

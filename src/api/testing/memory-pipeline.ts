@@ -248,7 +248,9 @@ export class MemoryPipeline implements TelemetryDoor, Query, LiveFeed {
       window_start: index * windowMs,
       ...summarise(rows.map(({ value }) => Number(value))),
     }))
-    const meta = { completeness: this.completenessNow, segments_damaged: 0, cached: false }
+    const counts = { segments_read: 0, segments_skipped: 0, segments_damaged: 0, cached: false }
+    const completeness = this.completenessNow
+    const meta = { tiers: ['memory'], resolution_ms: windowMs, completeness, ...counts }
     return { windows, meta }
   }
 
