@@ -47,7 +47,7 @@ export interface ReadingsQuestion {
   /** Only with steps; `none` without. */
   fill?: Fill | undefined
   pointsMax: number
-  /** Readings as they are, page by page, instead of `pointsMax` downsampled; not with `aggregate`. */
+  /** Readings as they are, page by page, instead of `pointsMax` of them; not with `aggregate`. */
   page?: Page | undefined
 }
 

@@ -250,7 +250,7 @@ test('E1 random writes, late partials, erasures and ages: kept answers are those
     },
   )
   await fc
-    .assert(property, { numRuns: 25, endOnFailure: true })
+    .assert(property, { numRuns: 15, endOnFailure: true })
     .finally(() => rm(root, { recursive: true, force: true }))
   assert.ok(hits > 100, `${hits} answers came from the cache`)
 })

@@ -71,11 +71,17 @@ export class Watch<One extends Watched> {
 
   /** Those that have the series, and time from the first to the last of these. */
   touchedBy(series: number, firstUs: number, lastUs: number): One[] {
-    if (!this.isWatched(series)) return []
-    const isTouched = ({ startUs, endUs }: One): boolean => startUs <= lastUs && firstUs < endUs
-    const narrow = [...(this.#bySeries.get(series) ?? [])].filter(isTouched)
-    const wide = [...this.#wide].filter((one) => isTouched(one) && one.series.has(series))
-    return [...narrow, ...wide]
+    const touched: One[] = []
+    if (!this.isWatched(series)) return touched
+    // For each reading of a series that is watched, and mostly in vain: so without copies.
+    for (const one of this.#bySeries.get(series) ?? NONE) {
+      if (firstUs < one.endUs && one.startUs <= lastUs) touched.push(one as One)
+    }
+    for (const one of this.#wide) {
+      const isTouched = firstUs < one.endUs && one.startUs <= lastUs
+      if (isTouched && one.series.has(series)) touched.push(one)
+    }
+    return touched
   }
 
   /** A series that is new may belong to these. */
@@ -95,6 +101,8 @@ export class Watch<One extends Watched> {
     this.#counts[series] = this.#counts[series]! + by
   }
 }
+
+const NONE: readonly Watched[] = []
 
 const isWide = ({ series }: Watched): boolean => series.size > NARROW_SERIES_MAX
 
