@@ -8,7 +8,8 @@
  * E1 Never a stale answer: what is kept, or joined while it is computed, equals what the store
  *    would compute now. An answer is watched from before its look at the store, in the turn in
  *    which something changes: a reading, a partial, a range that is dirty, a series that is new, an
- *    erasure, each for its series and time.
+ *    erasure, each for its series and time. (What is summed up meanwhile may tell a sum in another
+ *    last bit, and a quantile within the error that `meta` says.)
  * E2 Nothing that goes by time alone is kept longer than that: retention hides what grows too old.
  * E3 Only whole answers are kept, and none is given while the store itself is not whole.
  * E4 What it holds is bounded in bytes; what was used least recently makes room.

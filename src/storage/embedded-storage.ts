@@ -344,15 +344,25 @@ export class EmbeddedStorage implements Storage, Query, ReadingScan {
     }
   }
 
-  readings: Query['readings'] = (...asked) => this.#questions.readings(...asked)
+  readings(...asked: Parameters<Query['readings']>): ReturnType<Query['readings']> {
+    return this.#questions.readings(...asked)
+  }
 
-  windows: Query['windows'] = (...asked) => this.#questions.windows(...asked)
+  windows(...asked: Parameters<Query['windows']>): ReturnType<Query['windows']> {
+    return this.#questions.windows(...asked)
+  }
 
-  groups: Query['groups'] = (...asked) => this.#questions.groups(...asked)
+  groups(...asked: Parameters<Query['groups']>): ReturnType<Query['groups']> {
+    return this.#questions.groups(...asked)
+  }
 
-  scan: ReadingScan['scan'] = (question) => this.#questions.scan(question)
+  scan(...asked: Parameters<ReadingScan['scan']>): ReturnType<ReadingScan['scan']> {
+    return this.#questions.scan(...asked)
+  }
 
-  latest: Query['latest'] = (...asked) => this.#questions.latest(...asked)
+  latest(...asked: Parameters<Query['latest']>): ReturnType<Query['latest']> {
+    return this.#questions.latest(...asked)
+  }
 
   latestOfMetric(
     question: Parameters<Query['latestOfMetric']>[0],
@@ -360,9 +370,13 @@ export class EmbeddedStorage implements Storage, Query, ReadingScan {
     return this.#questions.latestOfMetric(question)
   }
 
-  anomalies: Query['anomalies'] = async (filter) => this.#events.anomalies(filter)
+  async anomalies(filter: Parameters<Query['anomalies']>[0]): ReturnType<Query['anomalies']> {
+    return this.#events.anomalies(filter)
+  }
 
-  deadLetters: Query['deadLetters'] = async (filter) => this.#events.deadLetters(filter)
+  async deadLetters(filter: Parameters<Query['deadLetters']>[0]): ReturnType<Query['deadLetters']> {
+    return this.#events.deadLetters(filter)
+  }
 
   async completeness(): Promise<number> {
     return this.#completeness

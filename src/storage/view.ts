@@ -176,7 +176,8 @@ export class StorageView implements ReadingView {
   #count(rows: number): void {
     this.#rows += rows
     const { rowsMax, signal } = this.#parts
-    throwIfAborted(signal)
+    // Not by its own method, which takes ten times as long: this is for each row of partials.
+    if (signal?.aborted === true) throw signal.reason
     if (this.#rows <= rowsMax) return
     const detail = `The query looks at more than ${rowsMax} stored readings`
     throw new WeirError('QUERY_LIMIT_EXCEEDED', detail, { details: { limit: rowsMax } })
@@ -252,7 +253,7 @@ export class StorageView implements ReadingView {
     newest: NewestPartials,
   ): Promise<void> {
     const { rollups, files, signal } = this.#parts
-    throwIfAborted(signal)
+    signal?.throwIfAborted()
     const wanted = question.series.map((series) => ({ series, spans: [question.span] }))
     const own = rollups.filter((one) => one.kind === kind && mayHold(one, wanted))
     await files.readPartials(own, question, (row, offset, sketch) => {
@@ -313,11 +314,6 @@ export class StorageView implements ReadingView {
       })
     }
   }
-}
-
-/** As the signal's own, which takes ten times as long where it is not: this is for each row. */
-function throwIfAborted(signal: AbortSignal | undefined): void {
-  if (signal?.aborted === true) throw signal.reason
 }
 
 /** Stretches of which a fleet's hours are not taken; more are joined. */
