@@ -18,6 +18,7 @@ import type {
   PrunedBackups,
   StorageReport,
 } from '../api/api.ts'
+import type { ArchiveQuestion, ArchiveStatus, LifecycleStatus } from '../api/api.ts'
 import type { VerificationStatus } from '../api/api.ts'
 import type { RuleChange } from '../batch/batch.ts'
 import type { Config } from '../config/config.ts'
@@ -149,6 +150,10 @@ export interface StorageThread extends Stage, Query {
   /** See Verifications. */
   startVerification(): string
   verification(id: string): VerificationStatus | undefined
+  lifecycle(): Promise<LifecycleStatus>
+  setLifecycle(): Promise<LifecycleStatus>
+  archived(question: ArchiveQuestion): Promise<ArchiveStatus>
+  restoreArchived(question: ArchiveQuestion, days: number): Promise<ArchiveStatus>
   /** See Backups. */
   beginBackup(to: string): Promise<string>
   cancelBackup(): Promise<void>

@@ -14,6 +14,7 @@ import type {
   Value,
 } from './query.ts'
 import { filled } from './fill.ts'
+import { frozenOf } from './frozen.ts'
 import { gridOf, type StepGrid } from './step-grid.ts'
 import { readSteps } from './step-reader.ts'
 import { Steps, type Step } from './steps.ts'
@@ -48,6 +49,7 @@ export async function answerReadings(
         segments_read: view.segmentsRead,
         segments_skipped: view.segmentsSkipped,
         segments_damaged: view.segmentsDamaged,
+        ...frozenOf(view.frozen),
         cached: false,
       },
     }

@@ -1,5 +1,6 @@
 /** Windows: on-time and late partials merged, or computed from readings where they are dirty. */
 import { PARTIAL_COUNT, PARTIAL_SERIES, PARTIAL_START_MS } from '../stream/stream.ts'
+import { frozenOf } from './frozen.ts'
 import { matchSeries } from './matching.ts'
 import type {
   QueryLimits,
@@ -36,8 +37,9 @@ export async function answerWindows(
       first: step.first,
       last: step.last,
     }))
-    const { completeness, segmentsDamaged } = view
-    return { windows, meta: { completeness, segments_damaged: segmentsDamaged, cached: false } }
+    const { completeness, segmentsDamaged, frozen } = view
+    const counts = { completeness, segments_damaged: segmentsDamaged, ...frozenOf(frozen) }
+    return { windows, meta: { ...counts, cached: false } }
   } finally {
     view.release()
   }

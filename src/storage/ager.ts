@@ -15,7 +15,6 @@ import {
   fateOf,
   isDue,
   planAging,
-  planExpiry,
   rollupsDueBefore,
   type Ages,
   type Aging,
@@ -24,6 +23,8 @@ import {
   type Fate,
 } from './aging-plan.ts'
 import type { Catalogue } from './catalogue.ts'
+import { coldPastAge } from './cold-past-age.ts'
+import { periodOf } from './periods.ts'
 import type { ColdFiles, ColdReadings } from './cold-files.ts'
 import type { ColdRuns, ColdSegment } from './cold-tables.ts'
 import { Collected } from './collected.ts'
@@ -96,7 +97,7 @@ export class Ager {
       await this.#sweep()
       this.#isTimeSure = this.#parts.steadiness.look()
       this.#forgetRollups()
-      if (this.#isTimeSure) this.#expire()
+      await this.#expire()
       const context = this.#context(clock.nowUs())
       const { directory, policy } = this.#parts
       const all = dueAges(directory.series().map((one) => policy.agesOf(one)))
@@ -172,15 +173,13 @@ export class Ager {
     segments.replace(due.segments, [])
   }
 
-  #expire(): void {
-    const { catalogue, segments, directory, policy, clock, cold, tell } = this.#parts
-    const ages = new Map(directory.series().map((one) => [one.series, policy.agesOf(one)]))
-    const expired = planExpiry(segments.list('readings'), {
-      ...{ nowUs: clock.nowUs(), deletableBeforeUs: this.deletableBeforeUs },
-      seriesOf: (segment) => cold.seriesOf(segment),
-      coldUs: (series) => ages.get(series)?.coldUs ?? Infinity,
-    })
-    for (const segment of expired) {
+  /** What is too old goes; or went, where the bucket's own rule was first. */
+  async #expire(): Promise<void> {
+    const { catalogue, segments, cold, tell } = this.#parts
+    const beforeUs = this.#isTimeSure ? this.deletableBeforeUs : -Infinity
+    for (const segment of coldPastAge(this.#parts)) {
+      const { endUs: overUs } = periodOf(segment.maxTimeUs, this.#parts.clock.nowUs())
+      if (overUs > beforeUs && (await cold.isThere(segment.file))) continue
       catalogue.replaceSegments([segment], [])
       segments.replace([segment], [])
       const { minTimeUs: startUs, maxTimeUs: endUs, rows: deleted } = segment

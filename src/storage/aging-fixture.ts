@@ -4,13 +4,12 @@ import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { openFolderObjects } from '../objects/folder-objects.ts'
 import type { Objects } from '../objects/objects.ts'
-import type { Query } from '../query/query.ts'
 import { nodeWorld } from '../world/node-world.ts'
 import type { Ages } from './aging-plan.ts'
+import type { EmbeddedStorage } from './embedded-storage.ts'
 import { openStorage } from './open-storage.ts'
 import { NOBODY } from './storage-options.ts'
 import { ask, defineSeries, makeFolder, makeOutput } from './storage-fixture.ts'
-import type { Storage } from './storage.ts'
 
 export const HOUR_US = 3_600e6
 export const DAY_US = 24 * HOUR_US
@@ -22,7 +21,7 @@ export const SERIES = [
   defineSeries(2, 'short'),
 ]
 
-type Store = Storage & Query
+type Store = EmbeddedStorage
 
 export interface Opened {
   folder: string

@@ -10,14 +10,7 @@
 import { decodeFrame } from '../batch/batch.ts'
 import { WeirError } from '../errors/errors.ts'
 import type { Objects } from '../objects/objects.ts'
-import type {
-  GroupsQuestion,
-  Query,
-  ReadingScan,
-  ReadingView,
-  ScanQuestion,
-  ScanStep,
-} from '../query/query.ts'
+import type { Query, ReadingScan, ReadingView } from '../query/query.ts'
 import type { Checkpoint, DirtyRange, StreamOutput } from '../stream/stream.ts'
 import type { Clock, Disk } from '../world/world.ts'
 import { takeSnapshot, type BackupSource } from './backup-source.ts'
@@ -27,6 +20,7 @@ import { DirtyRanges } from './dirty-ranges.ts'
 import type { Eraser } from './eraser.ts'
 import { ErasureWork, openSpans, uncertainSpans } from './erasure-work.ts'
 import { EventReader } from './event-reader.ts'
+import type { FrozenRanges } from './frozen-ranges.ts'
 import { Generation } from './generation.ts'
 import type { LastValues } from './last-values.ts'
 import type { LateRanges } from './late-ranges.ts'
@@ -40,7 +34,7 @@ import { Questions } from './questions.ts'
 import { Scrubber } from './scrubber.ts'
 import { SegmentChecks } from './segment-checks.ts'
 import type { SegmentFiles } from './segment-files.ts'
-import type { SegmentSet } from './segment-set.ts'
+import type { Segment, SegmentSet } from './segment-set.ts'
 import { SeriesDirectory } from './series-directory.ts'
 import { sqlFiles, type SqlFiles, type SqlFilesParts } from './sql-files.ts'
 import type { StorageOptions } from './storage-options.ts'
@@ -75,6 +69,9 @@ export interface StorageParts {
   lastValues: LastValues
   tombstones: Tombstones
   eraser: Eraser
+  frozen: FrozenRanges
+  /** Cold files past their age, which their bucket may have expired. */
+  pastAge: () => readonly Segment[]
   /** Removes files that nothing names; only once a commit has shown that the catalogue is right. */
   sweep: () => Promise<void>
 }
@@ -279,6 +276,10 @@ export class EmbeddedStorage implements Storage, Query, ReadingScan {
     return taken
   }
 
+  get frozen(): FrozenRanges {
+    return this.#parts.frozen
+  }
+
   get erasures(): ErasureWork {
     return this.#erasures
   }
@@ -335,25 +336,15 @@ export class EmbeddedStorage implements Storage, Query, ReadingScan {
     }
   }
 
-  readings(question: Parameters<Query['readings']>[0]): ReturnType<Query['readings']> {
-    return this.#questions.readings(question)
-  }
+  readings: Query['readings'] = (question) => this.#questions.readings(question)
 
-  windows(question: Parameters<Query['windows']>[0]): ReturnType<Query['windows']> {
-    return this.#questions.windows(question)
-  }
+  windows: Query['windows'] = (question) => this.#questions.windows(question)
 
-  groups(question: GroupsQuestion): ReturnType<Query['groups']> {
-    return this.#questions.groups(question)
-  }
+  groups: Query['groups'] = (question) => this.#questions.groups(question)
 
-  scan(question: ScanQuestion): AsyncGenerator<ScanStep, void> {
-    return this.#questions.scan(question)
-  }
+  scan: ReadingScan['scan'] = (question) => this.#questions.scan(question)
 
-  latest(tenant: string, deviceId: string): ReturnType<Query['latest']> {
-    return this.#questions.latest(tenant, deviceId)
-  }
+  latest: Query['latest'] = (tenant, deviceId) => this.#questions.latest(tenant, deviceId)
 
   latestOfMetric(
     question: Parameters<Query['latestOfMetric']>[0],

@@ -5,11 +5,13 @@ import type { Disk, World } from '../world/world.ts'
 import { Ager } from './ager.ts'
 import { Catalogue } from './catalogue.ts'
 import { ColdFiles } from './cold-files.ts'
+import { coldPastAge, type PastAgeParts } from './cold-past-age.ts'
 import { Committer } from './committer.ts'
 import type { DuckOptions } from './duck.ts'
 import { EmbeddedStorage, type StorageParts } from './embedded-storage.ts'
 import { rebuildLastValues } from './lost-state.ts'
 import { Eraser, type EraserParts } from './eraser.ts'
+import { FrozenRanges } from './frozen-ranges.ts'
 import { Merger } from './merger.ts'
 import { openParquetFiles } from './parquet-files.ts'
 import { LateRanges } from './late-ranges.ts'
@@ -86,6 +88,8 @@ export async function openStorage({
     ...{ options: settings, files, catalogue, stateFile, segments, directory },
     ...{ committer, checks, pace, clock, disk, coverage },
     ...openMerger(settings, shared),
+    frozen: new FrozenRanges({ segments, directory, cold, objects: settings.aging?.objects }),
+    pastAge: () => pastAge(settings, { ...shared, cold }),
     scrubber: new Scrubber({ clock, segments, checks, pace: settings.scrub }),
     tombstones,
     eraser: new Eraser({
@@ -113,6 +117,14 @@ function openColdFiles(
     textId: (text) => directory.textId(text),
     isText: (series) => directory.isText(series),
   })
+}
+
+function pastAge(
+  { aging }: StorageOptions,
+  { cold, ...parts }: Omit<PastAgeParts, 'policy' | 'cold'> & { cold: ColdFiles | undefined },
+): Segment[] {
+  if (aging === undefined || cold === undefined) return []
+  return coldPastAge({ ...parts, cold, policy: aging })
 }
 
 /** With what it does when there is nothing to merge. */

@@ -172,6 +172,14 @@ const SegmentsDamaged = Type.Integer({
   description: 'Damaged segments that may hold a part of the answer; the events name them.',
 })
 
+const Frozen = Type.Optional(
+  Type.Array(Type.Object({ from: Milliseconds, to: Milliseconds }), {
+    description:
+      'Times of which readings are in the archive of the bucket, and not in this answer: see ' +
+      '`POST /v1/storage/restores`.',
+  }),
+)
+
 const Cached = Type.Boolean({
   description:
     'From the cache of a cluster: as it was up to a second ago, or two minutes for a span that is ' +
@@ -194,6 +202,7 @@ const AnswerMeta = {
   segments_read: Type.Integer(),
   segments_skipped: Type.Integer(),
   segments_damaged: SegmentsDamaged,
+  frozen: Frozen,
   cached: Cached,
 }
 
@@ -274,6 +283,7 @@ const Windows = Type.Object({
   meta: Type.Object({
     completeness: Completeness,
     segments_damaged: SegmentsDamaged,
+    frozen: Frozen,
     cached: Cached,
   }),
 })
