@@ -1,4 +1,4 @@
-/** `weir storage`: what a running server stores, and where. */
+/** `weir storage`: what a server stores, and where. */
 import type { Command } from 'commander'
 import { clientOf } from './connection-flags.ts'
 import {
@@ -12,6 +12,7 @@ import {
 import { WeirError } from '../errors/errors.ts'
 import { addArchive } from './archive-command.ts'
 import { untilFilesDone, type FilesJob } from './jobs.ts'
+import { addRepair } from './repair-command.ts'
 import { sizeOf } from './sizes.ts'
 
 interface Report {
@@ -33,6 +34,7 @@ const EXAMPLES = `
 Examples:
   weir storage stats
   weir storage verify
+  weir storage repair --data /var/lib/weir
   weir storage flush
   weir storage exported --before 2026-01-01T00:00:00Z
   weir storage lifecycle --set
@@ -60,6 +62,7 @@ export function addStorage(program: Command): void {
       .description('confirm that readings were exported, so that their age may delete them')
       .requiredOption('--before <time>', 'all of before this time, in RFC 3339'),
   ).action(exported)
+  addRepair(storage)
   addArchive(storage)
 }
 

@@ -140,9 +140,9 @@ export interface StorageThread extends Stage, Query {
   report(): Promise<StorageReport>
   /** See ErasureWork. */
   erasures(): Erasure[]
-  beginErasure(erasure: Erasure): void
+  beginErasure(erasure: Erasure): Promise<void>
   runErasure(id: string): Promise<{ erasure: Erasure; files: ErasedFile[] }>
-  finishErasure(id: string, receipt: string): void
+  finishErasure(id: string, receipt: string): Promise<void>
   /** The files stay until closeSql() of this id. */
   openSql(): Promise<{ id: number; files: Omit<SqlFiles, 'release'> }>
   closeSql(id: number): void

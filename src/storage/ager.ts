@@ -77,6 +77,7 @@ export class Ager {
   readonly #dueAges = new WeakMap<Segment, DueAges>()
   #lookedMs = -Infinity
   #isTimeSure = false
+  #isManifested = false
 
   constructor(parts: AgerParts) {
     this.#parts = parts
@@ -95,6 +96,7 @@ export class Ager {
     this.#lookedMs = clock.monotonicMs()
     try {
       await this.#sweep()
+      await this.#completeManifests()
       this.#isTimeSure = this.#parts.steadiness.look()
       this.#forgetRollups()
       await this.#expire()
@@ -159,6 +161,14 @@ export class Ager {
       await cold.delete(file)
       catalogue.coldIsGone(file)
     }
+  }
+
+  /** Once: earlier versions put files without. */
+  async #completeManifests(): Promise<void> {
+    if (this.#isManifested) return
+    const { catalogue, cold } = this.#parts
+    await cold.putMissingManifests(catalogue.cold.segments())
+    this.#isManifested = true
   }
 
   #forgetRollups(): void {

@@ -32,6 +32,10 @@ export interface Opened {
   aged: { moved: number; deleted: number }
 }
 
+/** Of a data folder. */
+export const openCold = (folder: string): Promise<Objects> =>
+  openFolderObjects({ ...nodeWorld, folder: join(folder, 'cold') })
+
 export async function openAging(
   context: TestContext,
   how: {
@@ -44,8 +48,7 @@ export async function openAging(
 ): Promise<Opened> {
   const folder = how.folder ?? join(await makeFolder(context), 'data')
   const now = { us: how.nowUs ?? START_US }
-  const objects =
-    how.objects ?? (await openFolderObjects({ ...nodeWorld, folder: join(folder, 'cold') }))
+  const objects = how.objects ?? (await openCold(folder))
   const aged = { moved: 0, deleted: 0 }
   // Running time goes with the wall clock, so that it is no jump.
   const clock = { ...nodeWorld.clock, nowUs: () => now.us, monotonicMs: () => now.us / 1000 }

@@ -15,7 +15,8 @@ import {
 } from '../lake/lake.ts'
 import type { Objects } from '../objects/objects.ts'
 import type { PageTable, Tail } from '../parquet/parquet.ts'
-import type { ColdRuns } from './cold-tables.ts'
+import { manifestOf, putManifest, putMissing } from './cold-manifests.ts'
+import type { ColdRuns, ColdSegment } from './cold-tables.ts'
 import { lowerBound, type SeriesRows } from './reading-file.ts'
 import type { WhyLeftOut } from './left-out.ts'
 import type { ColdWanted, WrittenFile } from './segment-files.ts'
@@ -84,9 +85,20 @@ export class ColdFiles {
     return (await this.#parts.objects.head(key)) !== undefined
   }
 
-  delete(key: string): Promise<void> {
+  /** Once it is put, and before it counts. Errors: OBJECTS_UNAVAILABLE, OBJECTS_REFUSED. */
+  putManifest(segment: ColdSegment, runs: ColdRuns): Promise<void> {
+    return putManifest(this.#parts.objects, segment, runs)
+  }
+
+  /** See putMissing(). */
+  putMissingManifests(segments: readonly ColdSegment[]): Promise<void> {
+    return putMissing(this.#parts.objects, segments, this.#parts.runs)
+  }
+
+  async delete(key: string): Promise<void> {
     this.#known.delete(key)
-    return this.#parts.objects.delete(key)
+    await this.#parts.objects.delete(key)
+    await this.#parts.objects.delete(manifestOf(key))
   }
 
   /** Of several files; each file's rows come together, and each series of it in order. */

@@ -16,6 +16,7 @@ import type { Clock, Disk } from '../world/world.ts'
 import { takeSnapshot, type BackupSource } from './backup-source.ts'
 import type { Catalogue } from './catalogue.ts'
 import { absorb, Committer, type Sealed } from './committer.ts'
+import type { DefinitionFile } from './definition-file.ts'
 import { DirtyRanges } from './dirty-ranges.ts'
 import type { Eraser } from './eraser.ts'
 import { ErasureWork, openSpans, uncertainSpans } from './erasure-work.ts'
@@ -56,6 +57,7 @@ export interface StorageParts {
   files: SegmentFiles
   catalogue: Catalogue
   stateFile: StateFile
+  definitions: DefinitionFile
   segments: SegmentSet
   committer: Committer
   pace: Pace
@@ -122,6 +124,10 @@ export class EmbeddedStorage implements Storage, Query, ReadingScan {
   async recover(): Promise<Recovered> {
     const { committer, stateFile, directory } = this.#parts
     const recovered = { nextOffset: this.#nextOffset, definitions: directory.all() }
+    if (this.#parts.catalogue.isStateLost) {
+      const floors = this.#loseState('the catalogue was made again, which said where it is')
+      return { ...recovered, state: [], floors }
+    }
     try {
       return { ...recovered, state: await loadState(committer, stateFile), floors: undefined }
     } catch (error) {
@@ -373,6 +379,7 @@ export class EmbeddedStorage implements Storage, Query, ReadingScan {
     await this.#parts.merger.close()
     this.#parts.files.close()
     await this.#parts.stateFile.close()
+    await this.#parts.definitions.close()
     this.#parts.catalogue.close()
   }
 }

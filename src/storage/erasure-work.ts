@@ -8,6 +8,7 @@
 import type { SeriesDefinition } from '../batch/batch.ts'
 import { contains, type ReadingView } from '../query/query.ts'
 import type { Catalogue } from './catalogue.ts'
+import type { DefinitionFile } from './definition-file.ts'
 import type { Eraser } from './eraser.ts'
 import type { ErasedFile, Erasure } from './erasure-tables.ts'
 import type { LastValues } from './last-values.ts'
@@ -26,6 +27,7 @@ export interface ErasureWorkParts {
   merger: Merger
   late: LateRanges
   summariser: Summariser
+  definitions: DefinitionFile
   view: () => ReadingView
 }
 
@@ -39,14 +41,16 @@ export class ErasureWork {
     }
   }
 
-  begin(erasure: Erasure): void {
-    const { catalogue, tombstones, lastValues } = this.#parts
+  /** Nothing of it is shown from the call on; durable once it resolves. */
+  begin(erasure: Erasure): Promise<void> {
+    const { definitions, catalogue, tombstones, lastValues } = this.#parts
     catalogue.putErasure(erasure)
     tombstones.add(erasure)
     this.#hideSummaries(erasure)
     for (const { series } of this.#seriesOf(erasure)) {
       if (this.#isLastErased(series)) lastValues.clear(series)
     }
+    return definitions.addErasure(erasure)
   }
 
   /** Errors: OBJECTS_UNAVAILABLE, and what the disk throws; done is what was done. */
@@ -66,8 +70,11 @@ export class ErasureWork {
     return { erasure: catalogue.eraseEvents(erasure), files: catalogue.erasures.files(id) }
   }
 
-  finish(id: string, receipt: string): void {
-    this.#parts.catalogue.putErasure({ ...this.find(id)!, receipt })
+  finish(id: string, receipt: string): Promise<void> {
+    const { catalogue, definitions } = this.#parts
+    const erasure = { ...this.find(id)!, receipt }
+    catalogue.putErasure(erasure)
+    return definitions.addErasure(erasure)
   }
 
   find(id: string): Erasure | undefined {

@@ -56,7 +56,7 @@ async function freeze(admin: S3Client, bucket: string, key: string): Promise<voi
 
 async function keysOf(objects: Objects): Promise<string[]> {
   const keys = []
-  for await (const { key } of eachObject(objects, '')) keys.push(key)
+  for await (const { key } of eachObject(objects, '')) if (key.endsWith('.parquet')) keys.push(key)
   return keys
 }
 
@@ -219,7 +219,7 @@ test(
       ...{ random: nodeWorld.random, credentials: keys },
     })
     context.after(() => behind.close())
-    assert.ok((await keysOf(behind)).length > 0, 'the other MinIO has it')
+    assert.ok((await behind.list('', { limit: 10 })).length > 0, 'the other MinIO has it')
     // Unlike AWS, MinIO reads through its tier.
     const { points, meta } = await readAll(store, 'temperature')
     assert.equal(points.length, 500)
