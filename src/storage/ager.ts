@@ -110,6 +110,7 @@ export class Ager {
         const fates = this.#fatesOf(period, context)
         if (!(await this.#age({ period, sources: due, fates }, isClosing))) return
       }
+      await this.#sweep()
     } catch (cause) {
       failed(cause)
     }

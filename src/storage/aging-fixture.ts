@@ -43,12 +43,15 @@ export async function openAging(
     nowUs?: number
     isExportedFirst?: boolean
     objects?: Objects
+    /** Of the objects, by the storage's clock. */
+    bucket?: (inner: Objects, now: { us: number }) => Objects
     agesOf?: (series: { metric: string }) => Ages
   } = {},
 ): Promise<Opened> {
   const folder = how.folder ?? join(await makeFolder(context), 'data')
   const now = { us: how.nowUs ?? START_US }
-  const objects = how.objects ?? (await openCold(folder))
+  const inner = how.objects ?? (await openCold(folder))
+  const objects = how.bucket?.(inner, now) ?? inner
   const aged = { moved: 0, deleted: 0 }
   // Running time goes with the wall clock, so that it is no jump.
   const clock = { ...nodeWorld.clock, nowUs: () => now.us, monotonicMs: () => now.us / 1000 }

@@ -108,7 +108,10 @@ export class ColdFiles {
     try {
       while (next < segments.length || under.length > 0) {
         while (next < segments.length && under.length < FILES_AT_ONCE) {
-          under.push(this.#collect(segments[next++]!, what))
+          const collecting = this.#collect(segments[next++]!, what)
+          // One that fails before its turn is told in its turn, and is nobody's until then.
+          collecting.catch(() => undefined)
+          under.push(collecting)
         }
         yield* await under.shift()!
       }
