@@ -1,4 +1,4 @@
-/** For tests: what a bucket's lifecycle does with a store's objects, by a clock of the test's own. */
+/** For tests: what a bucket’s lifecycle does with objects, by a clock of the test’s own. */
 import { WeirError } from '../errors/errors.ts'
 import type { ArchivedState, ArchiveRule, Objects } from '../objects/objects.ts'
 import { DAY_US } from './aging-fixture.ts'
