@@ -74,7 +74,38 @@ export interface StorageDesk {
   /** Returns its id. Errors: VERIFICATION_RUNNING. */
   startVerification(): Promise<string>
   verification(id: string): Promise<VerificationStatus | undefined>
+  /** The rule that the cold readings' bucket has, and the one that is configured. */
+  lifecycle(): Promise<LifecycleStatus>
+  setLifecycle(): Promise<LifecycleStatus>
+  archived(question: ArchiveQuestion): Promise<ArchiveStatus>
+  /** Idempotent; `days` is how long what is back stays readable. */
+  restoreArchived(question: ArchiveQuestion, days: number): Promise<ArchiveStatus>
 }
+
+export interface LifecycleStatus {
+  found: LifecycleRule | undefined
+  configured: LifecycleRule
+}
+
+/** Days since a file was put. */
+export interface LifecycleRule {
+  freeze: { afterDays: number; storageClass: string } | undefined
+  expireAfterDays: number | undefined
+}
+
+/** µs, the end excluded. */
+export interface ArchiveQuestion {
+  startUs: number
+  endUs: number
+  deviceId: string | undefined
+  deviceType: string | undefined
+}
+
+/** Cold files that hold some of it. */
+export type ArchiveStatus = Record<
+  'readable' | 'frozen' | 'thawing' | 'missing',
+  { files: number; bytes: number }
+>
 
 export interface VerificationStatus {
   state: 'running' | 'done' | 'failed'

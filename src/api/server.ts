@@ -37,6 +37,7 @@ import { sessionRoutes } from './routes/sessions.ts'
 import { silenceRoutes } from './routes/silences.ts'
 import { erasureRoutes } from './routes/erasures.ts'
 import { sqlRoutes } from './routes/sql.ts'
+import { archiveRoutes } from './routes/archive.ts'
 import { storageRoutes } from './routes/storage.ts'
 import { documentRoute, systemRoutes } from './routes/system.ts'
 import { telemetryRoutes } from './routes/telemetry.ts'
@@ -158,7 +159,8 @@ function allRoutes(services: Services, liveStreams: LiveStreams | undefined): Ro
     routes.unshift(...sqlRoutes({ ...services, ports: { ...ports, sql } }))
   }
   if (storage !== undefined) {
-    routes.unshift(...storageRoutes({ ...services, ports: { ...ports, storage } }))
+    const parts = { ...services, ports: { ...ports, storage } }
+    routes.unshift(...storageRoutes(parts), ...archiveRoutes(parts))
   }
   if (backtests !== undefined) {
     routes.unshift(...backtestRoutes({ ...services, ports: { ...ports, backtests } }))

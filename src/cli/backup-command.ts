@@ -13,7 +13,7 @@ import { clientOf } from './connection-flags.ts'
 import { addDeskFlags, pathOf, printJson, printTable, type DeskFlags } from './desk-output.ts'
 import { untilFilesDone, type FilesJob } from './jobs.ts'
 import { Progress } from './progress.ts'
-import { sizeOf } from './storage-command.ts'
+import { sizeOf } from './sizes.ts'
 
 interface Status extends FilesJob {
   id: string

@@ -1,4 +1,4 @@
-/** `weir storage`: what a running server stores, and where. */
+/** `weir storage`: what a server stores, and where. */
 import type { Command } from 'commander'
 import { clientOf } from './connection-flags.ts'
 import {
@@ -10,7 +10,10 @@ import {
   type DeskFlags,
 } from './desk-output.ts'
 import { WeirError } from '../errors/errors.ts'
+import { addArchive } from './archive-command.ts'
 import { untilFilesDone, type FilesJob } from './jobs.ts'
+import { addRepair } from './repair-command.ts'
+import { sizeOf } from './sizes.ts'
 
 interface Report {
   tiers: {
@@ -31,8 +34,11 @@ const EXAMPLES = `
 Examples:
   weir storage stats
   weir storage verify
+  weir storage repair --data /var/lib/weir
   weir storage flush
-  weir storage exported --before 2026-01-01T00:00:00Z`
+  weir storage exported --before 2026-01-01T00:00:00Z
+  weir storage lifecycle --set
+  weir storage restore --from 2024-01-01T00:00:00Z --to 2024-04-01T00:00:00Z --device pump-1`
 
 export function addStorage(program: Command): void {
   const storage = program
@@ -56,6 +62,8 @@ export function addStorage(program: Command): void {
       .description('confirm that readings were exported, so that their age may delete them')
       .requiredOption('--before <time>', 'all of before this time, in RFC 3339'),
   ).action(exported)
+  addRepair(storage)
+  addArchive(storage)
 }
 
 async function stats(flags: DeskFlags): Promise<void> {
@@ -86,14 +94,6 @@ function fullness({ bytes_per_day: perDay, full_in_days: days }: Report['disk'])
   const rate = `${sizeOf(perDay)} more a day`
   if (days === null) return `${rate}; what leaves it for its age makes room for that`
   return `${rate}: full in ${days < 10 ? days.toFixed(1) : Math.round(days)} days`
-}
-
-const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB']
-
-export function sizeOf(bytes: number): string {
-  const unit = Math.min(UNITS.length - 1, Math.floor(Math.log2(Math.max(1, bytes)) / 10))
-  const size = bytes / 1024 ** unit
-  return `${size < 10 && unit > 0 ? size.toFixed(1) : Math.round(size)} ${UNITS[unit]}`
 }
 
 interface Verification extends FilesJob {

@@ -325,6 +325,12 @@ const COLD = Type.Object(
     ...BUCKET,
     encryption: text('none', 'none, AES256 or aws:kms: how the service is to encrypt them.'),
     kmsKey: optionalText('Key of aws:kms; empty: the service’s own.'),
+    freezeAfterDays: integer(
+      365,
+      [0, 36_500],
+      'Days in the bucket after which its archive takes them, once `weir storage lifecycle --set` was run; 0: never.',
+    ),
+    freezeClass: text('GLACIER', 'Storage class of the archive; of MinIO the name of a tier.'),
   },
   { ...closed, description: 'The object store of readings that are cold, in one process.' },
 )

@@ -2,7 +2,8 @@
 import type { Config } from '../config/config.ts'
 import { WeirError } from '../errors/errors.ts'
 import { openFolderObjects } from '../objects/folder-objects.ts'
-import type { Objects } from '../objects/objects.ts'
+import type { ArchiveRule, Objects } from '../objects/objects.ts'
+import type { Retention } from '../pipeline/pipeline.ts'
 import type { World } from '../world/world.ts'
 import { bucketAccess } from '../objects/s3-settings.ts'
 
@@ -26,4 +27,24 @@ export async function openColdObjects(
       encryption: { kind: encryption, ...(kmsKey !== '' && { keyId: kmsKey }) },
     }),
   })
+}
+
+const DAY_US = 86_400_000_000
+/** A definition that says nothing of an end has one in a hundred years. */
+const FOR_EVER_DAYS = 36_500
+
+/**
+ * The rule for a bucket. It deletes nothing before Weir would: days count from when a file was put,
+ * which is later than what is in it, and its series may have different ages.
+ */
+export function coldRule({ cold }: Config, retention: Retention): ArchiveRule {
+  const { freezeAfterDays, freezeClass } = cold
+  const ages = [retention, ...retention.only].map(({ coldUs }) => coldUs)
+  const days = Math.ceil(Math.max(...ages) / DAY_US)
+  const isKept = retention.isExportedFirst || days >= FOR_EVER_DAYS
+  const isFrozen = freezeAfterDays > 0 && (isKept || freezeAfterDays < days)
+  return {
+    freeze: isFrozen ? { afterDays: freezeAfterDays, storageClass: freezeClass } : undefined,
+    expireAfterDays: isKept ? undefined : days,
+  }
 }

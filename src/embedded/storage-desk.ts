@@ -30,5 +30,9 @@ export function storageDesk(
     pruneBackups: (to, keep) => storage.pruneBackups(to, keep),
     startVerification: () => storage.startVerification(),
     verification: (id) => storage.verification(id),
+    lifecycle: () => storage.lifecycle(),
+    setLifecycle: () => storage.setLifecycle(),
+    archived: (question) => storage.archived(question),
+    restoreArchived: (question, days) => storage.restoreArchived(question, days),
   }
 }

@@ -7,7 +7,7 @@ import { retentionOf } from '../pipeline/pipeline.ts'
 import { removeCopies } from '../storage/backup-source.ts'
 import { openStorage } from '../storage/open-storage.ts'
 import { Backups } from './backups.ts'
-import { openColdObjects } from './cold-objects.ts'
+import { coldRule, openColdObjects } from './cold-objects.ts'
 import { isoTime } from './iso-time.ts'
 import { storageSamples } from './stage-metrics.ts'
 import { nodeWorld } from '../world/node-world.ts'
@@ -100,6 +100,15 @@ const verifications = new Verifications(storage, nodeWorld.random)
 const methods: StorageThread = {
   startVerification: () => verifications.start(),
   verification: (id) => verifications.status(id),
+  async lifecycle() {
+    return { found: await storage.frozen.rule(), configured: coldRule(config, plan.retention) }
+  },
+  async setLifecycle() {
+    await storage.frozen.setRule(coldRule(config, plan.retention))
+    return methods.lifecycle()
+  },
+  archived: (question) => storage.frozen.status(question),
+  restoreArchived: (question, days) => storage.frozen.restore(question, days),
   erasures: () => storage.erasures.all(),
   beginErasure: (erasure) => storage.erasures.begin(erasure),
   runErasure: (id) => storage.erasures.run(id),

@@ -18,6 +18,7 @@ import type {
   PrunedBackups,
   StorageReport,
 } from '../api/api.ts'
+import type { ArchiveQuestion, ArchiveStatus, LifecycleStatus } from '../api/api.ts'
 import type { VerificationStatus } from '../api/api.ts'
 import type { RuleChange } from '../batch/batch.ts'
 import type { Config } from '../config/config.ts'
@@ -139,9 +140,9 @@ export interface StorageThread extends Stage, Query {
   report(): Promise<StorageReport>
   /** See ErasureWork. */
   erasures(): Erasure[]
-  beginErasure(erasure: Erasure): void
+  beginErasure(erasure: Erasure): Promise<void>
   runErasure(id: string): Promise<{ erasure: Erasure; files: ErasedFile[] }>
-  finishErasure(id: string, receipt: string): void
+  finishErasure(id: string, receipt: string): Promise<void>
   /** The files stay until closeSql() of this id. */
   openSql(): Promise<{ id: number; files: Omit<SqlFiles, 'release'> }>
   closeSql(id: number): void
@@ -149,6 +150,10 @@ export interface StorageThread extends Stage, Query {
   /** See Verifications. */
   startVerification(): string
   verification(id: string): VerificationStatus | undefined
+  lifecycle(): Promise<LifecycleStatus>
+  setLifecycle(): Promise<LifecycleStatus>
+  archived(question: ArchiveQuestion): Promise<ArchiveStatus>
+  restoreArchived(question: ArchiveQuestion, days: number): Promise<ArchiveStatus>
   /** See Backups. */
   beginBackup(to: string): Promise<string>
   cancelBackup(): Promise<void>

@@ -12,6 +12,11 @@ export const BACKUP_ERRORS = {
     { http: 500, exit: 3 },
     'Take another one, or put the missing pieces back; nothing was changed here.',
   ),
+  CATALOGUE_UNREPAIRABLE: row(
+    'The catalogue cannot be made again',
+    { exit: 3 },
+    'Put catalogue.db back from a backup; nothing was changed here.',
+  ),
   VERIFICATION_RUNNING: row(
     'What is stored is being verified already',
     { http: 409, exit: 1 },

@@ -13,6 +13,16 @@ export const LAKE_ERRORS = {
     'Check bucket, region, credentials and what they may do; the detail has its own words.',
   ),
   OBJECT_MISSING: row('There is no such object', { http: 404 }, 'Check its key.'),
+  OBJECT_FROZEN: row(
+    'The object is in the archive of its bucket',
+    { http: 409 },
+    'Ask for it with `weir storage restore --from --to`; hours later it can be read.',
+  ),
+  ARCHIVE_ABSENT: row(
+    'There is no archive for cold readings',
+    { http: 409, exit: 2 },
+    'Only a bucket has one: set cold.bucket.',
+  ),
   OBJECT_EXISTS: row(
     'An object with this key exists already',
     { http: 409 },

@@ -131,13 +131,15 @@ export async function askLake(objects: Objects, question: string): Promise<unkno
   }
 }
 
+type ObjectsCall = Exclude<keyof Objects, 'archive'>
+
 /** The same store; `onCall` hears of each request before it is made, and may hold or fail it. */
 export const watched = (
   objects: Objects,
-  onCall: (call: keyof Objects, key: string) => unknown,
+  onCall: (call: ObjectsCall, key: string) => unknown,
 ): Objects =>
   new Proxy(objects, {
-    get: (target, name: keyof Objects) => {
+    get: (target, name: ObjectsCall) => {
       const method = target[name].bind(target) as (...parameters: unknown[]) => unknown
       return async (key: string, ...more: unknown[]) => {
         await onCall(name, key)

@@ -8,8 +8,9 @@
  * O4 delete() is idempotent.
  * O5 Of any number of put() with `ifAbsent` on one key at most one resolves; the others throw
  *    OBJECT_EXISTS. One that threw OBJECTS_UNAVAILABLE may have been the one: get() tells.
- * O6 Errors are OBJECT_KEY_INVALID, OBJECT_MISSING, OBJECT_EXISTS, OBJECTS_REFUSED (a setting is
- *    wrong) and OBJECTS_UNAVAILABLE (passing), and none of them holds a secret.
+ * O6 Errors are OBJECT_KEY_INVALID, OBJECT_MISSING, OBJECT_EXISTS, OBJECT_FROZEN (it is in an
+ *    archive, and must be asked back), OBJECTS_REFUSED (a setting is wrong) and OBJECTS_UNAVAILABLE
+ *    (passing), and none of them holds a secret.
  *
  * A key is a path: printable parts with `/` between them, of at most 1,024 bytes together and 255
  * each, none empty, `.` or `..`. No key may be another's folder: not `a` and `a/b` at once (a
@@ -29,8 +30,31 @@ export interface Objects {
   /** The next `limit` (1 to 1,000) objects whose keys begin with `prefix`. */
   list(prefix: string, page: { after?: string; limit: number }): Promise<ListedObject[]>
   delete(key: string): Promise<void>
+  /** Undefined where none can be, as in a folder. */
+  readonly archive?: ObjectArchive
   close(): void
 }
+
+/** Objects that a service archives, and deletes, by their age; and how they come back. */
+export interface ObjectArchive {
+  /** The rule for objects below a prefix that setRule() made; undefined: there is none. */
+  rule(prefix: string): Promise<ArchiveRule | undefined>
+  /** In the place of what it made before; one that does nothing goes. Others stay. Errors: O6. */
+  setRule(prefix: string, rule: ArchiveRule): Promise<void>
+  /** Undefined when it is not there. */
+  stateOf(key: string): Promise<ArchivedState | undefined>
+  /** Asks for one that is frozen to be readable for so many days. Idempotent. Errors: O6. */
+  restore(key: string, days: number): Promise<void>
+}
+
+/** Days since an object was put, by the service's clock, which looks once a day or so. */
+export interface ArchiveRule {
+  freeze: { afterDays: number; storageClass: string } | undefined
+  expireAfterDays: number | undefined
+}
+
+/** Of a thawing one it was asked, and it comes within hours. */
+export type ArchivedState = 'readable' | 'frozen' | 'thawing'
 
 /** In bytes; `to` is behind the last one. */
 export interface ByteRange {

@@ -22,8 +22,14 @@ const SETTINGS = ['CredentialsProviderError', 'NoSuchBucket']
 /** Refusals that pass: time-out, conflict of two puts under way, too many requests. */
 const PASSING = [408, 409, 425, 429]
 
+/** Of an object whose storage class must be restored before it is read. */
+const ARCHIVED = 'InvalidObjectState'
+
+export const nameOf = (error: unknown): string => (error as S3Failure).name ?? ''
+
 function codeOf({ name = '', $metadata }: S3Failure): ErrorCode {
   const status = $metadata?.httpStatusCode
+  if (name === ARCHIVED) return 'OBJECT_FROZEN'
   if (SETTINGS.includes(name)) return 'OBJECTS_REFUSED'
   if (status === 404) return 'OBJECT_MISSING'
   if (status === 412) return 'OBJECT_EXISTS'

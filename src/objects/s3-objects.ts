@@ -19,6 +19,7 @@ import { WeirError } from '../errors/errors.ts'
 import type { Random } from '../world/world.ts'
 import { checkKey, LIST_LIMIT_MAX, type Objects } from './objects.ts'
 import type { ByteRange, ListedObject } from './objects.ts'
+import { S3Archive } from './s3-archive.ts'
 import { s3Error, statusOf, wasTriedAgain } from './s3-errors.ts'
 
 const ATTEMPTS_MAX = 3
@@ -70,6 +71,7 @@ class S3Objects implements Objects {
   readonly #encryption: S3Access['encryption']
   readonly #random: Random
   readonly #secrets: readonly string[]
+  readonly archive: S3Archive
 
   constructor(access: S3Access) {
     const { credentials, endpoint } = access
@@ -96,6 +98,8 @@ class S3Objects implements Objects {
         throwOnRequestTimeout: true,
       },
     })
+    const { bucket } = access
+    this.archive = new S3Archive({ client: this.#client, bucket, secrets: this.#secrets, limits })
   }
 
   async put(key: string, bytes: Uint8Array, how: { ifAbsent?: boolean } = {}): Promise<void> {

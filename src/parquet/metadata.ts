@@ -210,6 +210,30 @@ export interface PageTable {
   dictionaries: { firstRow: number; at: number; bytes: number }[]
 }
 
+/** Bytes at the end of each file that say how long its footer is. */
+export const ENDING_BYTES = 8
+
+/** Of a file that ends with these. Throws RangeError when it is no Parquet file. */
+export function footerBytesOf(ending: Uint8Array): number {
+  if (ending.length !== ENDING_BYTES || !MAGIC.every((byte, at) => ending[at + 4] === byte)) {
+    throw new RangeError('no Parquet file')
+  }
+  return new ByteReader(ending, 0).u32()
+}
+
+/** Who wrote the file, and where its tail starts if that is ours. Throws RangeError. */
+export function describeFooter(footer: Uint8Array): { createdBy: string; tailAt: number } {
+  const fields = readStruct(new ByteReader(footer, 0))
+  const places = list(fields.get(4)).flatMap((group) =>
+    list(group.get(1)).flatMap((chunk) => [4, 6].map((field) => chunk.get(field))),
+  )
+  const tailAt = places.reduce<number>(
+    (least, at) => (at === undefined ? least : Math.min(least, Number(at))),
+    Infinity,
+  )
+  return { createdBy: Buffer.from(fields.get(6) as Uint8Array).toString(), tailAt }
+}
+
 /** Reads a tail that starts at `at` of its file. Throws RangeError when it is none of ours. */
 export function readTail(tail: Uint8Array, at: number, columns: readonly Column[]): PageTable[] {
   const end = tail.length - 8

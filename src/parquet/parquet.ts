@@ -15,7 +15,14 @@ export { ByteWriter } from './bytes.ts'
 export { joinBytes, splitBytes } from './byte-streams.ts'
 export { eachIndex, IndexRuns, readDictionary } from './dictionary.ts'
 export { packAligned, packExact, unpack } from './delta-packing.ts'
-export { readTail, type Column, type PageTable } from './metadata.ts'
+export {
+  describeFooter,
+  ENDING_BYTES,
+  footerBytesOf,
+  readTail,
+  type Column,
+  type PageTable,
+} from './metadata.ts'
 export {
   BYTE_STREAM_SPLIT,
   DELTA_BINARY_PACKED,

@@ -20,9 +20,10 @@ import type {
   Span,
   Value,
 } from './query.ts'
+import { frozenOf } from './frozen.ts'
 import { errorOf, pointsOf, quantileOf } from './readings.ts'
 import { alignInwards, spansOf, type SpansBySeries } from './rollup-plan.ts'
-import { alignOutwards, clipSpans, contains, subtractSpans } from './spans.ts'
+import { addSpan, alignOutwards, clipSpans, contains, subtractSpans } from './spans.ts'
 import { gridOf, type StepGrid } from './step-grid.ts'
 import { readSteps, type SteppedQuestion } from './step-reader.ts'
 import { Steps } from './steps.ts'
@@ -31,6 +32,8 @@ import { ToldWindows } from './told-windows.ts'
 /** Steps of all groups together: each takes a hundred bytes while it is made. */
 const STEPS_MAX = 500_000
 const HOUR_US = 3_600_000_000
+/** Frozen stretches of an answer; more are joined. */
+const FROZEN_MAX = 32
 /** What depends on the order of one series' readings. */
 const OF_ONE_SERIES: readonly Aggregate[] = ['first', 'last', 'rate', 'delta']
 
@@ -60,6 +63,7 @@ class Groups {
     ...{ segments_read: 0, segments_skipped: 0, segments_damaged: 0 },
   }
   readonly #budget = { left: STEPS_MAX }
+  #frozen: Span[] = []
   #isBoolean = true
 
   constructor(question: GroupsQuestion) {
@@ -105,6 +109,7 @@ class Groups {
     meta.segments_read += view.segmentsRead
     meta.segments_skipped += view.segmentsSkipped
     meta.segments_damaged += view.segmentsDamaged
+    for (const span of view.frozen ?? []) this.#frozen = addSpan(this.#frozen, span, FROZEN_MAX)
     for (const tier of view.tiers) this.#tiers.add(tier)
   }
 
@@ -120,7 +125,11 @@ class Groups {
       ...{ resolution_ms: this.#grid.widthUs / 1000, cached: false },
       ...errorOf({ relativeError: this.#quantile === undefined ? undefined : worst }),
     }
-    return { groups, meta: { series, tiers: [...this.#tiers], ...resolution, ...counts } }
+    const frozen = frozenOf(this.#frozen)
+    return {
+      groups,
+      meta: { series, tiers: [...this.#tiers], ...resolution, ...counts, ...frozen },
+    }
   }
 
   #pointsOf(steps: Steps): ReadingsAnswer['points'] {

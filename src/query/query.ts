@@ -91,9 +91,19 @@ export interface ReadingsAnswer {
     segments_skipped: number
     /** Segments that may hold something wanted, but are damaged. */
     segments_damaged: number
+    frozen?: FrozenSpan[]
     /** It was computed for an earlier question that was equal, a moment ago. */
     cached: boolean
   }
+}
+
+/**
+ * ms, `to` excluded: readings of this time are in the archive of a bucket, and not in the answer.
+ * Answers say it where there are some, and then their completeness is below 1.
+ */
+export interface FrozenSpan {
+  from: number
+  to: number
 }
 
 export interface WindowsQuestion {
@@ -361,6 +371,8 @@ export interface ReadingView {
   readonly segmentsRead: number
   readonly segmentsSkipped: number
   readonly segmentsDamaged: number
+  /** Of which readings are in an archive, as far as they were looked at. */
+  readonly frozen?: readonly Span[]
   /**
    * Of what was acknowledged, the share that this look holds. Below 1 while a restart replays the
    * log; and as soon as a segment that may hold something wanted is damaged, by the rows in memory

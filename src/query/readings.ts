@@ -15,6 +15,7 @@ import type {
   Value,
 } from './query.ts'
 import { filled } from './fill.ts'
+import { frozenOf } from './frozen.ts'
 import { readPage } from './pages.ts'
 import { gridOf, type StepGrid } from './step-grid.ts'
 import { readSteps } from './step-reader.ts'
@@ -51,6 +52,7 @@ export async function answerReadings(
         segments_read: view.segmentsRead,
         segments_skipped: view.segmentsSkipped,
         segments_damaged: view.segmentsDamaged,
+        ...frozenOf(view.frozen),
         cached: false,
       },
     }

@@ -1,5 +1,6 @@
 /** Windows: on-time and late partials merged, or computed from readings where they are dirty. */
 import { PARTIAL_COUNT, PARTIAL_SERIES, PARTIAL_START_MS } from '../stream/stream.ts'
+import { frozenOf } from './frozen.ts'
 import { matchSeries } from './matching.ts'
 import type {
   QueryLimits,
@@ -44,6 +45,7 @@ export async function answerWindows(
         segments_read: view.segmentsRead,
         segments_skipped: view.segmentsSkipped,
         segments_damaged: view.segmentsDamaged,
+        ...frozenOf(view.frozen),
         cached: false,
       },
     }

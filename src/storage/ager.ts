@@ -15,7 +15,6 @@ import {
   fateOf,
   isDue,
   planAging,
-  planExpiry,
   rollupsDueBefore,
   type Ages,
   type Aging,
@@ -24,6 +23,8 @@ import {
   type Fate,
 } from './aging-plan.ts'
 import type { Catalogue } from './catalogue.ts'
+import { coldPastAge } from './cold-past-age.ts'
+import { periodOf } from './periods.ts'
 import type { ColdFiles, ColdReadings } from './cold-files.ts'
 import type { ColdRuns, ColdSegment } from './cold-tables.ts'
 import { Collected } from './collected.ts'
@@ -76,6 +77,7 @@ export class Ager {
   readonly #dueAges = new WeakMap<Segment, DueAges>()
   #lookedMs = -Infinity
   #isTimeSure = false
+  #isManifested = false
 
   constructor(parts: AgerParts) {
     this.#parts = parts
@@ -94,9 +96,10 @@ export class Ager {
     this.#lookedMs = clock.monotonicMs()
     try {
       await this.#sweep()
+      await this.#completeManifests()
       this.#isTimeSure = this.#parts.steadiness.look()
       this.#forgetRollups()
-      if (this.#isTimeSure) this.#expire()
+      await this.#expire()
       const context = this.#context(clock.nowUs())
       const { directory, policy } = this.#parts
       const all = dueAges(directory.series().map((one) => policy.agesOf(one)))
@@ -107,6 +110,7 @@ export class Ager {
         const fates = this.#fatesOf(period, context)
         if (!(await this.#age({ period, sources: due, fates }, isClosing))) return
       }
+      await this.#sweep()
     } catch (cause) {
       failed(cause)
     }
@@ -160,6 +164,14 @@ export class Ager {
     }
   }
 
+  /** Once: earlier versions put files without. */
+  async #completeManifests(): Promise<void> {
+    if (this.#isManifested) return
+    const { catalogue, cold } = this.#parts
+    await cold.putMissingManifests(catalogue.cold.segments())
+    this.#isManifested = true
+  }
+
   #forgetRollups(): void {
     const { catalogue, segments, directory, policy, clock } = this.#parts
     const series = directory.series()
@@ -172,15 +184,13 @@ export class Ager {
     segments.replace(due.segments, [])
   }
 
-  #expire(): void {
-    const { catalogue, segments, directory, policy, clock, cold, tell } = this.#parts
-    const ages = new Map(directory.series().map((one) => [one.series, policy.agesOf(one)]))
-    const expired = planExpiry(segments.list('readings'), {
-      ...{ nowUs: clock.nowUs(), deletableBeforeUs: this.deletableBeforeUs },
-      seriesOf: (segment) => cold.seriesOf(segment),
-      coldUs: (series) => ages.get(series)?.coldUs ?? Infinity,
-    })
-    for (const segment of expired) {
+  /** What is too old goes; or went, where the bucket's own rule was first. */
+  async #expire(): Promise<void> {
+    const { catalogue, segments, cold, tell } = this.#parts
+    const beforeUs = this.#isTimeSure ? this.deletableBeforeUs : -Infinity
+    for (const segment of coldPastAge(this.#parts)) {
+      const { endUs: overUs } = periodOf(segment.maxTimeUs, this.#parts.clock.nowUs())
+      if (overUs > beforeUs && (await cold.isThere(segment.file))) continue
       catalogue.replaceSegments([segment], [])
       segments.replace([segment], [])
       const { minTimeUs: startUs, maxTimeUs: endUs, rows: deleted } = segment

@@ -4,13 +4,12 @@ import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { openFolderObjects } from '../objects/folder-objects.ts'
 import type { Objects } from '../objects/objects.ts'
-import type { Query } from '../query/query.ts'
 import { nodeWorld } from '../world/node-world.ts'
 import type { Ages } from './aging-plan.ts'
+import type { EmbeddedStorage } from './embedded-storage.ts'
 import { openStorage } from './open-storage.ts'
 import { NOBODY } from './storage-options.ts'
 import { ask, defineSeries, makeFolder, makeOutput } from './storage-fixture.ts'
-import type { Storage } from './storage.ts'
 
 export const HOUR_US = 3_600e6
 export const DAY_US = 24 * HOUR_US
@@ -22,7 +21,7 @@ export const SERIES = [
   defineSeries(2, 'short'),
 ]
 
-type Store = Storage & Query
+type Store = EmbeddedStorage
 
 export interface Opened {
   folder: string
@@ -33,6 +32,10 @@ export interface Opened {
   aged: { moved: number; deleted: number }
 }
 
+/** Of a data folder. */
+export const openCold = (folder: string): Promise<Objects> =>
+  openFolderObjects({ ...nodeWorld, folder: join(folder, 'cold') })
+
 export async function openAging(
   context: TestContext,
   how: {
@@ -40,13 +43,15 @@ export async function openAging(
     nowUs?: number
     isExportedFirst?: boolean
     objects?: Objects
+    /** Of the objects, by the storage's clock. */
+    bucket?: (inner: Objects, now: { us: number }) => Objects
     agesOf?: (series: { metric: string }) => Ages
   } = {},
 ): Promise<Opened> {
   const folder = how.folder ?? join(await makeFolder(context), 'data')
   const now = { us: how.nowUs ?? START_US }
-  const objects =
-    how.objects ?? (await openFolderObjects({ ...nodeWorld, folder: join(folder, 'cold') }))
+  const inner = how.objects ?? (await openCold(folder))
+  const objects = how.bucket?.(inner, now) ?? inner
   const aged = { moved: 0, deleted: 0 }
   // Running time goes with the wall clock, so that it is no jump.
   const clock = { ...nodeWorld.clock, nowUs: () => now.us, monotonicMs: () => now.us / 1000 }

@@ -96,12 +96,10 @@ export function planExpiry(
   segments: readonly Segment[],
   {
     nowUs,
-    deletableBeforeUs,
     seriesOf,
     coldUs,
   }: {
     nowUs: number
-    deletableBeforeUs: number
     seriesOf: (segment: Segment) => Iterable<number>
     coldUs: (series: number) => number
   },
@@ -109,7 +107,6 @@ export function planExpiry(
   return segments.filter((segment) => {
     if (!segment.isCold) return false
     const { endUs } = periodOf(segment.maxTimeUs, nowUs)
-    if (endUs > deletableBeforeUs) return false
     const ageUs = nowUs - endUs
     return [...seriesOf(segment)].every((series) => ageUs >= coldUs(series))
   })

@@ -26,7 +26,8 @@ test('what is no longer warm is in the object store, whole, and one question fin
   const keys = []
   for await (const { key } of eachObject(objects, '')) keys.push(key)
   assert.ok(keys.length > 0)
-  const place = /^readings\/tenant=default\/type=generic\/year=2026\/month=1\/readings-/
+  const place =
+    /^readings\/tenant=default\/type=generic\/year=2026\/month=1\/(_manifest-)?readings-/
   assert.ok(
     keys.every((key) => place.test(key)),
     keys.join(),
@@ -173,7 +174,8 @@ test('a store that is away delays what is due, and a crash at any step loses and
     assert.ok(meta.tiers.includes('cold'))
     const keys = []
     for await (const { key } of eachObject(cut.objects, '')) keys.push(key)
-    assert.equal(keys.length, meta.tiers.includes('cold') ? 1 : 0, keys.join())
+    // The file, and its manifest.
+    assert.equal(keys.length, meta.tiers.includes('cold') ? 2 : 0, keys.join())
     await cut.store.close()
   }
 })

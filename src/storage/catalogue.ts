@@ -3,7 +3,7 @@
  * of storage: before it, nothing of a commit counts; after it, all of it does (T2).
  */
 import { backup, DatabaseSync, type SQLInputValue } from 'node:sqlite'
-import type { Definitions, SeriesDefinition } from '../batch/batch.ts'
+import type { Definitions } from '../batch/batch.ts'
 import { WeirError } from '../errors/errors.ts'
 import type { Span } from '../query/query.ts'
 import {
@@ -18,11 +18,13 @@ import {
 } from '../sqlite/sqlite.ts'
 import { CATALOGUE_FORMAT, CATALOGUE_MIGRATIONS, CATALOGUE_SCHEMA } from './catalogue-schema.ts'
 import { ColdTables, type ColdRuns, type ColdSegment } from './cold-tables.ts'
+import { definitionsOf, insertDefinitions } from './definition-rows.ts'
 import { ErasureTables, type Erasure } from './erasure-tables.ts'
 import { EventTables } from './event-tables.ts'
 import type { RangesBySeries } from './late-ranges.ts'
 import type { RecentEvents } from './recent-events.ts'
 import type { RollupCoverage, SummedUp } from './rollup-coverage.ts'
+import type { SalvagedEvents } from './salvage-events.ts'
 import { segmentOf, segmentValues } from './segment-rows.ts'
 import type { Segment } from './segment-set.ts'
 import type { StatePart } from './state-file.ts'
@@ -41,6 +43,14 @@ export interface CommitRecord {
   coverage: readonly RollupCoverage[]
   /** All of each series that changed. */
   late: RangesBySeries
+}
+
+/** Beyond a commit's. */
+export interface MadeOfFiles {
+  cold: readonly { segment: ColdSegment; runs: ColdRuns }[]
+  summedUp: SummedUp | undefined
+  erasures: readonly Erasure[]
+  events: SalvagedEvents
 }
 
 export class Catalogue {
@@ -168,16 +178,39 @@ export class Catalogue {
 
   commit(record: CommitRecord): void {
     this.#transaction(() => {
-      this.#setMeta('covered_offset', record.offset)
-      this.#setMeta('committed_at_us', record.committedAtUs)
-      this.#insertSegments(record.segments)
-      this.#replaceState(record.state)
-      for (const definitions of record.definitions) this.#insertDefinitions(definitions)
-      for (const events of record.events) this.events.insert(events)
-      this.#replaceDirty(record.dirty)
-      this.#putCoverage(record.coverage)
-      this.summaries.putLate(record.late)
+      this.#put(record)
+      if (this.isStateLost) this.#setMeta('is_state_lost', 0)
     })
+  }
+
+  #put(record: CommitRecord): void {
+    this.#setMeta('covered_offset', record.offset)
+    this.#setMeta('committed_at_us', record.committedAtUs)
+    this.#insertSegments(record.segments)
+    this.#replaceState(record.state)
+    for (const definitions of record.definitions) insertDefinitions(this.#database, definitions)
+    for (const events of record.events) this.events.insert(events)
+    this.#replaceDirty(record.dirty)
+    this.#putCoverage(record.coverage)
+    this.summaries.putLate(record.late)
+  }
+
+  /** What was made of files alone, in one transaction: see repair.ts. */
+  makeOf(record: CommitRecord, more: MadeOfFiles): void {
+    const { cold, summedUp, erasures, events } = more
+    this.#transaction(() => {
+      this.#put(record)
+      this.#setMeta('is_state_lost', 1)
+      this.cold.insert(cold)
+      if (summedUp !== undefined) this.summaries.setSummedUp(summedUp)
+      for (const erasure of erasures) this.erasures.put(erasure)
+      this.events.insertRows(events)
+    })
+  }
+
+  /** The stream's state was lost with the catalogue, and nothing was committed since. */
+  get isStateLost(): boolean {
+    return this.#meta('is_state_lost') === 1
   }
 
   /** A merge: what was merged takes the place of its sources. */
@@ -306,22 +339,6 @@ export class Catalogue {
     }
   }
 
-  #insertDefinitions(definitions: Definitions): void {
-    const insertSeries = this.#database.prepare(
-      'INSERT OR IGNORE INTO series VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)',
-    )
-    for (const one of definitions.series) {
-      const { tenant, deviceId, deviceType, metric, kind } = one
-      const dimensions = JSON.stringify(one.dimensions)
-      const { series, device } = one
-      insertSeries.run(
-        ...withCrc(series, device, tenant, deviceId, deviceType, metric, dimensions, kind),
-      )
-    }
-    const insertText = this.#database.prepare('INSERT OR IGNORE INTO texts VALUES (?, ?, ?)')
-    for (const [id, text] of definitions.texts) insertText.run(...withCrc(id, text))
-  }
-
   #replaceDirty(dirty: ReadonlyMap<number, readonly Span[]>): void {
     for (const [series, spans] of dirty) {
       this.#run('DELETE FROM dirty_ranges WHERE series = ?', series)
@@ -350,19 +367,10 @@ export class Catalogue {
   }
 
   definitions(): Definitions {
-    return {
-      series: this.#rows('series', 'ORDER BY series').map((row) => ({
-        series: Number(row['series']),
-        device: Number(row['device']),
-        tenant: String(row['tenant']),
-        deviceId: String(row['device_id']),
-        deviceType: String(row['device_type']),
-        metric: String(row['metric']),
-        dimensions: JSON.parse(String(row['dimensions'])) as SeriesDefinition['dimensions'],
-        kind: row['kind'] as SeriesDefinition['kind'],
-      })),
-      texts: this.#rows('texts', 'ORDER BY id').map(({ id, text }) => [Number(id), String(text)]),
-    }
+    return definitionsOf(
+      this.#rows('series', 'ORDER BY series'),
+      this.#rows('texts', 'ORDER BY id'),
+    )
   }
 
   dirtyRanges(): { series: number; span: Span }[] {

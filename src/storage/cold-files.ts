@@ -15,10 +15,11 @@ import {
 } from '../lake/lake.ts'
 import type { Objects } from '../objects/objects.ts'
 import type { PageTable, Tail } from '../parquet/parquet.ts'
-import type { Wanted } from '../query/query.ts'
-import type { ColdRuns } from './cold-tables.ts'
+import { manifestOf, putManifest, putMissing } from './cold-manifests.ts'
+import type { ColdRuns, ColdSegment } from './cold-tables.ts'
 import { lowerBound, type SeriesRows } from './reading-file.ts'
-import type { WrittenFile } from './segment-files.ts'
+import type { WhyLeftOut } from './left-out.ts'
+import type { ColdWanted, WrittenFile } from './segment-files.ts'
 import type { Segment } from './segment-set.ts'
 
 /** Files that one question reads at once. */
@@ -37,6 +38,11 @@ export interface ColdFilesParts {
 /** Rows of one file, of series in the order of the file. */
 export interface ColdReadings extends Omit<SortedReadings, 'runs'> {
   runs: (Run & { number: number })[]
+}
+
+const WHY_LEFT_OUT: Partial<Record<string, WhyLeftOut>> = {
+  OBJECT_FROZEN: 'frozen',
+  OBJECT_MISSING: 'missing',
 }
 
 interface KnownFile {
@@ -75,19 +81,37 @@ export class ColdFiles {
     return { written, runs: { series: Int32Array.from(numbers), rows } }
   }
 
-  delete(key: string): Promise<void> {
+  async isThere(key: string): Promise<boolean> {
+    return (await this.#parts.objects.head(key)) !== undefined
+  }
+
+  /** Once it is put, and before it counts. Errors: OBJECTS_UNAVAILABLE, OBJECTS_REFUSED. */
+  putManifest(segment: ColdSegment, runs: ColdRuns): Promise<void> {
+    return putManifest(this.#parts.objects, segment, runs)
+  }
+
+  /** See putMissing(). */
+  putMissingManifests(segments: readonly ColdSegment[]): Promise<void> {
+    return putMissing(this.#parts.objects, segments, this.#parts.runs)
+  }
+
+  async delete(key: string): Promise<void> {
     this.#known.delete(key)
-    return this.#parts.objects.delete(key)
+    await this.#parts.objects.delete(key)
+    await this.#parts.objects.delete(manifestOf(key))
   }
 
   /** Of several files; each file's rows come together, and each series of it in order. */
-  async *read(segments: readonly Segment[], wanted: readonly Wanted[]): AsyncGenerator<SeriesRows> {
+  async *read(segments: readonly Segment[], what: ColdWanted): AsyncGenerator<SeriesRows> {
     const under: Promise<SeriesRows[]>[] = []
     let next = 0
     try {
       while (next < segments.length || under.length > 0) {
         while (next < segments.length && under.length < FILES_AT_ONCE) {
-          under.push(this.#collect(segments[next++]!, wanted))
+          const collecting = this.#collect(segments[next++]!, what)
+          // One that fails before its turn is told in its turn, and is nobody's until then.
+          collecting.catch(() => undefined)
+          under.push(collecting)
         }
         yield* await under.shift()!
       }
@@ -96,14 +120,27 @@ export class ColdFiles {
     }
   }
 
-  async #collect(segment: Segment, wanted: readonly Wanted[]): Promise<SeriesRows[]> {
+  async #collect(segment: Segment, what: ColdWanted): Promise<SeriesRows[]> {
     const rows: SeriesRows[] = []
-    for await (const one of this.rows(segment, wanted)) rows.push(one)
+    for await (const one of this.rows(segment, what)) rows.push(one)
     return rows
   }
 
   /** Of one file, each series in order. Errors: OBJECTS_UNAVAILABLE, DATA_FILE_DAMAGED. */
-  async *rows(segment: Segment, wanted: readonly Wanted[]): AsyncGenerator<SeriesRows> {
+  async *rows(segment: Segment, { wanted, leaveOut }: ColdWanted): AsyncGenerator<SeriesRows> {
+    try {
+      yield* this.#rows(segment, wanted)
+    } catch (error) {
+      const why = WHY_LEFT_OUT[(error as WeirError).code]
+      if (why === undefined) throw error
+      // What is known of it may be of before it was frozen.
+      this.#known.delete(segment.file)
+      if (leaveOut === undefined) throw error
+      leaveOut(segment, why)
+    }
+  }
+
+  async *#rows(segment: Segment, wanted: ColdWanted['wanted']): AsyncGenerator<SeriesRows> {
     const known = await this.#get(segment)
     for (const { series, spans } of wanted) {
       const place = known.places.get(series)

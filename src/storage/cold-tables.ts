@@ -105,14 +105,14 @@ export class ColdTables {
 }
 
 /** i32 series, then i32 rows, through zstd. */
-function encodeRuns({ series, rows }: ColdRuns): Uint8Array {
+export function encodeRuns({ series, rows }: ColdRuns): Uint8Array {
   const plain = new Int32Array(series.length * 2)
   plain.set(series)
   plain.set(rows, series.length)
   return zstdCompressSync(new Uint8Array(plain.buffer))
 }
 
-function decodeRuns(bytes: Uint8Array): ColdRuns {
+export function decodeRuns(bytes: Uint8Array): ColdRuns {
   const plain = new Int32Array(Uint8Array.from(zstdDecompressSync(bytes)).buffer)
   const half = plain.length / 2
   return { series: plain.subarray(0, half), rows: plain.subarray(half) }

@@ -6,6 +6,7 @@ import type { Checkpoint } from '../stream/stream.ts'
 import type { Span } from '../query/query.ts'
 import type { Clock } from '../world/world.ts'
 import type { Catalogue } from './catalogue.ts'
+import type { DefinitionFile } from './definition-file.ts'
 import type { Generation } from './generation.ts'
 import { settlePartials } from './recent-partials.ts'
 import { sortReadings, SortRoom } from './recent-readings.ts'
@@ -46,6 +47,7 @@ export class Committer {
   readonly #stateFile: StateFile
   readonly #turns: Turns
   readonly #clock: Clock
+  readonly #definitions: DefinitionFile
   /** Commits come one after the other. */
   readonly #sortRoom = new SortRoom()
   #state: readonly StatePart[]
@@ -56,12 +58,14 @@ export class Committer {
     stateFile: StateFile
     turns: Turns
     clock: Clock
+    definitions: DefinitionFile
   }) {
     this.#catalogue = parts.catalogue
     this.#files = parts.files
     this.#stateFile = parts.stateFile
     this.#turns = parts.turns
     this.#clock = parts.clock
+    this.#definitions = parts.definitions
     this.#state = parts.catalogue.stateParts()
   }
 
@@ -81,13 +85,15 @@ export class Committer {
     )
     const parts: NamedBytes[] = [...sealed.parts.values()]
     const state = await this.#stateFile.write(this.#state, parts)
+    const definitions = sealed.generations.map((one) => one.definitions)
+    await this.#definitions.add(definitions)
     const committedAtUs = this.#clock.nowUs()
     this.#catalogue.commit({
       offset: sealed.offset,
       committedAtUs,
       segments,
       state,
-      definitions: sealed.generations.map(({ definitions }) => definitions),
+      definitions,
       events: sealed.generations.map(({ events }) => events),
       dirty: sealed.dirty,
       coverage: sealed.coverage,

@@ -16,11 +16,13 @@ import type { Clock, Disk } from '../world/world.ts'
 import { takeSnapshot, type BackupSource } from './backup-source.ts'
 import type { Catalogue } from './catalogue.ts'
 import { absorb, Committer, type Sealed } from './committer.ts'
+import type { DefinitionFile } from './definition-file.ts'
 import { DirtyRanges } from './dirty-ranges.ts'
 import type { Eraser } from './eraser.ts'
 import { AnswerCache } from './answer-cache.ts'
 import { ErasureWork, openSpans, uncertainSpans } from './erasure-work.ts'
 import { EventReader } from './event-reader.ts'
+import type { FrozenRanges } from './frozen-ranges.ts'
 import { Generation } from './generation.ts'
 import type { LastValues } from './last-values.ts'
 import type { LateRanges } from './late-ranges.ts'
@@ -34,7 +36,7 @@ import { Questions } from './questions.ts'
 import { Scrubber } from './scrubber.ts'
 import { SegmentChecks } from './segment-checks.ts'
 import type { SegmentFiles } from './segment-files.ts'
-import type { SegmentSet } from './segment-set.ts'
+import type { Segment, SegmentSet } from './segment-set.ts'
 import { SeriesDirectory } from './series-directory.ts'
 import { sqlFiles, type SqlFiles, type SqlFilesParts } from './sql-files.ts'
 import type { StorageOptions } from './storage-options.ts'
@@ -56,6 +58,7 @@ export interface StorageParts {
   files: SegmentFiles
   catalogue: Catalogue
   stateFile: StateFile
+  definitions: DefinitionFile
   segments: SegmentSet
   committer: Committer
   pace: Pace
@@ -69,6 +72,9 @@ export interface StorageParts {
   lastValues: LastValues
   tombstones: Tombstones
   eraser: Eraser
+  frozen: FrozenRanges
+  /** Cold files past their age, which their bucket may have expired. */
+  pastAge: () => readonly Segment[]
   /** Removes files that nothing names; only once a commit has shown that the catalogue is right. */
   sweep: () => Promise<void>
 }
@@ -129,6 +135,10 @@ export class EmbeddedStorage implements Storage, Query, ReadingScan {
   async recover(): Promise<Recovered> {
     const { committer, stateFile, directory } = this.#parts
     const recovered = { nextOffset: this.#nextOffset, definitions: directory.all() }
+    if (this.#parts.catalogue.isStateLost) {
+      const floors = this.#loseState('the catalogue was made again, which said where it is')
+      return { ...recovered, state: [], floors }
+    }
     try {
       return { ...recovered, state: await loadState(committer, stateFile), floors: undefined }
     } catch (error) {
@@ -287,6 +297,10 @@ export class EmbeddedStorage implements Storage, Query, ReadingScan {
     return taken
   }
 
+  get frozen(): FrozenRanges {
+    return this.#parts.frozen
+  }
+
   get erasures(): ErasureWork {
     return this.#erasures
   }
@@ -391,6 +405,7 @@ export class EmbeddedStorage implements Storage, Query, ReadingScan {
     await this.#parts.merger.close()
     this.#parts.files.close()
     await this.#parts.stateFile.close()
+    await this.#parts.definitions.close()
     this.#parts.catalogue.close()
   }
 }

@@ -131,7 +131,7 @@ export class Eraser {
     const { startUs, endUs } = without.span
     const isTouched = without.series.has(series)
     const wanted = [{ series, spans: [{ startUs: -Infinity, endUs: Infinity }] }]
-    for await (const { timeUs, value, from, to } of this.#parts.cold!.rows(segment, wanted)) {
+    for await (const { timeUs, value, from, to } of this.#parts.cold!.rows(segment, { wanted })) {
       for (let row = from; row < to; row++) {
         if (isTouched && startUs <= timeUs[row]! && timeUs[row]! < endUs) continue
         kept.push(timeUs[row]!, value[row]!)

@@ -9,6 +9,7 @@ import type { SeriesDefinition } from '../batch/batch.ts'
 import { contains, type ReadingView } from '../query/query.ts'
 import type { AnswerCache } from './answer-cache.ts'
 import type { Catalogue } from './catalogue.ts'
+import type { DefinitionFile } from './definition-file.ts'
 import type { Eraser } from './eraser.ts'
 import type { ErasedFile, Erasure } from './erasure-tables.ts'
 import type { LastValues } from './last-values.ts'
@@ -27,6 +28,7 @@ export interface ErasureWorkParts {
   merger: Merger
   late: LateRanges
   summariser: Summariser
+  definitions: DefinitionFile
   view: () => ReadingView
   answers: AnswerCache
 }
@@ -41,8 +43,9 @@ export class ErasureWork {
     }
   }
 
-  begin(erasure: Erasure): void {
-    const { catalogue, tombstones, lastValues } = this.#parts
+  /** Nothing of it is shown from the call on; durable once it resolves. */
+  begin(erasure: Erasure): Promise<void> {
+    const { definitions, catalogue, tombstones, lastValues } = this.#parts
     catalogue.putErasure(erasure)
     tombstones.add(erasure)
     this.#hideSummaries(erasure)
@@ -51,6 +54,7 @@ export class ErasureWork {
       this.#parts.answers.spanChanged(series, span)
       if (this.#isLastErased(series)) lastValues.clear(series)
     }
+    return definitions.addErasure(erasure)
   }
 
   /** Errors: OBJECTS_UNAVAILABLE, and what the disk throws; done is what was done. */
@@ -70,8 +74,11 @@ export class ErasureWork {
     return { erasure: catalogue.eraseEvents(erasure), files: catalogue.erasures.files(id) }
   }
 
-  finish(id: string, receipt: string): void {
-    this.#parts.catalogue.putErasure({ ...this.find(id)!, receipt })
+  finish(id: string, receipt: string): Promise<void> {
+    const { catalogue, definitions } = this.#parts
+    const erasure = { ...this.find(id)!, receipt }
+    catalogue.putErasure(erasure)
+    return definitions.addErasure(erasure)
   }
 
   find(id: string): Erasure | undefined {

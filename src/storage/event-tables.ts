@@ -8,6 +8,7 @@ import type { EventsFilter } from '../query/query.ts'
 import { isIntact, withCrc } from '../sqlite/sqlite.ts'
 import type { AnomalyEvent } from '../stream/stream.ts'
 import { type KeptDeadLetter, type RecentEvents } from './recent-events.ts'
+import type { SalvagedEvents } from './salvage-events.ts'
 
 /** Anomalies that are kept of one device; beyond it the newest win. */
 const ANOMALIES_PER_DEVICE_MAX = 10_000
@@ -26,6 +27,18 @@ export class EventTables {
   insert(events: RecentEvents): void {
     this.#insertAnomalies(events.anomalies())
     this.#insertDeadLetters(events.deadLetters())
+    this.#deadLetterCount = undefined
+  }
+
+  /** Of another catalogue, as they were there. Within the caller's transaction. */
+  insertRows(rows: SalvagedEvents): void {
+    for (const table of ['anomalies', 'dead_letters'] as const) {
+      for (const row of rows[table]) {
+        const values = Object.values(row)
+        const places = values.map(() => '?').join()
+        this.#database.prepare(`INSERT OR IGNORE INTO ${table} VALUES (${places})`).run(...values)
+      }
+    }
     this.#deadLetterCount = undefined
   }
 

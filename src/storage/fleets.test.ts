@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { readdirSync, rmSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -10,6 +11,7 @@ import { nodeWorld } from '../world/node-world.ts'
 import type { EmbeddedStorage } from './embedded-storage.ts'
 import { LATENESS_US, NaiveStream, statsOf, type SaidReading } from './naive-stream-fixture.ts'
 import { openStorage } from './open-storage.ts'
+import { repairCatalogue } from './repair.ts'
 import { copyFolder, defineSeries, makeOutput } from './storage-fixture.ts'
 
 const MINUTE_US = 60e6
@@ -42,7 +44,7 @@ const reading = fc.record({
 const step = fc.record({
   hours: fc.integer({ min: 1, max: 12 }),
   readings: fc.array(reading, { minLength: 1, maxLength: 15 }),
-  next: fc.constantFrom('nothing', 'commit', 'commit', 'commit', 'crash', 'erase', 'ask'),
+  next: fc.constantFrom('nothing', 'commit', 'commit', 'commit', 'crash', 'erase', 'ask', 'repair'),
 })
 
 interface Asked {
@@ -194,6 +196,7 @@ class Run {
     if (next === 'ask') await this.check({ startUs: 0, endUs: 4e15, stepUs: HOUR_US })
     if (next === 'erase') await this.#erase(readings[0]!.series)
     if (next === 'crash') await this.#crash()
+    if (next === 'repair') await this.#repair()
   }
 
   async #crash(): Promise<void> {
@@ -201,6 +204,26 @@ class Run {
     copyFolder(this.#folder, copy)
     await this.#store.close()
     this.#folder = copy
+    await this.#goOn()
+  }
+
+  /** The catalogue is lost, and made again from files alone. */
+  async #repair(): Promise<void> {
+    const copy = `${this.#folder}-${this.#folders++}`
+    copyFolder(this.#folder, copy)
+    await this.#store.close()
+    this.#folder = copy
+    for (const file of readdirSync(copy)) {
+      if (file.startsWith('catalogue.db')) rmSync(join(copy, file))
+    }
+    const parts = { folder: copy, world: nodeWorld, objects: undefined, logFirstOffset: 0 }
+    const repair = await repairCatalogue(parts)
+    assert.deepEqual(repair.lost, [])
+    await this.#goOn()
+    await this.check({ startUs: 0, endUs: 4e15, stepUs: HOUR_US })
+  }
+
+  async #goOn(): Promise<void> {
     await this.open()
     const { nextOffset } = await this.#store.recover()
     for (const output of this.#stream.outputs.slice(Math.max(0, nextOffset - 1))) {
@@ -211,7 +234,7 @@ class Run {
   async #erase(series: number): Promise<void> {
     const untilUs = this.#nowUs - 3 * HOUR_US
     const id = `e${this.#erased.length}`
-    this.#store.erasures.begin({
+    await this.#store.erasures.begin({
       ...{ id, tenant: 'default', deviceIds: [DEVICES[series]!], fromUs: 0, toUs: untilUs },
       ...{ requestedAtUs: this.#nowUs, events: 0, receipt: undefined },
     })
@@ -221,7 +244,7 @@ class Run {
     // What was renewed by now is without it, too.
     await this.check({ startUs: 0, endUs: 4e15, stepUs: HOUR_US })
     await this.#store.erasures.run(id)
-    this.#store.erasures.finish(id, 'done')
+    await this.#store.erasures.finish(id, 'done')
     await this.check({ startUs: 0, endUs: 4e15, stepUs: DAY_US })
   }
 

@@ -29,7 +29,9 @@ export async function rebuildLastValues(
   const everything = [{ startUs: -Infinity, endUs: Infinity }]
   const wanted = directory.series().map(({ series }) => ({ series, spans: everything }))
   for (const segment of segments) {
-    await files.readReadings([segment], { wanted, isSorted: false }, (rows) => {
+    // What its bucket has frozen is older than what a stream remembers.
+    const what = { wanted, isSorted: false, leaveOut: () => undefined }
+    await files.readReadings([segment], what, (rows) => {
       for (let row = 0; row < rows.count; row++) {
         const timeUs = rows.timeUs[row]!
         const known = lastValues.get(rows.series[row]!)

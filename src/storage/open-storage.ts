@@ -3,13 +3,17 @@
  */
 import type { Disk, World } from '../world/world.ts'
 import { Ager } from './ager.ts'
+import { WeirError } from '../errors/errors.ts'
 import { Catalogue } from './catalogue.ts'
 import { ColdFiles } from './cold-files.ts'
+import { coldPastAge, type PastAgeParts } from './cold-past-age.ts'
 import { Committer } from './committer.ts'
+import { DEFINITION_FILE, DefinitionFile } from './definition-file.ts'
 import type { DuckOptions } from './duck.ts'
 import { EmbeddedStorage, type StorageParts } from './embedded-storage.ts'
 import { rebuildLastValues } from './lost-state.ts'
 import { Eraser, type EraserParts } from './eraser.ts'
+import { FrozenRanges } from './frozen-ranges.ts'
 import { Merger } from './merger.ts'
 import { openParquetFiles } from './parquet-files.ts'
 import { LateRanges } from './late-ranges.ts'
@@ -28,26 +32,34 @@ import { Summariser } from './summariser.ts'
 import { Tombstones } from './tombstones.ts'
 import { Pace, Turns } from './turns.ts'
 
-/** Opens or creates a folder. Errors: DATA_FORMAT_NEWER, DATA_FILE_DAMAGED. */
-export async function openStorage({
-  folder,
-  world,
-  options,
-  adapters,
-}: {
+interface OpenParts {
   folder: string
   world: Pick<World, 'disk' | 'clock'>
   options?: Partial<StorageOptions>
   /** Instead of Parquet on the real disk and SQLite in the folder. */
   adapters?: { files: (cold: ColdReader) => SegmentFiles; catalogue: Catalogue }
-}): Promise<EmbeddedStorage> {
+}
+
+/** Opens or creates a folder. Errors: DATA_FORMAT_NEWER, DATA_FILE_DAMAGED. */
+export async function openStorage(parts: OpenParts): Promise<EmbeddedStorage> {
+  try {
+    return await open(parts)
+  } catch (error) {
+    const { code, message } = error as WeirError
+    const isCatalogue = code === 'DATA_FILE_DAMAGED' && message.startsWith(`${parts.folder}/cata`)
+    if (!isCatalogue) throw error
+    throw new WeirError(code, `${message}; weir storage repair makes it again`, { cause: error })
+  }
+}
+
+async function open({ folder, world, options, adapters }: OpenParts): Promise<EmbeddedStorage> {
   const settings = { ...STORAGE_DEFAULTS, ...options }
   const { disk, clock } = world
   const segmentsFolder = `${folder}/segments`
   await disk.makeFolder(segmentsFolder)
   await disk.makeFolder(`${folder}/spill`)
   const stray = await disk.list(segmentsFolder)
-  const mustExist = stray.some((file) => file.endsWith('.parquet'))
+  const mustExist = stray.some((file) => file.endsWith('.parquet') || file === DEFINITION_FILE)
   const catalogue = adapters?.catalogue ?? Catalogue.open(`${folder}/catalogue.db`, { mustExist })
   catalogue.events.onDamage = settings.listener.eventDamaged
   const stateFile = await StateFile.open(disk, `${folder}/state.bin`)
@@ -56,7 +68,10 @@ export async function openStorage({
   await removeLeftovers(disk, folder, stray)
   const pace = new Pace()
   const directory = new SeriesDirectory()
-  directory.add(catalogue.definitions())
+  const named = catalogue.definitions()
+  directory.add(named)
+  const erasures = catalogue.erasures.all()
+  const definitions = await DefinitionFile.open(disk, segmentsFolder, { ...named, erasures })
   const cold = openColdFiles(settings, catalogue, directory)
   const reader = cold ?? NO_COLD_FILES
   const duck = { options: duckOptions(folder, settings), cold: reader }
@@ -76,16 +91,20 @@ export async function openStorage({
   })
   const turns = new Turns(clock, pace)
   const coverage = new RollupCoverages(catalogue.coverage())
-  const committer = new Committer({ catalogue, files, stateFile, turns, clock })
+  const committer = new Committer({
+    ...{ catalogue, files, stateFile, turns, clock, definitions },
+  })
   const isIntact = (segment: Segment): boolean => segments.isIntact(segment)
-  const saved = await loadLastValues(committer, stateFile)
+  const saved = catalogue.isStateLost ? undefined : await loadLastValues(committer, stateFile)
   if (saved === undefined) await checks.ensure(segments.list('readings'))
-  const tombstones = new Tombstones(directory, catalogue.erasures.all())
+  const tombstones = new Tombstones(directory, erasures)
   const shared = { catalogue, segments, files, checks, cold, directory, tombstones, clock, pace }
   const parts: StorageParts = {
-    ...{ options: settings, files, catalogue, stateFile, segments, directory },
+    ...{ options: settings, files, catalogue, stateFile, definitions, segments, directory },
     ...{ committer, checks, pace, clock, disk, coverage },
     ...openMerger(settings, shared),
+    frozen: new FrozenRanges({ segments, directory, cold, objects: settings.aging?.objects }),
+    pastAge: () => pastAge(settings, { ...shared, cold }),
     scrubber: new Scrubber({ clock, segments, checks, pace: settings.scrub }),
     tombstones,
     eraser: new Eraser({
@@ -113,6 +132,14 @@ function openColdFiles(
     textId: (text) => directory.textId(text),
     isText: (series) => directory.isText(series),
   })
+}
+
+function pastAge(
+  { aging }: StorageOptions,
+  { cold, ...parts }: Omit<PastAgeParts, 'policy' | 'cold'> & { cold: ColdFiles | undefined },
+): Segment[] {
+  if (aging === undefined || cold === undefined) return []
+  return coldPastAge({ ...parts, cold, policy: aging })
 }
 
 /** With what it does when there is nothing to merge. */

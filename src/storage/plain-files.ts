@@ -13,6 +13,7 @@ import type { Disk } from '../world/world.ts'
 import type { FileChecksum } from './file-checksum.ts'
 import type { Wanted } from '../query/query.ts'
 import {
+  type ColdWanted,
   NO_COLD_FILES,
   publishSegment,
   temporaryName,
@@ -152,13 +153,9 @@ class PlainFiles {
   }
 }
 
-async function coldRows(
-  cold: ColdReader,
-  segment: Segment,
-  wanted: readonly Wanted[],
-): Promise<Row[]> {
+async function coldRows(cold: ColdReader, segment: Segment, what: ColdWanted): Promise<Row[]> {
   const rows: Row[] = []
-  for await (const { series, timeUs, value, from, to } of cold.rows(segment, wanted)) {
+  for await (const { series, timeUs, value, from, to } of cold.rows(segment, what)) {
     for (let row = from; row < to; row++) {
       rows.push(Float64Array.of(series, timeUs[row]!, value[row]!))
     }
@@ -225,11 +222,12 @@ export function createPlainFiles(
       const kept = rows.filter((row, at) => at === 0 || byKey(row, rows[at - 1]!) !== 0)
       return merged(file, kept, { ...PARTIAL, box, sketches })
     },
-    async readReadings(segments, { wanted }, consume) {
+    async readReadings(segments, what, consume) {
+      const { wanted } = what
       if (segments.length === 0 || wanted.length === 0) return
       const found: Row[] = []
       for (const segment of segments) {
-        if (segment.isCold) found.push(...(await coldRows(cold, segment, wanted)))
+        if (segment.isCold) found.push(...(await coldRows(cold, segment, what)))
         else found.push(...(await files.read(segment.file)).filter((row) => isWanted(row, wanted)))
       }
       const rows = found.toSorted(byIdentity)

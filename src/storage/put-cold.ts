@@ -31,5 +31,7 @@ export async function putCold(
   catalogue.coldMayBeThere(file)
   const turns = new Turns(clock, pace)
   const { written, runs } = await cold.put(file, readings, () => turns.yield())
-  return { segment: { kind: 'readings', file, ...label, ...written, isCold: true }, runs }
+  const segment: ColdSegment = { kind: 'readings', file, ...label, ...written, isCold: true }
+  await cold.putManifest(segment, runs)
+  return { segment, runs }
 }

@@ -23,6 +23,7 @@ import {
   publishSegment,
   temporaryName,
   type ColdReader,
+  type ColdWanted,
   type SegmentRows,
   type WhatToRead,
   type WrittenFile,
@@ -157,7 +158,7 @@ export class ReadingFiles {
   /** Errors: QUERY_FAILED, DATA_FILE_DAMAGED. `consume` may throw to end it. */
   async read(
     segments: readonly Segment[],
-    { wanted, isSorted, signal }: WhatToRead,
+    { wanted, isSorted, signal, leaveOut }: WhatToRead,
     consume: (rows: SegmentRows) => void,
   ): Promise<void> {
     if (segments.length === 0 || wanted.length === 0) return
@@ -169,7 +170,7 @@ export class ReadingFiles {
       if (isSorted) {
         return await this.#rooms.use(() => {
           signal?.throwIfAborted()
-          return this.#readSorted(segments, inOrder, consume)
+          return this.#readSorted(segments, { wanted: inOrder, leaveOut }, consume)
         })
       }
       if (others.length > 0) await this.#parts.old.read(others, wanted, consume)
@@ -177,7 +178,7 @@ export class ReadingFiles {
         this.#readEach(own, { wanted: inOrder, room, signal }, consume),
       )
       if (cold.length === 0) return
-      for await (const rows of this.#parts.cold.read(cold, inOrder)) {
+      for await (const rows of this.#parts.cold.read(cold, { wanted: inOrder, leaveOut })) {
         this.#parts.throwIfAbandoned()
         consume(toRows(rows))
       }
@@ -235,14 +236,14 @@ export class ReadingFiles {
   /** By series and time: all segments are open at once, and each has one block in memory. */
   async #readSorted(
     segments: readonly Segment[],
-    wanted: readonly Wanted[],
+    what: ColdWanted,
     consume: (rows: SegmentRows) => void,
   ): Promise<void> {
     const files: ReadingFile[] = []
     try {
       const cursors: RowsCursor[] = []
       for (const segment of segments) {
-        cursors.push(await RowsCursor.start(await this.#rowsOf(segment, wanted, files)))
+        cursors.push(await RowsCursor.start(await this.#rowsOf(segment, what, files)))
       }
       await mergeCursors(cursors, { keepsRepeats: true }, (rows) => {
         this.#parts.throwIfAbandoned()
@@ -257,10 +258,11 @@ export class ReadingFiles {
   /** In the order of `wanted`; a file that is opened for it is added to `files`. */
   async #rowsOf(
     segment: Segment,
-    wanted: readonly Wanted[],
+    what: ColdWanted,
     files: ReadingFile[],
   ): Promise<AsyncGenerator<SeriesRows>> {
-    if (segment.isCold) return this.#parts.cold.rows(segment, wanted)
+    const { wanted } = what
+    if (segment.isCold) return this.#parts.cold.rows(segment, what)
     if (segment.tail === undefined) return this.#parts.old.rows(segment, wanted)
     const file = await this.#open(segment, new BlockRoom())
     files.push(file)

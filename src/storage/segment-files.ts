@@ -13,6 +13,7 @@ import type { Disk } from '../world/world.ts'
 import { fileChecksum, type FileChecksum } from './file-checksum.ts'
 import type { SeriesRows } from './reading-file.ts'
 import type { SortedReadings } from './recent-readings.ts'
+import type { WhyLeftOut } from './left-out.ts'
 import type { Box, Segment } from './segment-set.ts'
 
 export interface SegmentRows {
@@ -22,12 +23,23 @@ export interface SegmentRows {
   value: Float64Array
 }
 
+/**
+ * Told of a cold file that its bucket has frozen, or has no more: its rows, or the rest of them,
+ * are left out. Who gives none gets OBJECT_FROZEN or OBJECT_MISSING instead.
+ */
+export type LeaveOut = (segment: Segment, why: WhyLeftOut) => void
+
+export interface ColdWanted {
+  wanted: readonly Wanted[]
+  leaveOut?: LeaveOut | undefined
+}
+
 /** Files in the object store, which both adapters read among their own. */
 export interface ColdReader {
   /** Each file's rows together, and each series of it in order. */
-  read(segments: readonly Segment[], wanted: readonly Wanted[]): AsyncGenerator<SeriesRows>
+  read(segments: readonly Segment[], what: ColdWanted): AsyncGenerator<SeriesRows>
   /** Of one file, each series in order. */
-  rows(segment: Segment, wanted: readonly Wanted[]): AsyncGenerator<SeriesRows>
+  rows(segment: Segment, what: ColdWanted): AsyncGenerator<SeriesRows>
 }
 
 export const NO_COLD_FILES: ColdReader = {
@@ -58,8 +70,7 @@ export interface PartialsWanted {
   hasSketches?: boolean
 }
 
-export interface WhatToRead {
-  wanted: readonly Wanted[]
+export interface WhatToRead extends ColdWanted {
   /** By series and time, however the files lie. */
   isSorted: boolean
   signal?: AbortSignal | undefined

@@ -77,6 +77,8 @@ export interface SummariserParts {
 export class Summariser {
   readonly #parts: SummariserParts
   #renewAfterMs = -Infinity
+  /** Spans of this round that cannot be made again now. */
+  readonly #frozenMs = new Set<number>()
 
   constructor(parts: SummariserParts) {
     this.#parts = parts
@@ -101,6 +103,7 @@ export class Summariser {
       const isMore = await this.renew(isClosing)
       const endedMs = clock.monotonicMs()
       const pauseMs = Math.max(RENEWAL_MS, (endedMs - beganMs) * RENEWAL_PAUSE)
+      if (!isMore) this.#frozenMs.clear()
       if (!isMore) this.#renewAfterMs = endedMs + Math.min(RENEWAL_MS_MAX, pauseMs)
       return isMore
     } catch (cause) {
@@ -183,7 +186,7 @@ export class Summariser {
         days.set(dayMs, (days.get(dayMs) ?? new Set()).add(series))
       }
     }
-    const [next] = inMonths(days)
+    const [next] = [...inMonths(days)].filter(({ fromMs }) => !this.#frozenMs.has(fromMs))
     const span = next && {
       fromMs: Math.max(next.fromMs, summedUp.fromMs),
       toMs: Math.min(next.toMs, summedUp.toMs),
@@ -199,6 +202,10 @@ export class Summariser {
       catalogue.addSummaries(added, { late: late.afterRenewal() })
       late.renewed()
       this.#count(added)
+    } catch (cause) {
+      if ((cause as { code?: string }).code !== 'OBJECT_FROZEN' || next === undefined) throw cause
+      // Its readings are in an archive: they stay late until they are back, and others go on.
+      this.#frozenMs.add(next.fromMs)
     } finally {
       late.keep()
     }

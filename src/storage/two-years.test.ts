@@ -3,7 +3,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { eachObject } from '../objects/objects.ts'
 import { DAY_US, HOUR_US, openAging, readAll, writeDays, type Opened } from './aging-fixture.ts'
-import { ask } from './storage-fixture.ts'
+import { withLifecycle } from './bucket-fixture.ts'
+import { ask, makeOutput } from './storage-fixture.ts'
 
 const DAYS = 730
 const STRETCH_DAYS = 73
@@ -60,4 +61,48 @@ test('two years later everything is in its tier, nothing is lost, and what is to
   // 2028-01-01 less 365 days, up to the month that is not 90 days past.
   const expected = Array.from({ length: 9 }, (_, month) => `2027-${month + 1}`)
   assert.deepEqual([...months].toSorted(), expected)
+})
+
+test('eight years of a bucket’s lifecycle: archived after one, asked back, gone after seven', async (context) => {
+  const YEARS_7 = 7 * 365
+  const opened = await openAging(context, {
+    bucket: withLifecycle,
+    agesOf: () => ({ hotUs: 7 * DAY_US, warmUs: 90 * DAY_US, coldUs: YEARS_7 * DAY_US }),
+  })
+  const { store, now, objects } = opened
+  const freeze = { afterDays: 365, storageClass: 'GLACIER' }
+  await store.frozen.setRule({ freeze, expireAfterDays: YEARS_7 })
+  const startUs = now.us
+  let offset = await writeDays(opened, 125)
+  const look = async (day: number) => {
+    now.us = startUs + day * DAY_US
+    store.output(makeOutput({ offset: ++offset, readings: [] }))
+    await store.commit({ offset, parts: [] })
+    await store.settle()
+    return readAll(store, 'temperature')
+  }
+  // January was put on day 121, and all the rest by day 400.
+  const cold = await look(480)
+  assert.deepEqual([cold.points.length, cold.meta.completeness], [125 * PER_DAY, 1])
+  const oneFrozen = await look(490)
+  assert.equal(oneFrozen.points.length, (125 - 31) * PER_DAY)
+  assert.ok(oneFrozen.meta.completeness < 1)
+  const january = { startUs, endUs: startUs + 31 * DAY_US }
+  const lastMs = (january.endUs - 6 * HOUR_US + 1) / 1000
+  assert.deepEqual(oneFrozen.meta.frozen, [{ from: startUs / 1000, to: lastMs }])
+  assert.equal((await look(900)).points.length, 0, 'all of it')
+
+  const asked = await store.frozen.restore(january, 7)
+  assert.deepEqual([asked.thawing.files, asked.frozen.files], [1, 0])
+  assert.equal((await look(901)).points.length, 31 * PER_DAY)
+  assert.equal((await look(910)).points.length, 0, 'the seven days are over')
+
+  // Readings go to the day by their own age, the last of them when all of May is.
+  const lastYear = await look(YEARS_7 + 100)
+  assert.ok(lastYear.meta.frozen!.every(({ from }) => from * 1000 >= startUs + 90 * DAY_US))
+  const over = await look(YEARS_7 + 160)
+  assert.deepEqual([over.points.length, over.meta.completeness], [0, 1])
+  assert.equal(over.meta.frozen, undefined)
+  for await (const { key } of eachObject(objects, '')) assert.fail(`${key} is still there`)
+  assert.equal(store.statistics().readingsStored, 0)
 })

@@ -53,7 +53,7 @@ test('every file is looked at, here and in the object store, and what is damaged
   const [segment = ''] = (await readdir(join(folder, 'segments'))).toSorted().toReversed()
   await flip(join(folder, 'segments', segment))
   const cold = await readdir(join(folder, 'cold'), { recursive: true, withFileTypes: true })
-  const [file] = cold.filter((entry) => entry.isFile())
+  const [file] = cold.filter(({ name }) => name.endsWith('.parquet'))
   await flip(join(file!.parentPath, file!.name))
   const { damaged } = await verify()
   assert.equal(damaged.length, 2, JSON.stringify(damaged))

@@ -15,11 +15,7 @@ export interface Verification {
 
 /** Calls back behind each file. Errors: OBJECTS_UNAVAILABLE, and what the disk throws. */
 export async function verifySegments(
-  {
-    segments,
-    checks,
-    objects,
-  }: { segments: SegmentSet; checks: SegmentChecks; objects: Objects | undefined },
+  { segments, checks, objects, pastAge }: VerifyParts & { pastAge: () => readonly Segment[] },
   progress: (verification: Verification) => void,
 ): Promise<void> {
   const all = [...segments.all()]
@@ -32,7 +28,9 @@ export async function verifySegments(
     if (segments.has(segment)) {
       const release = segments.pin([segment])
       const problem = await verifyOne(segment, { segments, checks, objects }).finally(release)
-      if (problem !== undefined) {
+      // What is past its age the bucket may have expired itself.
+      const isGone = problem === MISSING && segment.isCold && pastAge().includes(segment)
+      if (problem !== undefined && !isGone) {
         found.damaged.push({ file: segment.file, problem, rows: segment.rows })
       }
     }
@@ -42,13 +40,17 @@ export async function verifySegments(
   }
 }
 
+interface VerifyParts {
+  segments: SegmentSet
+  checks: SegmentChecks
+  objects: Objects | undefined
+}
+
+const MISSING = 'the file is missing'
+
 async function verifyOne(
   segment: Segment,
-  {
-    segments,
-    checks,
-    objects,
-  }: { segments: SegmentSet; checks: SegmentChecks; objects: Objects | undefined },
+  { segments, checks, objects }: VerifyParts,
 ): Promise<string | undefined> {
   if (segment.isCold) return verifyCold(segment, objects)
   await checks.check(segment)
@@ -65,7 +67,10 @@ async function verifyCold(
     if (found.length !== bytes) return `it has ${found.length} bytes, not ${bytes}`
     return crc32(found) === crc ? undefined : 'its checksum differs from what was written'
   } catch (error) {
-    if ((error as { code?: string }).code !== 'OBJECT_MISSING') throw error
-    return 'the file is missing'
+    const { code } = error as { code?: string }
+    // In the archive of its bucket, whose checksums are the service's.
+    if (code === 'OBJECT_FROZEN') return undefined
+    if (code !== 'OBJECT_MISSING') throw error
+    return MISSING
   }
 }

@@ -13,8 +13,10 @@ import {
 } from '../query/query.ts'
 import { PARTIAL_START_MS, PARTIAL_WINDOW_MS } from '../stream/stream.ts'
 import type { DirtyRanges } from './dirty-ranges.ts'
+import { FirstWrites } from './first-writes.ts'
 import type { Generation } from './generation.ts'
 import { GrowingColumns } from './growing-columns.ts'
+import { LeftOut, type WhyLeftOut } from './left-out.ts'
 import type { LateRanges } from './late-ranges.ts'
 import { NewestPartials } from './newest-partials.ts'
 import {
@@ -25,7 +27,7 @@ import {
   type SummedUp,
 } from './rollup-coverage.ts'
 import type { SegmentChecks } from './segment-checks.ts'
-import type { PartialsWanted, SegmentFiles } from './segment-files.ts'
+import type { LeaveOut, PartialsWanted, SegmentFiles } from './segment-files.ts'
 import { mayHold, type Segment } from './segment-set.ts'
 import type { SeriesDirectory } from './series-directory.ts'
 import type { Tombstones } from './tombstones.ts'
@@ -69,6 +71,7 @@ export class StorageView implements ReadingView {
   segmentsRead = 0
   segmentsSkipped = 0
   segmentsDamaged = 0
+  readonly #leftOut = new LeftOut()
   #rows = 0
   /** Of the segments that were chosen, and of memory. */
   #rowsFound = 0
@@ -137,7 +140,8 @@ export class StorageView implements ReadingView {
       chosen.some((segment) => segment.hasUnverified) ||
       (memory.count > 0 && this.#memory.some(({ generation }) => generation.readings.hasUnverified))
     const only = isSorted ? new FirstWrites(memory) : undefined
-    await files.readReadings(chosen, { wanted, isSorted, signal }, (rows) => {
+    const leaveOut: LeaveOut = (segment, why) => this.#leave(segment, why, wanted)
+    await files.readReadings(chosen, { wanted, isSorted, signal, leaveOut }, (rows) => {
       this.#count(rows.count)
       consume(only?.ofSegments(rows) ?? rows)
     })
@@ -145,6 +149,20 @@ export class StorageView implements ReadingView {
     if (memory.count === 0) return
     this.tiers.add('memory')
     consume(only?.ofMemory() ?? memory)
+  }
+
+  /** What its bucket does not give; the view may ask for it several times. */
+  #leave(segment: Segment, why: WhyLeftOut, wanted: readonly Wanted[]): void {
+    const { rows } = segment
+    const isFirst = this.#leftOut.add(segment, why, wanted)
+    this.#rowsFound -= rows
+    this.#rowsLost += rows
+    this.segmentsRead--
+    if (isFirst && why === 'missing') this.segmentsDamaged++
+  }
+
+  get frozen(): readonly Span[] {
+    return this.#leftOut.frozen
   }
 
   async #chooseIntact(wanted: readonly Wanted[]): Promise<Segment[]> {
@@ -329,71 +347,4 @@ function windowName(windowMs: number): string {
   if (windowMs % 86_400_000 === 0) return `${windowMs / 86_400_000}d`
   if (windowMs % 3_600_000 === 0) return `${windowMs / 3_600_000}h`
   return windowMs % 60_000 === 0 ? `${windowMs / 60_000}m` : `${windowMs / 1000}s`
-}
-
-/**
- * First write wins (T4) where identities may repeat: segments' rows come sorted by identity and
- * offset, and memory, which is newer than all of them, is walked beside.
- */
-class FirstWrites {
-  readonly #memory: ReadingRows
-  readonly #isRepeat: Uint8Array
-  #at = 0
-  #lastSeries = -1
-  #lastTimeUs = NaN
-
-  constructor(memory: ReadingRows) {
-    this.#memory = memory
-    this.#isRepeat = new Uint8Array(memory.count)
-  }
-
-  ofSegments(rows: ReadingRows): ReadingRows {
-    const kept = copyShape(rows.count)
-    for (let row = 0; row < rows.count; row++) {
-      const series = rows.series[row]!
-      const timeUs = rows.timeUs[row]!
-      if (series === this.#lastSeries && timeUs === this.#lastTimeUs) continue
-      this.#lastSeries = series
-      this.#lastTimeUs = timeUs
-      this.#markMemory(series, timeUs)
-      push(kept, { series, timeUs, value: rows.value[row]! })
-    }
-    return kept
-  }
-
-  #markMemory(series: number, timeUs: number): void {
-    const memory = this.#memory
-    while (this.#at < memory.count) {
-      const difference = memory.series[this.#at]! - series || memory.timeUs[this.#at]! - timeUs
-      if (difference > 0) return
-      if (difference === 0) this.#isRepeat[this.#at] = 1
-      this.#at++
-    }
-  }
-
-  ofMemory(): ReadingRows {
-    const { count, series, timeUs, value } = this.#memory
-    const kept = copyShape(count)
-    for (let row = 0; row < count; row++) {
-      if (this.#isRepeat[row] === 1) continue
-      push(kept, { series: series[row]!, timeUs: timeUs[row]!, value: value[row]! })
-    }
-    return kept
-  }
-}
-
-const copyShape = (rows: number): ReadingRows => ({
-  count: 0,
-  series: new Int32Array(rows),
-  timeUs: new Float64Array(rows),
-  value: new Float64Array(rows),
-})
-
-function push(
-  rows: ReadingRows,
-  { series, timeUs, value }: { series: number; timeUs: number; value: number },
-): void {
-  rows.series[rows.count] = series
-  rows.timeUs[rows.count] = timeUs
-  rows.value[rows.count++] = value
 }

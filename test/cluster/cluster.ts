@@ -19,6 +19,7 @@ import { FLINK } from './flink.ts'
 import { INFLUXDB } from './influxdb.ts'
 import { KAFKA } from './kafka.ts'
 import { MINIO } from './minio.ts'
+import { MINIO_ARCHIVE } from './minio-archive.ts'
 import { MOTO } from './moto.ts'
 import { POSTGRES } from './postgres.ts'
 import { isRunning, kill, launch, stop, untilReady, type Started } from './process.ts'
@@ -35,6 +36,7 @@ export const RECIPES: readonly Recipe[] = [
   // After MinIO, which it looks into.
   TRINO,
   FLINK,
+  MINIO_ARCHIVE,
 ]
 export const SERVICES: readonly string[] = RECIPES.map(({ name }) => name)
 

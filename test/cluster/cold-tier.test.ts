@@ -21,7 +21,8 @@ test(
     const expected = (await readAll(store, 'temperature')).points
     assert.equal(expected.length, 160 * 4)
     const keys = []
-    for await (const { key } of eachObject(objects, '')) keys.push(key.replace(/readings-.*/, ''))
+    for await (const { key } of eachObject(objects, ''))
+      keys.push(key.replace(/(_manifest-)?readings-.*/, ''))
     const months = [1, 2].map(
       (month) => `readings/tenant=default/type=generic/year=2026/month=${month}/`,
     )

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, mkdir, rm } from 'node:fs/promises'
+import { mkdtemp, mkdir, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -12,6 +12,7 @@ import { nodeWorld } from '../../src/world/node-world.ts'
 import { DAY_US, HOUR_US } from '../../src/storage/aging-fixture.ts'
 import type { EmbeddedStorage } from '../../src/storage/embedded-storage.ts'
 import { openStorage } from '../../src/storage/open-storage.ts'
+import { repairCatalogue } from '../../src/storage/repair.ts'
 import { SQL_FOLDER } from '../../src/storage/sql-files.ts'
 import { NOBODY } from '../../src/storage/storage-options.ts'
 import { ask, defineSeries, makeOutput, type Reading } from '../../src/storage/storage-fixture.ts'
@@ -34,14 +35,14 @@ const SQL_LIMITS = { rowsMax: 1e6, bytesMax: 1e8, timeMs: 60_000, memoryBytes: 1
 interface Step {
   /** Time goes on. */
   hours: number
-  isRestart: boolean
+  behind: 'nothing' | 'restart' | 'repair'
   /** Hours back from now, on a grid, so that many are said twice. */
   readings: { series: number; hoursBack: number }[]
 }
 
 const step = fc.record<Step>({
   hours: fc.integer({ min: 1, max: 40 }),
-  isRestart: fc.boolean(),
+  behind: fc.constantFrom('nothing', 'restart', 'repair'),
   readings: fc.array(
     fc.record({
       series: fc.integer({ min: 0, max: METRICS.length - 1 }),
@@ -130,6 +131,17 @@ async function check({ folder, now, storage }: Opened, oracle: Oracle): Promise<
   }
 }
 
+/** And makes it again of what it was about. */
+async function loseCatalogue(folder: string): Promise<void> {
+  for (const file of await readdir(folder)) {
+    if (file.startsWith('catalogue.db')) await rm(join(folder, file))
+  }
+  const objects = await openFolderObjects({ ...nodeWorld, folder: join(folder, 'cold') })
+  const parts = { folder, world: nodeWorld, objects, logFirstOffset: 0 }
+  const { lost } = await repairCatalogue(parts)
+  assert.deepEqual(lost, [])
+}
+
 async function run(steps: readonly Step[]): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'weir-aging-'))
   const now = { us: START_US }
@@ -138,7 +150,7 @@ async function run(steps: readonly Step[]): Promise<void> {
   try {
     await mkdir(join(folder, SQL_FOLDER), { recursive: true })
     let value = 0
-    for (const [offset, { hours, isRestart, readings }] of steps.entries()) {
+    for (const [offset, { hours, behind, readings }] of steps.entries()) {
       now.us += hours * HOUR_US
       const texts: [number, string][] = []
       const said = readings.map(({ series, hoursBack }): Reading => {
@@ -150,8 +162,9 @@ async function run(steps: readonly Step[]): Promise<void> {
       storage.output(makeOutput({ offset, readings: said, series: SERIES, texts }))
       await storage.commit({ offset, parts: [] })
       await storage.settle()
-      if (!isRestart) continue
+      if (behind === 'nothing') continue
       await storage.close()
+      if (behind === 'repair') await loseCatalogue(folder)
       storage = await open(folder, now)
       await storage.recover()
     }

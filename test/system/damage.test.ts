@@ -15,7 +15,8 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test, type TestContext } from 'node:test'
-import { makeFolder, spawnWeir, until, WeirProcess, type StartOptions } from './weir-process.ts'
+import { makeFolder, spawnWeir, until, weir as runWeir } from './weir-process.ts'
+import { WeirProcess, type StartOptions } from './weir-process.ts'
 
 const PIPELINE = `
 version: 1
@@ -255,6 +256,37 @@ test('catalogue and registry: flipped, emptied or missing, they are refused by n
     )
     await assertRefused(t, (data) => rmSync(path(data)), new RegExp(`${name}\\.db is missing`))
   }
+})
+
+test('catalogue, lost: weir storage repair makes it again, and nothing acknowledged is missing', async (t) => {
+  const lose = (data: string): void => {
+    for (const file of readdirSync(data).filter((one) => one.startsWith('catalogue.db')))
+      rmSync(join(data, file))
+  }
+  await assertRefused(t, lose, /catalogue\.db is missing.*weir storage repair/)
+  const folder = await damagedCopy(t, killed, lose)
+  const data = join(folder, 'data')
+  const ran = runWeir(['storage', 'repair', '--data', data, '--json'])
+  assert.equal(await ran.end(), 0, ran.output)
+  const { isIntact, readings: made } = JSON.parse(ran.stdout) as Record<string, unknown>
+  assert.deepEqual([isIntact, made], [false, MINUTES * PER_MINUTE])
+  const weir = await WeirProcess.start(optionsOf(folder))
+  await until('the log is replayed', async () => {
+    const { points, meta } = await readings(weir)
+    return meta.completeness === 1 && points.length === MINUTES * PER_MINUTE + TAIL.length
+  })
+  const counts = await windowCounts(weir)
+  assert.deepEqual(counts, Array(MINUTES).fill(PER_MINUTE))
+  // A repeat of what was stored changes nothing.
+  await send(weir, [{ ts: beginMs, metrics: { temperature: 777 } }])
+  await until('it is there', async () => (await storedOf(weir)) > MINUTES * PER_MINUTE)
+  const { points } = await readings(weir)
+  assert.equal(points.length, MINUTES * PER_MINUTE + TAIL.length)
+  assert.deepEqual(points[0], [beginMs, valueOf(0, 0)])
+  await weir.stop()
+  const again = runWeir(['storage', 'repair', '--data', data])
+  assert.equal(await again.end(), 0, again.output)
+  assert.match(again.stdout, /is intact: nothing was done/)
 })
 
 test('definitions: a flipped bit in a series’ name is no other name', async (t) => {

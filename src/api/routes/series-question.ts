@@ -4,6 +4,7 @@ import { suggest } from '../../config/config.ts'
 import { WeirError } from '../../errors/errors.ts'
 import type { ApiPorts } from '../api.ts'
 import { Completeness } from '../completeness.ts'
+import { Milliseconds } from '../shapes.ts'
 import { invalidParameter, parsePair } from '../parameters.ts'
 import { parseTime } from '../times.ts'
 
@@ -24,6 +25,14 @@ export const Dimension = Type.Optional(
 const SegmentsDamaged = Type.Integer({
   description: 'Damaged segments that may hold a part of the answer; the events name them.',
 })
+
+const Frozen = Type.Optional(
+  Type.Array(Type.Object({ from: Milliseconds, to: Milliseconds }), {
+    description:
+      'Times of which readings are in the archive of the bucket, and not in this answer: see ' +
+      '`POST /v1/storage/restores`.',
+  }),
+)
 
 const Cached = Type.Boolean({
   description:
@@ -46,6 +55,7 @@ export const AnswerMeta = {
   segments_read: Type.Integer(),
   segments_skipped: Type.Integer(),
   segments_damaged: SegmentsDamaged,
+  frozen: Frozen,
   cached: Cached,
 }
 

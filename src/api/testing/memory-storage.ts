@@ -7,6 +7,7 @@ import type {
   StorageReport,
   VerificationStatus,
 } from '../api.ts'
+import type { ArchiveQuestion, ArchiveStatus, LifecycleStatus } from '../api.ts'
 
 export class MemoryStorage implements StorageDesk {
   flushes = 0
@@ -59,6 +60,37 @@ export class MemoryStorage implements StorageDesk {
   async pruneBackups(_to: string, keep: number): Promise<PrunedBackups> {
     const names = [...this.backups.keys()]
     return { removed: names.slice(0, -keep), kept: names.slice(-keep), pieces: 3, bytes: 100 }
+  }
+
+  readonly restores: { question: ArchiveQuestion; days: number }[] = []
+  #isRuleSet = false
+
+  async lifecycle(): Promise<LifecycleStatus> {
+    const freeze = { afterDays: 365, storageClass: 'GLACIER' }
+    const configured = { freeze, expireAfterDays: undefined }
+    return { found: this.#isRuleSet ? configured : undefined, configured }
+  }
+
+  setLifecycle(): Promise<LifecycleStatus> {
+    this.#isRuleSet = true
+    return this.lifecycle()
+  }
+
+  async archived(): Promise<ArchiveStatus> {
+    const isAsked = this.restores.length > 0
+    const [some, none] = [
+      { files: 2, bytes: 20 },
+      { files: 0, bytes: 0 },
+    ]
+    const { frozen, thawing } = isAsked
+      ? { frozen: none, thawing: some }
+      : { frozen: some, thawing: none }
+    return { readable: { files: 1, bytes: 5 }, frozen, thawing, missing: none }
+  }
+
+  restoreArchived(question: ArchiveQuestion, days: number): Promise<ArchiveStatus> {
+    this.restores.push({ question, days })
+    return this.archived()
   }
 
   async backup(id: string): Promise<BackupStatus | undefined> {
