@@ -8,11 +8,13 @@ import { ThreadBacktests } from '../embedded/backtests.ts'
 import { serveScan } from '../embedded/scan-port.ts'
 import { deviceKey, hashKey } from '../entries/entries.ts'
 import type { MetricSample } from '../observe/observe.ts'
+import type { Objects } from '../objects/objects.ts'
+import { createS3Objects } from '../objects/s3-objects.ts'
 import { openPostgresQuery, type PostgresQuery } from '../postgres/query.ts'
 import { openStoresQuery } from '../postgres/stores-query.ts'
 import type { Query } from '../query/query.ts'
 import { nodeWorld } from '../world/node-world.ts'
-import { storeAccesses } from './accesses.ts'
+import { s3Access, storeAccesses } from './accesses.ts'
 import type { Shared } from './cluster.ts'
 import { metric } from './metrics.ts'
 
@@ -26,10 +28,12 @@ export class ControlRole {
   readonly backtests: Backtests
   readonly #tables: PostgresQuery
   readonly #cache: Cache
+  readonly #objects: Objects | undefined
 
   constructor({ config, plan }: Shared) {
     const hashDevice = (tenant: string, deviceId: string): number =>
       hashKey(deviceKey(tenant, deviceId))
+    this.#objects = openObjects(config)
     const stores = storeAccesses(config).map(({ range, place }) => ({
       range,
       query: openPostgresQuery({
@@ -37,6 +41,7 @@ export class ControlRole {
         limits: { rowsMax: config.query.rowsMax, windowsMax: WINDOWS_MAX },
         hashDevice,
         windowsMs: plan.windowsMs,
+        objects: this.#objects,
       }),
     }))
     this.#tables = stores.length === 1 ? stores[0]!.query : openStoresQuery({ stores, hashDevice })
@@ -66,8 +71,13 @@ export class ControlRole {
   async close(): Promise<void> {
     await this.#tables.close()
     await this.#cache.close()
+    this.#objects?.close()
   }
 }
+
+/** Where readings are that have left PostgreSQL. Errors: CONFIG_VALUE_INVALID. */
+const openObjects = (config: Config): Objects | undefined =>
+  config.lake.bucket === '' ? undefined : createS3Objects(s3Access(config, nodeWorld.random))
 
 function openCache({ redis, kafka }: Config): Cache {
   if (redis.url === '')

@@ -5,10 +5,13 @@
 import type { Config } from '../config/config.ts'
 import { openWhole } from '../embedded/open-whole.ts'
 import type { MetricSample } from '../observe/observe.ts'
+import { createS3Objects } from '../objects/s3-objects.ts'
+import { retentionOf } from '../pipeline/pipeline.ts'
+import { openAger, type Ager } from '../postgres/ager.ts'
 import type { PostgresWriter } from '../postgres/postgres.ts'
 import { openPostgresWriter } from '../postgres/writer.ts'
 import { nodeWorld } from '../world/node-world.ts'
-import { storeAccesses, type StoreAccess } from './accesses.ts'
+import { s3Access, storeAccesses, type StoreAccess } from './accesses.ts'
 import type { Shared } from './cluster.ts'
 import { metric } from './metrics.ts'
 import { PostgresTarget } from './postgres-target.ts'
@@ -31,12 +34,17 @@ interface StoreWriter {
   name: string | undefined
   writer: PostgresWriter
   topics: readonly WrittenTopic[]
+  /** Undefined where readings have no lake to go to. */
+  ager: Ager | undefined
 }
 
 export class WriterRole {
   readonly #stores: readonly StoreWriter[]
   readonly #shared: Shared
   #stopRetention: (() => void) | undefined
+  #isStopping = false
+  /** Of each store, what is under way. */
+  #retaining: readonly Promise<void>[] = []
 
   /** Makes or updates the tables of all stores. Errors: STORAGE_UNAVAILABLE, DATA_FORMAT_NEWER. */
   static open(shared: Shared): Promise<WriterRole> {
@@ -57,7 +65,9 @@ export class WriterRole {
         // What cannot be read is told by one of them, or it would be told by each.
         const tells = stores.length === 0
         const topics = KINDS.map((kind) => openTopic(shared, { kind, store, writer, tells }))
-        stores.push({ name: store.name, writer, topics })
+        const ager = openStoreAger(shared, store, writer.tables)
+        if (ager !== undefined) opened.defer(() => ager.close())
+        stores.push({ name: store.name, writer, topics, ager })
       }
       return new WriterRole(shared, stores)
     })
@@ -90,29 +100,78 @@ export class WriterRole {
 
   async stop(): Promise<void> {
     this.#stopRetention?.()
+    this.#isStopping = true
+    await Promise.all(this.#retaining)
     await Promise.all(
-      this.#stores.map(async ({ topics, writer }) => {
+      this.#stores.map(async ({ topics, writer, ager }) => {
         await Promise.all(topics.map(({ work }) => work.stop()))
+        await ager?.close()
         await writer.close()
       }),
     )
   }
 
   #retainAll(): void {
-    for (const store of this.#stores) void this.#retain(store)
+    const before = this.#retaining
+    // A month that takes longer than an hour to move is waited for.
+    this.#retaining = this.#stores.map(async (store, at) => {
+      await before[at]
+      if (!this.#isStopping) await this.#retain(store)
+    })
   }
 
-  async #retain({ name, writer }: StoreWriter): Promise<void> {
+  async #retain(store: StoreWriter): Promise<void> {
     const { config, events } = this.#shared
+    const { name, writer, ager } = store
     const { retentionUs, compressAfterUs } = config.postgres
     const nowUs = nodeWorld.clock.nowUs()
+    const retainedMs = (nowUs - retentionUs) / 1000
     try {
-      await writer.dropBefore((nowUs - retentionUs) / 1000)
+      if (ager === undefined) await writer.dropBefore(retainedMs)
+      else await writer.dropBefore(retainedMs, 'window_partial')
       await writer.compressBefore((nowUs - compressAfterUs) / 1000)
+      if (ager !== undefined) await this.#age(writer, ager)
     } catch (error) {
       events?.roleFailed({ role: roleName('retention', name), problem: String(error) })
     }
   }
+
+  /** By one process alone; it looks again in an hour. */
+  async #age(writer: PostgresWriter, ager: Ager): Promise<void> {
+    const lease = await writer.claim('aging')
+    if (lease === undefined) return
+    try {
+      const isClosing = (): boolean => this.#isStopping || lease.lost.aborted
+      for (const { month, moved, deleted } of await ager.run(lease, isClosing)) {
+        const day = (of: number): string =>
+          new Date(Date.UTC(Math.floor(of / 12), of % 12, 1)).toISOString()
+        this.#shared.events?.aged({ moved, deleted, from: day(month), to: day(month + 1) })
+      }
+    } finally {
+      await lease.release()
+    }
+  }
+}
+
+/** Where there is a lake, and months that can go there. Errors: CONFIG_VALUE_INVALID. */
+function openStoreAger(
+  { config, plan }: Shared,
+  { place, name, range }: StoreAccess,
+  tables: PostgresWriter['tables'],
+): Ager | undefined {
+  if (config.lake.bucket === '' || tables !== 'months') return undefined
+  const objects = createS3Objects(s3Access(config, nodeWorld.random))
+  const ager = openAger({
+    ...{ place, objects, clock: nodeWorld.clock },
+    name: name === undefined ? 'cold' : `cold_${range.from.toString(16)}`,
+    agesOf: (series) => retentionOf(plan.retention, series),
+    isExportedFirst: plan.retention.isExportedFirst,
+  })
+  const close = async (): Promise<void> => {
+    await ager.close()
+    objects.close()
+  }
+  return { run: (...how) => ager.run(...how), close }
 }
 
 const roleName = (work: string, store: string | undefined): string =>

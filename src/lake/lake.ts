@@ -31,7 +31,7 @@ import type { Objects } from '../objects/objects.ts'
 import type { Clock, Random } from '../world/world.ts'
 
 export { encodeLakeFile } from './lake-file.ts'
-export { readLakeRows, readLakeTables, type LakeFileSource } from './lake-reader.ts'
+export { readLakeRows, readLakeTables, type LakeFileSource, type LakeRows } from './lake-reader.ts'
 export { openLakeWriter } from './lake-writer.ts'
 export { folderAt, type Run, type SortedReadings } from './sorted-readings.ts'
 

@@ -63,8 +63,8 @@ export class MonthPartitions implements TimeTables {
     for (const known of Object.values(this.#known)) known.clear()
   }
 
-  dropBefore(client: pg.ClientBase, timeMs: number): Promise<number> {
-    return dropMonths(client, timeMs)
+  dropBefore(client: pg.ClientBase, timeMs: number, only?: CutTable): Promise<number> {
+    return dropMonths(client, timeMs, only)
   }
 
   /** PostgreSQL alone cannot. */
@@ -87,6 +87,8 @@ async function makeMonths(
     await client.query('SELECT pg_advisory_xact_lock($1, hashtext(current_schema))', [MONTHS_LOCK])
     for (const { table, month } of months) {
       const state = await stateOf(client, nameOf(table, month))
+      // Whoever closed it is gone: we have the lock.
+      if (state === 'attached') await client.query(reopenDdl(nameOf(table, month)))
       if (state === 'attached') continue
       // What retention began to drop, and did not end.
       if (state !== 'absent') await drop(client, { name: nameOf(table, month), table, state })
@@ -131,16 +133,60 @@ async function stateOf(client: pg.ClientBase, name: string): Promise<State> {
 }
 
 /** Drops the months that end at or before `timeMs`. Returns how many tables went. */
-async function dropMonths(client: pg.ClientBase, timeMs: number): Promise<number> {
+async function dropMonths(
+  client: pg.ClientBase,
+  timeMs: number,
+  only: CutTable | undefined,
+): Promise<number> {
   await client.query('SELECT pg_advisory_lock($1, hashtext(current_schema))', [MONTHS_LOCK])
   try {
     let dropped = 0
     for (const { name, table, month } of await monthsOf(client)) {
-      if (monthStartMs(month + 1) > timeMs) continue
+      if (monthStartMs(month + 1) > timeMs || (only !== undefined && only !== table)) continue
       await drop(client, { name, table, state: await stateOf(client, name) })
       dropped++
     }
     return dropped
+  } finally {
+    await client.query('SELECT pg_advisory_unlock($1, hashtext(current_schema))', [MONTHS_LOCK])
+  }
+}
+
+const CLOSED = 'closed'
+
+const reopenDdl = (name: string): string => `DROP TRIGGER IF EXISTS ${CLOSED} ON ${name}`
+
+/** Months of readings, the oldest first. */
+export async function readingMonths(client: pg.ClientBase): Promise<Month[]> {
+  const months = (await monthsOf(client)).filter(({ table }) => table === 'reading')
+  return months.map(({ month }) => month).toSorted((a, b) => a - b)
+}
+
+/**
+ * Drops a month of readings if `isMoved` says so, which it does while no row can come into it:
+ * questions go on, writers under way are waited for, and what they bring then waits for a new month
+ * of that name. A trigger keeps them out, as it needs no lock that questions hold.
+ */
+export async function dropMonth(
+  client: pg.ClientBase,
+  month: Month,
+  isMoved: () => Promise<boolean>,
+): Promise<boolean> {
+  const name = nameOf('reading', month)
+  await client.query('SELECT pg_advisory_lock($1, hashtext(current_schema))', [MONTHS_LOCK])
+  try {
+    const state = await stateOf(client, name)
+    if (state === 'absent') return true
+    if (state === 'attached') {
+      await client.query(`CREATE OR REPLACE TRIGGER ${CLOSED} BEFORE INSERT ON ${name}
+        FOR EACH ROW EXECUTE FUNCTION refuse_row()`)
+      if (!(await isMoved())) {
+        await client.query(reopenDdl(name))
+        return false
+      }
+    }
+    await drop(client, { name, table: 'reading', state })
+    return true
   } finally {
     await client.query('SELECT pg_advisory_unlock($1, hashtext(current_schema))', [MONTHS_LOCK])
   }

@@ -25,13 +25,14 @@ const BY_INDEX = { enable_bitmapscan: 'off', enable_seqscan: 'off', jit: 'off' }
 export class QueryDatabase {
   readonly #pool: pg.Pool
 
-  constructor(place: PostgresPlace) {
+  /** `how`: of those who look at all there is, beside questions. */
+  constructor(place: PostgresPlace, how: { name?: string; statementTimeoutMs?: number } = {}) {
     this.#pool = openPool({
       ...connectionConfig(place, BY_INDEX),
       max: CONNECTIONS_MAX,
-      statement_timeout: STATEMENT_TIMEOUT_MS,
+      statement_timeout: how.statementTimeoutMs ?? STATEMENT_TIMEOUT_MS,
       idle_in_transaction_session_timeout: IDLE_TIMEOUT_MS,
-      application_name: 'weir-query',
+      application_name: how.name ?? 'weir-query',
     })
   }
 

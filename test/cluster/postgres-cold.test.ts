@@ -1,0 +1,349 @@
+import assert from 'node:assert/strict'
+import { after, test } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
+import { eachObject, type Objects } from '../../src/objects/objects.ts'
+import { openFolderObjects } from '../../src/objects/folder-objects.ts'
+import { ask, BASE_MS, defineSeries, type Given } from '../../src/query/query-fixture.ts'
+import { testQuery } from '../../src/query/query.conformance.ts'
+import { testScan } from '../../src/query/scan.conformance.ts'
+import { askLake, watched } from '../../src/lake/lake-fixture.ts'
+import { nodeWorld } from '../../src/world/node-world.ts'
+import { makeFolder } from '../system/weir-process.ts'
+import { accessOf } from './cluster.ts'
+import { openTables, type BenchAging } from './postgres-bench.ts'
+import { askOf } from './postgres-fixture.ts'
+import { testRandomQuestions } from './random-questions.ts'
+
+const url = accessOf('postgres')?.['url'] ?? ''
+const skip = url === '' ? 'PostgreSQL does not run: npm run -s cluster:up -- postgres' : undefined
+const LIMITS = { rowsMax: 1_000_000, windowsMax: 10_000 }
+const DAY_US = 86_400e6
+
+let places = 0
+const newPlace = () => ({ url, schema: `weir_cold_${process.pid}_${++places}` })
+
+const folder = await makeFolder({ after })
+let lakes = 0
+const openLake = (): Promise<Objects> =>
+  openFolderObjects({ ...nodeWorld, folder: `${folder}/lake-${++lakes}` })
+
+const KEPT = { warmUs: DAY_US, coldUs: 36_500 * DAY_US }
+const movesAll = async (): Promise<BenchAging> => ({
+  objects: await openLake(),
+  agesOf: () => KEPT,
+})
+
+testQuery({
+  name: 'PostgreSQL, moved to the lake',
+  tier: 'cold',
+  skip,
+  async open(limits) {
+    const tables = await openTables(newPlace(), limits, { aging: await movesAll() })
+    return {
+      ...tables,
+      async give(given) {
+        await tables.give(given)
+        await tables.age()
+      },
+    }
+  },
+})
+
+testScan({
+  ...{ name: 'PostgreSQL, moved to the lake', skip, runs: 6 },
+  async open(limits) {
+    const tables = await openTables(newPlace(), limits, { aging: await movesAll() })
+    return {
+      ...tables,
+      scan: tables.query,
+      async give(given) {
+        await tables.give(given)
+        await tables.age()
+      },
+    }
+  },
+})
+
+testRandomQuestions({
+  ...{ name: 'PostgreSQL and the lake', skip, newPlace, runs: 40 },
+  aging: movesAll,
+})
+
+const SERIES = [
+  defineSeries(0, 'temperature'),
+  defineSeries(1, 'mode', { kind: 'text' }),
+  defineSeries(2, 'running', { kind: 'boolean' }),
+]
+const HOUR_MS = 3_600_000
+/** An hourly reading of each series; `hours` of three months. */
+const hourly = (from: number, to: number, add = 0): Given => ({
+  series: from === 0 ? SERIES : [],
+  readings: Array.from({ length: to - from }, (_, at) => from + at).flatMap((hour) => {
+    const timeUs = (BASE_MS + hour * HOUR_MS) * 1000
+    return [
+      { series: 0, timeUs, value: hour + add },
+      { series: 1, timeUs, value: `mode ${(hour % 3) + add}` },
+      { series: 2, timeUs, value: (hour + add) % 2 === 0 },
+    ]
+  }),
+})
+const HOURS = 90 * 24
+
+test('months go to the lake, any tool reads them there, and meta says so', { skip }, async () => {
+  const aging = await movesAll()
+  const place = newPlace()
+  const { query, give, age, close } = await openTables(place, LIMITS, { aging })
+  try {
+    await give(hourly(0, HOURS))
+    const before = await query.readings(ask())
+    const modes = await query.readings(ask({ metric: 'mode' }))
+    const latest = await query.latest('default', 'pump-1')
+    const aged = await age()
+    assert.deepEqual(
+      aged.map(({ moved, deleted }) => [moved, deleted]),
+      [
+        [31 * 24 * 3, 0],
+        [29 * 24 * 3, 0],
+        [30 * 24 * 3, 0],
+      ],
+    )
+    const [left] = await askOf(url, `SELECT count(*)::integer AS rows FROM ${place.schema}.reading`)
+    assert.equal(left!['rows'], 0)
+    const answer = await query.readings(ask())
+    assert.deepEqual(answer.points, before.points)
+    const { tiers, segments_read, segments_skipped, completeness } = answer.meta
+    assert.deepEqual([tiers, segments_read, segments_skipped, completeness], [['cold'], 3, 0, 1])
+    assert.deepEqual((await query.readings(ask({ metric: 'mode' }))).points, modes.points)
+    assert.deepEqual(await query.latest('default', 'pump-1'), latest)
+    const february = ask({
+      ...{ startUs: Date.UTC(2024, 1, 10) * 1000, endUs: Date.UTC(2024, 1, 11) * 1000 },
+    })
+    const { points, meta } = await query.readings(february)
+    assert.deepEqual([points.length, meta.segments_read, meta.segments_skipped], [24, 1, 2])
+    const [row] = await askLake(
+      aging.objects,
+      `SELECT count(*)::integer, sum(value) FILTER (metric = 'temperature'), min(year), max(month)
+       FROM lake`,
+    )
+    assert.deepEqual(row, [HOURS * 3, (HOURS * (HOURS - 1)) / 2, 2024, 3])
+    assert.deepEqual(await age(), [], 'a second time nothing is due')
+  } finally {
+    await close()
+  }
+})
+
+test('late readings: what is new is answered, what was there before stays', { skip }, async () => {
+  const { query, give, age, close } = await openTables(newPlace(), LIMITS, {
+    aging: await movesAll(),
+  })
+  try {
+    await give(hourly(0, 48))
+    await age()
+    // The same times with other values, and a day more.
+    await give(hourly(24, 72, 1000))
+    const expected = Array.from({ length: 72 }, (_, hour) => [
+      BASE_MS + hour * HOUR_MS,
+      hour < 48 ? hour : hour + 1000,
+    ])
+    const mixed = await query.readings(ask())
+    assert.deepEqual(mixed.points, expected)
+    assert.deepEqual(mixed.meta.tiers.toSorted(), ['cold', 'postgres'])
+    assert.deepEqual(await age(), [{ month: 2024 * 12, moved: 24 * 3, deleted: 0 }])
+    const moved = await query.readings(ask())
+    assert.deepEqual(moved.points, expected)
+    assert.deepEqual([moved.meta.tiers, moved.meta.segments_read], [['cold'], 2])
+    const { temperature } = await query.latest('default', 'pump-1')
+    assert.deepEqual(temperature, { ts: BASE_MS + 71 * HOUR_MS, value: 1071 })
+  } finally {
+    await close()
+  }
+})
+
+test('ages by type and metric: each series goes when it is due', { skip }, async () => {
+  const objects = await openLake()
+  const agesOf: BenchAging['agesOf'] = ({ metric }) =>
+    metric === 'mode'
+      ? { warmUs: DAY_US, coldUs: DAY_US }
+      : metric === 'running'
+        ? { warmUs: 36_500 * DAY_US, coldUs: 36_500 * DAY_US }
+        : KEPT
+  const place = newPlace()
+  const { query, give, age, close } = await openTables(place, LIMITS, {
+    aging: { objects, agesOf },
+  })
+  try {
+    await give(hourly(0, 48))
+    assert.deepEqual(await age(), [{ month: 2024 * 12, moved: 48, deleted: 48 }])
+    const pointsOf = async (metric: string) => (await query.readings(ask({ metric }))).points.length
+    assert.deepEqual(
+      [await pointsOf('temperature'), await pointsOf('mode'), await pointsOf('running')],
+      [48, 0, 48],
+    )
+    const left = await askOf(url, `SELECT DISTINCT series FROM ${place.schema}.reading`)
+    assert.equal(left.length, 1)
+  } finally {
+    await close()
+  }
+})
+
+test('files expire after the cold age, and not before they are exported', { skip }, async () => {
+  const objects = await openLake()
+  const ages = { ...KEPT }
+  const place = newPlace()
+  const aging = { objects, agesOf: () => ages, isExportedFirst: true }
+  const { query, give, age, close } = await openTables(place, LIMITS, { aging })
+  const files = async () => {
+    const keys: string[] = []
+    for await (const { key } of eachObject(objects, '')) keys.push(key)
+    return keys
+  }
+  const points = async () => (await query.readings(ask())).points.length
+  try {
+    await give(hourly(0, HOURS))
+    await age()
+    ages.coldUs = 2 * DAY_US
+    assert.deepEqual(await age(), [])
+    assert.deepEqual([await points(), (await files()).length], [HOURS, 3])
+    const beforeUs = Date.UTC(2024, 2, 1) * 1000
+    await askOf(url, `INSERT INTO ${place.schema}.exported VALUES (true, ${beforeUs})`)
+    assert.deepEqual(
+      (await age()).map(({ deleted }) => deleted),
+      [31 * 24 * 3, 29 * 24 * 3],
+    )
+    assert.equal(await points(), 30 * 24)
+    // Questions that were under way may still read them; the next run deletes them.
+    assert.equal((await files()).length, 3)
+    await age()
+    assert.equal((await files()).length, 1)
+  } finally {
+    await close()
+  }
+})
+
+test('A1 A3 it dies at any request: answers stay, and the next run ends it', { skip }, async () => {
+  const whole = await openLake()
+  let left = Infinity
+  const objects = watched(whole, () => {
+    if (left-- <= 0) throw new Error('the power is out')
+  })
+  const place = newPlace()
+  const aging: BenchAging = { objects, agesOf: () => KEPT }
+  const { query, give, age, close } = await openTables(place, LIMITS, { aging })
+  try {
+    await give(hourly(0, HOURS))
+    const { points } = await query.readings(ask())
+    for (let calls = 0; ; calls++) {
+      left = calls
+      const isDone = await age().then(
+        () => true,
+        () => false,
+      )
+      left = Infinity
+      assert.deepEqual((await query.readings(ask())).points, points)
+      if (isDone) break
+    }
+    await age()
+    const [row] = await askLake(whole, 'SELECT count(*)::integer FROM lake')
+    assert.deepEqual(row, [HOURS * 3], 'every reading is there once')
+    const pending = await askOf(url, `SELECT * FROM ${place.schema}.cold_pending`)
+    assert.deepEqual(pending, [])
+  } finally {
+    await close()
+  }
+})
+
+test('A2 rows that come while a month goes stay, whenever they come', { skip }, async () => {
+  const whole = await openLake()
+  let onCall: () => Promise<void> = async () => {}
+  const objects = watched(whole, () => onCall())
+  const aging: BenchAging = { objects, agesOf: () => KEPT }
+  const { query, give, age, close } = await openTables(newPlace(), LIMITS, { aging })
+  try {
+    await give(hourly(0, 48))
+    let came = 48
+    onCall = async () => {
+      if (came < 51) await give(hourly(came, ++came))
+    }
+    await age()
+    onCall = async () => {}
+    const answer = async () => (await query.readings(ask())).points.map(([, value]) => value)
+    const expected = Array.from({ length: came }, (_, hour) => hour)
+    assert.deepEqual(await answer(), expected)
+    await age()
+    assert.deepEqual(await answer(), expected)
+    const { meta } = await query.readings(ask())
+    assert.deepEqual(meta.tiers, ['cold'])
+  } finally {
+    await close()
+  }
+})
+
+/** Each into a month that may just be going. */
+const WRITES = 60
+
+test('A1 A2 writers and questions go on while months go', { skip }, async () => {
+  const tables = await openTables(newPlace(), LIMITS, { aging: await movesAll() })
+  const { query, give, age, close } = tables
+  try {
+    await give(hourly(0, 24))
+    const known = new Map<number, number>()
+    const note = (timeUs: number, value: number): void => {
+      if (!known.has(timeUs)) known.set(timeUs, value)
+    }
+    for (let hour = 0; hour < 24; hour++) note((BASE_MS + hour * HOUR_MS) * 1000, hour)
+    let isOver = false
+    const writing = (async () => {
+      // In any order, and some again with another value.
+      for (let number = 0; number < WRITES; number++) {
+        const timeUs = (BASE_MS + ((number * 37) % 1700) * HOUR_MS) * 1000
+        await give({ readings: [{ series: 0, timeUs, value: number + 0.5 }] })
+        note(timeUs, number + 0.5)
+      }
+    })().finally(() => (isOver = true))
+    const asking = (async () => {
+      while (!isOver) {
+        const [before, { points }] = [known.size, await query.readings(ask())]
+        assert.ok(points.length >= before, 'what was written is answered')
+        assert.equal(new Set(points.map(([ms]) => ms)).size, points.length, 'once')
+      }
+    })()
+    let moved = 0
+    const aging = (async () => {
+      while (!isOver) {
+        for (const one of await age()) moved += one.moved
+        await delay(300)
+      }
+    })()
+    await Promise.all([writing, asking, aging])
+    assert.ok(moved > WRITES / 2)
+    const expected = [...known]
+      .toSorted(([a], [b]) => a - b)
+      .map(([us, value]) => [us / 1000, value])
+    assert.deepEqual((await query.readings(ask())).points, expected)
+    await age()
+    const { points, meta } = await query.readings(ask())
+    assert.deepEqual(points, expected)
+    assert.deepEqual(meta.tiers, ['cold'])
+  } finally {
+    await close()
+  }
+})
+
+test('a damaged file is left out of answers, which say how much they hold', { skip }, async () => {
+  const aging = await movesAll()
+  const { query, give, age, close } = await openTables(newPlace(), LIMITS, { aging })
+  try {
+    await give(hourly(0, 60 * 24))
+    await age()
+    const { key } = (await aging.objects.list('', { limit: 1 }))[0]!
+    const bytes = Buffer.from(await aging.objects.get(key))
+    bytes.fill(0, 4, Math.floor(bytes.length / 4))
+    await aging.objects.put(key, bytes)
+    const { points, meta } = await query.readings(ask())
+    assert.equal(points.length, 29 * 24)
+    assert.deepEqual([meta.segments_read, meta.segments_damaged], [1, 1])
+    assert.equal(meta.completeness, 29 / 60)
+  } finally {
+    await close()
+  }
+})
