@@ -1,4 +1,5 @@
 /** What answers people: queries from PostgreSQL, with a cache before them. */
+import type { ExportDesk } from '../api/api.ts'
 import type { Backtests } from '../backtest/backtest.ts'
 import { CachedQuery, type Cache } from '../cache/cache.ts'
 import { MemoryCache } from '../cache/memory-cache.ts'
@@ -11,6 +12,7 @@ import type { MetricSample } from '../observe/observe.ts'
 import type { Objects } from '../objects/objects.ts'
 import { createS3Objects } from '../objects/s3-objects.ts'
 import { openPostgresQuery, type PostgresQuery } from '../postgres/query.ts'
+import { confirmExported } from '../postgres/store-list.ts'
 import { openStoresQuery } from '../postgres/stores-query.ts'
 import type { Query } from '../query/query.ts'
 import { nodeWorld } from '../world/node-world.ts'
@@ -26,6 +28,7 @@ const WINDOWS_MAX = 100_000
 export class ControlRole {
   readonly query: Query
   readonly backtests: Backtests
+  readonly exports: ExportDesk
   readonly #tables: PostgresQuery
   readonly #cache: Cache
   readonly #objects: Objects | undefined
@@ -54,6 +57,12 @@ export class ControlRole {
       clock,
       allowedLatenessUs,
     })
+    this.exports = {
+      async confirmExported(beforeUs) {
+        const all = storeAccesses(config).map(({ place }) => confirmExported(place, beforeUs))
+        await Promise.all(all)
+      },
+    }
     this.backtests = new ThreadBacktests(plan, (question, port) =>
       serveScan(port, this.#tables.scan(question)),
     )

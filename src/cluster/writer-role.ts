@@ -1,26 +1,23 @@
 /**
  * The writer: all topics behind the stream, into each PostgreSQL that keeps hot storage; and what
- * becomes of the old: compressed, then dropped.
+ * becomes of the old (`retention.ts`).
  */
 import type { Config } from '../config/config.ts'
 import { openWhole } from '../embedded/open-whole.ts'
 import type { MetricSample } from '../observe/observe.ts'
-import { createS3Objects } from '../objects/s3-objects.ts'
-import { retentionOf } from '../pipeline/pipeline.ts'
-import { openAger, type Ager } from '../postgres/ager.ts'
 import type { PostgresWriter } from '../postgres/postgres.ts'
 import { openPostgresWriter } from '../postgres/writer.ts'
 import { nodeWorld } from '../world/node-world.ts'
-import { s3Access, storeAccesses, type StoreAccess } from './accesses.ts'
+import { storeAccesses, type StoreAccess } from './accesses.ts'
 import type { Shared } from './cluster.ts'
 import { metric } from './metrics.ts'
 import { PostgresTarget } from './postgres-target.ts'
+import { RetentionWork, roleName, type RetainedStore } from './retention.ts'
 import { TopicWriter } from './topic-writer.ts'
 import { growingTopic, steadyTopic } from './topics.ts'
 import type { BatchKind, KnownMax, Rows } from './writer-batches.ts'
 
 const KINDS: readonly BatchKind[] = ['readings', 'windows', 'events', 'dead-letters']
-const RETENTION_INTERVAL_MS = 3_600_000
 
 interface WrittenTopic {
   kind: BatchKind
@@ -34,23 +31,18 @@ interface StoreWriter {
   name: string | undefined
   writer: PostgresWriter
   topics: readonly WrittenTopic[]
-  /** Undefined where readings have no lake to go to. */
-  ager: Ager | undefined
 }
 
 export class WriterRole {
   readonly #stores: readonly StoreWriter[]
-  readonly #shared: Shared
-  #stopRetention: (() => void) | undefined
-  #isStopping = false
-  /** Of each store, what is under way. */
-  #retaining: readonly Promise<void>[] = []
+  readonly #retention: RetentionWork
 
   /** Makes or updates the tables of all stores. Errors: STORAGE_UNAVAILABLE, DATA_FORMAT_NEWER. */
   static open(shared: Shared): Promise<WriterRole> {
     const { config } = shared
     return openWhole(async (opened) => {
       const stores: StoreWriter[] = []
+      const retained: RetainedStore[] = []
       for (const store of storeAccesses(config)) {
         const writer = await openPostgresWriter({
           place: store.place,
@@ -65,25 +57,23 @@ export class WriterRole {
         // What cannot be read is told by one of them, or it would be told by each.
         const tells = stores.length === 0
         const topics = KINDS.map((kind) => openTopic(shared, { kind, store, writer, tells }))
-        const ager = openStoreAger(shared, store, writer.tables)
-        if (ager !== undefined) opened.defer(() => ager.close())
-        stores.push({ name: store.name, writer, topics, ager })
+        stores.push({ name: store.name, writer, topics })
+        retained.push({ access: store, writer })
       }
-      return new WriterRole(shared, stores)
+      return new WriterRole(stores, new RetentionWork(shared, retained))
     })
   }
 
-  private constructor(shared: Shared, stores: readonly StoreWriter[]) {
-    this.#shared = shared
+  private constructor(stores: readonly StoreWriter[], retention: RetentionWork) {
     this.#stores = stores
+    this.#retention = retention
   }
 
   start(): void {
     for (const { topics } of this.#stores) {
       for (const { work } of topics) work.start()
     }
-    this.#retainAll()
-    this.#stopRetention = nodeWorld.clock.every(RETENTION_INTERVAL_MS, () => this.#retainAll())
+    this.#retention.start()
   }
 
   metrics(): MetricSample[] {
@@ -99,83 +89,15 @@ export class WriterRole {
   }
 
   async stop(): Promise<void> {
-    this.#stopRetention?.()
-    this.#isStopping = true
-    await Promise.all(this.#retaining)
+    await this.#retention.stop()
     await Promise.all(
-      this.#stores.map(async ({ topics, writer, ager }) => {
+      this.#stores.map(async ({ topics, writer }) => {
         await Promise.all(topics.map(({ work }) => work.stop()))
-        await ager?.close()
         await writer.close()
       }),
     )
   }
-
-  #retainAll(): void {
-    const before = this.#retaining
-    // A month that takes longer than an hour to move is waited for.
-    this.#retaining = this.#stores.map(async (store, at) => {
-      await before[at]
-      if (!this.#isStopping) await this.#retain(store)
-    })
-  }
-
-  async #retain(store: StoreWriter): Promise<void> {
-    const { config, events } = this.#shared
-    const { name, writer, ager } = store
-    const { retentionUs, compressAfterUs } = config.postgres
-    const nowUs = nodeWorld.clock.nowUs()
-    const retainedMs = (nowUs - retentionUs) / 1000
-    try {
-      if (ager === undefined) await writer.dropBefore(retainedMs)
-      else await writer.dropBefore(retainedMs, 'window_partial')
-      await writer.compressBefore((nowUs - compressAfterUs) / 1000)
-      if (ager !== undefined) await this.#age(writer, ager)
-    } catch (error) {
-      events?.roleFailed({ role: roleName('retention', name), problem: String(error) })
-    }
-  }
-
-  /** By one process alone; it looks again in an hour. */
-  async #age(writer: PostgresWriter, ager: Ager): Promise<void> {
-    const lease = await writer.claim('aging')
-    if (lease === undefined) return
-    try {
-      const isClosing = (): boolean => this.#isStopping || lease.lost.aborted
-      for (const { month, moved, deleted } of await ager.run(lease, isClosing)) {
-        const day = (of: number): string =>
-          new Date(Date.UTC(Math.floor(of / 12), of % 12, 1)).toISOString()
-        this.#shared.events?.aged({ moved, deleted, from: day(month), to: day(month + 1) })
-      }
-    } finally {
-      await lease.release()
-    }
-  }
 }
-
-/** Where there is a lake, and months that can go there. Errors: CONFIG_VALUE_INVALID. */
-function openStoreAger(
-  { config, plan }: Shared,
-  { place, name, range }: StoreAccess,
-  tables: PostgresWriter['tables'],
-): Ager | undefined {
-  if (config.lake.bucket === '' || tables !== 'months') return undefined
-  const objects = createS3Objects(s3Access(config, nodeWorld.random))
-  const ager = openAger({
-    ...{ place, objects, clock: nodeWorld.clock },
-    name: name === undefined ? 'cold' : `cold_${range.from.toString(16)}`,
-    agesOf: (series) => retentionOf(plan.retention, series),
-    isExportedFirst: plan.retention.isExportedFirst,
-  })
-  const close = async (): Promise<void> => {
-    await ager.close()
-    objects.close()
-  }
-  return { run: (...how) => ager.run(...how), close }
-}
-
-const roleName = (work: string, store: string | undefined): string =>
-  `writer ${work}${store === undefined ? '' : ` of ${store}`}`
 
 interface TopicParts {
   kind: BatchKind

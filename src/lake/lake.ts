@@ -33,6 +33,7 @@ import type { Clock, Random } from '../world/world.ts'
 export { encodeLakeFile } from './lake-file.ts'
 export { readLakeRows, readLakeTables, type LakeFileSource, type LakeRows } from './lake-reader.ts'
 export { openLakeWriter } from './lake-writer.ts'
+export { committedSets, commitFiles, type CommittedSet } from './commit-files.ts'
 export { folderAt, type Run, type SortedReadings } from './sorted-readings.ts'
 
 export interface TopicOffset {

@@ -12,24 +12,27 @@
  * A4 With `isExportedFirst` nothing is deleted for its age that was not confirmed as exported.
  */
 import pg from 'pg'
-import type { SeriesDefinition } from '../batch/batch.ts'
 import { WeirError } from '../errors/errors.ts'
 import type { Objects } from '../objects/objects.ts'
 import type { PostgresPlace } from '../postgres-client/postgres-client.ts'
 import type { Clock } from '../world/world.ts'
 import { ColdFiles } from './cold-files.ts'
-import { forgetPending, hasJustLeft, loadColdRuns, noteLeft } from './cold-tables.ts'
-import { pendingKeys, retireFiles } from './cold-tables.ts'
-import type { ColdRun } from './cold-tables.ts'
-import { mergeRows, monthSpan, withoutRepeats } from './cold-view.ts'
+import { forgetPending, hasJustLeft, noteLeft, pendingKeys, retireFiles } from './cold-tables.ts'
+import { monthSpan } from './cold-view.ts'
 import { CollectedFile, writeColdFile } from './cold-writer.ts'
 import { connectionConfig, unavailable } from './connections.ts'
 import { checkLease } from './lease.ts'
+import {
+  hasLeft,
+  lakeFolders,
+  storedOffsets,
+  type LakeFolder,
+  type StoredOffset,
+} from './left-months.ts'
 import { dropMonth, readingMonths } from './month-partitions.ts'
+import { MonthReader, type AgesOf, type ColdAges, type MonthSeries } from './month-rows.ts'
 import type { Lease } from './postgres.ts'
-import { QueryDatabase, type Row } from './query-database.ts'
-import { seriesOf, type SeriesRow } from './query-source.ts'
-import { readPages, type PageOfReadings } from './reading-pages.ts'
+import { QueryDatabase } from './query-database.ts'
 import type { Month } from './time-tables.ts'
 
 /** Readings of one file, 40 bytes each while it is made. */
@@ -42,21 +45,13 @@ const CLOCKS_APART_US = 3_600_000_000
 /** What comes late into a month that has moved waits for more of it: each move makes files. */
 const LATE_WAIT_MS = 86_400_000
 
-/** Ages in µs, ascending. */
-export interface ColdAges {
-  /** Then readings go to the lake, */
-  warmUs: number
-  /** and then away. */
-  coldUs: number
-}
-
 export interface AgerOptions {
   place: PostgresPlace
   clock: Clock
   objects: Objects
   /** Of this store: letters, digits and `_`. */
   name: string
-  agesOf: (series: { tenant: string; deviceType: string; metric: string }) => ColdAges
+  agesOf: AgesOf
   isExportedFirst: boolean
   /** Of readings late for a month that has moved, ms. Default: a day. */
   lateWaitMs?: number
@@ -75,31 +70,37 @@ export interface Ager {
    * OBJECTS_UNAVAILABLE, OBJECTS_REFUSED, DATA_FILE_DAMAGED; done is what was done.
    */
   run(lease: Lease, isClosing?: () => boolean): Promise<AgedMonth[]>
+  /** Of the writer, by topic and partition. Errors: STORAGE_UNAVAILABLE. */
+  offsets(): Promise<StoredOffset[]>
+  /** Folders of the lake that this store has readings for. Errors: STORAGE_UNAVAILABLE. */
+  folders(): Promise<LakeFolder[]>
+  /**
+   * Whether all that there was of the month has gone from PostgreSQL, none of it without going to
+   * the lake first, unless it was of an age to be deleted. Errors: STORAGE_UNAVAILABLE.
+   */
+  hasLeft(folder: LakeFolder, month: Month): Promise<boolean>
   close(): Promise<void>
 }
 
-export const openAger = (options: AgerOptions): Ager => new MonthAger(options)
+export type { LakeFolder, StoredOffset } from './left-months.ts'
 
-interface MonthSeries {
-  series: SeriesDefinition
-  deviceHash: number
-  rows: number
-  ages: ColdAges
-}
+export const openAger = (options: AgerOptions): Ager => new MonthAger(options)
 
 type Fate = 'stays' | 'moves' | 'goes'
 
 class MonthAger implements Ager {
   readonly #options: AgerOptions
   readonly #database: QueryDatabase
-  readonly #files: ColdFiles
+  readonly #months: MonthReader
 
   constructor(options: AgerOptions) {
     this.#options = options
-    this.#files = new ColdFiles(options.objects)
     this.#database = new QueryDatabase(options.place, {
       ...{ name: 'weir-aging', statementTimeoutMs: STATEMENT_TIMEOUT_MS },
     })
+    const files = new ColdFiles(options.objects)
+    const { agesOf } = options
+    this.#months = new MonthReader({ database: this.#database, files, agesOf, rowsMax: FILE_ROWS })
   }
 
   async run(lease: Lease, isClosing: () => boolean = () => false): Promise<AgedMonth[]> {
@@ -196,7 +197,7 @@ class MonthAger implements Ager {
     const { startUs, endUs } = monthSpan(month)
     const lateWaitMs = this.#options.lateWaitMs ?? LATE_WAIT_MS
     if (endUs > times.nowUs || (await hasJustLeft(work.client, month, lateWaitMs))) return done
-    const all = await this.#seriesOf(startUs, endUs)
+    const all = await this.#months.seriesOf({ startUs, endUs })
     const fates = new Map(
       all.map(({ series, ages }) => [series.series, fateOf(ages, endUs, times)]),
     )
@@ -213,25 +214,6 @@ class MonthAger implements Ager {
     if (isGone) await noteLeft(work.client, month)
     const going = withFate('goes').reduce((sum, { rows }) => sum + rows, 0)
     return { ...done, deleted: isGone ? going : 0 }
-  }
-
-  /** Those with readings in the span, as they are to lie in files. */
-  async #seriesOf(startUs: number, endUs: number): Promise<MonthSeries[]> {
-    const rows = await this.#database.snapshot((ask) =>
-      ask<MonthRow>(
-        `SELECT series.*, device_hash, rows FROM (
-           SELECT series, device_hash, count(*) AS rows FROM reading
-           WHERE time_us >= $1 AND time_us < $2 GROUP BY series, device_hash
-         ) AS counted JOIN series ON id = counted.series
-         ORDER BY tenant, device_type COLLATE "C", device_id, metric, dimensions, kind`,
-        [startUs, endUs],
-      ),
-    )
-    return rows.map((row) => {
-      const series = seriesOf(row, row.tenant)
-      const ages = this.#options.agesOf(series)
-      return { series, deviceHash: row.device_hash, rows: row.rows, ages }
-    })
   }
 
   /** Into files, what is not in some. `seen` hears how many rows each series had. */
@@ -253,11 +235,11 @@ class MonthAger implements Ager {
       }
       for (let at = 0; at < own.length; at += SERIES_AT_ONCE) {
         const some = own.slice(at, at + SERIES_AT_ONCE)
-        const runs = await this.#runsOf(some, month)
+        const runs = await this.#months.runsOf(some, month)
         for (const one of some) {
           if (work.isClosing()) return moved
           let count = 0
-          for await (const page of this.#rowsOf(one, { month, runs })) {
+          for await (const page of this.#months.rowsOf(one, { month, runs })) {
             count += page.rows
             collected.add(one.series, page)
             if (collected.count >= FILE_ROWS) await put()
@@ -268,36 +250,6 @@ class MonthAger implements Ager {
       await put()
     }
     return moved
-  }
-
-  #runsOf(series: readonly MonthSeries[], month: Month): Promise<ColdRun[]> {
-    const ids = series.map(({ series: { series } }) => series)
-    return this.#database.snapshot((ask) => loadColdRuns(ask, ids, month))
-  }
-
-  /** A month in stretches of a file at most; `rows` counts also what the lake has. */
-  async *#rowsOf(
-    { series, deviceHash, rows }: MonthSeries,
-    { month, runs }: { month: Month; runs: readonly ColdRun[] },
-  ): AsyncGenerator<PageOfReadings & { rows: number }> {
-    const isText = series.kind === 'text'
-    const own = runs.filter((run) => run.series === series.series)
-    const read = await Promise.all(own.map((run) => this.#files.rows(run, isText)))
-    const known = mergeRows(read).timeUs
-    const { startUs, endUs } = monthSpan(month)
-    const stretches = Math.ceil(rows / FILE_ROWS)
-    const stepUs = Math.ceil((endUs - startUs) / stretches)
-    for (let fromUs = startUs; fromUs < endUs; fromUs += stepUs) {
-      const toUs = Math.min(endUs, fromUs + stepUs)
-      const pages: PageOfReadings[] = []
-      await this.#database.snapshot((ask) => {
-        const stretch = { series: series.series, startUs: fromUs, endUs: toUs }
-        return readPages(ask, { stretches: [stretch], deviceHash, isText }, (page) => {
-          pages.push(page)
-        })
-      })
-      for (const page of pages) yield { ...newOf(page, known), rows: page.timeUs.length }
-    }
   }
 
   /** The month has no other rows than were seen. */
@@ -337,6 +289,18 @@ class MonthAger implements Ager {
     return isSeen
   }
 
+  offsets(): Promise<StoredOffset[]> {
+    return this.#database.snapshot(storedOffsets)
+  }
+
+  folders(): Promise<LakeFolder[]> {
+    return this.#database.snapshot(lakeFolders)
+  }
+
+  hasLeft(folder: LakeFolder, month: Month): Promise<boolean> {
+    return this.#database.snapshot((ask) => hasLeft(ask, folder, month))
+  }
+
   close(): Promise<void> {
     return this.#database.close()
   }
@@ -353,12 +317,6 @@ interface Times {
   deletableBeforeUs: number
 }
 
-interface MonthRow extends SeriesRow, Row {
-  tenant: string
-  device_hash: number
-  rows: number
-}
-
 interface ExpiringRow {
   number: number
   month: Month
@@ -372,14 +330,4 @@ function fateOf({ warmUs, coldUs }: ColdAges, endUs: number, times: Times): Fate
   const ageUs = times.nowUs - endUs
   if (ageUs >= coldUs && endUs <= times.deletableBeforeUs) return 'goes'
   return ageUs >= warmUs && warmUs < coldUs ? 'moves' : 'stays'
-}
-
-/** What of a page is not known. */
-function newOf(page: PageOfReadings, known: Float64Array): PageOfReadings {
-  if (known.length === 0) return page
-  // Texts stay beside their rows by their places.
-  const places = Float64Array.from(page.timeUs, (_, row) => row)
-  const { timeUs, value: kept } = withoutRepeats({ timeUs: page.timeUs, value: places }, known)
-  const texts = page.texts && Array.from(kept, (row) => page.texts![row]!)
-  return { series: page.series, timeUs, value: kept.map((row) => page.value[row]!), texts }
 }

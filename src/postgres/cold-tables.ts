@@ -1,6 +1,6 @@
 /**
- * Readings that have left PostgreSQL for the lake, in its catalogue: which files count, and where in
- * them each series is, so that one series is a request or two away.
+ * Readings that have left PostgreSQL for the lake, in its catalogue: which files count, and where
+ * in them each series is, so that one series is a request or two away.
  *
  * A key is in `cold_pending` before its object is put and when it counts no more: what a crash
  * leaves in the store is found there. In `cold_file` it counts. Going from one to the other is one
@@ -38,6 +38,13 @@ export const COLD_TABLES = `
   );
   CREATE INDEX cold_run_by_time ON cold_run (series, max_us DESC);
   CREATE INDEX cold_run_by_file ON cold_run (file);
+  -- Months before this may lack readings that went away without a lake.
+  CREATE TABLE complete_from (
+    is_only BOOLEAN PRIMARY KEY DEFAULT TRUE CHECK (is_only), -- One row.
+    month INTEGER NOT NULL
+  );
+  INSERT INTO complete_from (month) SELECT CASE WHEN EXISTS (SELECT FROM series)
+    THEN (extract(year FROM now()) * 12 + extract(month FROM now()))::integer ELSE 0 END;
   -- What was confirmed to be exported, where nothing may be deleted before.
   CREATE TABLE exported (
     is_only BOOLEAN PRIMARY KEY DEFAULT TRUE CHECK (is_only), -- One row.

@@ -1,4 +1,4 @@
-/** Two years that lie in PostgreSQL go to a lake on MinIO; the process that moves them is killed. */
+/** Two years in PostgreSQL go to a lake on MinIO; the process that moves them is killed. */
 import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
 import { deviceKey, hashKey } from '../../src/entries/entries.ts'

@@ -9,7 +9,7 @@ import {
 } from '../../src/postgres/postgres.ts'
 import type { PostgresPlace } from '../../src/postgres-client/postgres-client.ts'
 import { openPostgresQuery, type PostgresQuery } from '../../src/postgres/query.ts'
-import { openAger, type AgedMonth, type ColdAges } from '../../src/postgres/ager.ts'
+import { openAger, type AgedMonth, type AgerOptions } from '../../src/postgres/ager.ts'
 import type { Objects } from '../../src/objects/objects.ts'
 import { openPostgresWriter } from '../../src/postgres/writer.ts'
 import type { Given, QueryBench } from '../../src/query/query-fixture.ts'
@@ -34,12 +34,14 @@ export interface TablesBench extends QueryBench {
   giveAll: (given: Given) => Promise<void>
   /** What is due goes to the lake, or away. */
   age: (isClosing?: () => boolean) => Promise<AgedMonth[]>
+  /** As it was without a lake. */
+  dropBefore: (timeMs: number) => Promise<number>
 }
 
 /** How old readings are dealt with; without it they stay. */
 export interface BenchAging {
   objects: Objects
-  agesOf: (series: { tenant: string; deviceType: string; metric: string }) => ColdAges
+  agesOf: AgerOptions['agesOf']
   isExportedFirst?: boolean
 }
 
@@ -79,11 +81,20 @@ export async function openTables(
     give: (given) => write(given, range),
     giveAll: (given) => write(given, ALL),
     age: async (isClosing) => ager!.run((await writer.claim('aging'))!, isClosing),
+    dropBefore: (timeMs) => writer.dropBefore(timeMs),
     compress: () => writer.compressBefore(Date.UTC(2100)),
     async empty() {
       series = new SeriesIds()
       indices = new Map()
-      const tables = ['series', 'reading', 'window_partial', 'dirty_range', 'coverage', 'cold_run']
+      const tables = [
+        'series',
+        'reading',
+        'window_partial',
+        'dirty_range',
+        'coverage',
+        'cold_run',
+        'cold_month',
+      ]
       await statement(place, `TRUNCATE ${tables.join(', ')}`)
     },
     async close() {

@@ -7,6 +7,7 @@ import { ask, BASE_MS, defineSeries, type Given } from '../../src/query/query-fi
 import { testQuery } from '../../src/query/query.conformance.ts'
 import { testScan } from '../../src/query/scan.conformance.ts'
 import { askLake, watched } from '../../src/lake/lake-fixture.ts'
+import { confirmExported } from '../../src/postgres/store-list.ts'
 import { nodeWorld } from '../../src/world/node-world.ts'
 import { makeFolder } from '../system/weir-process.ts'
 import { accessOf } from './cluster.ts'
@@ -205,7 +206,9 @@ test('files expire after the cold age, and not before they are exported', { skip
     assert.deepEqual(await age(), [])
     assert.deepEqual([await points(), (await files()).length], [HOURS, 3])
     const beforeUs = Date.UTC(2024, 2, 1) * 1000
-    await askOf(url, `INSERT INTO ${place.schema}.exported VALUES (true, ${beforeUs})`)
+    await confirmExported(place, beforeUs)
+    // It never goes back.
+    await confirmExported(place, 0)
     assert.deepEqual(
       (await age()).map(({ deleted }) => deleted),
       [31 * 24 * 3, 29 * 24 * 3],
@@ -324,6 +327,23 @@ test('A1 A2 writers and questions go on while months go', { skip }, async () => 
     const { points, meta } = await query.readings(ask())
     assert.deepEqual(points, expected)
     assert.deepEqual(meta.tiers, ['cold'])
+  } finally {
+    await close()
+  }
+})
+
+test('A3 a month that one who died has closed takes rows again', { skip }, async () => {
+  const place = newPlace()
+  const { query, give, close } = await openTables(place, LIMITS, { aging: await movesAll() })
+  try {
+    await give(hourly(0, 24))
+    await askOf(
+      url,
+      `CREATE TRIGGER guard BEFORE INSERT ON ${place.schema}.reading_2024_01
+       FOR EACH ROW EXECUTE FUNCTION ${place.schema}.refuse_row()`,
+    )
+    await give(hourly(24, 48))
+    assert.equal((await query.readings(ask())).points.length, 48)
   } finally {
     await close()
   }

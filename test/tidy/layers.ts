@@ -31,8 +31,7 @@ export const LAYERS: Record<string, readonly string[]> = {
   entries: ['batch', 'errors', 'pipeline', 'stream'],
   cache: ['query', 'redis', 'world'],
   postgres: [
-    ...['batch', 'errors', 'lake', 'objects', 'parquet', 'postgres-client', 'query', 'stream'],
-    'world',
+    ...['batch', 'errors', 'lake', 'objects', 'postgres-client', 'query', 'stream', 'world'],
   ],
   backup: ['errors', 'objects', 'world'],
   storage: [
