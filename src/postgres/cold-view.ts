@@ -79,7 +79,8 @@ export async function* readColdParts(
   const readRun = async (run: ColdRun, spans: readonly Span[]): Promise<SeriesRows | undefined> => {
     const withTexts = isText(run.series)
     try {
-      const { timeUs, value, texts } = await files.rows(run, withTexts)
+      const span = { startUs: spans[0]!.startUs, endUs: spans.at(-1)!.endUs }
+      const { timeUs, value, texts } = await files.rows(run, withTexts, span)
       const rows = within({ timeUs, value }, spans)
       if (!withTexts) return rows
       return { ...rows, value: rows.value.map((place) => textId(texts[place]!)) }

@@ -8,6 +8,7 @@ import { testQuery } from '../../src/query/query.conformance.ts'
 import { testScan } from '../../src/query/scan.conformance.ts'
 import { askLake, watched } from '../../src/lake/lake-fixture.ts'
 import { confirmExported } from '../../src/postgres/store-list.ts'
+import { createSeededRandom } from '../../src/world/memory-disk.ts'
 import { nodeWorld } from '../../src/world/node-world.ts'
 import { makeFolder } from '../system/weir-process.ts'
 import { accessOf } from './cluster.ts'
@@ -128,6 +129,54 @@ test('months go to the lake, any tool reads them there, and meta says so', { ski
     )
     assert.deepEqual(row, [HOURS * 3, (HOURS * (HOURS - 1)) / 2, 2024, 3])
     assert.deepEqual(await age(), [], 'a second time nothing is due')
+  } finally {
+    await close()
+  }
+})
+
+test('of a long month only the pages are read that a question needs', { skip }, async () => {
+  const objects = await openLake()
+  let bytes = 0
+  const counted: Objects = {
+    put: (...how) => objects.put(...how),
+    head: (key) => objects.head(key),
+    list: (...how) => objects.list(...how),
+    delete: (key) => objects.delete(key),
+    close: () => objects.close(),
+    async get(key, range) {
+      const read = await objects.get(key, range)
+      bytes += read.length
+      return read
+    },
+  }
+  const { query, give, age, close } = await openTables(newPlace(), LIMITS, {
+    aging: { objects: counted, agesOf: () => KEPT },
+  })
+  try {
+    const timesMs = Array.from({ length: 130_000 }, (_, at) => BASE_MS + at * 20_000)
+    const readings = timesMs.map((ms, at) => ({
+      ...{ series: 0, timeUs: ms * 1000, value: Math.sin(at) },
+    }))
+    await give({ series: SERIES, readings })
+    await age()
+    const random = createSeededRandom(8)
+    const whole = (await query.readings(ask({ pointsMax: 130_000 }))).points
+    assert.equal(whole.length, 130_000)
+    // Around the borders of pages, and anywhere.
+    const froms = [32_766, 32_767, 32_768, 32_769, 65_535, 65_536, 98_303, 98_304]
+    while (froms.length < 24) froms.push(Math.floor(random.unit() * 130_000))
+    for (const from of froms) {
+      const length = random.unit() < 0.5 ? 1 : Math.floor(random.unit() ** 4 * 70_000)
+      const to = Math.min(130_000, from + length)
+      const span = { startUs: timesMs[from]! * 1000, endUs: (timesMs[to] ?? 4e12) * 1000 }
+      const { points } = await query.readings(ask({ ...span, pointsMax: 130_000 }))
+      assert.deepEqual(points, whole.slice(from, to))
+    }
+    bytes = 0
+    const [startUs, endUs] = [timesMs[70_000]! * 1000, timesMs[70_100]! * 1000]
+    assert.equal((await query.readings(ask({ startUs, endUs }))).points.length, 100)
+    const { bytes: all } = (await objects.list('', { limit: 1 }))[0]!
+    assert.ok(bytes < all / 3, `${bytes} of ${all} bytes`)
   } finally {
     await close()
   }
