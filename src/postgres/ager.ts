@@ -17,7 +17,7 @@ import type { Objects } from '../objects/objects.ts'
 import type { PostgresPlace } from '../postgres-client/postgres-client.ts'
 import type { Clock } from '../world/world.ts'
 import { ColdFiles } from './cold-files.ts'
-import { forgetPending, hasJustLeft, noteLeft, pendingKeys, retireFiles } from './cold-tables.ts'
+import { forgetPending, noteSeen, pendingKeys, retireFiles, wasJustSeen } from './cold-tables.ts'
 import { monthSpan } from './cold-view.ts'
 import { CollectedFile, writeColdFile } from './cold-writer.ts'
 import { connectionConfig, unavailable } from './connections.ts'
@@ -42,8 +42,8 @@ const SERIES_AT_ONCE = 1000
 /** All rows of a month are counted by its index. */
 const STATEMENT_TIMEOUT_MS = 3_600_000
 const CLOCKS_APART_US = 3_600_000_000
-/** What comes late into a month that has moved waits for more of it: each move makes files. */
-const LATE_WAIT_MS = 86_400_000
+/** To look through a month costs as many rows as it has, and each move makes files. */
+const LOOK_INTERVAL_MS = 86_400_000
 
 export interface AgerOptions {
   place: PostgresPlace
@@ -53,8 +53,8 @@ export interface AgerOptions {
   name: string
   agesOf: AgesOf
   isExportedFirst: boolean
-  /** Of readings late for a month that has moved, ms. Default: a day. */
-  lateWaitMs?: number
+  /** Between two looks through a month, also for what came late into it, ms. Default: a day. */
+  lookIntervalMs?: number
 }
 
 /** Of one month; `month` is 12 × year + month of the year from 0. */
@@ -147,7 +147,7 @@ class MonthAger implements Ager {
       )
     }
     const deletableBeforeUs = this.#options.isExportedFirst ? (rows[0]!.exported ?? 0) : Infinity
-    return { nowUs, deletableBeforeUs }
+    return { nowUs, deletableBeforeUs, ...(await this.#leastAges(client)) }
   }
 
   /** What a run that died left in the store, and files that counted at the last run. */
@@ -164,7 +164,7 @@ class MonthAger implements Ager {
       `SELECT DISTINCT number, month, cold_file.row_count AS rows, tenant, device_type, metric
        FROM cold_file JOIN cold_run ON file = number JOIN series ON id = series
        WHERE month <= $1`,
-      [await this.#oldestKept(client, times)],
+      [newestExpiring(times)],
     )
     const expired = [...Map.groupBy(rows, ({ number }) => number)].filter(([, series]) =>
       series.every((one) => {
@@ -181,29 +181,36 @@ class MonthAger implements Ager {
     return expired.map(([, [one]]) => ({ month: one!.month, moved: 0, deleted: one!.rows }))
   }
 
-  /** The newest month of which anything may go. */
-  async #oldestKept(client: pg.ClientBase, { nowUs }: Times): Promise<Month> {
+  /** The least ages of any series. */
+  async #leastAges(client: pg.ClientBase): Promise<{ dueUs: number; coldUs: number }> {
     const { rows } = await client.query<{ tenant: string; device_type: string; metric: string }>(
       'SELECT DISTINCT tenant, device_type, metric FROM series',
     )
-    const ages = rows.map((one) => this.#options.agesOf({ ...one, deviceType: one.device_type }))
-    const leastUs = ages.reduce((least, { coldUs }) => Math.min(least, coldUs), Infinity)
-    const date = new Date(Math.max(0, (nowUs - leastUs) / 1000))
-    return Number.isFinite(leastUs) ? date.getUTCFullYear() * 12 + date.getUTCMonth() : -1
+    const least = { dueUs: Infinity, coldUs: Infinity }
+    for (const { device_type: deviceType, ...one } of rows) {
+      const { warmUs, coldUs } = this.#options.agesOf({ ...one, deviceType })
+      least.dueUs = Math.min(least.dueUs, warmUs, coldUs)
+      least.coldUs = Math.min(least.coldUs, coldUs)
+    }
+    return least
   }
 
   async #age(work: AgingRun, { month, times }: { month: Month; times: Times }): Promise<AgedMonth> {
     const done: AgedMonth = { month, moved: 0, deleted: 0 }
     const { startUs, endUs } = monthSpan(month)
-    const lateWaitMs = this.#options.lateWaitMs ?? LATE_WAIT_MS
-    if (endUs > times.nowUs || (await hasJustLeft(work.client, month, lateWaitMs))) return done
+    if (times.nowUs - endUs < times.dueUs) return done
+    const { lookIntervalMs = LOOK_INTERVAL_MS } = this.#options
+    if (await wasJustSeen(work.client, month, lookIntervalMs)) return done
     const all = await this.#months.seriesOf({ startUs, endUs })
     const fates = new Map(
       all.map(({ series, ages }) => [series.series, fateOf(ages, endUs, times)]),
     )
     const withFate = (fate: Fate): MonthSeries[] =>
       all.filter(({ series }) => fates.get(series.series) === fate)
-    if (withFate('stays').length === all.length) return done
+    if (withFate('stays').length === all.length) {
+      await noteSeen(work.client, month)
+      return done
+    }
     const seen = new Map(withFate('goes').map(({ series }) => [series.series, Infinity]))
     done.moved = await this.#move(work, { month, series: withFate('moves'), seen })
     if (work.isClosing()) return done
@@ -211,7 +218,7 @@ class MonthAger implements Ager {
       withFate('stays').length === 0
         ? await dropMonth(work.client, month, () => this.#isSeen(work.client, month, seen))
         : await this.#deleteRows(work, month, seen)
-    if (isGone) await noteLeft(work.client, month)
+    if (isGone) await noteSeen(work.client, month)
     const going = withFate('goes').reduce((sum, { rows }) => sum + rows, 0)
     return { ...done, deleted: isGone ? going : 0 }
   }
@@ -315,6 +322,9 @@ interface AgingRun {
 interface Times {
   nowUs: number
   deletableBeforeUs: number
+  /** The least ages at which a series may move or go, and at which it may go. */
+  dueUs: number
+  coldUs: number
 }
 
 interface ExpiringRow {
@@ -324,6 +334,13 @@ interface ExpiringRow {
   tenant: string
   device_type: string
   metric: string
+}
+
+/** The newest month of which anything may go; -1: none. */
+function newestExpiring({ nowUs, coldUs }: Times): Month {
+  if (!Number.isFinite(coldUs)) return -1
+  const date = new Date(Math.max(0, (nowUs - coldUs) / 1000))
+  return date.getUTCFullYear() * 12 + date.getUTCMonth()
 }
 
 function fateOf({ warmUs, coldUs }: ColdAges, endUs: number, times: Times): Fate {

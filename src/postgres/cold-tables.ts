@@ -23,8 +23,8 @@ export const COLD_TABLES = `
     tail_bytes INTEGER NOT NULL,
     tail_crc BIGINT NOT NULL
   );
-  -- When its rows went last.
-  CREATE TABLE cold_month (month INTEGER PRIMARY KEY, left_at TIMESTAMPTZ NOT NULL);
+  -- When its rows were looked through, and those went that were due.
+  CREATE TABLE cold_month (month INTEGER PRIMARY KEY, seen_at TIMESTAMPTZ NOT NULL);
   CREATE TABLE cold_run (
     series INTEGER NOT NULL,
     file BIGINT NOT NULL REFERENCES cold_file ON DELETE CASCADE,
@@ -181,23 +181,23 @@ export async function retireFiles(
   )
 }
 
-/** Its rows have gone, to the lake or away. */
-export async function noteLeft(client: pg.ClientBase, month: Month): Promise<void> {
+/** Of its rows those have gone that were due. */
+export async function noteSeen(client: pg.ClientBase, month: Month): Promise<void> {
   await client.query(
-    `INSERT INTO cold_month VALUES ($1, now()) ON CONFLICT (month) DO UPDATE SET left_at = now()`,
+    `INSERT INTO cold_month VALUES ($1, now()) ON CONFLICT (month) DO UPDATE SET seen_at = now()`,
     [month],
   )
 }
 
-/** Whether its rows have gone within so many ms. */
-export async function hasJustLeft(
+/** Whether that was within so many ms. */
+export async function wasJustSeen(
   client: pg.ClientBase,
   month: Month,
   withinMs: number,
 ): Promise<boolean> {
   const { rowCount } = await client.query(
     `SELECT FROM cold_month
-     WHERE month = $1 AND left_at > now() - $2 * interval '1 millisecond'`,
+     WHERE month = $1 AND seen_at > now() - $2 * interval '1 millisecond'`,
     [month, withinMs],
   )
   return rowCount === 1

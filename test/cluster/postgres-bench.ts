@@ -61,7 +61,7 @@ export async function openTables(
     aging &&
     openAger({
       ...{ place, clock: nodeWorld.clock, name: 'cold', isExportedFirst: false },
-      lateWaitMs: 0,
+      lookIntervalMs: 0,
       ...aging,
     })
   const lease = (await writer.claim('bench'))!
