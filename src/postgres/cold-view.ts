@@ -34,14 +34,17 @@ export const monthSpan = (month: Month): Span => ({
   endUs: monthStartMs(month + 1) * 1000,
 })
 
-/** The months of a series that are partly in the lake, as far as they are in the spans. */
+/**
+ * The months of a series that are partly in the lake, as far as they are in the spans, and what is
+ * before and between them, so that all parts together are in the order of their times.
+ */
 export function coldParts(
   series: number,
   spans: readonly Span[],
   runs: readonly ColdRun[],
-): { parts: ColdPart[]; months: Span[] } {
+): { parts: ColdPart[]; fromUs: number } {
   const parts: ColdPart[] = []
-  const months: Span[] = []
+  let fromUs = -Infinity
   const byMonth = [...Map.groupBy(runs, ({ file }) => file.month)].toSorted(([a], [b]) => a - b)
   for (const [month, own] of byMonth) {
     const span = monthSpan(month)
@@ -50,10 +53,12 @@ export function coldParts(
       wanted.some(({ startUs, endUs }) => minUs < endUs && startUs <= maxUs)
     const read = own.filter(isWanted)
     if (read.length === 0) continue
+    const before = clipSpans({ startUs: fromUs, endUs: span.startUs }, spans)
+    if (before.length > 0) parts.push({ series, spans: before, runs: [] })
     parts.push({ series, spans: wanted, runs: read })
-    months.push(span)
+    fromUs = span.endUs
   }
-  return { parts, months }
+  return { parts, fromUs }
 }
 
 export const stretchesOf = ({ series, spans }: Omit<ColdPart, 'runs'>): Stretch[] =>

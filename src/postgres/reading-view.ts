@@ -14,7 +14,7 @@
  */
 import { WeirError } from '../errors/errors.ts'
 import {
-  subtractSpans,
+  clipSpans,
   type ReadingRows,
   type ReadingView,
   type Span,
@@ -27,7 +27,6 @@ import {
   mergeRows,
   readColdParts,
   stretchesOf,
-  withoutRepeats,
   type ColdPart,
   type ReadPart,
   type SeriesRows,
@@ -104,15 +103,16 @@ export class PostgresView implements ReadingView {
     for (const { series, spans } of wanted) {
       const own = coldParts(series, spans, cold.runs.get(series) ?? [])
       parts.push(...own.parts)
-      const hot = spans.flatMap((span) => subtractSpans(span, own.months))
+      const hot = clipSpans({ startUs: own.fromUs, endUs: Infinity }, spans)
       stretches.push(...stretchesOf({ series, spans: hot }))
     }
+    // The lake's first, which are older: of equal peaks the first stays in a downsampled answer.
     const take = (page: PageOfReadings): void => this.#emit(page.series, page, consume)
     for (const withTexts of [false, true]) {
-      const own = stretches.filter(({ series }) => isText(series) === withTexts)
-      await this.#readPages({ stretches: own, isText: withTexts }, take)
+      const isOwn = ({ series }: { series: number }): boolean => isText(series) === withTexts
+      await this.#readCold(parts.filter(isOwn), consume)
+      await this.#readPages({ stretches: stretches.filter(isOwn), isText: withTexts }, take)
     }
-    if (parts.length > 0) await this.#readCold(parts, consume)
   }
 
   #readPages(
@@ -134,19 +134,17 @@ export class PostgresView implements ReadingView {
   }
 
   async #readCold(parts: readonly ColdPart[], consume: (rows: ReadingRows) => void): Promise<void> {
+    if (parts.length === 0) return
     const { cold, isText, texts } = this.#parts
     const hot = await this.#hotRows(parts)
     const how = { isText, textId: (text: string): number => texts.idOf(text) }
     for await (const { part, read } of readColdParts(cold.files, parts, how)) {
       const found = read.filter((rows) => rows !== undefined)
       this.#noteFiles({ part, read })
-      const merged = mergeRows(found)
-      this.#count(merged.timeUs.length)
+      const merged = mergeRows([...found, ...(hot.get(part) ?? [])])
+      this.#rows += merged.timeUs.length - counted(hot.get(part) ?? [])
+      this.#count(0)
       this.#emit(part.series, merged, consume)
-      const before = mergeRows(hot.get(part) ?? [])
-      const late = withoutRepeats(before, merged.timeUs)
-      this.#rows -= before.timeUs.length - late.timeUs.length
-      this.#emit(part.series, late, consume)
     }
   }
 
@@ -208,6 +206,9 @@ export class PostgresView implements ReadingView {
   /** The snapshot is the question's, and ends with it. */
   release(): void {}
 }
+
+const counted = (all: readonly SeriesRows[]): number =>
+  all.reduce((sum, { timeUs }) => sum + timeUs.length, 0)
 
 const windowName = (windowMs: number): string =>
   windowMs % 60_000 === 0 ? `${windowMs / 60_000}m` : `${windowMs / 1000}s`
