@@ -59,13 +59,17 @@ export interface LiveFeed {
   ): () => void
 }
 
+/** What was copied elsewhere, where nothing may be deleted before. */
+export interface ExportDesk {
+  /** µs. */
+  confirmExported(beforeUs: number): Promise<void>
+}
+
 /** The store of one process. */
-export interface StorageDesk {
+export interface StorageDesk extends ExportDesk {
   report(): Promise<StorageReport>
   /** Resolves once what was acknowledged before is in segments. */
   flush(): Promise<void>
-  /** µs. */
-  confirmExported(beforeUs: number): Promise<void>
   /** Returns its id. Errors: BACKUP_RUNNING, API_PARAMETER_INVALID, OBJECTS_UNAVAILABLE. */
   startBackup(to: string): Promise<string>
   backup(id: string): Promise<BackupStatus | undefined>
@@ -214,6 +218,8 @@ export interface ApiPorts {
   alerts?: Alerts | undefined
   /** Without it there are no routes about files and backups. */
   storage?: StorageDesk | undefined
+  /** Where there is no storage of its own. */
+  exports?: ExportDesk | undefined
   /** Without it there is no SQL. */
   sql?: SqlDesk | undefined
   /** Without them nothing is erased. */

@@ -38,7 +38,7 @@ import { silenceRoutes } from './routes/silences.ts'
 import { erasureRoutes } from './routes/erasures.ts'
 import { sqlRoutes } from './routes/sql.ts'
 import { archiveRoutes } from './routes/archive.ts'
-import { storageRoutes } from './routes/storage.ts'
+import { exportedRoute, storageRoutes } from './routes/storage.ts'
 import { documentRoute, systemRoutes } from './routes/system.ts'
 import { telemetryRoutes } from './routes/telemetry.ts'
 import { API_LIMITS, type ApiLimits, type Gates, type Services } from './services.ts'
@@ -128,7 +128,7 @@ function createLiveStreams({ ports, limits, registry, events }: Services, feed: 
 /** What a process does not do it has no routes for: on a cluster each does a part. */
 function allRoutes(services: Services, liveStreams: LiveStreams | undefined): Route[] {
   const { ports } = services
-  const { telemetry, query, live, alerts, backtests, storage, sql, erasures } = ports
+  const { telemetry, query, live, alerts, backtests, storage, exports, sql, erasures } = ports
   const routes = systemRoutes(services)
   if (telemetry !== undefined) {
     routes.unshift(...telemetryRoutes({ ...services, ports: { ...ports, telemetry } }))
@@ -161,7 +161,7 @@ function allRoutes(services: Services, liveStreams: LiveStreams | undefined): Ro
   if (storage !== undefined) {
     const parts = { ...services, ports: { ...ports, storage } }
     routes.unshift(...storageRoutes(parts), ...archiveRoutes(parts))
-  }
+  } else if (exports !== undefined) routes.unshift(exportedRoute(exports))
   if (backtests !== undefined) {
     routes.unshift(...backtestRoutes({ ...services, ports: { ...ports, backtests } }))
   }

@@ -116,6 +116,7 @@ async function open(options: ClusterOptions, opened: AsyncDisposableStack): Prom
       telemetry: gateway?.gateway,
       query: asking?.query,
       backtests: asking?.backtests,
+      exports: asking?.exports,
       live: asking && live.source,
       alerts: alerts?.alerts,
       metrics: async (): Promise<MetricSample[]> => [

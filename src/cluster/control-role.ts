@@ -1,4 +1,5 @@
 /** What answers people: queries from PostgreSQL, with a cache before them. */
+import type { ExportDesk } from '../api/api.ts'
 import type { Backtests } from '../backtest/backtest.ts'
 import { CachedQuery, type Cache } from '../cache/cache.ts'
 import { MemoryCache } from '../cache/memory-cache.ts'
@@ -8,11 +9,14 @@ import { ThreadBacktests } from '../embedded/backtests.ts'
 import { serveScan } from '../embedded/scan-port.ts'
 import { deviceKey, hashKey } from '../entries/entries.ts'
 import type { MetricSample } from '../observe/observe.ts'
+import type { Objects } from '../objects/objects.ts'
+import { createS3Objects } from '../objects/s3-objects.ts'
 import { openPostgresQuery, type PostgresQuery } from '../postgres/query.ts'
+import { confirmExported } from '../postgres/store-list.ts'
 import { openStoresQuery } from '../postgres/stores-query.ts'
 import type { Query } from '../query/query.ts'
 import { nodeWorld } from '../world/node-world.ts'
-import { storeAccesses } from './accesses.ts'
+import { s3Access, storeAccesses } from './accesses.ts'
 import type { Shared } from './cluster.ts'
 import { metric } from './metrics.ts'
 
@@ -24,12 +28,15 @@ const WINDOWS_MAX = 100_000
 export class ControlRole {
   readonly query: Query
   readonly backtests: Backtests
+  readonly exports: ExportDesk
   readonly #tables: PostgresQuery
   readonly #cache: Cache
+  readonly #objects: Objects | undefined
 
   constructor({ config, plan }: Shared) {
     const hashDevice = (tenant: string, deviceId: string): number =>
       hashKey(deviceKey(tenant, deviceId))
+    this.#objects = openObjects(config)
     const stores = storeAccesses(config).map(({ range, place }) => ({
       range,
       query: openPostgresQuery({
@@ -37,6 +44,7 @@ export class ControlRole {
         limits: { rowsMax: config.query.rowsMax, windowsMax: WINDOWS_MAX },
         hashDevice,
         windowsMs: plan.windowsMs,
+        objects: this.#objects,
       }),
     }))
     this.#tables = stores.length === 1 ? stores[0]!.query : openStoresQuery({ stores, hashDevice })
@@ -49,6 +57,12 @@ export class ControlRole {
       clock,
       allowedLatenessUs,
     })
+    this.exports = {
+      async confirmExported(beforeUs) {
+        const all = storeAccesses(config).map(({ place }) => confirmExported(place, beforeUs))
+        await Promise.all(all)
+      },
+    }
     this.backtests = new ThreadBacktests(plan, (question, port) =>
       serveScan(port, this.#tables.scan(question)),
     )
@@ -66,8 +80,13 @@ export class ControlRole {
   async close(): Promise<void> {
     await this.#tables.close()
     await this.#cache.close()
+    this.#objects?.close()
   }
 }
+
+/** Where readings are that have left PostgreSQL. Errors: CONFIG_VALUE_INVALID. */
+const openObjects = (config: Config): Objects | undefined =>
+  config.lake.bucket === '' ? undefined : createS3Objects(s3Access(config, nodeWorld.random))
 
 function openCache({ redis, kafka }: Config): Cache {
   if (redis.url === '')

@@ -1,6 +1,6 @@
 /**
  * The writer: all topics behind the stream, into each PostgreSQL that keeps hot storage; and what
- * becomes of the old: compressed, then dropped.
+ * becomes of the old (`retention.ts`).
  */
 import type { Config } from '../config/config.ts'
 import { openWhole } from '../embedded/open-whole.ts'
@@ -12,12 +12,12 @@ import { storeAccesses, type StoreAccess } from './accesses.ts'
 import type { Shared } from './cluster.ts'
 import { metric } from './metrics.ts'
 import { PostgresTarget } from './postgres-target.ts'
+import { RetentionWork, roleName, type RetainedStore } from './retention.ts'
 import { TopicWriter } from './topic-writer.ts'
 import { growingTopic, steadyTopic } from './topics.ts'
 import type { BatchKind, KnownMax, Rows } from './writer-batches.ts'
 
 const KINDS: readonly BatchKind[] = ['readings', 'windows', 'events', 'dead-letters']
-const RETENTION_INTERVAL_MS = 3_600_000
 
 interface WrittenTopic {
   kind: BatchKind
@@ -35,14 +35,14 @@ interface StoreWriter {
 
 export class WriterRole {
   readonly #stores: readonly StoreWriter[]
-  readonly #shared: Shared
-  #stopRetention: (() => void) | undefined
+  readonly #retention: RetentionWork
 
   /** Makes or updates the tables of all stores. Errors: STORAGE_UNAVAILABLE, DATA_FORMAT_NEWER. */
   static open(shared: Shared): Promise<WriterRole> {
     const { config } = shared
     return openWhole(async (opened) => {
       const stores: StoreWriter[] = []
+      const retained: RetainedStore[] = []
       for (const store of storeAccesses(config)) {
         const writer = await openPostgresWriter({
           place: store.place,
@@ -58,22 +58,22 @@ export class WriterRole {
         const tells = stores.length === 0
         const topics = KINDS.map((kind) => openTopic(shared, { kind, store, writer, tells }))
         stores.push({ name: store.name, writer, topics })
+        retained.push({ access: store, writer })
       }
-      return new WriterRole(shared, stores)
+      return new WriterRole(stores, new RetentionWork(shared, retained))
     })
   }
 
-  private constructor(shared: Shared, stores: readonly StoreWriter[]) {
-    this.#shared = shared
+  private constructor(stores: readonly StoreWriter[], retention: RetentionWork) {
     this.#stores = stores
+    this.#retention = retention
   }
 
   start(): void {
     for (const { topics } of this.#stores) {
       for (const { work } of topics) work.start()
     }
-    this.#retainAll()
-    this.#stopRetention = nodeWorld.clock.every(RETENTION_INTERVAL_MS, () => this.#retainAll())
+    this.#retention.start()
   }
 
   metrics(): MetricSample[] {
@@ -89,7 +89,7 @@ export class WriterRole {
   }
 
   async stop(): Promise<void> {
-    this.#stopRetention?.()
+    await this.#retention.stop()
     await Promise.all(
       this.#stores.map(async ({ topics, writer }) => {
         await Promise.all(topics.map(({ work }) => work.stop()))
@@ -97,26 +97,7 @@ export class WriterRole {
       }),
     )
   }
-
-  #retainAll(): void {
-    for (const store of this.#stores) void this.#retain(store)
-  }
-
-  async #retain({ name, writer }: StoreWriter): Promise<void> {
-    const { config, events } = this.#shared
-    const { retentionUs, compressAfterUs } = config.postgres
-    const nowUs = nodeWorld.clock.nowUs()
-    try {
-      await writer.dropBefore((nowUs - retentionUs) / 1000)
-      await writer.compressBefore((nowUs - compressAfterUs) / 1000)
-    } catch (error) {
-      events?.roleFailed({ role: roleName('retention', name), problem: String(error) })
-    }
-  }
 }
-
-const roleName = (work: string, store: string | undefined): string =>
-  `writer ${work}${store === undefined ? '' : ` of ${store}`}`
 
 interface TopicParts {
   kind: BatchKind

@@ -268,7 +268,7 @@ const POSTGRES = Type.Object(
     retention: duration(
       '90d',
       ['1d', '36500d'],
-      'Months (with TimescaleDB, chunks) of readings and windows that ended this long ago are dropped.',
+      'Months (with TimescaleDB, chunks) of windows that ended this long ago are dropped; of readings too, where there is no lake.',
     ),
     // Gateways take up to 8 days from a device unless a pipeline says otherwise.
     compressAfter: duration(

@@ -30,9 +30,11 @@ import type { SeriesName } from '../batch/batch.ts'
 import type { Objects } from '../objects/objects.ts'
 import type { Clock, Random } from '../world/world.ts'
 
+export { TIME as LAKE_TIME } from './lake-columns.ts'
 export { encodeLakeFile } from './lake-file.ts'
-export { readLakeRows, readLakeTables, type LakeFileSource } from './lake-reader.ts'
+export { readLakeRows, readLakeTables, type LakeFileSource, type LakeRows } from './lake-reader.ts'
 export { openLakeWriter } from './lake-writer.ts'
+export { committedSets, commitFiles, type CommittedSet } from './commit-files.ts'
 export { folderAt, type Run, type SortedReadings } from './sorted-readings.ts'
 
 export interface TopicOffset {

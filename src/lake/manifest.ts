@@ -142,6 +142,12 @@ export async function newestManifest(objects: Objects, set: string): Promise<Man
   return readManifest(objects, set, await newestVersion(objects, set))
 }
 
+/** Of which commit a file is; undefined for files that no commit put. */
+export function commitOf(key: string): { set: string; version: number } | undefined {
+  const groups = FILE.exec(key)?.groups
+  return groups && { set: groups['set']!, version: Number(groups['version']) }
+}
+
 /** Whether a file that a writer of this set put is one of a commit. */
 export function counts({ set, history, version: newest }: Manifest, key: string): boolean {
   const { set: of, ...numbers } = FILE.exec(key)?.groups ?? {}

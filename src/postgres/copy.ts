@@ -16,6 +16,8 @@ const FRAME_BYTES = 5
 const TRAILER_BYTES = 2
 const COPY_DATA = 0x64
 const ROW_TEXT_BYTES_MIN = 4
+/** Of a column but a text: its length and 8 bytes. */
+const COLUMN_BYTES_MAX = 12
 const TWO_32 = 2 ** 32
 
 export class CopyRows {
@@ -60,6 +62,8 @@ export class CopyRows {
 
   /** Begins a row; then each of its columns in turn, by one of the methods below. */
   row(): void {
+    // Texts of rows before may have taken what was reserved.
+    this.#room(2 + this.#columns * COLUMN_BYTES_MAX)
     this.#view.setInt16(this.#at, this.#columns)
     this.#at += 2
     this.#count++

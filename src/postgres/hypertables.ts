@@ -68,10 +68,10 @@ export class Hypertables implements TimeTables {
   forget(): void {}
 
   /** Nothing is dropped while another process is at it: it drops the same. */
-  async dropBefore(client: pg.ClientBase, timeMs: number): Promise<number> {
+  async dropBefore(client: pg.ClientBase, timeMs: number, only?: CutTable): Promise<number> {
     let dropped = 0
     await alone(client, async () => {
-      for (const table of TABLES) {
+      for (const table of only === undefined ? TABLES : [only]) {
         const { rows } = await client.query(
           `SELECT ${this.#functions}.drop_chunks($1::regclass, older_than => $2::bigint)`,
           [table, Math.floor(timeMs) * CUT_TABLES[table].unitsPerMs],

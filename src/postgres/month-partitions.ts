@@ -63,8 +63,8 @@ export class MonthPartitions implements TimeTables {
     for (const known of Object.values(this.#known)) known.clear()
   }
 
-  dropBefore(client: pg.ClientBase, timeMs: number): Promise<number> {
-    return dropMonths(client, timeMs)
+  dropBefore(client: pg.ClientBase, timeMs: number, only?: CutTable): Promise<number> {
+    return dropMonths(client, timeMs, only)
   }
 
   /** PostgreSQL alone cannot. */
@@ -87,7 +87,9 @@ async function makeMonths(
     await client.query('SELECT pg_advisory_xact_lock($1, hashtext(current_schema))', [MONTHS_LOCK])
     for (const { table, month } of months) {
       const state = await stateOf(client, nameOf(table, month))
-      if (state === 'attached') continue
+      // Whoever closed it is gone: we have the lock.
+      if (state === 'closed') await client.query(guardDdl(nameOf(table, month), 'open'))
+      if (state === 'attached' || state === 'closed') continue
       // What retention began to drop, and did not end.
       if (state !== 'absent') await drop(client, { name: nameOf(table, month), table, state })
       await client.query(ddlOf(table, month, partitions))
@@ -114,12 +116,18 @@ function ddlOf(table: CutTable, month: Month, partitions: number): string {
     ${parts.join('\n')} ${attach}`
 }
 
-/** `leaving`: a DETACH CONCURRENTLY was cut. `detached`: it is a table by itself. */
-type State = 'absent' | 'attached' | 'leaving' | 'detached'
+/**
+ * `closed`: it is attached and takes no rows. `leaving`: a DETACH CONCURRENTLY was cut. `detached`:
+ * it is a table by itself.
+ */
+type State = 'absent' | 'attached' | 'closed' | 'leaving' | 'detached'
 
 async function stateOf(client: pg.ClientBase, name: string): Promise<State> {
-  const { rows } = await client.query<{ attached: boolean | null; leaving: boolean | null }>(
-    `SELECT inhrelid IS NOT NULL AS attached, inhdetachpending AS leaving
+  const { rows } = await client.query<StateRow>(
+    `SELECT inhrelid IS NOT NULL AS attached, inhdetachpending AS leaving, EXISTS (
+       SELECT FROM pg_trigger
+       WHERE tgrelid = pg_class.oid AND tgname = '${GUARD}' AND tgqual IS NULL
+     ) AS closed
      FROM pg_class LEFT JOIN pg_inherits ON inhrelid = pg_class.oid
      WHERE relname = $1 AND relnamespace = current_schema::regnamespace`,
     [name],
@@ -127,20 +135,82 @@ async function stateOf(client: pg.ClientBase, name: string): Promise<State> {
   const [row] = rows
   if (row === undefined) return 'absent'
   if (row.leaving === true) return 'leaving'
-  return row.attached === true ? 'attached' : 'detached'
+  if (row.attached !== true) return 'detached'
+  return row.closed ? 'closed' : 'attached'
+}
+
+interface StateRow {
+  attached: boolean | null
+  leaving: boolean | null
+  closed: boolean
 }
 
 /** Drops the months that end at or before `timeMs`. Returns how many tables went. */
-async function dropMonths(client: pg.ClientBase, timeMs: number): Promise<number> {
+async function dropMonths(
+  client: pg.ClientBase,
+  timeMs: number,
+  only: CutTable | undefined,
+): Promise<number> {
   await client.query('SELECT pg_advisory_lock($1, hashtext(current_schema))', [MONTHS_LOCK])
   try {
     let dropped = 0
     for (const { name, table, month } of await monthsOf(client)) {
-      if (monthStartMs(month + 1) > timeMs) continue
+      if (monthStartMs(month + 1) > timeMs || (only !== undefined && only !== table)) continue
+      if (table === 'reading') await noteDropped(client, month)
       await drop(client, { name, table, state: await stateOf(client, name) })
       dropped++
     }
     return dropped
+  } finally {
+    await client.query('SELECT pg_advisory_unlock($1, hashtext(current_schema))', [MONTHS_LOCK])
+  }
+}
+
+/** What is about to go has not gone to a lake. */
+async function noteDropped(client: pg.ClientBase, month: Month): Promise<void> {
+  await client.query('UPDATE complete_from SET month = greatest(month, $1)', [month + 1])
+}
+
+const GUARD = 'guard'
+
+/**
+ * A trigger that refuses rows, or none any more: to make or replace one waits for writers, and
+ * needs no lock that questions hold. To drop it would.
+ */
+const guardDdl = (name: string, how: 'open' | 'closed'): string =>
+  `CREATE OR REPLACE TRIGGER ${GUARD} BEFORE INSERT ON ${name}
+   FOR EACH ROW ${how === 'open' ? 'WHEN (false)' : ''} EXECUTE FUNCTION refuse_row()`
+
+/** Months of readings, the oldest first. */
+export async function readingMonths(client: pg.ClientBase): Promise<Month[]> {
+  const months = (await monthsOf(client)).filter(({ table }) => table === 'reading')
+  return months.map(({ month }) => month).toSorted((a, b) => a - b)
+}
+
+/**
+ * Drops a month of readings if `isMoved` says so, which it does while no row can come into it:
+ * questions go on, writers under way are waited for, and what they bring then waits for a new month
+ * of that name.
+ */
+export async function dropMonth(
+  client: pg.ClientBase,
+  month: Month,
+  isMoved: () => Promise<boolean>,
+): Promise<boolean> {
+  const name = nameOf('reading', month)
+  await client.query('SELECT pg_advisory_lock($1, hashtext(current_schema))', [MONTHS_LOCK])
+  try {
+    const state = await stateOf(client, name)
+    if (state === 'absent') return true
+    if (state === 'attached' || state === 'closed') {
+      await client.query(guardDdl(name, 'closed'))
+      if (!(await isMoved())) {
+        await client.query(guardDdl(name, 'open'))
+        return false
+      }
+    }
+    await drop(client, { name, table: 'reading', state })
+    return true
   } finally {
     await client.query('SELECT pg_advisory_unlock($1, hashtext(current_schema))', [MONTHS_LOCK])
   }
@@ -151,7 +221,7 @@ async function drop(
   { name, table, state }: { name: string; table: CutTable; state: State },
 ): Promise<void> {
   const detach = `ALTER TABLE ${table} DETACH PARTITION ${name}`
-  if (state === 'attached') await client.query(`${detach} CONCURRENTLY`)
+  if (state === 'attached' || state === 'closed') await client.query(`${detach} CONCURRENTLY`)
   if (state === 'leaving') await client.query(`${detach} FINALIZE`)
   await client.query(`DROP TABLE ${name}`)
 }

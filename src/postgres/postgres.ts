@@ -12,6 +12,7 @@
 import type { DeadLetter, ValueKind, SeriesName } from '../batch/batch.ts'
 import type { AnomalyEvent } from '../stream/stream.ts'
 import type { SeriesIds } from './series-ids.ts'
+import type { CutTable } from './time-tables.ts'
 
 export { SeriesIds } from './series-ids.ts'
 
@@ -139,9 +140,10 @@ export interface PostgresWriter {
   /**
    * Retention: drops the months, or chunks, of readings and partials that end at or before
    * `timeMs`, beside writers and queries; it waits for those under way. Returns how many tables
-   * went. What failed half way ends with the next call. Errors: STORAGE_UNAVAILABLE.
+   * went. `only`: of that table alone. What failed half way ends with the next call. Errors:
+   * STORAGE_UNAVAILABLE.
    */
-  dropBefore(timeMs: number): Promise<number>
+  dropBefore(timeMs: number, only?: CutTable): Promise<number>
   /**
    * Compresses the chunks that end at or before `timeMs`, one after the other; writers wait for the
    * one under way. Nothing happens to months. Errors: STORAGE_UNAVAILABLE.

@@ -30,7 +30,8 @@ export class QueryDatabase {
   /** One connection, made when a statement is to end early. */
   readonly #cancelling: pg.Pool
 
-  constructor(place: PostgresPlace) {
+  /** `how`: of those who look at all there is, beside questions. */
+  constructor(place: PostgresPlace, how: { name?: string; statementTimeoutMs?: number } = {}) {
     this.#cancelling = openPool({
       ...connectionConfig(place),
       ...{ max: 1, statement_timeout: STATEMENT_TIMEOUT_MS },
@@ -39,9 +40,9 @@ export class QueryDatabase {
     this.#pool = openPool({
       ...connectionConfig(place, BY_INDEX),
       max: CONNECTIONS_MAX,
-      statement_timeout: STATEMENT_TIMEOUT_MS,
+      statement_timeout: how.statementTimeoutMs ?? STATEMENT_TIMEOUT_MS,
       idle_in_transaction_session_timeout: IDLE_TIMEOUT_MS,
-      application_name: 'weir-query',
+      application_name: how.name ?? 'weir-query',
     })
   }
 

@@ -20,6 +20,17 @@ interface NewestOfMetric extends Newest {
   kind: number
 }
 
+/** The newest of a series, here or in the lake, which was first where both have the time. */
+const newestOf = (series: string, deviceHash: string): string => `
+  SELECT time_us, value, text_value FROM (
+    (SELECT time_us, value, text_value, 1 AS place FROM reading
+      WHERE reading.series = ${series} AND reading.device_hash = ${deviceHash}
+      ORDER BY time_us DESC LIMIT 1)
+    UNION ALL
+    (SELECT max_us, last_value, last_text, 0 FROM cold_run WHERE cold_run.series = ${series}
+      ORDER BY max_us DESC, file LIMIT 1)
+  ) AS one ORDER BY time_us DESC, place LIMIT 1`
+
 /**
  * Months are looked at from the newest backwards, until one holds a reading. Of several series of
  * one metric the newest reading counts. `ts` is ms.
@@ -30,11 +41,7 @@ export async function readLatest(
 ): Promise<Record<string, { ts: number; value: Value }>> {
   const rows = await ask<NewestOfMetric>(
     `SELECT metric, kind, newest.* FROM series
-     CROSS JOIN LATERAL (
-       SELECT time_us, value, text_value FROM reading
-       WHERE reading.series = series.id AND device_hash = $3
-       ORDER BY time_us DESC LIMIT 1
-     ) AS newest
+     CROSS JOIN LATERAL (${newestOf('series.id', '$3')}) AS newest
      WHERE tenant = $1 AND device_id = $2
      ORDER BY id`,
     [tenant, deviceId, deviceHash],
@@ -63,11 +70,7 @@ const PAGE = `SELECT id, device_id, kind FROM series
 
 const NEWEST = `SELECT place, newest.*
   FROM unnest($1::integer[], $2::integer[]) WITH ORDINALITY AS wanted (series, device_hash, place)
-  CROSS JOIN LATERAL (
-    SELECT time_us, value, text_value FROM reading
-    WHERE reading.series = wanted.series AND reading.device_hash = wanted.device_hash
-    ORDER BY time_us DESC LIMIT 1
-  ) AS newest
+  CROSS JOIN LATERAL (${newestOf('wanted.series', 'wanted.device_hash')}) AS newest
   ORDER BY place`
 
 interface PageRow extends Row {

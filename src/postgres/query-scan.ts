@@ -4,8 +4,9 @@
  */
 import type { SeriesDefinition } from '../batch/batch.ts'
 import { scanDevices, type ScanQuestion, type ScanSource, type ScanStep } from '../query/query.ts'
+import type { ColdFiles } from './cold-files.ts'
 import type { QueryDatabase, Row } from './query-database.ts'
-import { seriesOf, type SeriesRow } from './query-source.ts'
+import { loadCold, seriesOf, type SeriesRow } from './query-source.ts'
 import { QuestionTexts } from './query-texts.ts'
 import { PostgresView } from './reading-view.ts'
 
@@ -29,11 +30,12 @@ const PAGE = `SELECT id, device_id, device_type, metric, dimensions, kind FROM s
 export interface ScanPlace {
   database: QueryDatabase
   hashDevice: (tenant: string, deviceId: string) => number
+  coldFiles: ColdFiles
 }
 
 /** Errors: QUERY_FAILED, STORAGE_UNAVAILABLE. */
 export async function* scanTables(
-  { database, hashDevice }: ScanPlace,
+  { database, hashDevice, coldFiles }: ScanPlace,
   question: ScanQuestion,
 ): AsyncGenerator<ScanStep, void> {
   const { tenant } = question
@@ -43,7 +45,7 @@ export async function* scanTables(
     devices: devicesOf(database, question),
     devicesMax: 1,
     look: (devices, run) =>
-      database.snapshot((ask) => {
+      database.snapshot(async (ask) => {
         const series = devices.flat()
         const texts = new QuestionTexts()
         const isText = new Set(series.flatMap((one) => (one.kind === 'text' ? [one.series] : [])))
@@ -51,6 +53,13 @@ export async function* scanTables(
           ...{ ask, texts, coverage: [], dirty: new Map(), rowsMax: Infinity },
           deviceHash: hashDevice(tenant, series[0]!.deviceId),
           isText: (id) => isText.has(id),
+          cold: {
+            files: coldFiles,
+            runs: await loadCold(
+              ask,
+              series.map((one) => one.series),
+            ),
+          },
         })
         return run({ view, text: (id) => texts.text(id) })
       }),

@@ -1,6 +1,8 @@
 /** What one question about a metric has to know before its readings: few rows, all by index. */
 import type { SeriesDefinition, ValueKind } from '../batch/batch.ts'
 import { addSpan, type ReadingSource, type ReadingView, type Span } from '../query/query.ts'
+import type { ColdFiles } from './cold-files.ts'
+import { loadColdRuns, type ColdRun } from './cold-tables.ts'
 import { KIND_CODES } from './postgres.ts'
 import type { Ask, Row } from './query-database.ts'
 import { QuestionTexts } from './query-texts.ts'
@@ -13,6 +15,7 @@ export interface SourceOptions {
   rowsMax: number
   /** Sizes that partials are made of, ascending. */
   windowsMs: readonly number[]
+  coldFiles: ColdFiles
 }
 
 /** Where a device's rows are. */
@@ -41,7 +44,7 @@ export const kindOf = (code: number): ValueKind => KINDS.get(code) ?? 'number'
 export async function loadSource(
   ask: Ask,
   { device, metric, hasPartials }: { device: DevicePlace; metric: string; hasPartials: boolean },
-  { rowsMax, windowsMs }: SourceOptions,
+  { rowsMax, windowsMs, coldFiles }: SourceOptions,
 ): Promise<ReadingSource> {
   const series = await loadSeries(ask, device, metric)
   const ids = series.map(({ series }) => series)
@@ -52,9 +55,14 @@ export async function loadSource(
     isText: (id) => kinds.get(id) === 'text',
     coverage: hasPartials ? await loadCoverage(ask, { device, ids, windowsMs }) : [],
     dirty: hasPartials ? await loadDirty(ask, ids) : new Map(),
+    cold: { files: coldFiles, runs: await loadCold(ask, ids) },
   })
   return { series: () => series, text: (id) => texts.text(id), view: () => view }
 }
+
+/** By series. */
+export const loadCold = async (ask: Ask, ids: readonly number[]): Promise<Map<number, ColdRun[]>> =>
+  Map.groupBy(await loadColdRuns(ask, ids), ({ series }) => series)
 
 async function loadSeries(
   ask: Ask,

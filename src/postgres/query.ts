@@ -18,13 +18,16 @@ import {
   type ScanQuestion,
   type WindowsQuestion,
 } from '../query/query.ts'
+import type { WeirError } from '../errors/errors.ts'
+import type { Objects } from '../objects/objects.ts'
 import type { PostgresPlace } from '../postgres-client/postgres-client.ts'
+import { ColdFiles } from './cold-files.ts'
 import { QueryDatabase, type Ask } from './query-database.ts'
 import { readAnomalies, readDeadLetters } from './query-events.ts'
 import { lookAtDevices } from './query-groups.ts'
 import { readLatest, readLatestOfMetric } from './query-latest.ts'
 import { scanTables } from './query-scan.ts'
-import { loadSource, type DevicePlace } from './query-source.ts'
+import { loadSource, type DevicePlace, type SourceOptions } from './query-source.ts'
 
 export interface PostgresQueryOptions {
   access: PostgresPlace
@@ -33,6 +36,8 @@ export interface PostgresQueryOptions {
   hashDevice: (tenant: string, deviceId: string) => number
   /** Window sizes of the pipeline. */
   windowsMs: readonly number[]
+  /** Where the lake is; needed as soon as it has something. */
+  objects?: Objects | undefined
 }
 
 export interface PostgresQuery extends Query, ReadingScan, GroupsSource {
@@ -50,9 +55,11 @@ export const openPostgresQuery = (options: PostgresQueryOptions): PostgresQuery 
 class TableQuery implements PostgresQuery {
   readonly #options: PostgresQueryOptions
   readonly #database: QueryDatabase
+  readonly #coldFiles: ColdFiles
 
   constructor(options: PostgresQueryOptions) {
     this.#options = options
+    this.#coldFiles = new ColdFiles(options.objects)
     this.#database = new QueryDatabase(options.access)
   }
 
@@ -74,15 +81,17 @@ class TableQuery implements PostgresQuery {
   }
 
   looks(...[question, run, signal]: Parameters<GroupsSource['looks']>): Promise<void> {
-    const { limits, windowsMs, hashDevice } = this.#options
-    const options = { rowsMax: limits.rowsMax, windowsMs }
-    const place = { database: this.#database, hashDevice, options, signal }
+    const { hashDevice } = this.#options
+    const place = {
+      ...{ database: this.#database, hashDevice, options: this.#sourceOptions(), signal },
+    }
     return lookAtDevices(place, question, run)
   }
 
   scan(question: ScanQuestion): ReturnType<ReadingScan['scan']> {
     const { hashDevice } = this.#options
-    return scanTables({ database: this.#database, hashDevice }, question)
+    const coldFiles = this.#coldFiles
+    return scanTables({ database: this.#database, hashDevice, coldFiles }, question)
   }
 
   #answer<T>(
@@ -96,12 +105,21 @@ class TableQuery implements PostgresQuery {
     run: (source: ReadingSource) => Promise<T>,
   ): Promise<T> {
     const device = this.#place(what.tenant, what.deviceId)
+    const look = (): Promise<T> =>
+      this.#database.snapshot(
+        async (ask: Ask) => run(await loadSource(ask, { ...what, device }, this.#sourceOptions())),
+        what.signal,
+      )
+    // A file went away behind the look: a new one knows what took its place.
+    return look().catch((error: WeirError) => {
+      if (error.code === 'OBJECT_MISSING') return look()
+      throw error
+    })
+  }
+
+  #sourceOptions(): SourceOptions {
     const { limits, windowsMs } = this.#options
-    const options = { rowsMax: limits.rowsMax, windowsMs }
-    return this.#database.snapshot(
-      async (ask: Ask) => run(await loadSource(ask, { ...what, device }, options)),
-      what.signal,
-    )
+    return { rowsMax: limits.rowsMax, windowsMs, coldFiles: this.#coldFiles }
   }
 
   #place(tenant: string, deviceId: string): DevicePlace {

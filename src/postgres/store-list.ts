@@ -20,6 +20,10 @@ const REPLACE = `
   ON CONFLICT (is_only) DO UPDATE SET ranges = excluded.ranges
   RETURNING (SELECT ranges FROM store_list) AS ranges`
 
+const CONFIRM = `
+  INSERT INTO exported AS known (before_us) VALUES ($1)
+  ON CONFLICT (is_only) DO UPDATE SET before_us = greatest(known.before_us, excluded.before_us)`
+
 /**
  * What is recorded; where nothing is, `ranges` from now on. Of several that record at once all get
  * the first one's. Makes or updates the tables. Errors: STORAGE_UNAVAILABLE, DATA_FORMAT_NEWER.
@@ -39,6 +43,15 @@ export const currentStores = (place: PostgresPlace): Promise<string | undefined>
 async function read(client: pg.Client): Promise<string | undefined> {
   const { rows } = await client.query<{ ranges: string }>('SELECT ranges FROM store_list')
   return rows[0]?.ranges
+}
+
+/**
+ * Readings of before `beforeUs` were copied elsewhere, and may be deleted when their age is over.
+ * Never goes back. Errors: STORAGE_UNAVAILABLE.
+ */
+export async function confirmExported(place: PostgresPlace, beforeUs: number): Promise<void> {
+  const values = [Math.floor(beforeUs)]
+  await connected(place, (client) => client.query(CONFIRM, values))
 }
 
 /** Records `ranges` instead of what was there, which it returns. Errors: as recordedStores. */

@@ -26,10 +26,10 @@ export interface TimeTables {
   /** What was prepared may be gone: the next prepare() looks again. */
   forget(): void
   /**
-   * Drops what ends at or before `timeMs`, beside writers and queries. Returns how many tables
-   * went. `client` is in no transaction.
+   * Drops what ends at or before `timeMs`, beside writers and queries; of one table, or of both.
+   * Returns how many tables went. `client` is in no transaction.
    */
-  dropBefore(client: pg.ClientBase, timeMs: number): Promise<number>
+  dropBefore(client: pg.ClientBase, timeMs: number, only?: CutTable): Promise<number>
   /** Compresses what ends at or before `timeMs`, where that can be. The same client. */
   compressBefore(client: pg.ClientBase, timeMs: number): Promise<void>
 }

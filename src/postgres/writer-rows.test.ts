@@ -32,3 +32,31 @@ test('rows of a series lie together, in the order of the batch', () => {
   assert.deepEqual(values, [11, 14, 10, 12, 15])
   assert.equal(refused, 1)
 })
+
+test('texts take no room from the rows behind them', () => {
+  const series = new SeriesIds()
+  for (const [metric, kind] of [
+    ['mode', 'text'],
+    ['temperature', 'number'],
+  ] as const) {
+    const device = { tenant: 'default', deviceId: 'd', deviceType: 'generic', deviceHash: 7 }
+    series.add({ ...device, metric, dimensions: [], kind })
+  }
+  series.ids.set([1, 2])
+  const count = 6000
+  const isText = (row: number): boolean => row < count / 2
+  const readings = {
+    count,
+    series: Uint32Array.from({ length: count }, (_, row) => (isText(row) ? 0 : 1)),
+    timeUs: Float64Array.from({ length: count }, (_, row) => START_US + row),
+    value: new Float64Array(count),
+    texts: Array.from({ length: count }, (_, row) => (isText(row) ? 'x'.repeat(40) : undefined)),
+  }
+  const { rows } = encodeReadings(readings, series, START_US / 1000 + 1000)
+  const textBytes = (count / 2) * 40
+  const trailerBytes = 2
+  assert.equal(
+    rows.message().length,
+    HEADER_BYTES + count * (ROW_BYTES + 4) + textBytes + trailerBytes,
+  )
+})

@@ -25,7 +25,7 @@ import { copyRows } from './copy.ts'
 import { checkLease, Leases } from './lease.ts'
 import type { Lease, PostgresWriter, WriteResult, WriterBatch } from './postgres.ts'
 import { migrate, openTimeTables } from './schema.ts'
-import type { TimeTables } from './time-tables.ts'
+import type { CutTable, TimeTables } from './time-tables.ts'
 import { DeadLetterShelf, writeAnomalies, writeCoverage, writeDirty } from './writer-events.ts'
 import {
   encodePartials,
@@ -134,8 +134,8 @@ class Writer implements PostgresWriter {
     })
   }
 
-  dropBefore(timeMs: number): Promise<number> {
-    return connected(this.#pool, (client) => this.#tables.dropBefore(client, timeMs))
+  dropBefore(timeMs: number, only?: CutTable): Promise<number> {
+    return connected(this.#pool, (client) => this.#tables.dropBefore(client, timeMs, only))
   }
 
   compressBefore(timeMs: number): Promise<void> {

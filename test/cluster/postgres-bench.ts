@@ -9,6 +9,8 @@ import {
 } from '../../src/postgres/postgres.ts'
 import type { PostgresPlace } from '../../src/postgres-client/postgres-client.ts'
 import { openPostgresQuery, type PostgresQuery } from '../../src/postgres/query.ts'
+import { openAger, type AgedMonth, type AgerOptions } from '../../src/postgres/ager.ts'
+import type { Objects } from '../../src/objects/objects.ts'
 import { openPostgresWriter } from '../../src/postgres/writer.ts'
 import type { Given, QueryBench } from '../../src/query/query-fixture.ts'
 import type { QueryLimits } from '../../src/query/query.ts'
@@ -30,19 +32,38 @@ export interface TablesBench extends QueryBench {
   compress: () => Promise<void>
   /** Also what is not in its range. */
   giveAll: (given: Given) => Promise<void>
+  /** What is due goes to the lake, or away. */
+  age: (isClosing?: () => boolean) => Promise<AgedMonth[]>
+  /** As it was without a lake. */
+  dropBefore: (timeMs: number) => Promise<number>
+}
+
+/** How old readings are dealt with; without it they stay. */
+export interface BenchAging {
+  objects: Objects
+  agesOf: AgerOptions['agesOf']
+  isExportedFirst?: boolean
 }
 
 /** With a range it keeps only what is of its devices, as one of several stores. */
 export async function openTables(
   place: PostgresPlace,
   limits: QueryLimits,
-  range: HashRange = ALL,
+  { range = ALL, aging }: { range?: HashRange; aging?: BenchAging | undefined } = {},
 ): Promise<TablesBench> {
   const writer = await openPostgresWriter({ place, clock: nodeWorld.clock })
   const query = openPostgresQuery({
     ...{ access: place, limits, hashDevice },
     windowsMs: [60_000, 300_000],
+    objects: aging?.objects,
   })
+  const ager =
+    aging &&
+    openAger({
+      ...{ place, clock: nodeWorld.clock, name: 'cold', isExportedFirst: false },
+      lookIntervalMs: 0,
+      ...aging,
+    })
   const lease = (await writer.claim('bench'))!
   let series = new SeriesIds()
   let indices = new Map<number, number>()
@@ -59,15 +80,26 @@ export async function openTables(
     query,
     give: (given) => write(given, range),
     giveAll: (given) => write(given, ALL),
+    age: async (isClosing) => ager!.run((await writer.claim('aging'))!, isClosing),
+    dropBefore: (timeMs) => writer.dropBefore(timeMs),
     compress: () => writer.compressBefore(Date.UTC(2100)),
     async empty() {
       series = new SeriesIds()
       indices = new Map()
-      const tables = ['series', 'reading', 'window_partial', 'dirty_range', 'coverage']
+      const tables = [
+        'series',
+        'reading',
+        'window_partial',
+        'dirty_range',
+        'coverage',
+        'cold_run',
+        'cold_month',
+      ]
       await statement(place, `TRUNCATE ${tables.join(', ')}`)
     },
     async close() {
       await query.close()
+      await ager?.close()
       await writer.close()
       await statement(place, `DROP SCHEMA ${place.schema} CASCADE`)
     },

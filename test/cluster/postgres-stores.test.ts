@@ -46,7 +46,7 @@ async function openStores(limits: QueryLimits): Promise<StoresBench> {
   // The second server, which tests take away, has pump-2.
   const urls = ONE === 0 ? [url, second!.url] : [second!.url, url]
   const stores = await Promise.all(
-    RANGES.map((range, at) => openTables({ url: urls[at]!, schema }, limits, range)),
+    RANGES.map((range, at) => openTables({ url: urls[at]!, schema }, limits, { range })),
   )
   const each = RANGES.map((range, at) => ({ range, query: stores[at]!.query }))
   return {

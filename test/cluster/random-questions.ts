@@ -3,9 +3,10 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import type { PostgresPlace } from '../../src/postgres-client/postgres-client.ts'
+import type { Given } from '../../src/query/query-fixture.ts'
 import type { Query } from '../../src/query/query.ts'
 import { openEmbeddedBench } from '../../src/storage/query-bench-fixture.ts'
-import { openTables } from './postgres-bench.ts'
+import { openTables, type BenchAging } from './postgres-bench.ts'
 import { given, readingsQuestion, windowsQuestion } from './random-readings.ts'
 
 const LIMITS = { rowsMax: 1_000_000, windowsMax: 10_000 }
@@ -47,22 +48,40 @@ export interface RandomQuestions {
   runs: number
   /** Questions are asked of what is compressed. */
   isCompressed?: boolean
+  /** Some of the readings go to the lake before the others come, which may go there too. */
+  aging?: () => Promise<BenchAging>
+}
+
+interface Parting {
+  /** The share of the readings that come first. */
+  before: number
+  isLateAged: boolean
 }
 
 export function testRandomQuestions(of: RandomQuestions): void {
-  const { name, skip, newPlace, runs, isCompressed = false } = of
+  const { name, skip, newPlace, runs, isCompressed = false, aging } = of
   const title = `random readings, late and later: ${name} answers as embedded does`
   test(title, { skip: skip ?? false }, async () => {
-    const tables = await openTables(newPlace(), LIMITS)
+    const tables = await openTables(newPlace(), LIMITS, { aging: await aging?.() })
+    const giveAndAge = async (given: Given, { before, isLateAged }: Parting): Promise<void> => {
+      const { readings = [], ...others } = given
+      const cut = Math.floor(readings.length * before)
+      await tables.give({ ...others, readings: readings.slice(0, cut) })
+      await tables.age()
+      await tables.give({ readings: readings.slice(cut) })
+      if (isLateAged) await tables.age()
+    }
     const property = fc.asyncProperty(
       given,
       fc.array(readingsQuestion, { minLength: 12, maxLength: 12 }),
       fc.array(windowsQuestion, { minLength: 4, maxLength: 4 }),
-      async (given, readings, windows) => {
+      fc.record({ before: fc.constantFrom(0.3, 0.7, 1), isLateAged: fc.boolean() }),
+      async (given, readings, windows, parting) => {
         await tables.empty()
         const embedded = await openEmbeddedBench(LIMITS, { isCommitted: true })
         try {
-          await Promise.all([tables.give(given), embedded.give(given)])
+          const give = aging === undefined ? tables.give(given) : giveAndAge(given, parting)
+          await Promise.all([give, embedded.give(given)])
           if (isCompressed) await tables.compress()
           for (const question of readings) {
             const [actual, expected] = await Promise.all(

@@ -31,7 +31,9 @@ export const LAYERS: Record<string, readonly string[]> = {
   query: ['batch', 'errors', 'schedule', 'stream'],
   entries: ['batch', 'errors', 'pipeline', 'stream'],
   cache: ['query', 'redis', 'world'],
-  postgres: ['batch', 'errors', 'postgres-client', 'query', 'stream', 'world'],
+  postgres: [
+    ...['batch', 'errors', 'lake', 'objects', 'postgres-client', 'query', 'stream', 'world'],
+  ],
   backup: ['errors', 'objects', 'world'],
   storage: [
     'backup',

@@ -1,7 +1,7 @@
 /** What storage holds, and backups of it. */
 import { Type } from 'typebox'
 import { WeirError } from '../../errors/errors.ts'
-import type { StoragePorts } from '../api.ts'
+import type { ExportDesk, StoragePorts } from '../api.ts'
 import { jsonAnswer, jsonRoute, type Route } from '../route.ts'
 import type { Services } from '../services.ts'
 import { Milliseconds, Time } from '../shapes.ts'
@@ -14,7 +14,7 @@ const OptionalNumber = Type.Union([Type.Number(), Type.Null()])
 
 export function storageRoutes({ ports }: Services<StoragePorts>): Route[] {
   return [
-    ...[reportRoute(ports), flushRoute(ports), exportedRoute(ports)],
+    ...[reportRoute(ports), flushRoute(ports), exportedRoute(ports.storage)],
     ...[...verificationRoutes(ports), ...backupRoutes(ports)],
   ]
 }
@@ -83,7 +83,7 @@ function flushRoute({ storage }: StoragePorts): Route {
   })
 }
 
-function exportedRoute({ storage }: StoragePorts): Route {
+export function exportedRoute(desk: ExportDesk): Route {
   return jsonRoute({
     key: 'POST /v1/storage/exported',
     summary: 'Confirms that readings were exported, and may be deleted when their age is over',
@@ -92,7 +92,7 @@ function exportedRoute({ storage }: StoragePorts): Route {
     body: Type.Object({ before: Time }),
     answers: { 204: { description: 'It is noted.' } },
     async handle({ body }) {
-      await storage.confirmExported(parseTime(body.before, 'before'))
+      await desk.confirmExported(parseTime(body.before, 'before'))
       return { status: 204 }
     },
   })
