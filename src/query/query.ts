@@ -3,6 +3,7 @@
  * excluded.
  */
 import type { SeriesDefinition } from '../batch/batch.ts'
+import type { AnomalyRow, DeadLetterRow, EventsFilter } from './event-rows.ts'
 import type { Fill } from './fill.ts'
 import type { CalendarStep } from './step-grid.ts'
 
@@ -137,25 +138,6 @@ export interface WindowsAnswer {
   meta: Omit<ReadingsAnswer['meta'], 'series'>
 }
 
-export interface DeadLetterRow {
-  id: string
-  device_id: string
-  received_at: number
-  code: string
-  detail: string
-  payload: string
-}
-
-export interface AnomalyRow {
-  id: string
-  device_id: string
-  metric: string
-  detector_id: string
-  ts: number
-  value: number
-  score: number
-}
-
 export interface LatestQuestion {
   tenant: string
   metric: string
@@ -175,13 +157,6 @@ export interface LatestColumns {
   deviceIds: string[]
   timesMs: number[]
   values: Value[]
-}
-
-export interface EventsFilter {
-  tenant: string
-  deviceId: string | undefined
-  /** At most 1,000. Newest first. */
-  limit: number
 }
 
 /** Of many devices: see answerGroups(). */
@@ -389,6 +364,7 @@ export interface QueryLimits {
   windowsMax: number
 }
 
+export type { AnomalyRow, DeadLetterRow, EventsFilter } from './event-rows.ts'
 export { compareDeviceIds } from './device-order.ts'
 export { FILLS } from './fill.ts'
 export { Flights } from './flights.ts'

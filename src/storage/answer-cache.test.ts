@@ -236,7 +236,9 @@ test('E1 random writes, late partials, erasures and ages: kept answers are those
               ...{ id: String(erasures++), tenant: 'default', deviceIds: [DEVICES[one.device]!] },
               ...{ fromUs, toUs: fromUs + one.steps * STEP_US, requestedAtUs: nowUs, events: 0 },
             }
-            for (const store of stores) store.erasures.begin({ ...erasure, receipt: undefined })
+            for (const store of stores) {
+              await store.erasures.begin({ ...erasure, receipt: undefined })
+            }
           }
           if (one.kind !== 'ask') continue
           const [kept, computed] = await Promise.all(stores.map((store) => answers(store)))

@@ -31,7 +31,7 @@ import { openView } from './open-view.ts'
 import { Merger } from './merger.ts'
 import { ChunkPool } from './recent-readings.ts'
 import type { RollupCoverages } from './rollup-coverage.ts'
-import { reportStorage, type StorageReport } from './report.ts'
+import { fileStatistics, reportStorage, type StorageReport } from './report.ts'
 import { Questions } from './questions.ts'
 import { Scrubber } from './scrubber.ts'
 import { SegmentChecks } from './segment-checks.ts'
@@ -307,14 +307,8 @@ export class EmbeddedStorage implements Storage, Query, ReadingScan {
 
   /** What is in segments, for SQL; `release()` must be called. `folder` is the data folder. */
   sqlFiles(folder: string, coldPath: SqlFilesParts['coldPath']): Promise<SqlFiles> {
-    const { directory, options } = this.#parts
     return sqlFiles({
       ...{ ...this.#parts, folder, coldPath },
-      keptUs: (series) => {
-        const definition = directory.get(series)
-        const age = definition === undefined ? undefined : options.aging?.agesOf(definition).coldUs
-        return age === Infinity ? undefined : age
-      },
       erased: () => openSpans(this.#parts),
       dirty: () => uncertainSpans(this.#dirty, this.#parts),
     })
@@ -332,29 +326,20 @@ export class EmbeddedStorage implements Storage, Query, ReadingScan {
 
   /** `folder` is on the disk that fills. */
   report(folder: string): Promise<StorageReport> {
-    const { options } = this.#parts
-    return reportStorage(this.#parts, {
-      ...{ folder, statistics: this.statistics(), aging: options.aging },
-    })
+    const { aging } = this.#parts.options
+    return reportStorage(this.#parts, { folder, statistics: this.statistics(), aging })
   }
 
   statistics(): StorageStatistics {
-    const { segments, merger, directory, summariser } = this.#parts
-    const readings = segments.list('readings')
     return {
+      ...fileStatistics(this.#parts),
       readingsInMemory: readingsOf(this.#generations()),
-      readingsStored: readings.reduce((sum, { rows }) => sum + rows, 0),
-      segmentCount: segments.all().length,
-      segmentsDamaged: segments.damagedCount,
-      mergeDebt: merger.debt,
-      summedUpToUs: summariser.summedUpToUs,
-      bytesOnDisk: segments.bytes,
       commits: this.#commits,
       lastCommitAtUs: this.#committedAtUs,
       lastCommitOffset: this.#committedOffset,
       deadLetters: this.#events.deadLetterCount(),
       answers: this.#answers,
-      seriesCount: directory.seriesCount,
+      seriesCount: this.#parts.directory.seriesCount,
     }
   }
 

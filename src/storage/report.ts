@@ -1,10 +1,12 @@
 /** What storage holds, tier by tier, and how long its disk will do. */
 import type { Clock, Disk } from '../world/world.ts'
 import type { Catalogue } from './catalogue.ts'
+import type { Merger } from './merger.ts'
 import type { Segment, SegmentSet } from './segment-set.ts'
 import type { SeriesDirectory } from './series-directory.ts'
 import type { AgingOptions } from './storage-options.ts'
 import type { StorageStatistics } from './storage.ts'
+import type { Summariser } from './summariser.ts'
 import { tiersNow } from './tiers.ts'
 
 const DAY_US = 86_400_000_000
@@ -34,6 +36,27 @@ export interface StorageReport {
   bytesPerDay: number | undefined
   /** At that rate; undefined when it will not be, since readings leave the disk in time. */
   diskFullInDays: number | undefined
+}
+
+/** Of what is in files; memory and commits are somebody else's to say. */
+export function fileStatistics({
+  segments,
+  merger,
+  summariser,
+}: {
+  segments: SegmentSet
+  merger: Merger
+  summariser: Summariser
+}) {
+  const readings = segments.list('readings')
+  return {
+    readingsStored: readings.reduce((sum, { rows }) => sum + rows, 0),
+    segmentCount: segments.all().length,
+    segmentsDamaged: segments.damagedCount,
+    mergeDebt: merger.debt,
+    summedUpToUs: summariser.summedUpToUs,
+    bytesOnDisk: segments.bytes,
+  } satisfies Partial<StorageStatistics>
 }
 
 export async function reportStorage(

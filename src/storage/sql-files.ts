@@ -5,6 +5,7 @@
 import type { Disk } from '../world/world.ts'
 import { overlaps, type Segment, type SegmentSet } from './segment-set.ts'
 import type { SeriesDirectory } from './series-directory.ts'
+import type { StorageOptions } from './storage-options.ts'
 
 /** Below the data folder; emptied at each start. */
 export const SQL_FOLDER = 'spill'
@@ -29,8 +30,7 @@ export interface SqlFilesParts {
   disk: Disk
   segments: SegmentSet
   directory: SeriesDirectory
-  /** µs; undefined: for ever. */
-  keptUs: (series: number) => number | undefined
+  options: Pick<StorageOptions, 'aging'>
   /** Where windows must be computed from readings, µs. */
   dirty: () => Iterable<{ series: number; startUs: number; endUs: number }>
   /** What is erased, and may be in files still. */
@@ -40,6 +40,13 @@ export interface SqlFilesParts {
 }
 
 let dirtyFiles = 0
+
+/** µs; undefined: for ever. */
+function keptUs(series: number, { directory, options }: SqlFilesParts): number | undefined {
+  const definition = directory.get(series)
+  const age = definition === undefined ? undefined : options.aging?.agesOf(definition).coldUs
+  return age === Infinity ? undefined : age
+}
 
 export async function sqlFiles(parts: SqlFilesParts): Promise<SqlFiles> {
   const { folder, disk, segments, directory } = parts
@@ -64,7 +71,7 @@ export async function sqlFiles(parts: SqlFilesParts): Promise<SqlFiles> {
     const rows = series.map((one) => ({
       ...{ series: one.series, tenant: one.tenant, device_id: one.deviceId, metric: one.metric },
       ...{ kind: one.kind, tags: JSON.stringify(Object.fromEntries(one.dimensions)) },
-      kept_us: parts.keptUs(one.series) ?? null,
+      kept_us: keptUs(one.series, parts) ?? null,
     }))
     const spill = `${folder}/${SQL_FOLDER}`
     await writeLines(disk, dirty, spanRows(parts.dirty()))
