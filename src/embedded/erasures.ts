@@ -103,7 +103,10 @@ export class Erasures implements ErasureDesk {
       to: isoTime(erasure.toUs),
       requested_at: isoTime(erasure.requestedAtUs),
       finished_at: isoTime(clock.nowUs()),
-      files: files.map(fileJson),
+      files: files.filter((file) => !isFrozen(file)).map(fileJson),
+      frozen: files
+        .filter(isFrozen)
+        .map(({ file, crcBefore }) => ({ file, crc32: crcBefore ?? null })),
       dead_letters_and_anomalies: erasure.events,
       alerts: { removed: erasedAlerts.removed, still_firing: erasedAlerts.stillFiring },
       log: { entries_before: logFrom },
@@ -126,10 +129,13 @@ export class Erasures implements ErasureDesk {
 /** Said on every receipt. */
 const NOT_ERASED = [
   'backups made before: they hold it until `weir backup prune` removes them; those known are listed',
+  'frozen: files in the archive of the bucket; what they hold of it is not shown, and goes when the bucket deletes them, or by erasing again when they were asked back',
   'the registry’s entry of the device',
   'words of text metrics, which stay in the dictionary without a reference to a device',
   'what devices sent of it again since: in the newest file of the log, until that is full',
 ]
+
+const isFrozen = ({ place }: ErasedFile): boolean => place === 'frozen'
 
 const fileJson = ({ file, place, crcBefore, fileAfter, crcAfter, rows }: ErasedFile) => ({
   ...{ file, place, rows },

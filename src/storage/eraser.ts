@@ -4,6 +4,7 @@
  * still there meanwhile nobody sees: see Tombstones.
  */
 import type { SeriesDefinition } from '../batch/batch.ts'
+import type { WeirError } from '../errors/errors.ts'
 import type { Span } from '../query/query.ts'
 import type { Clock } from '../world/world.ts'
 import type { Catalogue } from './catalogue.ts'
@@ -100,10 +101,15 @@ export class Eraser {
     const numbers = [...cold.seriesOf(segment)]
     if (!numbers.some((series) => without.series.has(series))) return
     const collected = new Collected()
-    for (const number of numbers) {
-      const series = directory.get(number)
-      if (series === undefined) continue
-      collected.add(series, await this.#coldRows(segment, series, without))
+    try {
+      for (const number of numbers) {
+        const series = directory.get(number)
+        if (series === undefined) continue
+        collected.add(series, await this.#coldRows(segment, series, without))
+      }
+    } catch (cause) {
+      if ((cause as WeirError).code !== 'OBJECT_FROZEN') throw cause
+      return this.#leave(erasure, segment)
     }
     if (collected.count === segment.rows) return
     const record = (after: Segment | undefined) => (): void =>
@@ -120,6 +126,15 @@ export class Eraser {
     const put = await putCold({ ...this.#parts, cold }, readings, { folder, label })
     catalogue.replaceSegments([segment], [], [put], record(put.segment))
     segments.replace([segment], [put.segment])
+  }
+
+  /** Nobody is shown it, and the receipt names it. */
+  #leave(erasure: Erasure, { file, crc: crcBefore }: Segment): void {
+    const { catalogue } = this.#parts
+    const none = { fileAfter: undefined, crcAfter: undefined, rows: 0 }
+    catalogue.replaceSegments([], [], [], () =>
+      catalogue.erasures.addFile(erasure.id, { file, place: 'frozen', crcBefore, ...none }),
+    )
   }
 
   async #coldRows(

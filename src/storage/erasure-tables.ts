@@ -33,7 +33,8 @@ export interface Erasure {
 
 export interface ErasedFile {
   file: string
-  place: 'disk' | 'cold' | 'rollups'
+  /** Frozen: it is in the archive of the bucket, and stays as it is; nothing of it is shown. */
+  place: 'disk' | 'cold' | 'rollups' | 'frozen'
   crcBefore: number | undefined
   /** Undefined: nothing was left. */
   fileAfter: string | undefined
