@@ -9,7 +9,8 @@
  *    would compute now. An answer is watched from before its look at the store, in the turn in
  *    which something changes: a reading, a partial, a range that is dirty, a series that is new, an
  *    erasure, each for its series and time. (What is summed up meanwhile may tell a sum in another
- *    last bit, and a quantile within the error that `meta` says.)
+ *    last bit, and a quantile within the error that `meta` says. And what went to the archive of a
+ *    bucket since is still in it: that is true.)
  * E2 Nothing that goes by time alone is kept longer than that: retention hides what grows too old.
  * E3 Only whole answers are kept, and none is given while the store itself is not whole.
  * E4 What it holds is bounded in bytes; what was used least recently makes room.
