@@ -26,22 +26,17 @@ import type { Catalogue } from './catalogue.ts'
 import { coldPastAge } from './cold-past-age.ts'
 import { periodOf } from './periods.ts'
 import type { ColdFiles, ColdReadings } from './cold-files.ts'
+import { ColdMerger } from './cold-merger.ts'
 import type { ColdRuns, ColdSegment } from './cold-tables.ts'
-import { Collected } from './collected.ts'
-import { GrowingColumns } from './growing-columns.ts'
+import { movedFiles, movedLabel } from './moved-files.ts'
 import { putCold } from './put-cold.ts'
 import { toldBeforeMs } from './rollup-coverage.ts'
 import type { SegmentFiles } from './segment-files.ts'
-import { ANYWHERE, overlaps, segmentFile, type Segment, type SegmentSet } from './segment-set.ts'
+import { ANYWHERE, segmentFile, type Segment, type SegmentSet } from './segment-set.ts'
 import type { SeriesDirectory } from './series-directory.ts'
 import type { Steadiness } from './steadiness.ts'
 import type { StorageListener } from './storage.ts'
 import type { Pace } from './turns.ts'
-
-/** Readings of one file, 20 bytes each while it is made. */
-const FILE_ROWS = 1 << 21
-/** Series that are read together at most. */
-const SERIES_AT_ONCE = 256
 
 /** How long what is to be kept, and by whom it may be deleted. */
 export interface AgingPolicy {
@@ -61,6 +56,8 @@ export interface AgerParts {
   /** Nothing is deleted while the time may be wrong. */
   steadiness: Steadiness
   pace: Pace
+  /** So many small files of a month in the object store become one. */
+  fanIn: number
   /** Between two looks at what is due. */
   intervalMs: number
   /** It is tried again at the next look. */
@@ -74,6 +71,7 @@ type DueAging = Aging & { fates: ReadonlyMap<number, Fate> }
 
 export class Ager {
   readonly #parts: AgerParts
+  readonly #merger: ColdMerger
   readonly #dueAges = new WeakMap<Segment, DueAges>()
   #lookedMs = -Infinity
   #isTimeSure = false
@@ -81,6 +79,7 @@ export class Ager {
 
   constructor(parts: AgerParts) {
     this.#parts = parts
+    this.#merger = new ColdMerger({ ...parts, agesOf: parts.policy.agesOf })
   }
 
   /** Readings from this time on are not deleted, whatever their age. */
@@ -110,6 +109,7 @@ export class Ager {
         const fates = this.#fatesOf(period, context)
         if (!(await this.#age({ period, sources: due, fates }, isClosing))) return
       }
+      await this.#merger.run(isClosing)
       await this.#sweep()
     } catch (cause) {
       failed(cause)
@@ -200,10 +200,12 @@ export class Ager {
 
   /** False when it cannot be done now. */
   async #age(aging: DueAging, isClosing: () => boolean): Promise<boolean> {
-    const { catalogue, segments, tell } = this.#parts
+    const { catalogue, segments, tell, files, directory, policy } = this.#parts
     const { sources, period } = aging
     const added: { segment: ColdSegment; runs: ColdRuns }[] = []
-    for await (const readings of this.#moving(aging)) {
+    const how = { files, directory, agesOf: policy.agesOf }
+    const moving = [...aging.fates].flatMap(([series, fate]) => (fate === 'moves' ? [series] : []))
+    for await (const readings of movedFiles(how, { sources, series: moving, period })) {
       if (isClosing()) return false
       added.push(await this.#put(readings, sources))
     }
@@ -226,61 +228,15 @@ export class Ager {
     return true
   }
 
-  /** What goes into each file, in the order of names: what one device says lies together. */
-  async *#moving({ sources, fates, period }: DueAging): AsyncGenerator<ColdReadings> {
-    const { directory, policy } = this.#parts
-    const moving = directory
-      .series()
-      .filter(({ series }) => fates.get(series) === 'moves')
-      .map((series) => ({
-        series,
-        file: fileOf(series, policy.agesOf(series)),
-        name: nameOf(series),
-      }))
-      .toSorted((a, b) => compare(a.file, b.file) || compare(a.name, b.name))
-    let collected = new Collected()
-    let size = 1
-    for (let at = 0; at < moving.length;) {
-      const { file } = moving[at]!
-      let end = at + 1
-      while (end < moving.length && end - at < size && moving[end]!.file === file) end++
-      const group = moving.slice(at, end).map(({ series }) => series)
-      const before = collected.count
-      await this.#collect(sources, { group, period }, collected)
-      const rowsEach = Math.max(1, (collected.count - before) / group.length)
-      size = Math.max(1, Math.min(SERIES_AT_ONCE, Math.floor(FILE_ROWS / 4 / rowsEach)))
-      at = end
-      const isLast = at === moving.length || moving[at]!.file !== file
-      if (collected.count < FILE_ROWS && !isLast) continue
-      if (collected.count > 0) yield collected.take((id) => directory.text(id))
-      collected = new Collected()
-    }
-  }
-
-  async #collect(
-    sources: readonly Segment[],
-    { group, period }: { group: readonly SeriesDefinition[]; period: Span },
-    into: Collected,
-  ): Promise<void> {
-    const rows = new Map(group.map(({ series }) => [series, new GrowingColumns()]))
-    const wanted = group.map(({ series }) => ({ series, spans: [period] }))
-    await this.#parts.files.readReadings(sources, { wanted, isSorted: true }, (read) => {
-      for (let row = 0; row < read.count; row++) {
-        const own = rows.get(read.series[row]!)!
-        // Of equal identities the first write comes first.
-        if (own.count > 0 && own.timeUs[own.count - 1] === read.timeUs[row]) continue
-        own.push(read.timeUs[row]!, read.value[row]!)
-      }
-    })
-    for (const series of group) into.add(series, rows.get(series.series)!)
-  }
-
   async #put(
     readings: ColdReadings,
     sources: readonly Segment[],
   ): Promise<{ segment: ColdSegment; runs: ColdRuns }> {
     const { folder } = folderAt(readings.runs[0]!.series, readings.timeUs[0]!)
-    return putCold(this.#parts, readings, { folder, label: this.#labelOf(sources) })
+    return putCold(this.#parts, readings, {
+      folder,
+      label: movedLabel(this.#parts.segments, sources),
+    })
   }
 
   /**
@@ -300,29 +256,4 @@ export class Ager {
     if (written === undefined) return undefined
     return { kind: 'readings', file, firstOffset, lastOffset, hasUnverified, ...written }
   }
-
-  #labelOf(sources: readonly Segment[]) {
-    const { segments } = this.#parts
-    const period = {
-      startUs: Math.min(...sources.map(({ minTimeUs }) => minTimeUs)),
-      endUs: Math.max(...sources.map(({ maxTimeUs }) => maxTimeUs)) + 1,
-    }
-    const hasRival = segments
-      .list('readings')
-      .some((one) => !sources.includes(one) && overlaps(one, { ...ANYWHERE, ...period }))
-    return {
-      firstOffset: Math.min(...sources.map(({ firstOffset }) => firstOffset)),
-      lastOffset: Math.max(...sources.map(({ lastOffset }) => lastOffset)),
-      hasUnverified: hasRival && sources.some(({ hasUnverified }) => hasUnverified),
-    }
-  }
 }
-
-/** Series with the same are in one file: those of a folder that go on the same day. */
-const fileOf = ({ tenant, deviceType }: SeriesDefinition, { coldUs }: Ages): string =>
-  JSON.stringify([tenant, deviceType, coldUs])
-
-const nameOf = ({ deviceId, metric, dimensions }: SeriesDefinition): string =>
-  JSON.stringify([deviceId, metric, dimensions])
-
-const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)

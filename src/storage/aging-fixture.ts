@@ -60,6 +60,8 @@ export async function openAging(
     world: { ...nodeWorld, clock },
     options: {
       mergeFanIn: 4,
+      // What is kept says nothing of where readings are now.
+      answersBytesMax: 0,
       aging: {
         ...{ objects, intervalMs: 1, isExportedFirst: how.isExportedFirst ?? false },
         agesOf:

@@ -163,13 +163,13 @@ function openMerger(
 }
 
 function openAger(
-  { aging, listener }: StorageOptions,
+  { aging, listener, mergeFanIn }: StorageOptions,
   parts: Omit<EraserParts, 'removeFile'>,
 ): Ager | undefined {
   const { cold, catalogue, clock } = parts
   if (aging === undefined || cold === undefined) return undefined
   return new Ager({
-    ...{ ...parts, cold, policy: aging, intervalMs: aging.intervalMs },
+    ...{ ...parts, cold, policy: aging, intervalMs: aging.intervalMs, fanIn: mergeFanIn },
     ...{ tell: listener.aged, failed: listener.agingFailed },
     steadiness: new Steadiness(clock, catalogue.committedAtUs),
   })
