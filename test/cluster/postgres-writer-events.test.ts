@@ -33,6 +33,10 @@ const OLD_ALERTS = `
   CREATE INDEX alert_by_time ON alert (tenant, triggered_at_us);
   CREATE INDEX alert_by_device ON alert (tenant, device_id, triggered_at_us);
   INSERT INTO alert VALUES ('a', 'default', 'pump', 10);
+  -- What later steps made.
+  DROP TABLE cold_pending, cold_run, cold_file, cold_month, complete_from, exported;
+  DROP SEQUENCE cold_number;
+  DROP FUNCTION refuse_row;
   UPDATE storage_version SET version = 4;
 `
 
@@ -51,7 +55,8 @@ test('alerts of before are dropped, with their indices, and nothing else', { ski
     [],
   )
   await ask(`SET search_path = ${schema}; ${OLD_ALERTS}`)
-  assert.equal((await relations()).length, fresh.length + 4)
+  const names = await relations()
+  assert.ok(names.includes('alert_by_device') && !names.includes('cold_file'))
   await openWriter(schema)
   assert.deepEqual(await relations(), fresh)
 })
