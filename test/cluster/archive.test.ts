@@ -123,73 +123,81 @@ for (const isWarm of [false, true]) {
   )
 }
 
-test('the rule of the bucket is ours alone, replaced whole, and gone when it does nothing', async (context) => {
-  const { objects, bucket, admin } = await openArchive()
-  context.after(() => objects.close())
-  const archive = objects.archive!
-  assert.equal(await archive.rule('readings/'), undefined)
-  const other = {
-    ...{ ID: 'theirs', Status: 'Enabled' as const, Filter: { Prefix: 'logs/' } },
-    Expiration: { Days: 30 },
-  }
-  const Rules = [other]
-  const theirs = { Bucket: bucket, LifecycleConfiguration: { Rules } }
-  await admin.send(new PutBucketLifecycleConfigurationCommand(theirs))
-  const found = async () =>
-    (await admin.send(new GetBucketLifecycleConfigurationCommand({ Bucket: bucket }))).Rules ?? []
-  const freeze = { afterDays: 365, storageClass: 'GLACIER' }
-  for (const expireAfterDays of [2555, 3650, undefined]) {
-    await archive.setRule('readings/', { freeze, expireAfterDays })
-    assert.deepEqual(await archive.rule('readings/'), { freeze, expireAfterDays })
-    assert.deepEqual((await found()).map(({ ID = '' }) => ID).toSorted(compare), [
-      'theirs',
-      'weir-cold-readings',
-    ])
-  }
-  const [ours] = (await found()).filter(({ ID }) => ID !== 'theirs')
-  assert.deepEqual(ours?.Filter, { Prefix: 'readings/' })
-  await archive.setRule('readings/', { freeze: undefined, expireAfterDays: undefined })
-  assert.equal(await archive.rule('readings/'), undefined)
-  assert.deepEqual(
-    (await found()).map(({ ID }) => ID),
-    ['theirs'],
-  )
-})
+test(
+  'the rule of the bucket is ours alone, replaced whole, and gone when it does nothing',
+  { skip },
+  async (context) => {
+    const { objects, bucket, admin } = await openArchive()
+    context.after(() => objects.close())
+    const archive = objects.archive!
+    assert.equal(await archive.rule('readings/'), undefined)
+    const other = {
+      ...{ ID: 'theirs', Status: 'Enabled' as const, Filter: { Prefix: 'logs/' } },
+      Expiration: { Days: 30 },
+    }
+    const Rules = [other]
+    const theirs = { Bucket: bucket, LifecycleConfiguration: { Rules } }
+    await admin.send(new PutBucketLifecycleConfigurationCommand(theirs))
+    const found = async () =>
+      (await admin.send(new GetBucketLifecycleConfigurationCommand({ Bucket: bucket }))).Rules ?? []
+    const freeze = { afterDays: 365, storageClass: 'GLACIER' }
+    for (const expireAfterDays of [2555, 3650, undefined]) {
+      await archive.setRule('readings/', { freeze, expireAfterDays })
+      assert.deepEqual(await archive.rule('readings/'), { freeze, expireAfterDays })
+      assert.deepEqual((await found()).map(({ ID = '' }) => ID).toSorted(compare), [
+        'theirs',
+        'weir-cold-readings',
+      ])
+    }
+    const [ours] = (await found()).filter(({ ID }) => ID !== 'theirs')
+    assert.deepEqual(ours?.Filter, { Prefix: 'readings/' })
+    await archive.setRule('readings/', { freeze: undefined, expireAfterDays: undefined })
+    assert.equal(await archive.rule('readings/'), undefined)
+    assert.deepEqual(
+      (await found()).map(({ ID }) => ID),
+      ['theirs'],
+    )
+  },
+)
 
-test('what the bucket has expired is forgotten when it is past its age, and damage before', async (context) => {
-  const { objects } = await openArchive()
-  context.after(() => objects.close())
-  const opened = await openAging(context, { objects })
-  const offset = await writeDays(opened, 160)
-  const { store, now } = opened
-  const [january, february] = (await keysOf(objects)).toSorted(compare)
-  await objects.delete(january!)
-  const early = await readAll(store, 'temperature')
-  assert.equal(early.points.length, 640 - 31 * 4)
-  assert.ok(early.meta.completeness < 1)
-  assert.equal(early.meta.segments_damaged, 1)
-  const damaged = async (): Promise<number> => {
-    let found = 0
-    await store.verify((progress) => (found = progress.damaged.length))
-    return found
-  }
-  assert.equal(await damaged(), 1)
+test(
+  'what the bucket has expired is forgotten when it is past its age, and damage before',
+  { skip },
+  async (context) => {
+    const { objects } = await openArchive()
+    context.after(() => objects.close())
+    const opened = await openAging(context, { objects })
+    const offset = await writeDays(opened, 160)
+    const { store, now } = opened
+    const [january, february] = (await keysOf(objects)).toSorted(compare)
+    await objects.delete(january!)
+    const early = await readAll(store, 'temperature')
+    assert.equal(early.points.length, 640 - 31 * 4)
+    assert.ok(early.meta.completeness < 1)
+    assert.equal(early.meta.segments_damaged, 1)
+    const damaged = async (): Promise<number> => {
+      let found = 0
+      await store.verify((progress) => (found = progress.damaged.length))
+      return found
+    }
+    assert.equal(await damaged(), 1)
 
-  // A jump of the clock: Weir itself deletes nothing for a day.
-  await store.close()
-  const nowUs = Date.UTC(2027, 1, 2) * 1000
-  const later = await openAging(context, { ...opened, nowUs })
-  assert.ok(nowUs > now.us)
-  await settle(later, offset + 1)
-  assert.ok((await keysOf(objects)).includes(february!), 'it is past nothing')
-  assert.equal(later.store.statistics().segmentsDamaged, 0)
-  let found = -1
-  await later.store.verify((progress) => (found = progress.damaged.length))
-  assert.equal(found, 0)
-  const { points, meta } = await readAll(later.store, 'temperature')
-  assert.ok(points.length > 0)
-  assert.equal(meta.completeness, 1)
-})
+    // A jump of the clock: Weir itself deletes nothing for a day.
+    await store.close()
+    const nowUs = Date.UTC(2027, 1, 2) * 1000
+    const later = await openAging(context, { ...opened, nowUs })
+    assert.ok(nowUs > now.us)
+    await settle(later, offset + 1)
+    assert.ok((await keysOf(objects)).includes(february!), 'it is past nothing')
+    assert.equal(later.store.statistics().segmentsDamaged, 0)
+    let found = -1
+    await later.store.verify((progress) => (found = progress.damaged.length))
+    assert.equal(found, 0)
+    const { points, meta } = await readAll(later.store, 'temperature')
+    assert.ok(points.length > 0)
+    assert.equal(meta.completeness, 1)
+  },
+)
 
 const tiered = accessOf('minio-archive')
 const skipTiered =
