@@ -6,7 +6,7 @@ import type { Control, SignIns } from '../control/control.ts'
 import type { TelemetryDoor } from '../gateway/gateway.ts'
 import type { MetricSample } from '../observe/observe.ts'
 import type { Plan } from '../pipeline/pipeline.ts'
-import type { Query } from '../query/query.ts'
+import type { AnomalyRow, Query } from '../query/query.ts'
 import type { SqlAnswer } from '../sql/sql.ts'
 import type { Clock } from '../world/world.ts'
 
@@ -24,18 +24,7 @@ export type LiveEvent =
       data: { device_id: string; metric: string; ts: number; value: number | boolean | string }
     }
   | { event: 'alert'; data: AlertBody }
-  | {
-      event: 'anomaly'
-      data: {
-        id: string
-        device_id: string
-        metric: string
-        detector_id: string
-        ts: number
-        value: number
-        score: number
-      }
-    }
+  | { event: 'anomaly'; data: AnomalyRow }
   | { event: 'stream'; data: StreamJob }
 
 /** The stream stage where it is a job of Flink. */

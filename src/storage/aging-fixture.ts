@@ -118,6 +118,16 @@ export async function writeDays({ store, now }: Opened, days: number): Promise<n
   return offset
 }
 
+/** What all readings of a metric are at this time, behind a commit that says nothing. */
+export async function lookAt({ store, now }: Opened, timeUs: number, metric = 'temperature') {
+  now.us = timeUs
+  const offset = store.statistics().lastCommitOffset + 1
+  store.output(makeOutput({ offset, readings: [] }))
+  await store.commit({ offset, parts: [] })
+  await store.settle()
+  return readAll(store, metric)
+}
+
 const everything = { startUs: 0, endUs: 4e15 }
 
 export const readAll = async (store: Store, metric: string) =>

@@ -36,6 +36,8 @@ export class ColdMerger {
   readonly #parts: ColdMergerParts
   /** In the archive of the bucket. */
   readonly #frozen = new WeakSet<Segment>()
+  /** Of each file its group: that takes a look at all its series. */
+  readonly #groups = new WeakMap<Segment, string>()
 
   constructor(parts: ColdMergerParts) {
     this.#parts = parts
@@ -60,7 +62,11 @@ export class ColdMerger {
   #next(): Segment[] | undefined {
     const { segments, fanIn } = this.#parts
     const cold = segments.list('readings').filter(({ isCold }) => isCold)
-    const groups = Map.groupBy(cold, (one) => this.#groupOf(one))
+    const groups = Map.groupBy(cold, (one) => {
+      const group = this.#groups.get(one) ?? this.#groupOf(one)
+      this.#groups.set(one, group)
+      return group
+    })
     for (const own of groups.values()) {
       const run = firstRun(own, {
         isSmall: (one) => one.rows < SMALL_ROWS && segments.isIntact(one) && !this.#frozen.has(one),
@@ -74,19 +80,18 @@ export class ColdMerger {
   /** Files of one folder whose series go on the same day: these alone may be one. */
   #groupOf(segment: Segment): string {
     const { cold, directory, agesOf } = this.#parts
-    const folder = segment.file.slice(0, segment.file.lastIndexOf('/'))
     const kinds = new Set<string>()
     for (const number of cold.seriesOf(segment)) {
       const series = directory.get(number)
       if (series !== undefined) kinds.add(fileOf(series, agesOf(series)))
     }
-    return [folder, ...[...kinds].toSorted()].join('\n')
+    return [folderOf(segment), ...[...kinds].toSorted()].join('\n')
   }
 
   async #merge(sources: readonly Segment[]): Promise<void> {
     const { catalogue, segments, cold } = this.#parts
     const series = [...new Set(sources.flatMap((one) => [...cold.seriesOf(one)]))]
-    const folder = sources[0]!.file.slice(0, sources[0]!.file.lastIndexOf('/'))
+    const folder = folderOf(sources[0]!)
     const label = movedLabel(segments, sources)
     const added = []
     for await (const readings of movedFiles(this.#parts, { sources, series, period: ANYWHERE })) {
@@ -99,6 +104,8 @@ export class ColdMerger {
     )
   }
 }
+
+const folderOf = ({ file }: Segment): string => file.slice(0, file.lastIndexOf('/'))
 
 /** In the order in which they were moved, as many as make one file at most. */
 function firstRun(

@@ -1,10 +1,9 @@
 /** An erasure where some of it is in the archive of the bucket. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { DAY_US, openAging, readAll, writeDays } from './aging-fixture.ts'
+import { DAY_US, lookAt, openAging, writeDays } from './aging-fixture.ts'
 import { withLifecycle } from './bucket-fixture.ts'
 import type { Erasure } from './erasure-tables.ts'
-import { makeOutput } from './storage-fixture.ts'
 
 const PER_DAY = 4
 
@@ -17,14 +16,8 @@ test('what is frozen is hidden for good, named, and erased when it was asked bac
   const freeze = { afterDays: 30, storageClass: 'GLACIER' }
   await store.frozen.setRule({ freeze, expireAfterDays: undefined })
   const startUs = now.us
-  let offset = await writeDays(opened, 125)
-  const look = async (day: number) => {
-    now.us = startUs + day * DAY_US
-    store.output(makeOutput({ offset: ++offset, readings: [] }))
-    await store.commit({ offset, parts: [] })
-    await store.settle()
-    return readAll(store, 'temperature')
-  }
+  await writeDays(opened, 125)
+  const look = (day: number) => lookAt(opened, startUs + day * DAY_US)
   const erasure = (id: string): Erasure => ({
     ...{ id, tenant: 'default', deviceIds: ['pump-1'], requestedAtUs: now.us, events: 0 },
     ...{ fromUs: startUs + 20 * DAY_US, toUs: startUs + 40 * DAY_US, receipt: undefined },

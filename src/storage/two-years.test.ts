@@ -2,9 +2,17 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { eachObject } from '../objects/objects.ts'
-import { DAY_US, HOUR_US, openAging, readAll, writeDays, type Opened } from './aging-fixture.ts'
+import {
+  DAY_US,
+  HOUR_US,
+  lookAt,
+  openAging,
+  readAll,
+  writeDays,
+  type Opened,
+} from './aging-fixture.ts'
 import { withLifecycle } from './bucket-fixture.ts'
-import { ask, makeOutput } from './storage-fixture.ts'
+import { ask } from './storage-fixture.ts'
 
 const DAYS = 730
 const STRETCH_DAYS = 73
@@ -73,14 +81,8 @@ test('eight years of a bucket’s lifecycle: archived after one, asked back, gon
   const freeze = { afterDays: 365, storageClass: 'GLACIER' }
   await store.frozen.setRule({ freeze, expireAfterDays: YEARS_7 })
   const startUs = now.us
-  let offset = await writeDays(opened, 125)
-  const look = async (day: number) => {
-    now.us = startUs + day * DAY_US
-    store.output(makeOutput({ offset: ++offset, readings: [] }))
-    await store.commit({ offset, parts: [] })
-    await store.settle()
-    return readAll(store, 'temperature')
-  }
+  await writeDays(opened, 125)
+  const look = (day: number) => lookAt(opened, startUs + day * DAY_US)
   // January was put on day 121, and all the rest by day 400.
   const cold = await look(480)
   assert.deepEqual([cold.points.length, cold.meta.completeness], [125 * PER_DAY, 1])
