@@ -1,11 +1,14 @@
 /**
  * Do devices wait while readings are merged and moved? Publish to PUBACK at half of this run's full
  * rate: first with hardly anything to merge and nothing to move, then for ten minutes while months
- * of history go from this disk to the cold tier (WEIR_COLD_BUCKET: a bucket). The p99 may be 1.5
- * times as high, and what waits to be merged must not grow.
+ * of history, which were to be kept on this disk until then, go to the cold tier (WEIR_COLD_BUCKET:
+ * a bucket). The p99 may be 1.5 times as high, and what waits to be merged must not grow.
  */
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { fillStore } from './filling.ts'
+import { fillStore, untilSummedUp } from './filling.ts'
 import { generate, prepareGenerator } from './generate.ts'
 import type { LoadClient, LoadJob, LoadReport } from './load.ts'
 import { METRICS_PER_MESSAGE } from './message-ring.ts'
@@ -43,6 +46,7 @@ async function fillHistory(server: WeirServer): Promise<void> {
     ...{ readings: (HISTORY_DAYS * DAY_MS) / HISTORY_INTERVAL_MS, window: 1 },
     ...{ intervalMs: HISTORY_INTERVAL_MS, messagesPerPacket: 1000 },
   })
+  await untilSummedUp(reporter, server, endMs)
 }
 
 interface Measured {
@@ -80,7 +84,10 @@ async function coldRows(server: WeirServer): Promise<number> {
 }
 
 const config = 'stream: { checkpointInterval: 30s }\n'
-let server = await WeirServer.start({ pipeline: PIPELINE, config })
+const folder = mkdtempSync(join(tmpdir(), 'weir-tiering-'))
+const keeping = join(folder, 'keeping.pipeline.yaml')
+writeFileSync(keeping, `${readFileSync(PIPELINE, 'utf8')}retention: { warm: 4000d }\n`)
+let server = await WeirServer.start({ pipeline: keeping, config })
 try {
   const { clients } = await server.registerFleet(GATEWAYS, DEVICES)
   const full = await generate(job(server.mqttPort, clients, CALIBRATION_SECONDS, 0))
@@ -92,7 +99,7 @@ try {
   const before = await coldRows(server)
   // A process that starts looks at once at what is to be moved.
   await server.halt()
-  server = await server.restart()
+  server = await server.restart({ pipeline: PIPELINE })
   const tiering = await measure(server, job(server.mqttPort, clients, SECONDS, half))
   add('while tiers move', tiering)
   reporter.add('moved meanwhile', ((await coldRows(server)) - before) / SECONDS, 'readings/s')
@@ -102,5 +109,6 @@ try {
   if (times > TIMES_MAX) process.exitCode = 1
 } finally {
   await server.stop()
+  rmSync(folder, { recursive: true })
 }
 reporter.finish()

@@ -116,8 +116,8 @@ export class WeirServer {
   }
 
   /** A new process on the folder of this one, which must be dead. */
-  async restart(): Promise<WeirServer> {
-    return new WeirServer(await launch(this.#folder, this.#options))
+  async restart(changes: ServerOptions = {}): Promise<WeirServer> {
+    return new WeirServer(await launch(this.#folder, { ...this.#options, ...changes }))
   }
 
   /** Gateways with devices behind them, registered through the public API. */
