@@ -360,7 +360,8 @@ test(
         }
       }
       const workers = Array.from({ length: 20 }, flood)
-      for (let i = 0; i < 10; i++) {
+      // A slow machine floods for longer, not with less.
+      for (let i = 0; i < 10 || opened <= 2000; i++) {
         const startMs = performance.now()
         const peer = await Peer.open(mqtt, { localAddress: '127.0.0.2' })
         await peer.join(own)
@@ -370,7 +371,6 @@ test(
       }
       state.isOver = true
       await Promise.all(workers)
-      assert.ok(opened > 2000, `${opened} connections`)
     }, counted)
   },
 )
