@@ -1,8 +1,8 @@
 /**
  * Do devices wait while readings are merged and moved? Publish to PUBACK at half of this run's full
- * rate: first with hardly anything to merge and nothing to move, then for ten minutes while months
- * of history, which were to be kept on this disk until then, go to the cold tier (WEIR_COLD_BUCKET:
- * a bucket). The p99 may be 1.5 times as high, and what waits to be merged must not grow.
+ * rate: first with a history that stays where it is, then for ten minutes in which its months, no
+ * longer to be kept on this disk, go to the cold tier (WEIR_COLD_BUCKET: a bucket). The p99 may be
+ * 1.5 times as high, and what waits to be merged must not grow.
  */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -89,13 +89,13 @@ const keeping = join(folder, 'keeping.pipeline.yaml')
 writeFileSync(keeping, `${readFileSync(PIPELINE, 'utf8')}retention: { warm: 4000d }\n`)
 let server = await WeirServer.start({ pipeline: keeping, config })
 try {
+  await fillHistory(server)
   const { clients } = await server.registerFleet(GATEWAYS, DEVICES)
   const full = await generate(job(server.mqttPort, clients, CALIBRATION_SECONDS, 0))
   reporter.add('rate of this run', full.rate * METRICS_PER_MESSAGE, 'readings/s')
   const half = Math.floor(full.rate / 2)
   const base = await measure(server, job(server.mqttPort, clients, BASE_SECONDS, half))
   add('nothing to move', base)
-  await fillHistory(server)
   const before = await coldRows(server)
   // A process that starts looks at once at what is to be moved.
   await server.halt()

@@ -31,7 +31,7 @@ export function formatOf(format: Format | undefined, accept: string | undefined)
   return chosen
 }
 
-interface Column {
+export interface Column {
   name: string
   type: 'timeUs' | 'double' | 'boolean' | 'text'
   isOptional: boolean
@@ -54,6 +54,13 @@ export async function pointsAsTable(
       : [{ name: groupName, type: 'text' as const, isOptional: true, values: groups }]),
     { name: 'value', type, isOptional: true, values: values.map((one) => asType(type, one)) },
   ]
+  return columnsAsTable(columns, format)
+}
+
+export async function columnsAsTable(
+  columns: readonly Column[],
+  format: 'arrow' | 'parquet',
+): Promise<NonNullable<Answer['text']>> {
   const text = format === 'arrow' ? writeArrowStream(columns) : await writeTable(columns)
   return { mediaType: MEDIA_TYPES[format], text }
 }

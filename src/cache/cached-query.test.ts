@@ -37,7 +37,7 @@ class CountingQuery {
   async windows() {
     const window_start = ++this.asked
     const windows = [
-      { window_start, count: 1, avg: 1, min: 1, max: 1, stddev: null, first: 1, last: 1 },
+      { window_start, count: 1, sum: 1, avg: 1, min: 1, max: 1, stddev: null, first: 1, last: 1 },
     ]
     const counts = { segments_read: 0, segments_skipped: 0, segments_damaged: 0, cached: false }
     return { windows, meta: { tiers: [], resolution_ms: 1, completeness: 1, ...counts } }

@@ -8,14 +8,15 @@
  *                                                   ├─▶ lake ─▶ Parquet in S3
  *                                                   └─▶ sink ─▶ another time series database
  */
-import { mkdir, rm, writeFile } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
+import { mkdir } from 'node:fs/promises'
+import { resolve } from 'node:path'
 import { createApi, type Api } from '../api/server.ts'
 import type { Config } from '../config/config.ts'
 import { openPostgresControl } from '../control/postgres-control.ts'
 import { ensureAdminKey, type AdminKey } from '../embedded/admin-key.ts'
 import { lockFolder } from '../embedded/folder-lock.ts'
 import { openWhole } from '../embedded/open-whole.ts'
+import { PortsFile } from '../embedded/ports-file.ts'
 import { processSamples } from '../embedded/stage-metrics.ts'
 import { apiOptions } from '../embedded/stage-options.ts'
 import { openKafka } from '../kafka/open-kafka.ts'
@@ -81,6 +82,8 @@ async function open(options: ClusterOptions, opened: AsyncDisposableStack): Prom
   const folder = resolve(config.data)
   await mkdir(folder, { recursive: true, mode: 0o700 })
   opened.defer(lockFolder(folder))
+  const portsFile = await PortsFile.reserve(folder)
+  opened.defer(() => portsFile.remove())
   const control = await openPostgresControl({ access: postgresAccess(config), world: nodeWorld })
   opened.defer(() => control.close())
   if (roles.has('writer') || roles.has('control')) opened.defer(await guardStores(options))
@@ -136,10 +139,8 @@ async function open(options: ClusterOptions, opened: AsyncDisposableStack): Prom
   for (const role of reading) role.start()
   // Before the ports: whoever finds those may want it.
   const admin = await ensureAdminKey(control, folder, options.credentialsFile)
-  const portsFile = join(folder, 'ports.json')
-  opened.defer(() => rm(portsFile, { force: true }))
-  const ports = { pid: process.pid, http: httpPort, mqtt: mqttPort }
-  await writeFile(portsFile, `${JSON.stringify(ports)}\n`)
+  opened.defer(() => portsFile.remove())
+  await portsFile.publish({ pid: process.pid, http: httpPort, mqtt: mqttPort })
   state.isReady = true
   opened.defer(async () => {
     state.isReady = false

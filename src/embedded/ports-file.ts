@@ -10,7 +10,8 @@ const ROOM_BYTES = 512
 export interface Ports {
   pid: number
   http: number
-  mqtt: number
+  /** Undefined: that door is in another process. */
+  mqtt: number | undefined
 }
 
 export class PortsFile {

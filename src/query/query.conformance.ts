@@ -300,7 +300,7 @@ function testPartials(promise: Promised, tier: string): void {
 
 const WINDOW = { ...ask(), windowMs: 60_000 }
 const RESULT: WindowRow = {
-  ...{ window_start: BASE_MS, count: 4, avg: 2.5, min: 1, max: 4 },
+  ...{ window_start: BASE_MS, count: 4, sum: 10, avg: 2.5, min: 1, max: 4 },
   ...{ stddev: Math.sqrt(5 / 3), first: 1, last: 4 },
 }
 /** One second apart. */

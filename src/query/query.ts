@@ -124,6 +124,7 @@ export interface WindowsQuestion {
 export interface WindowRow {
   window_start: number
   count: number
+  sum: number
   avg: number
   min: number
   max: number

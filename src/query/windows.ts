@@ -30,6 +30,7 @@ export async function answerWindows(
     const windows = steps.list().map((step) => ({
       window_start: step.startUs / 1000,
       count: step.count,
+      sum: step.sum,
       avg: step.avg,
       min: step.min,
       max: step.max,

@@ -23,7 +23,7 @@ function partial(values: number[], isLate: boolean): number[] {
 }
 
 const RESULT: WindowRow = {
-  ...{ window_start: 0, count: 4, avg: 2.5, min: 1, max: 4 },
+  ...{ window_start: 0, count: 4, sum: 10, avg: 2.5, min: 1, max: 4 },
   ...{ stddev: Math.sqrt(5 / 3), first: 1, last: 4 },
 }
 

@@ -211,3 +211,47 @@ test('hours and days of a month that is not over are in few files', async (t) =>
   assert.ok(tiers.has('rollup-1h'), [...tiers].join())
   assert.ok(summaries.length > 0 && summaries.length <= 8, summaries.join())
 })
+
+test('a history that comes behind the first live hours is summed up back to its beginning', async (t) => {
+  const folder = await makeFolder(t)
+  const options = { allowedLatenessMs: LATENESS_US / 1000, answersBytesMax: 0 }
+  const stream = new NaiveStream(SERIES, [7 * 60_000])
+  const say = async (store: EmbeddedStorage, fromUs: number, hours: number): Promise<void> => {
+    const own = Array.from({ length: hours * 120 }, (_, at) => {
+      return { series: 0, timeUs: fromUs + at * 30e6, value: Math.sin(at) }
+    })
+    store.output(makeOutput(stream.output(own)))
+    await store.commit({ offset: stream.outputs.length - 1, parts: [] })
+    await store.settle()
+  }
+  let store = await openStorage({ folder, world: nodeWorld, options })
+  await say(store, START_US + 7.3 * HOUR_US, 30)
+  // The days before that one, and behind a hole of weeks what is a month older.
+  await say(store, START_US - 2 * DAY_US, 2 * 24)
+  await say(store, START_US - 40 * DAY_US, 20 * 24)
+  const isSummedUp = async (fromHour: number, toHour: number): Promise<void> => {
+    const span = { startUs: START_US + fromHour * HOUR_US, endUs: START_US + toHour * HOUR_US }
+    const hours = await check(store, stream, { ...span, stepUs: HOUR_US })
+    assert.deepEqual([...hours], ['rollup-1h'], `from hour ${fromHour}`)
+    const days = {
+      startUs: Math.ceil(span.startUs / DAY_US) * DAY_US,
+      endUs: Math.floor(span.endUs / DAY_US) * DAY_US,
+    }
+    assert.deepEqual([...(await check(store, stream, { ...days, stepUs: DAY_US }))], ['rollup-1d'])
+  }
+  await isSummedUp(-40 * 24, -20 * 24)
+  await isSummedUp(-2 * 24, 0)
+  await store.close()
+  store = await openStorage({ folder, world: nodeWorld, options })
+  await store.recover()
+  await isSummedUp(-40 * 24, -20 * 24)
+  // What comes for it again is late, as anywhere.
+  await say(store, START_US - 30 * DAY_US + 10e6, 1)
+  const touched = {
+    startUs: START_US - 30 * DAY_US,
+    endUs: START_US - 29 * DAY_US,
+    stepUs: HOUR_US,
+  }
+  assert.ok((await check(store, stream, touched)).has('rollup-1h'))
+  await store.close()
+})

@@ -18,21 +18,15 @@ import type { Clock } from '../world/world.ts'
 import type { Catalogue } from './catalogue.ts'
 import type { LateRanges, RangesBySeries } from './late-ranges.ts'
 import { NewestPartials } from './newest-partials.ts'
-import {
-  DAY_MS,
-  HOUR_MS,
-  SUMMARY_WINDOWS_MS,
-  toldBeforeMs,
-  type SummedUp,
-} from './rollup-coverage.ts'
+import { HOUR_MS, SUMMARY_WINDOWS_MS, type SummedUp } from './rollup-coverage.ts'
 import type { PartialsWanted, SegmentFiles } from './segment-files.ts'
 import type { SegmentChecks } from './segment-checks.ts'
 import { ANYWHERE, mayHold, overlaps, type Segment, type SegmentSet } from './segment-set.ts'
 import type { SeriesDirectory } from './series-directory.ts'
 import { SummaryOutput } from './summary-output.ts'
+import { planSummaries, type SummaryRound } from './summary-plan.ts'
 import { FleetSums, sketchOf, WindowSums } from './summary-rows.ts'
 import {
-  daysFromMs,
   daysIn,
   hoursOf,
   hullOf,
@@ -48,8 +42,6 @@ import type { Tombstones } from './tombstones.ts'
 const HOURS_AT_ONCE = 100_000
 /** From so many rows on a file is written: each takes some 450 bytes until then. */
 const FILE_ROWS = 100_000
-/** Hours of fleets that are made together, some kilobytes each. */
-const FLEET_HOURS_AT_ONCE = 20_000
 /** Fleets of so many series tell of hours without readings: to ask all of them takes long. */
 const FLEET_SERIES_MIN = 16
 /** Between two looks at what came late, at least. */
@@ -112,63 +104,58 @@ export class Summariser {
     return false
   }
 
-  /**
-   * What to sum up next: an hour, or where one is behind up to the end of the day, or of the month,
-   * whose readings are one file for all its days.
-   */
-  #next(): SummedUp | undefined {
-    const { catalogue, directory, allowedLatenessMs } = this.#parts
-    // As it was committed: what the stream has told since is of readings that are in memory still.
-    const coverage = catalogue.coverage()
-    if (coverage.length === 0) return undefined
-    const firstMs = coverage.reduce((least, { fromMs }) => Math.min(least, fromMs), Infinity)
-    const fromMs = catalogue.summaries.summedUp?.toMs ?? Math.ceil(firstMs / HOUR_MS) * HOUR_MS
-    const overMs = toldBeforeMs(coverage) - allowedLatenessMs
-    const from = new Date(fromMs)
-    const hourEndMs = fromMs + HOUR_MS
-    const ends = [
-      Date.UTC(from.getUTCFullYear(), from.getUTCMonth() + 1),
-      Math.floor(fromMs / DAY_MS) * DAY_MS + DAY_MS,
-      hourEndMs,
-    ]
-    const spanMsMax = (FLEET_HOURS_AT_ONCE / directory.fleetCount) * HOUR_MS
-    const isSmall = (endMs: number): boolean => endMs === hourEndMs || endMs - fromMs <= spanMsMax
-    const toMs = ends.find((endMs) => endMs <= overMs && isSmall(endMs))
-    return toMs === undefined ? undefined : { fromMs, toMs }
+  #next(): SummaryRound | undefined {
+    const { catalogue, directory, segments, allowedLatenessMs } = this.#parts
+    return planSummaries({
+      ...{ coverage: catalogue.coverage(), summedUp: catalogue.summaries.summedUp },
+      ...{ allowedLatenessMs, fleetCount: directory.fleetCount },
+      oldestUs: segments
+        .list('readings')
+        .reduce((least, { minTimeUs }) => Math.min(least, minTimeUs), Infinity),
+    })
   }
 
   /** False when it cannot be done now. */
-  async #sumUp({ fromMs, toMs }: SummedUp, isClosing: () => boolean): Promise<boolean> {
-    const { catalogue, directory } = this.#parts
-    const firstMs = catalogue.summaries.summedUp?.fromMs ?? fromMs
-    const span = { fromMs: daysFromMs({ firstMs, fromMs, toMs }) ?? fromMs, toMs }
-    const output = await this.#beginOutput(span)
-    const fleets = this.#fleetSums()
-    for (const { fleet, size } of directory.fleets()) {
-      if (size < FLEET_SERIES_MIN) continue
-      for (let ms = fromMs; ms < toMs; ms += HOUR_MS) fleets.begin(fleet, ms)
+  async #sumUp({ hours, read, after }: SummaryRound, isClosing: () => boolean): Promise<boolean> {
+    const { catalogue, directory, late } = this.#parts
+    // What came late for it until now is in it.
+    late.renew([...late.committed.keys()], [inUs(hours)])
+    try {
+      const output = await this.#beginOutput(read)
+      const fleets = this.#fleetSums()
+      const isEmpty = (await this.#sources(inUs(read))).length === 0
+      for (const { fleet, size } of directory.fleets()) {
+        if (size < FLEET_SERIES_MIN || isEmpty) continue
+        for (let ms = hours.fromMs; ms < hours.toMs; ms += HOUR_MS) fleets.begin(fleet, ms)
+      }
+      const sums = new WindowSums((row, values) => {
+        const isHour = row[PARTIAL_WINDOW_MS] === HOUR_MS
+        const startMs = row[PARTIAL_START_MS]!
+        const isNew = isHour
+          ? hours.fromMs <= startMs && startMs < hours.toMs
+          : isWholeDay(row, read)
+        if (!isNew) return
+        if (isHour) fleets.add(row, values)
+        output.series.keep(row, () => sketchOf(values))
+      })
+      const numbers = directory.series().flatMap((one) => (one.kind === 'number' ? one.series : []))
+      for (const own of chunksOf(numbers, read)) {
+        if (isClosing()) return false
+        await this.#read(
+          own.map((series) => ({ series, spans: [inUs(read)] })),
+          sums,
+        )
+        if (output.series.rows.length >= FILE_ROWS) await output.write('summary')
+      }
+      fleets.keepIn(output.fleets)
+      const added = await output.end()
+      catalogue.addSummaries(added, { summedUp: after, late: late.afterRenewal() })
+      late.renewed()
+      this.#count(added)
+      return true
+    } finally {
+      late.keep()
     }
-    const sums = new WindowSums((row, values) => {
-      const isHour = row[PARTIAL_WINDOW_MS] === HOUR_MS
-      const isNew = isHour ? row[PARTIAL_START_MS]! >= fromMs : isWholeDay(row, { firstMs, toMs })
-      if (!isNew) return
-      if (isHour) fleets.add(row, values)
-      output.series.keep(row, () => sketchOf(values))
-    })
-    const numbers = directory.series().flatMap((one) => (one.kind === 'number' ? one.series : []))
-    for (const own of chunksOf(numbers, span)) {
-      if (isClosing()) return false
-      await this.#read(
-        own.map((series) => ({ series, spans: [inUs(span)] })),
-        sums,
-      )
-      if (output.series.rows.length >= FILE_ROWS) await output.write('summary')
-    }
-    fleets.keepIn(output.fleets)
-    const added = await output.end()
-    catalogue.addSummaries(added, { summedUp: { fromMs: firstMs, toMs } })
-    this.#count(added)
-    return true
   }
 
   /**
@@ -218,7 +205,7 @@ export class Summariser {
     const output = await this.#beginOutput(span)
     const sums = new WindowSums((row, values) => {
       const isHour = row[PARTIAL_WINDOW_MS] === HOUR_MS
-      if (!isHour && !isWholeDay(row, { firstMs: span.fromMs, toMs: span.toMs })) return
+      if (!isHour && !isWholeDay(row, span)) return
       output.series.keep(row, () => sketchOf(values))
     })
     const numbers = [...late.keys()].filter((one) => directory.get(one)?.kind === 'number')

@@ -19,12 +19,9 @@ export function daysFromMs({
   return toMs >= dayMs + DAY_MS && dayMs >= firstMs ? dayMs : undefined
 }
 
-export function isWholeDay(
-  row: Float64Array,
-  { firstMs, toMs }: { firstMs: number; toMs: number },
-): boolean {
+export function isWholeDay(row: Float64Array, { fromMs, toMs }: SummedUp): boolean {
   const startMs = row[PARTIAL_START_MS]!
-  return firstMs <= startMs && startMs + DAY_MS <= toMs
+  return fromMs <= startMs && startMs + DAY_MS <= toMs
 }
 
 export const inUs = ({ fromMs, toMs }: SummedUp): Span => ({

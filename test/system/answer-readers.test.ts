@@ -5,11 +5,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { startBench } from '../../src/api/testing/api-bench.ts'
-import { CACHE } from '../cluster/cluster.ts'
-import { execute, findProgram } from '../cluster/process.ts'
-import { installPythonPackages } from '../cluster/python-packages.ts'
-
-const PYARROW = 'pyarrow==26.0.1'
+import { execute } from '../cluster/process.ts'
+import { pythonWithPyarrow } from './pyarrow.ts'
 
 /** Of each file: its columns' types, and its rows with times in µs. */
 const PROGRAM = `
@@ -20,7 +17,7 @@ for name in sys.argv[1:]:
     table = pq.read_table(name) if name.endswith("parquet") else pa.ipc.open_stream(name).read_all()
     table.validate(full=True)
     types = [[field.name, str(field.type), field.nullable] for field in table.schema]
-    columns = [table["time"].cast("int64").to_pylist()]
+    columns = [table[table.column_names[0]].cast("int64").to_pylist()]
     columns += [table[name].to_pylist() for name in table.column_names[1:]]
     tables.append({"types": types, "rows": list(zip(*columns))})
 json.dump(tables, sys.stdout)
@@ -30,17 +27,8 @@ const START = Date.UTC(2026, 0, 1)
 const TIME = ['time', 'timestamp[us, tz=UTC]', false]
 
 test('pyarrow reads answers as Arrow and as Parquet, of every kind', async (context) => {
-  if (findProgram('python3') === undefined) {
-    context.skip('python3 is not installed')
-    return
-  }
-  let bin
-  try {
-    bin = installPythonPackages(join(CACHE, PYARROW.replace('==', '-')), [PYARROW])
-  } catch (cause) {
-    context.skip(`pip cannot install ${PYARROW}: ${String(cause)}`)
-    return
-  }
+  const python = pythonWithPyarrow(context)
+  if (python === undefined) return
   const folder = mkdtempSync(join(tmpdir(), 'weir-answers-'))
   const bench = await startBench()
   context.after(async () => {
@@ -61,25 +49,48 @@ test('pyarrow reads answers as Arrow and as Parquet, of every kind', async (cont
   }
   const us = (at: number): number => (START + at * 1000) * 1000 + (at === 1 ? 125 : 0)
   const all = [...body.keys()]
+  const span = `start=${START}&end=${START + 40_000}`
+  const ofWindows = 'window=1m&device_id=one&metric=rare'
+  const { json } = await bench.call(`GET /v1/aggregations?${ofWindows}&${span}`, {
+    key: bench.admin,
+  })
+  const windows = json.windows as ({ window_start: number } & Record<string, number>)[]
+  assert.deepEqual(
+    windows.map(({ count, first, last }) => [count, first, last]),
+    [[39, 0, 39]],
+  )
   const cases: [question: string, types: unknown[], rows: unknown[][]][] = [
     [
-      'device_id=one&metric=level',
+      `aggregations?${ofWindows}`,
+      [
+        ['window_start', ...TIME.slice(1)],
+        ...['count', 'sum', 'avg', 'min', 'max'].map((name) => [name, 'double', false]),
+        ['stddev', 'double', true],
+        ...['first', 'last'].map((name) => [name, 'double', false]),
+      ],
+      windows.map(({ window_start, ...numbers }) => [
+        window_start * 1000,
+        ...Object.values(numbers),
+      ]),
+    ],
+    [
+      'query?device_id=one&metric=level',
       [TIME, ['value', 'double', true]],
       all.map((at) => [us(at), at / 3]),
     ],
     [
-      'device_id=one&metric=open',
+      'query?device_id=one&metric=open',
       [TIME, ['value', 'bool', true]],
       all.map((at) => [us(at), at % 3 === 0]),
     ],
     [
-      'device_id=one&metric=state&limit=9',
+      'query?device_id=one&metric=state&limit=9',
       [TIME, ['value', 'string', true]],
       all.slice(0, 9).map((at) => [us(at), at % 2 === 0 ? 'läuft' : '']),
     ],
-    ['device_id=one&metric=none', [TIME, ['value', 'double', true]], []],
+    ['query?device_id=one&metric=none', [TIME, ['value', 'double', true]], []],
     [
-      'metric=level&agg=count&group_by=tag:site',
+      'query?metric=level&agg=count&group_by=tag:site',
       [TIME, ['tag:site', 'string', true], ['value', 'double', true]],
       [
         [us(0), null, 40],
@@ -87,12 +98,12 @@ test('pyarrow reads answers as Arrow and as Parquet, of every kind', async (cont
       ],
     ],
     [
-      'metric=rare&agg=sum&step=1s&group_by=device&fill=null&box=-180,-90,180,90',
+      'query?metric=rare&agg=sum&step=1s&group_by=device&fill=null&box=-180,-90,180,90',
       [TIME, ['device_id', 'string', true], ['value', 'double', true]],
       [],
     ],
     [
-      'metric=rare&agg=sum&step=1s&group_by=device&fill=null&tag=site=west',
+      'query?metric=rare&agg=sum&step=1s&group_by=device&fill=null&tag=site=west',
       [TIME, ['device_id', 'string', true], ['value', 'double', true]],
       all.map((at) => [START * 1000 + at * 1e6, 'one', at === 5 ? null : at]),
     ],
@@ -101,7 +112,7 @@ test('pyarrow reads answers as Arrow and as Parquet, of every kind', async (cont
   for (const [at, [question]] of cases.entries()) {
     for (const format of ['arrow', 'parquet'] as const) {
       const mediaType = `application/vnd.apache.${format === 'arrow' ? 'arrow.stream' : format}`
-      const url = `http://127.0.0.1:${bench.port}/v1/query?${question}&start=${START}&end=${START + 40_000}`
+      const url = `http://127.0.0.1:${bench.port}/v1/${question}&${span}`
       const authorization = `Bearer ${bench.admin}`
       const byAccept = await fetch(url, { headers: { authorization, accept: mediaType } })
       assert.deepEqual([byAccept.status, byAccept.headers.get('content-type')], [200, mediaType])
@@ -113,7 +124,7 @@ test('pyarrow reads answers as Arrow and as Parquet, of every kind', async (cont
       files.push(file)
     }
   }
-  const tables = JSON.parse(execute(join(bin, 'python'), ['-c', PROGRAM, ...files])) as {
+  const tables = JSON.parse(execute(python, ['-c', PROGRAM, ...files])) as {
     types: unknown
     rows: unknown
   }[]

@@ -3,11 +3,8 @@ import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { openAging, readAll, writeDays } from '../../src/storage/aging-fixture.ts'
-import { CACHE } from '../cluster/cluster.ts'
-import { execute, findProgram } from '../cluster/process.ts'
-import { installPythonPackages } from '../cluster/python-packages.ts'
-
-const PYARROW = 'pyarrow==26.0.1'
+import { execute } from '../cluster/process.ts'
+import { pythonWithPyarrow } from './pyarrow.ts'
 
 /** All rows as pyarrow finds them, folders as columns: [ms, value, text, metric, year, month]. */
 const PROGRAM = `
@@ -27,21 +24,12 @@ interface Answer {
 }
 
 test('pyarrow reads cold files without Weir: every reading, the months as folders', async (context) => {
-  if (findProgram('python3') === undefined) {
-    context.skip('python3 is not installed')
-    return
-  }
-  let bin
-  try {
-    bin = installPythonPackages(join(CACHE, PYARROW.replace('==', '-')), [PYARROW])
-  } catch (cause) {
-    context.skip(`pip cannot install ${PYARROW}: ${String(cause)}`)
-    return
-  }
+  const python = pythonWithPyarrow(context)
+  if (python === undefined) return
   const opened = await openAging(context)
   await writeDays(opened, 160)
   const cold = join(opened.folder, 'cold', 'readings')
-  const answer = execute(join(bin, 'python'), ['-c', PROGRAM, cold])
+  const answer = execute(python, ['-c', PROGRAM, cold])
   const { rows, types } = JSON.parse(answer) as Answer
 
   // Of 160 days and a warm tier of 90, two months of the calendar are whole.

@@ -139,9 +139,10 @@ export async function checkWindows(
   assert.equal(windows.length, expected.length, `${where}: windows`)
   for (const [i, found] of windows.entries()) {
     const [start, count, avg, min, max, stddev, first, last] = expected[i]!
-    const { avg: foundAvg, stddev: foundDeviation, ...exact } = found
+    const { avg: foundAvg, sum: foundSum, stddev: foundDeviation, ...exact } = found
     assert.deepEqual(exact, { window_start: start, count, min, max, first, last }, where)
     assertClose(foundAvg ?? NaN, avg, `${where} avg at ${start}`)
+    assertClose((foundSum ?? NaN) / count, avg, `${where} sum at ${start}`)
     if (stddev === null) assert.equal(foundDeviation, null)
     else assertClose(foundDeviation ?? NaN, stddev, `${where} stddev at ${start}`)
   }

@@ -6,7 +6,7 @@ import { pointsAsTable } from '../answer-format.ts'
 import type { QueryPorts } from '../api.ts'
 import { invalidParameter, parsePair } from '../parameters.ts'
 import type { Answer } from '../route.ts'
-import { csvCell } from './points-text.ts'
+import { rowsAsCsv, rowsAsLines } from './rows-text.ts'
 
 /** Devices that tags and boxes are compared of: the list is read for each question. */
 const LISTED_MAX = 200_000
@@ -117,21 +117,17 @@ export function groupsAsText(
   { groups }: GroupsAnswer,
   { by, metric, format }: { by: string | undefined; metric: string; format: 'ndjson' | 'csv' },
 ): NonNullable<Answer['text']> {
-  const lines: string[] = []
-  if (format === 'csv') {
-    const names = by === undefined ? ['time', metric] : ['time', nameOf(by), metric]
-    lines.push(`${names.map(csvCell).join()}\r\n`)
+  const points = groups.flatMap(({ group, points }) => points.map((point) => ({ group, point })))
+  if (format === 'ndjson') {
+    return rowsAsLines(
+      points.map(({ group, point: [ts, value] }) => ({ group: label(group, by), ts, value })),
+    )
   }
-  for (const { group, points } of groups) {
-    for (const [ts, value] of points) {
-      if (format === 'ndjson') {
-        lines.push(`${JSON.stringify({ group: label(group, by), ts, value })}\n`)
-        continue
-      }
-      const cells = [new Date(ts).toISOString(), ...(by === undefined ? [] : [group]), value ?? '']
-      lines.push(`${cells.map(csvCell).join()}\r\n`)
-    }
-  }
-  const mediaType = format === 'csv' ? 'text/csv; charset=utf-8' : 'application/x-ndjson'
-  return { mediaType, text: lines.join('') }
+  const named = by === undefined ? [] : [nameOf(by)]
+  const rows = points.map(({ group, point: [ts, value] }) => [
+    new Date(ts).toISOString(),
+    ...(by === undefined ? [] : [group]),
+    value ?? '',
+  ])
+  return rowsAsCsv(['time', ...named, metric], rows)
 }

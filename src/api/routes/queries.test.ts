@@ -265,3 +265,23 @@ test('questions about many devices: by type, device, tag and box, in three forma
     assert.match(reply.json.detail, detail)
   }
 })
+
+test('windows leave as lines and as CSV, too', async () => {
+  const path = `/v1/aggregations?device_id=pump-1&metric=temperature&window=1m&${span}`
+  const { windows } = (await get(path)).json
+  assert.equal(windows.length, 2)
+  const lines = await get(`${path}&format=ndjson`)
+  assert.deepEqual(
+    lines.text
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line)),
+    windows,
+  )
+  const csv = await get(`${path}&format=csv`)
+  const [names, first, ...others] = csv.text.trimEnd().split('\r\n')
+  assert.equal(names, 'window_start,count,sum,avg,min,max,stddev,first,last')
+  const { stddev } = windows[0]
+  assert.equal(first, `2026-01-01T00:00:00.000Z,60,2970,49.5,20,79,${stddev},20,79`)
+  assert.equal(others.length, 1)
+})

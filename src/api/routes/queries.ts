@@ -1,24 +1,15 @@
 /** What is stored: readings, windows, rule events, anomalies, dead letters. */
 import { Type } from 'typebox'
-import { formatDurationUs, parseDurationUs } from '../../config/config.ts'
 import type { EventsFilter } from '../../query/query.ts'
 import type { ConsolePorts, QueryPorts } from '../api.ts'
 import { Meta, withMeta } from '../completeness.ts'
-import { invalidParameter } from '../parameters.ts'
-import { NOT_MODIFIED, questionAnswer } from '../question-answer.ts'
 import { jsonAnswer, jsonRoute, type Route } from '../route.ts'
 import type { Services } from '../services.ts'
-import { DeviceId, Limit, Metric, Milliseconds, Time } from '../shapes.ts'
+import { DeviceId, Limit, Milliseconds } from '../shapes.ts'
 import { requireDevice } from './devices.ts'
 import { fleetRoute } from './fleet.ts'
 import { readingsRoute } from './readings.ts'
-import {
-  AnswerMeta,
-  checkMetric,
-  Dimension,
-  QUESTION_PROBLEMS,
-  seriesQuestion,
-} from './series-question.ts'
+import { windowsRoute } from './windows.ts'
 
 const TAG = 'queries'
 
@@ -28,60 +19,6 @@ export function queryRoutes(services: Services<ConsolePorts>): Route[] {
     ...[readingsRoute(services), windowsRoute(services), fleetRoute(services)],
     ...[anomaliesRoute(ports), deadLettersRoute(ports)],
   ]
-}
-
-function windowsRoute({ ports, gates, limits }: Services<QueryPorts>): Route {
-  return jsonRoute({
-    key: 'GET /v1/aggregations',
-    summary: 'Tumbling windows of one metric',
-    description: 'On-time and late readings merged. Windows without readings are left out.',
-    tag: TAG,
-    query: Type.Object({
-      device_id: DeviceId,
-      metric: Metric,
-      window: Type.String({ description: 'A window size of the pipeline.', examples: ['1m'] }),
-      start: Time,
-      end: Time,
-      dimension: Dimension,
-    }),
-    answers: { 200: jsonAnswer('By start.', Windows), 304: NOT_MODIFIED },
-    problems: ['API_NOT_FOUND', ...QUESTION_PROBLEMS],
-    async handle({ tenant, request, reply, query }) {
-      const { type } = await requireDevice(ports, tenant, query.device_id)
-      const question = seriesQuestion(tenant, query)
-      const windowMs = parseWindow(query.window, ports.plan.windowsMs)
-      const answer = await gates.query.run({ tenant, reply }, (signal) =>
-        ports.query.windows({ ...question, windowMs }, signal),
-      )
-      if (answer.windows.length === 0) checkMetric(ports, type, query.metric)
-      return questionAnswer({ json: answer }, { request, limits })
-    },
-  })
-}
-
-const Window = Type.Object({
-  window_start: Milliseconds,
-  count: Type.Integer(),
-  avg: Type.Number(),
-  min: Type.Number(),
-  max: Type.Number(),
-  stddev: Type.Union([Type.Number(), Type.Null()], {
-    description: 'Of the sample; null for one reading.',
-  }),
-  first: Type.Number(),
-  last: Type.Number(),
-})
-
-const Windows = Type.Object({
-  windows: Type.Array(Window),
-  meta: Type.Object(AnswerMeta),
-})
-
-function parseWindow(text: string, windowsMs: number[]): number {
-  const ms = (parseDurationUs(text) ?? 0) / 1000
-  if (windowsMs.includes(ms)) return ms
-  const known = windowsMs.map((size) => formatDurationUs(size * 1000)).join(', ')
-  throw invalidParameter('window', `"${text}" is not one of the pipeline’s windows: ${known}`)
 }
 
 const EventsQuery = Type.Object({ device_id: Type.Optional(DeviceId), limit: Limit })

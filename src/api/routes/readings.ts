@@ -26,7 +26,7 @@ import {
   groupsOf,
   GroupsQuery,
 } from './group-query.ts'
-import { pointsAsText } from './points-text.ts'
+import { pointsAsText } from './rows-text.ts'
 import {
   AnswerMeta,
   checkMetric,

@@ -1,4 +1,4 @@
-/** Points as lines of text. */
+/** Points and other rows as lines of text. */
 import type { ReadingsAnswer, Value } from '../../query/query.ts'
 import type { Answer } from '../route.ts'
 
@@ -7,17 +7,26 @@ export function pointsAsText(
   metric: string,
   format: 'ndjson' | 'csv',
 ): NonNullable<Answer['text']> {
-  if (format === 'ndjson') {
-    const lines = points.map(([ts, value]) => `${JSON.stringify({ ts, value })}\n`)
-    return { mediaType: 'application/x-ndjson', text: lines.join('') }
-  }
+  if (format === 'ndjson') return rowsAsLines(points.map(([ts, value]) => ({ ts, value })))
   const rows = points.map(([ms, value]) => [new Date(ms).toISOString(), value ?? ''])
-  const lines = [['time', metric], ...rows].map((row) => `${row.map(csvCell).join()}\r\n`)
+  return rowsAsCsv(['time', metric], rows)
+}
+
+export function rowsAsLines(rows: readonly object[]): NonNullable<Answer['text']> {
+  const lines = rows.map((row) => `${JSON.stringify(row)}\n`)
+  return { mediaType: 'application/x-ndjson', text: lines.join('') }
+}
+
+export function rowsAsCsv(
+  names: readonly string[],
+  rows: readonly (readonly Value[])[],
+): NonNullable<Answer['text']> {
+  const lines = [names, ...rows].map((row) => `${row.map(csvCell).join()}\r\n`)
   return { mediaType: 'text/csv; charset=utf-8', text: lines.join('') }
 }
 
 /** RFC 4180; what a spreadsheet would take for a formula is a text. */
-export function csvCell(value: Value): string {
+function csvCell(value: Value): string {
   if (typeof value !== 'string') return String(value)
   const text = /^[=+\-@\t\r]/.test(value) ? `'${value}` : value
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text
