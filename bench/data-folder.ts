@@ -2,7 +2,7 @@
 import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 
-/** Bytes of a stopped Weir's folder, but for the log. */
+/** Bytes of a stopped Weir's folder, but for the log and the megabyte that is kept in reserve. */
 export interface FolderBytes {
   readings: number
   rollups: number
@@ -16,7 +16,7 @@ export function measureFolder(folder: string): FolderBytes {
   const bytes: FolderBytes = { readings: 0, rollups: 0, catalogue: 0, state: 0, rest: 0 }
   for (const path of readdirSync(folder, { recursive: true, encoding: 'utf8' })) {
     const file = statSync(join(folder, path))
-    if (file.isDirectory() || /^log[/\\]/.test(path)) continue
+    if (file.isDirectory() || /^log[/\\]/.test(path) || path === 'reserve') continue
     bytes[kindOf(path)] += file.size
   }
   return bytes
