@@ -162,7 +162,8 @@ export async function addFile(
       runs.map(({ rows }) => rows),
       runs.map(({ minUs }) => minUs),
       runs.map(({ maxUs }) => maxUs),
-      runs.map(({ lastValue }) => lastValue),
+      // The driver would write 0 for -0.
+      runs.map(({ lastValue }) => (Object.is(lastValue, -0) ? '-0' : lastValue)),
       runs.map(({ lastText }) => lastText ?? null),
     ],
   )

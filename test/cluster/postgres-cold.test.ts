@@ -59,6 +59,21 @@ testRandomQuestions({
   aging: movesAll,
 })
 
+test('a last value of -0 is -0 behind a move, too', { skip }, async () => {
+  const { query, give, age, close } = await openTables(newPlace(), LIMITS, {
+    aging: await movesAll(),
+  })
+  try {
+    await give({ series: SERIES, readings: [{ series: 0, timeUs: BASE_MS * 1000, value: -0 }] })
+    const before = await query.latest('default', 'pump-1')
+    assert.deepEqual(before, { temperature: { ts: BASE_MS, value: -0 } })
+    assert.equal((await age()).length, 1)
+    assert.deepEqual(await query.latest('default', 'pump-1'), before)
+  } finally {
+    await close()
+  }
+})
+
 test('months go to the lake, any tool reads them there, and meta says so', { skip }, async () => {
   const aging = await movesAll()
   const place = newPlace()
