@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { askLake } from '../../src/lake/lake-fixture.ts'
 import { eachObject, type Objects } from '../../src/objects/objects.ts'
+import { QueryDatabase } from '../../src/postgres/query-database.ts'
 import { confirmExported } from '../../src/postgres/store-list.ts'
 import { ask, BASE_MS } from '../../src/query/query-fixture.ts'
 import { testQuery } from '../../src/query/query.conformance.ts'
@@ -270,6 +271,39 @@ test('a damaged file is left out of answers, which say how much they hold', { sk
     assert.deepEqual([meta.segments_read, meta.segments_damaged], [1, 1])
     assert.equal(meta.completeness, 29 / 60)
   } finally {
+    await close()
+  }
+})
+
+test('who asked before a month left still sees its rows', { skip }, async () => {
+  const place = newPlace()
+  const { give, age, close } = await openTables(place, LIMITS, { aging: await movesAll() })
+  const database = new QueryDatabase(place)
+  try {
+    await give(hourly(0, 48))
+    // It goes once it is no longer looked at, or has gone.
+    const isGoing = async (): Promise<boolean> => {
+      const [row] = await askOf(
+        url,
+        `SELECT coalesce(bool_or(inhdetachpending), TRUE) AS going FROM pg_inherits
+         WHERE inhparent = '${place.schema}.reading'::regclass`,
+      )
+      return row!['going'] === true
+    }
+    let aged: Promise<unknown> | undefined
+    const rows = await database.snapshot(async (ask) => {
+      aged = age()
+      aged.catch(() => undefined)
+      while (!(await isGoing())) await new Promise((resolve) => setTimeout(resolve, 20))
+      return ask<{ files: number; rows: number }>(
+        `SELECT (SELECT count(*) FROM cold_file) AS files, (SELECT count(*) FROM reading) AS rows`,
+        [],
+      )
+    })
+    assert.deepEqual(rows, [{ files: 0, rows: 48 * 3 }])
+    await aged
+  } finally {
+    await database.close()
     await close()
   }
 })
