@@ -127,8 +127,11 @@ test('lake ddl prints a table for each engine, and names what is wrong', async (
     ['--engine', 'excel', ...flags],
     ['--engine', 'trino'],
     ['--engine', 'trino', ...flags, '--table', 'a; b'],
+    ['--engine', 'trino', ...flags, '--times', 'date'],
   ])
     assert.equal((await weir('lake', 'ddl', ...wrong)).code, 2)
+  const integers = await weir('lake', 'ddl', '--engine', 'athena', ...flags, '--times', 'bigint')
+  assert.match(integers.out, /`time` bigint/)
 })
 
 test('the completion scripts know commands, subcommands and flags', async () => {

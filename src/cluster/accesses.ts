@@ -2,6 +2,8 @@
 import type { Config } from '../config/config.ts'
 import { formatRange, HASH_MAX, parseStores } from '../config/stores.ts'
 import { WeirError } from '../errors/errors.ts'
+import type { AthenaAccess } from '../lake-engine/athena.ts'
+import type { TrinoAccess } from '../lake-engine/trino.ts'
 import type { KafkaAccess, KafkaSasl } from '../kafka/kafka.ts'
 import type { S3Access } from '../objects/s3-objects.ts'
 import { bucketAccess } from '../objects/s3-settings.ts'
@@ -90,4 +92,65 @@ export function lakePartitions(
     return { set: `${Number(first)}_${Number(last)}`, partitions }
   }
   throw wrong(`lake.partitions: ${lake.partitions} is none of 0 to ${count - 1}, as 3 or 0-3`)
+}
+
+/** Undefined: there is none. Errors: CONFIG_VALUE_INVALID. */
+export function engineAccess(config: Config): EngineAccess | undefined {
+  const { engine, lake } = config
+  const { kind, table, location } = engine
+  if (kind === 'off') return undefined
+  if (kind !== 'trino' && kind !== 'athena') {
+    throw wrong(`engine.kind: ${kind} is none of off, trino, athena`)
+  }
+  if (!/^[a-z_]\w*(?:\.[a-z_]\w*){0,2}$/i.test(table)) {
+    throw wrong(`engine.table: "${table}" is no table as hive.iot.readings`)
+  }
+  if (location === '' && lake.bucket === '') {
+    throw wrong('engine: it reads the lake, which needs lake.bucket')
+  }
+  if (config.postgres.stores.length > 1) {
+    throw wrong('engine.kind: not with several postgres.stores, of which none knows all devices')
+  }
+  const place = { table, location: (location || `s3://${lake.bucket}`).replace(/\/+$/, '') }
+  if (kind === 'athena') return { ...place, kind, access: athenaAccess(engine) }
+  return { ...place, kind, access: trinoAccess(engine) }
+}
+
+export type EngineAccess = { table: string; location: string } & (
+  | { kind: 'trino'; access: TrinoAccess }
+  | { kind: 'athena'; access: AthenaAccess }
+)
+
+function trinoAccess({ url, user, password, token }: Config['engine']): TrinoAccess {
+  const parsed = URL.parse(url)
+  const isWhole = parsed?.pathname === '/' && parsed.username === '' && parsed.search === ''
+  if (!isWhole || !/^https?:$/.test(parsed.protocol)) {
+    throw wrong('engine.url: it is no address as https://trino:8443')
+  }
+  if (password !== '' && token !== '') throw wrong('engine.password and engine.token: one of them')
+  const hasSecret = password !== '' || token !== ''
+  if (hasSecret && parsed.protocol !== 'https:') {
+    throw wrong('engine.url: a password or token is sent over https only')
+  }
+  return {
+    ...{ url: parsed.origin, user },
+    ...(password !== '' && { password }),
+    ...(token !== '' && { token }),
+  }
+}
+
+function athenaAccess(engine: Config['engine']): AthenaAccess {
+  const { region, endpoint, workgroup, outputLocation, accessKey, secretKey } = engine
+  if ((accessKey === '') !== (secretKey === '')) {
+    throw wrong('engine.accessKey and engine.secretKey: both or neither')
+  }
+  if (endpoint !== '' && !/^https?:$/.test(URL.parse(endpoint)?.protocol ?? '')) {
+    throw wrong('engine.endpoint: it is no address as https://host:9000')
+  }
+  return {
+    ...{ region, workgroup },
+    ...(endpoint !== '' && { endpoint }),
+    ...(outputLocation !== '' && { outputLocation }),
+    ...(accessKey !== '' && { credentials: { accessKey, secretKey } }),
+  }
 }

@@ -19,6 +19,7 @@ import { nodeWorld } from '../world/node-world.ts'
 import { s3Access, storeAccesses } from './accesses.ts'
 import type { Shared } from './cluster.ts'
 import { metric } from './metrics.ts'
+import { openLakeEngine, type CountedEngine } from './open-lake-engine.ts'
 
 /** Where there is no Redis. */
 const CACHE_BYTES_MAX = 64 << 20
@@ -32,11 +33,13 @@ export class ControlRole {
   readonly #tables: PostgresQuery
   readonly #cache: Cache
   readonly #objects: Objects | undefined
+  readonly #engine: CountedEngine | undefined
 
-  constructor({ config, plan }: Shared) {
+  constructor({ config, plan, events }: Shared) {
     const hashDevice = (tenant: string, deviceId: string): number =>
       hashKey(deviceKey(tenant, deviceId))
     this.#objects = openObjects(config)
+    this.#engine = openLakeEngine(config, events)
     const stores = storeAccesses(config).map(({ range, place }) => ({
       range,
       query: openPostgresQuery({
@@ -45,6 +48,7 @@ export class ControlRole {
         hashDevice,
         windowsMs: plan.windowsMs,
         objects: this.#objects,
+        engine: this.#engine?.use,
       }),
     }))
     this.#tables = stores.length === 1 ? stores[0]!.query : openStoresQuery({ stores, hashDevice })
@@ -74,6 +78,7 @@ export class ControlRole {
       metric('weir_cache_hits_total', 'Answers that came from the cache.', hits),
       metric('weir_cache_misses_total', 'Answers that did not.', misses),
       metric('weir_cache_faults_total', 'Calls of the cache that failed.', faults),
+      ...(this.#engine?.metrics() ?? []),
     ]
   }
 
@@ -81,6 +86,7 @@ export class ControlRole {
     await this.#tables.close()
     await this.#cache.close()
     this.#objects?.close()
+    this.#engine?.close()
   }
 }
 

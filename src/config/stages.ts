@@ -4,7 +4,9 @@
  */
 import Type from 'typebox'
 import { ALERTS } from './alert-settings.ts'
+import { ENGINE } from './engine-settings.ts'
 import { FLINK } from './flink-settings.ts'
+import { SINK } from './sink-settings.ts'
 import {
   boolean,
   bytes,
@@ -357,22 +359,6 @@ const LAKE = Type.Object(
   { ...closed, description: 'The lake: all readings of a cluster in an object store.' },
 )
 
-const SINK = Type.Object(
-  {
-    kind: text('off', 'off, influxdb1, influxdb2, influxdb3, questdb or victoriametrics.'),
-    url: optionalText('Where it is, as http://host:8086; no user in it.'),
-    database: optionalText(
-      'Database of InfluxDB 1 and 3, bucket of InfluxDB 2; it must exist. The others have none.',
-    ),
-    organization: optionalText('Organization of InfluxDB 2.'),
-    token: secret('Token of InfluxDB 2 and 3; of the others instead of user and password.'),
-    username: optionalText('User of InfluxDB 1, QuestDB or what stands before VictoriaMetrics.'),
-    password: secret('Its password.'),
-    gzip: boolean(false, 'Requests are compressed: for a network that is slow.'),
-  },
-  { ...closed, description: 'A copy of a cluster’s readings in another time series database.' },
-)
-
 export const SECTIONS = {
   http: HTTP,
   mqtt: MQTT,
@@ -388,6 +374,7 @@ export const SECTIONS = {
   redis: REDIS,
   writer: WRITER,
   lake: LAKE,
+  engine: ENGINE,
   sink: SINK,
   flink: FLINK,
   alerts: ALERTS,

@@ -5,6 +5,7 @@
  */
 import { ALERT_ERRORS } from './alert-errors.ts'
 import { DEFINITION_ERRORS } from './definition-errors.ts'
+import { ENGINE_ERRORS } from './engine-errors.ts'
 import { FLINK_ERRORS } from './flink-errors.ts'
 import { BACKUP_ERRORS } from './backup-errors.ts'
 import { LAKE_ERRORS } from './lake-errors.ts'
@@ -312,6 +313,7 @@ export const ERRORS = {
   ...DEFINITION_ERRORS,
   ...BACKUP_ERRORS,
   ...LAKE_ERRORS,
+  ...ENGINE_ERRORS,
   ...SQL_ERRORS,
   ...FLINK_ERRORS,
   ...QUERY_ERRORS,

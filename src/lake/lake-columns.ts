@@ -42,3 +42,7 @@ export function folderOf(name: string, value: string): string {
     escaped = Array.from(escaped).slice(0, -1).join('')
   return `${name}=${escaped === '' ? '__HIVE_DEFAULT_PARTITION__' : escaped}`
 }
+
+/** Whether the folder has the value as it stands, so that every tool reads it as it is. */
+export const isPlainFolder = (name: string, value: string): boolean =>
+  folderOf(name, value) === `${name}=${value}`

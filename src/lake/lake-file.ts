@@ -37,7 +37,7 @@ const ABSENT: PageValues = { encoding: PLAIN, values: NOTHING }
 const encoder = new TextEncoder()
 
 /** JSON with the names in order; what other tools take apart with their own functions. */
-const dimensionsOf = ({ dimensions }: SeriesName): string =>
+export const dimensionsOf = ({ dimensions }: Pick<SeriesName, 'dimensions'>): string =>
   JSON.stringify(Object.fromEntries(dimensions))
 
 const NAMES: readonly [column: number, of: (series: SeriesName) => string][] = [

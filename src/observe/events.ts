@@ -128,6 +128,8 @@ const ofCluster = (emit: Emit) => ({
     emit('warn', 'lake_full', 'What may wait for the lake waits; Kafka keeps the rest', fields),
   lakeRepeatsPossible: (fields: { topic: string; partition: number; entries: number }) =>
     emit('warn', 'lake_repeats_possible', 'Some entries may be in the lake twice', fields),
+  engineFailed: (fields: { kind: string; code: string; problem: string }) =>
+    emit('warn', 'engine_failed', 'The engine over the lake failed; answered without it', fields),
   sinkRefused: (fields: { readings: number; reason: string; line: string }) =>
     emit('warn', 'sink_refused', 'The sink’s database does not take some readings', fields),
   roleFailed: (fields: { role: string; problem: string }) =>

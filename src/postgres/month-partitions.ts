@@ -234,8 +234,14 @@ async function monthsOf(
      WHERE relnamespace = current_schema::regnamespace AND relkind IN ('r', 'p') ORDER BY 1`,
   )
   return rows.flatMap(({ name }) => {
-    const [, table, year, month] = NAME.exec(name) ?? []
-    if (table === undefined) return []
-    return [{ name, table: table as CutTable, month: Number(year) * 12 + Number(month) - 1 }]
+    const month = monthOfTable(name)
+    if (month === undefined) return []
+    return [{ name, table: NAME.exec(name)![1] as CutTable, month }]
   })
+}
+
+/** Undefined: it is no table of a month. */
+export function monthOfTable(name: string): Month | undefined {
+  const [, , year, month] = NAME.exec(name) ?? []
+  return year === undefined ? undefined : Number(year) * 12 + Number(month) - 1
 }

@@ -6,7 +6,7 @@ import { ASKED, askedOf } from './query-scan.ts'
 import { loadSource, type SourceOptions } from './query-source.ts'
 
 /** A look takes some milliseconds. */
-const DEVICES_MAX = 2000
+export const DEVICES_MAX = 2000
 
 const DEVICES = `SELECT DISTINCT device_id FROM series WHERE ${ASKED}
   ORDER BY device_id LIMIT ${DEVICES_MAX + 1}`

@@ -17,7 +17,7 @@ const SERIES_PER_PAGE = 10_000
 export const ASKED = `tenant = $1 AND (metric = ANY ($2) OR $2 IS NULL)
   AND (device_type = ANY ($3) OR $3 IS NULL) AND (device_id = ANY ($4) OR $4 IS NULL)`
 
-const COUNT = `SELECT count(DISTINCT device_id)::integer AS count FROM series WHERE ${ASKED}`
+export const COUNT = `SELECT count(DISTINCT device_id)::integer AS count FROM series WHERE ${ASKED}`
 
 /** Whole devices: as many as begin in a page. */
 const PAGE = `SELECT id, device_id, device_type, metric, dimensions, kind FROM series

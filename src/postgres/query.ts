@@ -22,6 +22,7 @@ import type { WeirError } from '../errors/errors.ts'
 import type { Objects } from '../objects/objects.ts'
 import type { PostgresPlace } from '../postgres-client/postgres-client.ts'
 import { ColdFiles } from './cold-files.ts'
+import { EngineGroups, type EngineUse } from './engine-groups.ts'
 import { QueryDatabase, type Ask } from './query-database.ts'
 import { readAnomalies, readDeadLetters } from './query-events.ts'
 import { lookAtDevices } from './query-groups.ts'
@@ -38,12 +39,16 @@ export interface PostgresQueryOptions {
   windowsMs: readonly number[]
   /** Where the lake is; needed as soon as it has something. */
   objects?: Objects | undefined
+  /** For what is much to read there. */
+  engine?: EngineUse | undefined
 }
 
 export interface PostgresQuery extends Query, ReadingScan, GroupsSource {
   /** Waits for the questions under way. */
   close(): Promise<void>
 }
+
+export type { EngineUse } from './engine-groups.ts'
 
 /**
  * Connects at the first question; the writer makes the tables. Errors of questions:
@@ -56,11 +61,13 @@ class TableQuery implements PostgresQuery {
   readonly #options: PostgresQueryOptions
   readonly #database: QueryDatabase
   readonly #coldFiles: ColdFiles
+  readonly #engine: EngineGroups | undefined
 
   constructor(options: PostgresQueryOptions) {
     this.#options = options
     this.#coldFiles = new ColdFiles(options.objects)
     this.#database = new QueryDatabase(options.access)
+    this.#engine = options.engine && new EngineGroups(options.engine)
   }
 
   readings(question: ReadingsQuestion, signal?: AbortSignal): ReturnType<Query['readings']> {
@@ -76,8 +83,9 @@ class TableQuery implements PostgresQuery {
     )
   }
 
-  groups(question: GroupsQuestion, signal?: AbortSignal): ReturnType<Query['groups']> {
-    return answerGroups(this, question, signal)
+  async groups(question: GroupsQuestion, signal?: AbortSignal): ReturnType<Query['groups']> {
+    const told = await this.#engine?.tell(this.#database, question, signal)
+    return answerGroups(this, question, { signal, told })
   }
 
   looks(...[question, run, signal]: Parameters<GroupsSource['looks']>): Promise<void> {

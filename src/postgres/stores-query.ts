@@ -74,7 +74,7 @@ class StoresQuery implements PostgresQuery {
   }
 
   groups(question: GroupsQuestion, signal?: AbortSignal): ReturnType<Query['groups']> {
-    return answerGroups(this, question, signal)
+    return answerGroups(this, question, { signal })
   }
 
   /** One store after the other; a device's readings are those of its own. */

@@ -27,6 +27,7 @@ import { addSpan, alignOutwards, clipSpans, contains, subtractSpans } from './sp
 import { gridOf, type StepGrid } from './step-grid.ts'
 import { readSteps, type SteppedQuestion } from './step-reader.ts'
 import { Steps } from './steps.ts'
+import type { ToldGroups } from './told-groups.ts'
 import { ToldWindows } from './told-windows.ts'
 
 /** Steps of all groups together: each takes a hundred bytes while it is made. */
@@ -44,11 +45,13 @@ const OF_ONE_SERIES: readonly Aggregate[] = ['first', 'last', 'rate', 'delta']
 export async function answerGroups(
   source: GroupsSource,
   question: GroupsQuestion,
-  signal?: AbortSignal,
+  { signal, told }: { signal?: AbortSignal | undefined; told?: ToldGroups | undefined } = {},
 ): Promise<GroupsAnswer> {
   checkGroups(question)
-  const groups = new Groups(question)
-  await source.looks(question, (series, view) => groups.look(series, view), signal)
+  const groups = new Groups(question, told)
+  if (groups.isLeft) {
+    await source.looks(question, (series, view) => groups.look(series, view), signal)
+  }
   return groups.answer()
 }
 
@@ -63,17 +66,31 @@ class Groups {
     ...{ segments_read: 0, segments_skipped: 0, segments_damaged: 0 },
   }
   readonly #budget = { left: STEPS_MAX }
+  readonly #told: ToldGroups | undefined
+  /** What of the span is to be looked at. */
+  readonly #left: readonly Span[]
   #frozen: Span[] = []
-  #isBoolean = true
+  #isBoolean: boolean
 
-  constructor(question: GroupsQuestion) {
+  constructor(question: GroupsQuestion, told: ToldGroups | undefined) {
+    const { startUs, endUs, aggregate } = question
     this.#question = question
     this.#grid = gridOf(question)
-    this.#quantile = quantileOf(question.aggregate)
+    this.#quantile = quantileOf(aggregate)
+    this.#told = told
+    this.#left = subtractSpans({ startUs, endUs }, told?.spans ?? [])
+    this.#isBoolean = told?.isBoolean ?? true
+    for (const { group, row } of told?.partials ?? []) this.#stepsOf(group).addPartial(row)
+    if (told !== undefined) this.#meta.segments_read = told.filesRead
+    if (told !== undefined && told.filesRead > 0) this.#tiers.add('cold')
+  }
+
+  get isLeft(): boolean {
+    return this.#told === undefined || this.#left.length > 0
   }
 
   async look(found: readonly SeriesDefinition[], view: ReadingView): Promise<void> {
-    const { groups, startUs, endUs } = this.#question
+    const { groups } = this.#question
     const series = found
       .filter((one) => groupOf(one, groups) !== undefined)
       .filter((one) => matchesDimensions(one, this.#question))
@@ -86,9 +103,11 @@ class Groups {
     )
     const stepsOf = (id: number): Steps => bySeries.get(id)!
     const hasSketches = this.#quantile !== undefined
-    const asked = { series, grid: this.#grid, hasSketches, startUs, endUs }
-    const left = await readFleets(view, asked, stepsOf)
-    await readSteps(view, { ...asked, left }, stepsOf)
+    for (const span of this.#left) {
+      const asked = { series, grid: this.#grid, hasSketches, ...span }
+      const left = await readFleets(view, asked, stepsOf)
+      await readSteps(view, { ...asked, left }, stepsOf)
+    }
     this.#count(series.length, view)
   }
 
@@ -119,6 +138,7 @@ class Groups {
       .map(([group, steps]) => ({ group, points: this.#pointsOf(steps) }))
       .filter(({ points }) => points.length > 0)
     const { series, ...counts } = this.#meta
+    const told = this.#told
     const steps = [...this.#steps.values()]
     const worst = steps.reduce((most, one) => Math.max(most, one.relativeError), 0)
     const resolution = {
@@ -128,7 +148,12 @@ class Groups {
     const frozen = frozenOf(this.#frozen)
     return {
       groups,
-      meta: { series, tiers: [...this.#tiers], ...resolution, ...counts, ...frozen },
+      meta: {
+        series: this.isLeft ? series : told!.series,
+        tiers: [...this.#tiers],
+        ...{ ...resolution, ...counts, ...frozen },
+        ...(told !== undefined && { engine: told.engine }),
+      },
     }
   }
 

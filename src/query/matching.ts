@@ -18,7 +18,7 @@ export function matchSeries(source: ReadingSource, filter: SeriesFilter): Series
 }
 
 export function matchesDimensions(
-  { dimensions }: SeriesDefinition,
+  { dimensions }: Pick<SeriesDefinition, 'dimensions'>,
   filter: Pick<SeriesFilter, 'dimensions'>,
 ): boolean {
   const asked = Object.entries(filter.dimensions)

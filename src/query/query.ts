@@ -6,6 +6,7 @@ import type { SeriesDefinition } from '../batch/batch.ts'
 import type { AnomalyRow, DeadLetterRow, EventsFilter } from './event-rows.ts'
 import type { Fill } from './fill.ts'
 import type { CalendarStep } from './step-grid.ts'
+import type { EngineMeta } from './told-groups.ts'
 
 export type Quantile = 'p1' | 'p5' | 'p10' | 'p25' | 'p50' | 'p75' | 'p90' | 'p95' | 'p99'
 
@@ -95,6 +96,7 @@ export interface ReadingsAnswer {
     frozen?: FrozenSpan[]
     /** It was computed for an earlier question that was equal, a moment ago. */
     cached: boolean
+    engine?: EngineMeta
   }
 }
 
@@ -370,13 +372,15 @@ export { compareDeviceIds } from './device-order.ts'
 export { FILLS } from './fill.ts'
 export { Flights } from './flights.ts'
 export { questionKey } from './question-key.ts'
+export { matchesDimensions } from './matching.ts'
 export { LatestRows } from './latest-rows.ts'
-export type { CalendarStep } from './step-grid.ts'
+export { gridOf, type CalendarStep } from './step-grid.ts'
 export { answerGroups, seriesAsked } from './groups.ts'
 export { answerReadings } from './readings.ts'
 export { Sketch } from './sketch.ts'
 export { scanDevices, type ScanSource } from './scan.ts'
 export { addSpan, alignOutwards, clipSpans, contains, subtractSpans } from './spans.ts'
 export { sortByTime } from './time-order.ts'
+export type { EngineMeta, ToldGroups } from './told-groups.ts'
 export { ToldWindows } from './told-windows.ts'
 export { answerWindows } from './windows.ts'

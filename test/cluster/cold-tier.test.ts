@@ -1,11 +1,14 @@
 /** The cold tier in a bucket: put there, asked for, cut off and killed; and Trino’s view of it. */
 import assert from 'node:assert/strict'
+import { join } from 'node:path'
 import { test } from 'node:test'
+import { openFolderObjects } from '../../src/objects/folder-objects.ts'
 import { eachObject } from '../../src/objects/objects.ts'
 import { openAging, readAll, writeDays } from '../../src/storage/aging-fixture.ts'
+import { nodeWorld } from '../../src/world/node-world.ts'
 import { createBucket, openBucket, skip } from './buckets.ts'
 import { killService, restartService } from './cluster.ts'
-import { askTrino, skipTrino, tableOver } from './trino-tables.ts'
+import { askTrino, skipTrino, tableOver, trinoFiles } from './trino-tables.ts'
 
 const METRICS = ['temperature', 'state', 'short']
 
@@ -61,38 +64,58 @@ test(
   },
 )
 
-test(
-  'Trino reads the cold tier by the table of weir lake ddl',
-  { skip: skip ?? skipTrino },
-  async (context) => {
+/** Where the embedded cold tier may be, and how Trino calls that. */
+const PLACES = {
+  async bucket() {
     const bucket = await createBucket()
-    const objects = openBucket(bucket)
-    context.after(() => objects.close())
-    const opened = await openAging(context, { objects })
-    await writeDays(opened, 160)
-    const schema = `lake.weir_cold_${process.pid}`
-    const table = `${schema}.readings`
-    await askTrino(`CREATE SCHEMA ${schema}`)
-    const [create = '', again = ''] = tableOver(bucket, table)
-    await askTrino(create)
-    try {
-      await askTrino(again)
-      const untilMs = Date.UTC(2026, 2, 1)
-      for (const metric of METRICS) {
-        const { points } = await readAll(opened.store, metric)
-        const value = metric === 'state' ? 'text_value' : 'value'
-        const rows = await askTrino(
-          `SELECT CAST(to_unixtime("time") * 1e3 AS bigint), ${value} FROM ${table}
-         WHERE metric = '${metric}' ORDER BY 1`,
-        )
-        assert.deepEqual(
-          rows,
-          points.filter(([ms]) => ms < untilMs),
-        )
-      }
-    } finally {
-      await askTrino(`DROP TABLE ${table}`)
-      await askTrino(`DROP SCHEMA ${schema}`)
-    }
+    return { objects: openBucket(bucket), location: `s3://${bucket}`, catalogue: 'lake' }
   },
-)
+  async folder() {
+    const name = `weir-cold-${process.pid}`
+    const folder = join(trinoFiles, name)
+    const objects = await openFolderObjects({ ...nodeWorld, folder })
+    return { objects, location: `local:///${name}`, catalogue: 'hive' }
+  },
+}
+
+for (const [place, open] of Object.entries(PLACES)) {
+  test(
+    `Trino reads the cold tier in a ${place} by the table of weir lake ddl`,
+    { skip: skip ?? skipTrino },
+    async (context) => {
+      const { objects, location, catalogue } = await open()
+      context.after(() => objects.close())
+      const opened = await openAging(context, { objects })
+      await writeDays(opened, 160)
+      const keys: string[] = []
+      for await (const { key } of eachObject(objects, '')) keys.push(key)
+      assert.ok(keys.some((key) => /\/_manifest-[^/]+$/.test(key)))
+      const schema = `${catalogue}.weir_cold_${process.pid}`
+      const table = `${schema}.readings`
+      await askTrino(`CREATE SCHEMA ${schema}`)
+      const [create = '', again = ''] = tableOver(location, table)
+      await askTrino(create)
+      try {
+        await askTrino(again)
+        const untilMs = Date.UTC(2026, 2, 1)
+        for (const metric of METRICS) {
+          const { points } = await readAll(opened.store, metric)
+          const value = metric === 'state' ? 'text_value' : 'value'
+          const rows = await askTrino(
+            `SELECT CAST(to_unixtime("time") * 1e3 AS bigint), ${value} FROM ${table}
+             WHERE metric = '${metric}' ORDER BY 1`,
+          )
+          // It is deleted when it would be cold.
+          assert.equal(rows.length > 0, metric !== 'short')
+          assert.deepEqual(
+            rows,
+            points.filter(([ms]) => ms < untilMs),
+          )
+        }
+      } finally {
+        await askTrino(`DROP TABLE ${table}`)
+        await askTrino(`DROP SCHEMA ${schema}`)
+      }
+    },
+  )
+}

@@ -8,7 +8,7 @@ import {
   type WriterBatch,
 } from '../../src/postgres/postgres.ts'
 import type { PostgresPlace } from '../../src/postgres-client/postgres-client.ts'
-import { openPostgresQuery, type PostgresQuery } from '../../src/postgres/query.ts'
+import { openPostgresQuery, type EngineUse, type PostgresQuery } from '../../src/postgres/query.ts'
 import { openAger, type AgedMonth, type AgerOptions } from '../../src/postgres/ager.ts'
 import type { Objects } from '../../src/objects/objects.ts'
 import { openPostgresWriter } from '../../src/postgres/writer.ts'
@@ -26,6 +26,8 @@ export const hashDevice = (tenant: string, deviceId: string): number =>
 
 export interface TablesBench extends QueryBench {
   query: PostgresQuery
+  /** Of the same tables, without an engine. */
+  alone: PostgresQuery
   /** Takes back every reading, and what followed from them. */
   empty: () => Promise<void>
   /** As what is old is, where tables can be. */
@@ -49,14 +51,20 @@ export interface BenchAging {
 export async function openTables(
   place: PostgresPlace,
   limits: QueryLimits,
-  { range = ALL, aging }: { range?: HashRange; aging?: BenchAging | undefined } = {},
+  {
+    range = ALL,
+    aging,
+    engine,
+  }: { range?: HashRange; aging?: BenchAging | undefined; engine?: EngineUse } = {},
 ): Promise<TablesBench> {
   const writer = await openPostgresWriter({ place, clock: nodeWorld.clock })
-  const query = openPostgresQuery({
+  const asked = {
     ...{ access: place, limits, hashDevice },
     windowsMs: [60_000, 300_000],
     objects: aging?.objects,
-  })
+  }
+  const query = openPostgresQuery({ ...asked, engine })
+  const alone = engine === undefined ? query : openPostgresQuery(asked)
   const ager =
     aging &&
     openAger({
@@ -77,7 +85,7 @@ export async function openTables(
     await writer.write(lease, { ...place, series, ...rows })
   }
   return {
-    query,
+    ...{ query, alone },
     give: (given) => write(given, range),
     giveAll: (given) => write(given, ALL),
     age: async (isClosing) => ager!.run((await writer.claim('aging'))!, isClosing),
@@ -99,6 +107,7 @@ export async function openTables(
     },
     async close() {
       await query.close()
+      await alone.close()
       await ager?.close()
       await writer.close()
       await statement(place, `DROP SCHEMA ${place.schema} CASCADE`)

@@ -1,10 +1,13 @@
-/** The Trino that runs, and the tables that `weir lake ddl` makes there over a bucket. */
+/** The Trino that runs, and the tables that `weir lake ddl` makes there over a bucket or folder. */
 import { execFileSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { accessOf } from './cluster.ts'
 
 const access = accessOf('trino')
-const [url = '', catalogs = ''] = [access?.['url'], access?.['catalogs']]
+const { url = '', catalogs = '', files = '' } = access ?? {}
+export const trinoUrl = url
+/** A folder here, which is `local:///` in the catalogue `hive`. */
+export const trinoFiles = files
 let reason: string | undefined
 if (url === '') reason = 'Trino does not run: npm run -s cluster:up -- minio trino'
 else if (!catalogs.split(',').includes('lake') || accessOf('minio') === undefined) {
@@ -43,9 +46,9 @@ const statementsOf = (text: string): string[] =>
     .filter((statement) => statement !== '')
 
 /** What makes the table, and what makes it look for new folders. */
-export function tableOver(bucket: string, table: string): string[] {
+export function tableOver(location: string, table: string, more: string[] = []): string[] {
   const program = fileURLToPath(new URL('../../src/cli/weir.ts', import.meta.url))
-  const flags = ['--engine', 'trino', '--location', `s3://${bucket}`, '--table', table]
+  const flags = ['--engine', 'trino', '--location', location, '--table', table, ...more]
   const command = ['--disable-warning=ExperimentalWarning', program, 'lake', 'ddl', ...flags]
   return statementsOf(execFileSync(process.execPath, command, { encoding: 'utf8' }))
 }

@@ -21,7 +21,7 @@ test('the table of weir lake ddl shows Trino every row as it was', { skip }, asy
   const schema = `lake.weir_${process.pid}`
   await askTrino(`CREATE SCHEMA ${schema}`)
   const table = `${schema}.readings`
-  const [create = '', again = ''] = tableOver(bucket, table)
+  const [create = '', again = ''] = tableOver(`s3://${bucket}`, table)
   await askTrino(create)
   try {
     await askTrino(again)

@@ -26,13 +26,15 @@ export const LAYERS: Record<string, readonly string[]> = {
   parquet: [],
   notify: ['errors', 'schedule', 'world'],
   lake: ['batch', 'errors', 'objects', 'parquet', 'world'],
+  'lake-engine': ['errors', 'lake', 'world'],
   flink: ['errors', 'kafka', 'objects', 'world'],
   stream: ['batch', 'errors', 'pipeline', 'schedule'],
   query: ['batch', 'errors', 'schedule', 'stream'],
   entries: ['batch', 'errors', 'pipeline', 'stream'],
   cache: ['query', 'redis', 'world'],
   postgres: [
-    ...['batch', 'errors', 'lake', 'objects', 'postgres-client', 'query', 'stream', 'world'],
+    ...['batch', 'errors', 'lake', 'lake-engine', 'objects', 'postgres-client', 'query'],
+    ...['stream', 'world'],
   ],
   backup: ['errors', 'objects', 'world'],
   storage: [
@@ -71,8 +73,17 @@ export const LAYERS: Record<string, readonly string[]> = {
   ],
   cluster: [
     ...['alerts', 'api', 'backtest', 'batch', 'cache', 'config', 'control', 'embedded', 'entries'],
-    ...['errors', 'fanout', 'flink', 'gateway', 'kafka', 'lake', 'line-sink', 'log', 'objects'],
-    ...['observe', 'pipeline', 'postgres', 'postgres-client', 'query', 'stream', 'world'],
+    ...['errors', 'fanout', 'flink', 'gateway', 'kafka', 'lake', 'lake-engine', 'line-sink', 'log'],
+    ...[
+      'objects',
+      'observe',
+      'pipeline',
+      'postgres',
+      'postgres-client',
+      'query',
+      'stream',
+      'world',
+    ],
   ],
   cli: [
     ...['api', 'backtest', 'backup', 'cluster', 'config', 'embedded', 'entries', 'errors', 'fleet'],

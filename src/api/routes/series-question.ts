@@ -40,6 +40,21 @@ const Cached = Type.Boolean({
     'cluster for a second, or two minutes for a span that is long past.',
 })
 
+const Engine = Type.Optional(
+  Type.Object(
+    {
+      kind: Type.String({ description: 'trino or athena' }),
+      readings: Type.Integer({ description: 'That it summed up.' }),
+      statements: Type.Integer(),
+      duration_ms: Type.Integer(),
+      failed: Type.Optional(
+        Type.String({ description: 'The code of its error; the answer is from elsewhere.' }),
+      ),
+    },
+    { description: 'What another engine over the lake was asked for, where one was.' },
+  ),
+)
+
 /** Where an answer came from. */
 export const AnswerMeta = {
   tiers: Type.Array(Type.String(), { description: 'Where the answer came from.' }),
@@ -57,6 +72,7 @@ export const AnswerMeta = {
   segments_damaged: SegmentsDamaged,
   frozen: Frozen,
   cached: Cached,
+  engine: Engine,
 }
 
 export function seriesQuestion(
