@@ -1,7 +1,7 @@
 /**
  * Questions about many devices over months that are in the lake, answered by another engine where
- * that is worth it. It is asked for whole months; the rest is looked at as ever, and so is all of it
- * when the engine does not answer. Either way the answer is the same.
+ * that is worth it. It is asked for whole months; the rest is looked at as ever, and so is all of
+ * it when the engine does not answer. Either way the answer is the same.
  */
 import { WeirError } from '../errors/errors.ts'
 import {

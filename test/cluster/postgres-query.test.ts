@@ -109,7 +109,9 @@ test(
   'a statement whose question ended is cancelled, and the next one is not',
   { skip },
   async () => {
-    const database = new QueryDatabase({ url, schema: 'public' })
+    const place = newPlace()
+    const { close } = await openTables(place, LIMITS)
+    const database = new QueryDatabase(place)
     try {
       const reason = new Error('gone')
       const ending = new AbortController()
@@ -132,6 +134,7 @@ test(
       await assert.rejects(late, reason)
     } finally {
       await database.close()
+      await close()
     }
   },
 )
@@ -140,8 +143,9 @@ test(
   'a connection that ends between two statements fails its question only',
   { skip },
   async () => {
-    const { query, give, close } = await openTables(newPlace(), LIMITS)
-    const database = new QueryDatabase({ url, schema: 'public' })
+    const place = newPlace()
+    const { query, give, close } = await openTables(place, LIMITS)
+    const database = new QueryDatabase(place)
     try {
       await give({ series, readings: seconds(10) })
       const cut = database.snapshot(async (ask) => {
