@@ -1,6 +1,6 @@
 /**
- * What fleets (see FleetHours) had in minutes, as partials without sketches; those in memory have no
- * first and last values.
+ * What fleets (see FleetHours) had in minutes, as partials without sketches; those in memory have
+ * no first and last values.
  */
 import type { Span } from './query.ts'
 

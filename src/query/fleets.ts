@@ -1,7 +1,7 @@
 /**
- * What whole fleets had, brought into the steps of their groups: first the minutes in memory, which
- * are those of this moment, then the hours, and of the edges of those, or of smaller steps, minutes.
- * What is left of a fleet is asked of its series.
+ * What whole fleets had, brought into the steps of their groups: first the minutes in memory,
+ * which are those of this moment, then the hours, and of their edges, or where steps are smaller,
+ * the minutes in files. What is left of a fleet is asked of its series.
  */
 import type { SeriesDefinition } from '../batch/batch.ts'
 import { PARTIAL_COUNT, PARTIAL_SERIES, PARTIAL_START_MS } from '../stream/stream.ts'

@@ -1,4 +1,4 @@
-/** For tests: a store of two fleets, what it is told, and the naive answers to questions about it. */
+/** For tests: a store of two fleets, what it is told, and naive answers to questions about it. */
 import assert from 'node:assert/strict'
 import { readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'

@@ -3,7 +3,7 @@
  * that a question up to now does not ask ten thousand series for their last hours.
  *
  * Exact, as a fresh reading is one that nobody has said before (FATE_FRESH). A minute of which one
- * came that may be a repeat, or of which something is erased, is not told, and its series are asked.
+ * came that may be a repeat, or of which something is erased, is not told: its series are asked.
  * Nothing of it is kept over a restart: a fleet is told from the minute on that is behind all that
  * was stored when it was first followed.
  */
