@@ -6,11 +6,9 @@
  */
 import type { SeriesDefinition } from '../batch/batch.ts'
 import { WeirError } from '../errors/errors.ts'
-import { PARTIAL_COUNT, PARTIAL_SERIES, PARTIAL_START_MS } from '../stream/stream.ts'
 import { matchesDimensions } from './matching.ts'
 import type {
   Aggregate,
-  FleetHours,
   GroupsAnswer,
   GroupsQuestion,
   GroupsSource,
@@ -20,19 +18,17 @@ import type {
   Span,
   Value,
 } from './query.ts'
+import { readFleets } from './fleets.ts'
 import { frozenOf } from './frozen.ts'
 import { errorOf, pointsOf, quantileOf } from './readings.ts'
-import { alignInwards, spansOf, type SpansBySeries } from './rollup-plan.ts'
-import { addSpan, alignOutwards, clipSpans, contains, subtractSpans } from './spans.ts'
+import { addSpan, subtractSpans } from './spans.ts'
 import { gridOf, type StepGrid } from './step-grid.ts'
-import { readSteps, type SteppedQuestion } from './step-reader.ts'
+import { readSteps } from './step-reader.ts'
 import { Steps } from './steps.ts'
 import type { ToldGroups } from './told-groups.ts'
-import { ToldWindows } from './told-windows.ts'
 
 /** Steps of all groups together: each takes a hundred bytes while it is made. */
 const STEPS_MAX = 500_000
-const HOUR_US = 3_600_000_000
 /** Frozen stretches of an answer; more are joined. */
 const FROZEN_MAX = 32
 /** What depends on the order of one series' readings. */
@@ -196,55 +192,4 @@ function checkGroups({ aggregate, groups }: GroupsQuestion): void {
   if (groups === 'device' || !OF_ONE_SERIES.includes(aggregate)) return
   const detail = `agg: ${aggregate} is of one device’s readings; use group_by=device, or avg, min, max, sum, count, stddev`
   throw new WeirError('API_PARAMETER_INVALID', detail, { details: { parameter: 'agg' } })
-}
-
-/** Puts the hours of whole fleets into the steps; returns what is left of each series of those. */
-async function readFleets(
-  { fleets }: ReadingView,
-  { series, grid, hasSketches, ...all }: SteppedQuestion,
-  stepsOf: (series: number) => Steps,
-): Promise<Map<number, readonly Span[]> | undefined> {
-  if (fleets === undefined || !grid.takesWindows(HOUR_US)) return undefined
-  const asked = clipSpans(all, [fleets.span])[0]
-  const hours = asked && alignInwards(asked, HOUR_US)
-  if (hours === undefined || hours.startUs >= hours.endUs) return undefined
-  const whole = wholeFleets(fleets, series, stepsOf)
-  const covered: SpansBySeries = new Map()
-  for (const fleet of whole.keys()) {
-    const own = subtractSpans(hours, alignOutwards(fleets.unsure(fleet), HOUR_US))
-    if (own.length > 0) covered.set(fleet, own)
-  }
-  const told = new ToldWindows(HOUR_US)
-  for (const span of spansOf(covered)) {
-    await fleets.hours([...covered.keys()], { span, hasSketches }, (row, sketch) => {
-      const count = row[PARTIAL_COUNT]!
-      if (count < 0 || (hasSketches && count > 0 && sketch === undefined)) return
-      const fleet = row[PARTIAL_SERIES]!
-      const startUs = row[PARTIAL_START_MS]! * 1000
-      if (!contains(covered.get(fleet)!, startUs)) return
-      told.add(fleet, startUs)
-      if (count > 0) stepsOf(fleet).addPartial(row, sketch)
-    })
-  }
-  const left = new Map<number, readonly Span[]>()
-  for (const [fleet, spans] of told.of(covered, hours)) {
-    const others = subtractSpans(all, spans)
-    for (const one of whole.get(fleet)!) left.set(one, others)
-  }
-  return left
-}
-
-/** Fleets of which every series is asked for, and in one group. */
-function wholeFleets(
-  fleets: FleetHours,
-  series: readonly SeriesDefinition[],
-  stepsOf: (series: number) => Steps,
-): Map<number, number[]> {
-  const numbers = series.filter(({ kind }) => kind === 'number').map((one) => one.series)
-  const members = Map.groupBy(numbers, (one) => fleets.fleetOf(one))
-  for (const [fleet, own] of members) {
-    const isWhole = own.length === fleets.size(fleet)
-    if (!isWhole || own.some((one) => stepsOf(one) !== stepsOf(fleet))) members.delete(fleet)
-  }
-  return members
 }

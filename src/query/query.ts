@@ -5,6 +5,7 @@
 import type { SeriesDefinition } from '../batch/batch.ts'
 import type { AnomalyRow, DeadLetterRow, EventsFilter } from './event-rows.ts'
 import type { Fill } from './fill.ts'
+import type { FleetMinutes } from './fleet-minutes.ts'
 import type { CalendarStep } from './step-grid.ts'
 import type { EngineMeta } from './told-groups.ts'
 
@@ -317,6 +318,8 @@ export interface FleetHours {
     what: { span: Span; hasSketches: boolean },
     consume: (row: Float64Array, sketch?: Uint8Array) => void,
   ): Promise<void>
+  /** Undefined where none are kept. */
+  readonly minutes?: FleetMinutes | undefined
 }
 
 export interface ReadingView {
@@ -370,6 +373,7 @@ export interface QueryLimits {
 export type { AnomalyRow, DeadLetterRow, EventsFilter } from './event-rows.ts'
 export { compareDeviceIds } from './device-order.ts'
 export { FILLS } from './fill.ts'
+export type { FleetMinutes } from './fleet-minutes.ts'
 export { Flights } from './flights.ts'
 export { questionKey } from './question-key.ts'
 export { matchesDimensions } from './matching.ts'

@@ -60,7 +60,8 @@ export function coveredSpans(
     .filter(({ startUs, endUs }) => startUs < endUs)
   if (wanted.length === 0) return []
   const touched = new Set<number>()
-  for (const timeUs of view.memoryTimes(series, span)) touched.add(Math.floor(timeUs / widthUs))
+  const hull = { startUs: wanted[0]!.startUs, endUs: wanted.at(-1)!.endUs }
+  for (const timeUs of view.memoryTimes(series, hull)) touched.add(Math.floor(timeUs / widthUs))
   let unsure = alignOutwards(view.dirty(series, windowMs), widthUs)
   for (const window of [...touched].toSorted((a, b) => a - b)) {
     const startUs = window * widthUs

@@ -33,7 +33,9 @@ export async function readSteps(
   const left: SpansBySeries = new Map(
     series.map((one) => [one.series, question.left?.get(one.series) ?? all]),
   )
-  const numbers = series.flatMap(({ kind, series }) => (kind === 'number' ? [series] : []))
+  const numbers = series.flatMap(({ kind, series }) =>
+    kind === 'number' && left.get(series)!.length > 0 ? [series] : [],
+  )
   for (const part of partsOf(view, question)) {
     const covered: SpansBySeries = new Map()
     for (const one of numbers) {

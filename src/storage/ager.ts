@@ -66,6 +66,10 @@ export interface AgerParts {
   tell: StorageListener['aged']
 }
 
+/** How long windows of minutes are kept: as long as somebody's readings are hot. */
+export const hotUsOf = (policy: Pick<AgingPolicy, 'agesOf'>, directory: SeriesDirectory): number =>
+  directory.series().reduce((most, one) => Math.max(most, policy.agesOf(one).hotUs), 0)
+
 /** By number; never 'stays' for all that are in the sources. */
 type DueAging = Aging & { fates: ReadonlyMap<number, Fate> }
 
@@ -174,9 +178,9 @@ export class Ager {
 
   #forgetRollups(): void {
     const { catalogue, segments, directory, policy, clock } = this.#parts
-    const series = directory.series()
-    const hotUs = series.reduce((most, one) => Math.max(most, policy.agesOf(one).hotUs), 0)
-    const rollups = segments.list('rollup').filter((segment) => segments.isIntact(segment))
+    const hotUs = hotUsOf(policy, directory)
+    const all = [...segments.list('rollup'), ...segments.list('minutes')]
+    const rollups = all.filter((segment) => segments.isIntact(segment))
     const toldUs = toldBeforeMs(catalogue.coverage()) * 1000
     const due = rollupsDueBefore(rollups, { nowUs: clock.nowUs(), hotUs, toldUs })
     if (due.segments.length === 0) return

@@ -8,7 +8,7 @@ import { COLD_SCHEMA } from './cold-tables.ts'
 import { ERASURE_SCHEMA } from './erasure-tables.ts'
 import { SUMMARY_SCHEMA } from './summary-tables.ts'
 
-export const CATALOGUE_FORMAT = 7
+export const CATALOGUE_FORMAT = 8
 
 /** By the format that it leads from. Each runs in one transaction with its new format. */
 export const CATALOGUE_MIGRATIONS: Record<number, (database: DatabaseSync) => void> = {
@@ -18,6 +18,8 @@ export const CATALOGUE_MIGRATIONS: Record<number, (database: DatabaseSync) => vo
   4: addColdFiles,
   5: (database) => database.exec(ERASURE_SCHEMA),
   6: beginSummaries,
+  // Format 8: a kind of segments, minutes of fleets, that earlier versions take for readings.
+  7: () => undefined,
 }
 
 /** Tables of format 2 by their primary keys. */

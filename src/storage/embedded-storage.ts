@@ -23,12 +23,13 @@ import { AnswerCache } from './answer-cache.ts'
 import { ErasureWork, openSpans, uncertainSpans } from './erasure-work.ts'
 import { EventReader } from './event-reader.ts'
 import type { FrozenRanges } from './frozen-ranges.ts'
-import { Generation } from './generation.ts'
+import { Generation, readingsOf } from './generation.ts'
 import type { LastValues } from './last-values.ts'
 import type { LateRanges } from './late-ranges.ts'
 import { openWindows } from './lost-state.ts'
 import { openView } from './open-view.ts'
 import { Merger } from './merger.ts'
+import type { RecentFleets } from './recent-fleets.ts'
 import { ChunkPool } from './recent-readings.ts'
 import type { RollupCoverages } from './rollup-coverage.ts'
 import { fileStatistics, reportStorage, type StorageReport } from './report.ts'
@@ -65,6 +66,7 @@ export interface StorageParts {
   checks: SegmentChecks
   coverage: RollupCoverages
   late: LateRanges
+  recentFleets: RecentFleets
   summariser: Summariser
   merger: Merger
   scrubber: Scrubber
@@ -164,12 +166,13 @@ export class EmbeddedStorage implements Storage, Query, ReadingScan {
     if (output.offset < this.#nextOffset) return
     this.#nextOffset = output.offset + 1
     const { readings, partials, events, definitions } = this.#current
-    const { tombstones } = this.#parts
+    const { tombstones, recentFleets } = this.#parts
     const batch = decodeFrame(output.frame)
     if (batch.definitions !== undefined) {
       const added = this.#parts.directory.add(batch.definitions)
       definitions.series.push(...added.series)
       this.#answers.seriesCame(added.series)
+      recentFleets.seriesCame(added.series)
       definitions.texts.push(...added.texts)
     }
     const fates = tombstones.fates(batch, output.fates)
@@ -177,6 +180,7 @@ export class EmbeddedStorage implements Storage, Query, ReadingScan {
     this.#answers.readingsCame(batch, fates)
     this.#parts.pace.arrive(batch.readingCount)
     this.#parts.lastValues.update(batch, fates)
+    recentFleets.add(batch, fates)
     const letters = batch.deadLetters?.filter(
       ({ tenant, deviceId, receivedAtUs }) => !tombstones.isErased(tenant, deviceId, receivedAtUs),
     )
@@ -394,6 +398,3 @@ export class EmbeddedStorage implements Storage, Query, ReadingScan {
     this.#parts.catalogue.close()
   }
 }
-
-const readingsOf = (generations: readonly Generation[]): number =>
-  generations.reduce((sum, { readings }) => sum + readings.count, 0)

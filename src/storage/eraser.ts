@@ -14,7 +14,7 @@ import { GrowingColumns } from './growing-columns.ts'
 import { putCold } from './put-cold.ts'
 import type { SegmentChecks } from './segment-checks.ts'
 import type { SegmentFiles } from './segment-files.ts'
-import { ANYWHERE, segmentFile, type Segment, type SegmentSet } from './segment-set.ts'
+import { ANYWHERE, isOfFleets, segmentFile, type Segment, type SegmentSet } from './segment-set.ts'
 import type { SeriesDirectory } from './series-directory.ts'
 import { Collected } from './collected.ts'
 import type { Pace } from './turns.ts'
@@ -53,7 +53,7 @@ export class Eraser {
     }
     for (const segment of segments.all()) {
       // Those of fleets are made again of what is left.
-      if (segment.kind === 'fleet' || !mayHold(segment, without)) continue
+      if (isOfFleets(segment) || !mayHold(segment, without)) continue
       if (segment.isCold) await this.#rewriteCold(erasure, segment, without)
       else await this.#rewrite(erasure, segment, without)
     }

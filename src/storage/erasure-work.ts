@@ -15,6 +15,7 @@ import type { ErasedFile, Erasure } from './erasure-tables.ts'
 import type { LastValues } from './last-values.ts'
 import type { LateRanges } from './late-ranges.ts'
 import type { Merger } from './merger.ts'
+import type { RecentFleets } from './recent-fleets.ts'
 import type { SeriesDirectory } from './series-directory.ts'
 import type { Summariser } from './summariser.ts'
 import type { Tombstones } from './tombstones.ts'
@@ -27,6 +28,7 @@ export interface ErasureWorkParts {
   eraser: Eraser
   merger: Merger
   late: LateRanges
+  recentFleets: RecentFleets
   summariser: Summariser
   definitions: DefinitionFile
   view: () => ReadingView
@@ -96,7 +98,11 @@ export class ErasureWork {
   /** Until they are made again the readings that are left tell. */
   #hideSummaries(erasure: Erasure): void {
     const span = { startUs: erasure.fromUs, endUs: erasure.toUs }
-    for (const { series } of this.#seriesOf(erasure)) this.#parts.late.addCommitted(series, span)
+    const { late, recentFleets } = this.#parts
+    for (const { series } of this.#seriesOf(erasure)) {
+      late.addCommitted(series, span)
+      recentFleets.erase(series, span)
+    }
   }
 
   #isLastErased(series: number): boolean {

@@ -38,3 +38,6 @@ export class Generation {
     if (this.#isRetired && this.#readers === 0) this.readings.release()
   }
 }
+
+export const readingsOf = (generations: readonly Generation[]): number =>
+  generations.reduce((sum, { readings }) => sum + readings.count, 0)

@@ -10,8 +10,29 @@ const RANGES_MAX = 16
 
 export type RangesBySeries = ReadonlyMap<number, readonly Span[]>
 
+/** All that was late at one moment, whatever is made again since. More may come to it. */
+export class LateLook {
+  readonly #layers: readonly RangesBySeries[]
+
+  constructor(layers: readonly RangesBySeries[]) {
+    this.#layers = layers
+  }
+
+  /** In order and apart. */
+  of(series: number): readonly Span[] {
+    const own = this.#layers.flatMap((layer) => layer.get(series) ?? [])
+    return own.reduce<readonly Span[]>((joined, span) => addSpan(joined, span, RANGES_MAX), [])
+  }
+
+  /** All that have any. */
+  get series(): Set<number> {
+    return new Set(this.#layers.flatMap((layer) => [...layer.keys()]))
+  }
+}
+
 export class LateRanges {
-  readonly #committed: Map<number, readonly Span[]>
+  /** Replaced, and not changed, when something is no longer late: a look keeps the old. */
+  #committed: Map<number, readonly Span[]>
   /** Of them those for which summaries are made again now. */
   #renewing = new Map<number, readonly Span[]>()
   /** Of commits under way. */
@@ -31,17 +52,9 @@ export class LateRanges {
     put(this.#committed, series, [span])
   }
 
-  /** In order and apart. */
-  of(series: number): readonly Span[] {
-    const layers = [...this.#written, this.#fresh]
-    const own = layers.flatMap((layer) => layer.get(series) ?? [])
-    return own.reduce<readonly Span[]>((joined, span) => addSpan(joined, span, RANGES_MAX), [])
-  }
-
-  /** All that have any. */
-  get series(): Set<number> {
-    const layers = [...this.#written, this.#fresh]
-    return new Set(layers.flatMap((layer) => [...layer.keys()]))
+  /** As it is now. */
+  look(): LateLook {
+    return new LateLook([...this.#written, this.#fresh])
   }
 
   get #written(): RangesBySeries[] {
@@ -81,6 +94,7 @@ export class LateRanges {
    * committed behind it is late again. Ends with renewed() or keep().
    */
   renew(series: Iterable<number>, spans: readonly Span[]): void {
+    this.#committed = new Map(this.#committed)
     for (const one of series) {
       const own = this.#committed.get(one) ?? []
       const left = own.flatMap((span) => subtractSpans(span, spans))

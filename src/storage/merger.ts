@@ -95,7 +95,7 @@ export class Merger {
 
   async #mergeAll(): Promise<void> {
     const { segments } = this.#parts
-    for (const kind of ['rollup', 'summary', 'fleet', 'readings'] as const) {
+    for (const kind of ['rollup', 'summary', 'fleet', 'minutes', 'readings'] as const) {
       for (;;) {
         const merge = planMerge(segments.list(kind), this.#policy(kind))
         if (merge === undefined || this.#isPausing) break

@@ -2,7 +2,7 @@
  * Puts the embedded store together: opens the folder, clears what never counted, loads what does.
  */
 import type { Disk, World } from '../world/world.ts'
-import { Ager } from './ager.ts'
+import { Ager, hotUsOf } from './ager.ts'
 import { WeirError } from '../errors/errors.ts'
 import { Catalogue } from './catalogue.ts'
 import { ColdFiles } from './cold-files.ts'
@@ -17,6 +17,7 @@ import { FrozenRanges } from './frozen-ranges.ts'
 import { Merger } from './merger.ts'
 import { openParquetFiles } from './parquet-files.ts'
 import { LateRanges } from './late-ranges.ts'
+import { RecentFleets } from './recent-fleets.ts'
 import { RollupCoverages } from './rollup-coverage.ts'
 import { Scrubber } from './scrubber.ts'
 import { SegmentChecks } from './segment-checks.ts'
@@ -28,7 +29,7 @@ import { StateFile } from './state-file.ts'
 import { Steadiness } from './steadiness.ts'
 import { loadLastValues } from './state-loader.ts'
 import { strayFiles } from './stray-files.ts'
-import { Summariser } from './summariser.ts'
+import { Summariser, type SummariserParts } from './summariser.ts'
 import { Tombstones } from './tombstones.ts'
 import { Pace, Turns } from './turns.ts'
 
@@ -98,11 +99,14 @@ async function open({ folder, world, options, adapters }: OpenParts): Promise<Em
   const saved = catalogue.isStateLost ? undefined : await loadLastValues(committer, stateFile)
   if (saved === undefined) await checks.ensure(segments.list('readings'))
   const tombstones = new Tombstones(directory, erasures)
-  const shared = { catalogue, segments, files, checks, cold, directory, tombstones, clock, pace }
+  const recentFleets = followFleets(directory, known)
+  const own = { catalogue, segments, files, checks, cold, directory, tombstones, clock, pace }
+  const shared = { ...own, recentFleets }
   const parts: StorageParts = {
     ...{ options: settings, files, catalogue, stateFile, definitions, segments, directory },
     ...{ committer, checks, pace, clock, disk, coverage },
     ...openMerger(settings, shared),
+    recentFleets,
     frozen: new FrozenRanges({ segments, directory, cold, objects: settings.aging?.objects }),
     pastAge: () => pastAge(settings, { ...shared, cold }),
     scrubber: new Scrubber({ clock, segments, checks, pace: settings.scrub }),
@@ -134,6 +138,12 @@ function openColdFiles(
   })
 }
 
+function followFleets(directory: SeriesDirectory, segments: readonly Segment[]): RecentFleets {
+  const readings = segments.filter(({ kind }) => kind === 'readings')
+  const highestUs = readings.reduce((most, one) => Math.max(most, one.maxTimeUs), -Infinity)
+  return new RecentFleets(directory, highestUs)
+}
+
 function pastAge(
   { aging }: StorageOptions,
   { cold, ...parts }: Omit<PastAgeParts, 'policy' | 'cold'> & { cold: ColdFiles | undefined },
@@ -145,13 +155,16 @@ function pastAge(
 /** With what it does when there is nothing to merge. */
 function openMerger(
   settings: StorageOptions,
-  parts: Omit<EraserParts, 'removeFile'> & { tombstones: Tombstones },
+  parts: Omit<EraserParts, 'removeFile'> & Pick<SummariserParts, 'tombstones' | 'recentFleets'>,
 ): Pick<StorageParts, 'merger' | 'late' | 'summariser'> {
-  const { segmentRows, mergeFanIn: fanIn, listener, allowedLatenessMs } = settings
-  const { segments, catalogue } = parts
+  const { segmentRows, mergeFanIn: fanIn, listener, allowedLatenessMs, aging } = settings
+  const { segments, catalogue, directory, clock } = parts
   const late = new LateRanges(catalogue.summaries.late())
   const failed = listener.mergeFailed
-  const summariser = new Summariser({ ...parts, late, failed, allowedLatenessMs })
+  const hotUs = (): number => (aging === undefined ? Infinity : hotUsOf(aging, directory))
+  const minutesFromMs = (): number => (clock.nowUs() - hotUs()) / 1000
+  const how = { late, failed, allowedLatenessMs, minutesFromMs }
+  const summariser = new Summariser({ ...parts, ...how })
   const merger = new Merger({
     ...parts,
     policy: { segmentRows, fanIn, isIntact: (segment) => segments.isIntact(segment) },

@@ -29,7 +29,7 @@ import type { Generation } from './generation.ts'
 import type { LastValues } from './last-values.ts'
 import { latestByMetric, latestOfMetric } from './latest.ts'
 import type { SegmentChecks } from './segment-checks.ts'
-import { ANYWHERE, mayHold, overlaps, type SegmentSet } from './segment-set.ts'
+import { ANYWHERE, isOfFleets, mayHold, overlaps, type SegmentSet } from './segment-set.ts'
 import type { SeriesDirectory } from './series-directory.ts'
 import type { StorageOptions } from './storage-options.ts'
 
@@ -140,7 +140,7 @@ export class Questions implements Pick<Query, Asked>, ReadingScan {
       .ofDevice(tenant, deviceId)
       .filter((one) => one.metric === metric)
       .map(({ series }) => ({ series, spans: [{ startUs, endUs }] }))
-    const rollups = segments.rollups().filter((one) => one.kind !== 'fleet' && mayHold(one, wanted))
+    const rollups = segments.rollups().filter((one) => !isOfFleets(one) && mayHold(one, wanted))
     await checks.ensure(rollups)
   }
 

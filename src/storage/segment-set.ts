@@ -6,9 +6,10 @@ import type { Span, Wanted } from '../query/query.ts'
 export interface Segment {
   /**
    * Summaries are rollups of hours and days, made of readings when they are over, and kept: of each
-   * series, and of fleets, whose numbers stand for series then (see SeriesDirectory).
+   * series, and of fleets, whose numbers stand for series then (see SeriesDirectory). With them
+   * minutes of fleets are made, and kept as long as the stream's windows, which are rollups.
    */
-  kind: 'readings' | 'rollup' | 'summary' | 'fleet'
+  kind: 'readings' | 'rollup' | 'summary' | 'fleet' | 'minutes'
   /** Name in the segments folder, or key in the object store. */
   file: string
   /** In the object store, as a file of the lake. */
@@ -30,7 +31,13 @@ export interface Segment {
   crc: number | undefined
 }
 
-export const SEGMENT_KINDS: readonly Segment['kind'][] = ['readings', 'rollup', 'summary', 'fleet']
+export const SEGMENT_KINDS: readonly Segment['kind'][] = [
+  ...(['readings', 'rollup', 'summary', 'fleet', 'minutes'] as const),
+]
+
+/** Whose rows are of fleets, and not of series. */
+export const isOfFleets = ({ kind }: Pick<Segment, 'kind'>): boolean =>
+  kind === 'fleet' || kind === 'minutes'
 
 /** A stretch of series and event times; the series are inclusive. */
 export interface Box extends Span {

@@ -2,7 +2,8 @@
  * Sums up each hour when it is over: of every series of numbers, and of all of one tenant, device
  * type and metric together (a fleet), made of the stored readings; and each day of its hours. They
  * are kept when windows of minutes are forgotten, and when the readings have gone to the object
- * store, so that a year's chart, or one of a whole fleet, reads thousands of rows.
+ * store, so that a year's chart, or one of a whole fleet, reads thousands of rows. Of an hour that
+ * is hot there are the minutes of fleets, too.
  *
  * An hour is over when the stream's watermark is so far behind it that whatever comes for it now is
  * told as a late range: there the readings answer, until it is summed up again.
@@ -16,16 +17,18 @@ import {
 } from '../stream/stream.ts'
 import type { Clock } from '../world/world.ts'
 import type { Catalogue } from './catalogue.ts'
+import { FleetSums } from './fleet-sums.ts'
 import type { LateRanges, RangesBySeries } from './late-ranges.ts'
 import { NewestPartials } from './newest-partials.ts'
-import { HOUR_MS, SUMMARY_WINDOWS_MS, type SummedUp } from './rollup-coverage.ts'
+import { FLEET_SERIES_MIN, type RecentFleets } from './recent-fleets.ts'
+import { HOUR_MS, MINUTE_MS, SUMMARY_WINDOWS_MS, type SummedUp } from './rollup-coverage.ts'
 import type { PartialsWanted, SegmentFiles } from './segment-files.ts'
 import type { SegmentChecks } from './segment-checks.ts'
 import { ANYWHERE, mayHold, overlaps, type Segment, type SegmentSet } from './segment-set.ts'
 import type { SeriesDirectory } from './series-directory.ts'
 import { SummaryOutput } from './summary-output.ts'
 import { planSummaries, type SummaryRound } from './summary-plan.ts'
-import { FleetSums, sketchOf, WindowSums } from './summary-rows.ts'
+import { sketchOf, WindowSums } from './summary-rows.ts'
 import {
   daysIn,
   hoursOf,
@@ -42,8 +45,6 @@ import type { Tombstones } from './tombstones.ts'
 const HOURS_AT_ONCE = 100_000
 /** From so many rows on a file is written: each takes some 450 bytes until then. */
 const FILE_ROWS = 100_000
-/** Fleets of so many series tell of hours without readings: to ask all of them takes long. */
-const FLEET_SERIES_MIN = 16
 /** Between two looks at what came late, at least. */
 const RENEWAL_MS = 30_000
 /** And at most: in between so many times as long as it took. */
@@ -60,8 +61,11 @@ export interface SummariserParts {
   directory: SeriesDirectory
   tombstones: Tombstones
   late: LateRanges
+  recentFleets: RecentFleets
   clock: Clock
   allowedLatenessMs: number
+  /** Of hours from then on the minutes of fleets are kept, too. */
+  minutesFromMs: () => number
   /** It is tried again behind the next commit. */
   failed: (cause: unknown) => void
 }
@@ -105,10 +109,10 @@ export class Summariser {
   }
 
   #next(): SummaryRound | undefined {
-    const { catalogue, directory, segments, allowedLatenessMs } = this.#parts
+    const { catalogue, directory, segments, allowedLatenessMs, minutesFromMs } = this.#parts
     return planSummaries({
       ...{ coverage: catalogue.coverage(), summedUp: catalogue.summaries.summedUp },
-      ...{ allowedLatenessMs, fleetCount: directory.fleetCount },
+      ...{ allowedLatenessMs, fleetCount: directory.fleetCount, minutesFromMs: minutesFromMs() },
       oldestUs: segments
         .list('readings')
         .reduce((least, { minTimeUs }) => Math.min(least, minTimeUs), Infinity),
@@ -117,26 +121,27 @@ export class Summariser {
 
   /** False when it cannot be done now. */
   async #sumUp({ hours, read, after }: SummaryRound, isClosing: () => boolean): Promise<boolean> {
-    const { catalogue, directory, late } = this.#parts
+    const { catalogue, directory, late, recentFleets } = this.#parts
     // What came late for it until now is in it.
     late.renew([...late.committed.keys()], [inUs(hours)])
     try {
       const output = await this.#beginOutput(read)
-      const fleets = this.#fleetSums()
+      const minutesMs = this.#parts.minutesFromMs()
+      const fleets = this.#fleetSums((startMs) => startMs >= minutesMs)
       const isEmpty = (await this.#sources(inUs(read))).length === 0
       for (const { fleet, size } of directory.fleets()) {
         if (size < FLEET_SERIES_MIN || isEmpty) continue
         for (let ms = hours.fromMs; ms < hours.toMs; ms += HOUR_MS) fleets.begin(fleet, ms)
       }
-      const sums = new WindowSums((row, values) => {
+      const sums = new WindowSums((row, readings) => {
         const isHour = row[PARTIAL_WINDOW_MS] === HOUR_MS
         const startMs = row[PARTIAL_START_MS]!
         const isNew = isHour
           ? hours.fromMs <= startMs && startMs < hours.toMs
           : isWholeDay(row, read)
         if (!isNew) return
-        if (isHour) fleets.add(row, values)
-        output.series.keep(row, () => sketchOf(values))
+        if (isHour) fleets.add(row, readings)
+        output.series.keep(row, () => sketchOf(readings))
       })
       const numbers = directory.series().flatMap((one) => (one.kind === 'number' ? one.series : []))
       for (const own of chunksOf(numbers, read)) {
@@ -147,11 +152,12 @@ export class Summariser {
         )
         if (output.series.rows.length >= FILE_ROWS) await output.write('summary')
       }
-      fleets.keepIn(output.fleets)
+      fleets.keepIn(output)
       const added = await output.end()
       catalogue.addSummaries(added, { summedUp: after, late: late.afterRenewal() })
       late.renewed()
       this.#count(added)
+      recentFleets.forgetBefore(after.toMs)
       return true
     } finally {
       late.keep()
@@ -203,10 +209,10 @@ export class Summariser {
   async #renew(late: RangesBySeries, span: SummedUp): Promise<Segment[]> {
     const { directory } = this.#parts
     const output = await this.#beginOutput(span)
-    const sums = new WindowSums((row, values) => {
+    const sums = new WindowSums((row, readings) => {
       const isHour = row[PARTIAL_WINDOW_MS] === HOUR_MS
       if (!isHour && !isWholeDay(row, span)) return
-      output.series.keep(row, () => sketchOf(values))
+      output.series.keep(row, () => sketchOf(readings))
     })
     const numbers = [...late.keys()].filter((one) => directory.get(one)?.kind === 'number')
     for (const own of chunksOf(numbers, span)) {
@@ -224,41 +230,42 @@ export class Summariser {
     await output.write('summary')
     // One after the other: while a month of one is made it takes some megabytes.
     for (const [fleet, own] of Map.groupBy(numbers, (one) => directory.fleetOf(one))) {
-      const hours = hoursOf(own, { late, span: inUs(span) })
-      const fleets = this.#fleetSums()
-      await this.#renewFleet(fleet, { hours, fleets, output })
-      fleets.keepIn(output.fleets)
+      for (const hours of hoursOf(own, { late, span: inUs(span) })) {
+        await this.#renewFleet(fleet, hours, output)
+      }
       output.fleets.untell()
+      output.minutes.untell()
     }
     return output.end()
   }
 
-  /** Of what is kept of its series, and of the rest of them from readings. */
-  async #renewFleet(
-    fleet: number,
-    { hours, fleets, output }: { hours: readonly Span[]; fleets: FleetSums; output: SummaryOutput },
-  ): Promise<void> {
-    const members = this.#parts.directory.fleetMembers(fleet)
-    const sums = new WindowSums((row, values) => {
-      if (row[PARTIAL_WINDOW_MS] === HOUR_MS) fleets.add(row, values)
+  /** Of what is kept of its series, and of the rest of them from readings; minutes from those. */
+  async #renewFleet(fleet: number, span: Span, output: SummaryOutput): Promise<void> {
+    const { directory, minutesFromMs } = this.#parts
+    const members = directory.fleetMembers(fleet)
+    const isBig = members.length >= FLEET_SERIES_MIN
+    const hasMinutes = isBig && inMs(span).toMs > minutesFromMs()
+    const fleets = this.#fleetSums(() => hasMinutes)
+    const sums = new WindowSums((row, readings) => {
+      if (row[PARTIAL_WINDOW_MS] === HOUR_MS) fleets.add(row, readings)
     })
-    for (const span of hours) {
-      for (let us = span.startUs; us < span.endUs && members.length >= FLEET_SERIES_MIN;) {
-        fleets.begin(fleet, us / 1000)
-        us += HOUR_MS * 1000
-      }
-      const what = { series: [fleet], windowMs: HOUR_MS, span }
-      const known = await this.#rowsOf('fleet', what)
-      known.each((row) => output.fleets.replaces(row))
-      for (const own of chunksOf(members, inMs(span))) {
-        const told = await this.#addKept(own, { span, fleets, renewed: output.written })
-        const wanted = own.map((series) => ({
-          series,
-          spans: subtractSpans(span, told.get(series) ?? []),
-        }))
-        await this.#read(wanted, sums)
-      }
+    for (let us = span.startUs; us < span.endUs && isBig; us += HOUR_MS * 1000) {
+      fleets.begin(fleet, us / 1000)
     }
+    const hours = await this.#rowsOf('fleet', { series: [fleet], windowMs: HOUR_MS, span })
+    hours.each((row) => output.fleets.replaces(row))
+    const minutes = await this.#rowsOf('minutes', { series: [fleet], windowMs: MINUTE_MS, span })
+    minutes.each((row) => output.minutes.replaces(row))
+    for (const own of chunksOf(members, inMs(span))) {
+      const how = { span, fleets, renewed: output.written }
+      const told = hasMinutes ? undefined : await this.#addKept(own, how)
+      const wanted = own.map((series) => ({
+        series,
+        spans: subtractSpans(span, told?.get(series) ?? []),
+      }))
+      await this.#read(wanted, sums)
+    }
+    fleets.keepIn(output)
   }
 
   /** Returns of which hours of these series a row told, with all that their fleet's are made of. */
@@ -281,8 +288,13 @@ export class Summariser {
     return told.of(new Map(series.map((one) => [one, [span]])), span)
   }
 
-  #fleetSums(): FleetSums {
-    return new FleetSums((series) => this.#parts.directory.fleetOf(series))
+  #fleetSums(isWanted: (startMs: number) => boolean): FleetSums {
+    const { directory } = this.#parts
+    const isBig = (fleet: number) => directory.fleetMembers(fleet).length >= FLEET_SERIES_MIN
+    return new FleetSums({
+      fleetOf: (series) => directory.fleetOf(series),
+      hasMinutes: (fleet, startMs) => isWanted(startMs) && isBig(fleet),
+    })
   }
 
   /** Without what is to be erased, whether it is gone or not. */
@@ -328,7 +340,7 @@ export class Summariser {
     const bytes = sources.reduce((sum, one) => sum + one.bytes, 0)
     const rows = sources.reduce((sum, one) => sum + one.rows, 0)
     // Above all summaries that there are: of one key the highest counts.
-    const all = [...segments.list('summary'), ...segments.list('fleet')]
+    const all = segments.rollups().filter(({ kind }) => kind !== 'rollup')
     const offset = all.reduce(
       (most, one) => Math.max(most, one.lastOffset + 1),
       catalogue.coveredOffset,

@@ -14,6 +14,8 @@ export class SummaryOutput {
   readonly #parts: SummaryOutputParts
   readonly series: KeptRows
   readonly fleets: KeptRows
+  /** Of fleets. */
+  readonly minutes: KeptRows
   readonly written: Segment[] = []
 
   /** `readingBytes`: of a reading in the files that are summed up. */
@@ -21,14 +23,17 @@ export class SummaryOutput {
     this.#parts = parts
     this.series = new KeptRows(readingBytes)
     this.fleets = new KeptRows(readingBytes)
+    this.minutes = new KeptRows(readingBytes)
   }
 
-  async write(kind: 'summary' | 'fleet'): Promise<void> {
+  async write(kind: 'summary' | 'fleet' | 'minutes'): Promise<void> {
     const { files, segments, offset } = this.#parts
-    const { rows, sketches } = (kind === 'fleet' ? this.fleets : this.series).take()
+    const kept = { summary: this.series, fleet: this.fleets, minutes: this.minutes }
+    const { rows, sketches } = kept[kind].take()
     if (rows.length === 0) return
     const file = segmentFile(kind, { first: offset, last: offset, part: segments.nextPart() })
-    const written = await files.writePartials(file, rows, { offset, sketches })
+    const also = kind === 'minutes' ? { offset } : { offset, sketches }
+    const written = await files.writePartials(file, rows, also)
     const label = { kind, file, firstOffset: offset, lastOffset: offset, hasUnverified: false }
     this.written.push({ ...label, ...written })
   }
@@ -36,6 +41,7 @@ export class SummaryOutput {
   async end(): Promise<Segment[]> {
     await this.write('summary')
     await this.write('fleet')
+    await this.write('minutes')
     return this.written
   }
 }

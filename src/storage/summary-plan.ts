@@ -14,6 +14,8 @@ import { daysFromMs } from './summary-spans.ts'
 
 /** Hours of fleets that are made together, some kilobytes each. */
 const FLEET_HOURS_AT_ONCE = 20_000
+/** Those that have minutes: each takes some 12 kilobytes more. */
+const HOURS_OF_MINUTES_AT_ONCE = 2000
 
 export interface SummaryPlanInput {
   /** As it was committed: what was told since is of readings that are in memory still. */
@@ -22,6 +24,8 @@ export interface SummaryPlanInput {
   summedUp: SummedUp | undefined
   allowedLatenessMs: number
   fleetCount: number
+  /** Of hours from then on minutes are made, too. */
+  minutesFromMs: number
   /** Of all readings in files, µs; Infinity without any. */
   oldestUs: number
 }
@@ -36,17 +40,21 @@ export interface SummaryRound {
 }
 
 export function planSummaries(input: SummaryPlanInput): SummaryRound | undefined {
-  const { coverage, allowedLatenessMs, fleetCount } = input
+  const { coverage, allowedLatenessMs, fleetCount, minutesFromMs } = input
   if (coverage.length === 0) return undefined
   const overMs = toldBeforeMs(coverage) - allowedLatenessMs
-  const sizeMsMax = (FLEET_HOURS_AT_ONCE / fleetCount) * HOUR_MS
-  return onwards(input, { overMs, sizeMsMax }) ?? backwards(input, { overMs, sizeMsMax })
+  const isSmall = ({ fromMs, toMs }: SummedUp): boolean => {
+    const hoursMax = toMs > minutesFromMs ? HOURS_OF_MINUTES_AT_ONCE : FLEET_HOURS_AT_ONCE
+    return toMs - fromMs <= (hoursMax / fleetCount) * HOUR_MS
+  }
+  return onwards(input, { overMs, isSmall }) ?? backwards(input, { overMs, isSmall })
 }
 
 interface Bounds {
   /** What comes for earlier times is told as a late range. */
   overMs: number
-  sizeMsMax: number
+  /** Enough to be made at once. */
+  isSmall: (hours: SummedUp) => boolean
 }
 
 /**
@@ -55,7 +63,7 @@ interface Bounds {
  */
 function onwards(
   { coverage, summedUp }: SummaryPlanInput,
-  { overMs, sizeMsMax }: Bounds,
+  { overMs, isSmall }: Bounds,
 ): SummaryRound | undefined {
   const coveredMs = coverage.reduce((least, { fromMs }) => Math.min(least, fromMs), Infinity)
   const fromMs = summedUp?.toMs ?? Math.ceil(coveredMs / HOUR_MS) * HOUR_MS
@@ -65,9 +73,9 @@ function onwards(
     Math.floor(fromMs / DAY_MS) * DAY_MS + DAY_MS,
     fromMs + HOUR_MS,
   ]
-  const isSmall = (endMs: number): boolean =>
-    endMs === fromMs + HOUR_MS || endMs - fromMs <= sizeMsMax
-  const toMs = ends.find((endMs) => endMs <= overMs && isSmall(endMs))
+  const mayEnd = (toMs: number): boolean =>
+    toMs <= overMs && (toMs === fromMs + HOUR_MS || isSmall({ fromMs, toMs }))
+  const toMs = ends.find(mayEnd)
   if (toMs === undefined) return undefined
   const firstMs = summedUp?.fromMs ?? fromMs
   return {
@@ -80,7 +88,7 @@ function onwards(
 /** The month before, or as much of its end as can be made at once. */
 function backwards(
   { coverage, summedUp, oldestUs }: SummaryPlanInput,
-  { overMs, sizeMsMax }: Bounds,
+  { overMs, isSmall }: Bounds,
 ): SummaryRound | undefined {
   const coveredMs = coverage.reduce((least, { fromMs }) => Math.min(least, fromMs), Infinity)
   const beginMs = Math.floor(Math.min(coveredMs, overMs) / HOUR_MS) * HOUR_MS
@@ -93,8 +101,8 @@ function backwards(
     Math.floor(last.getTime() / DAY_MS) * DAY_MS,
     known.fromMs - HOUR_MS,
   ]
-  const isSmall = (startMs: number): boolean => known.fromMs - startMs <= sizeMsMax
-  const fromMs = starts.find(isSmall) ?? known.fromMs - HOUR_MS
+  const mayBegin = (fromMs: number): boolean => isSmall({ fromMs, toMs: known.fromMs })
+  const fromMs = starts.find(mayBegin) ?? known.fromMs - HOUR_MS
   // The day in which it began, if that is over, is whole now.
   const dayEndMs = Math.ceil(known.fromMs / DAY_MS) * DAY_MS
   return {

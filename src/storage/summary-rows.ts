@@ -1,4 +1,4 @@
-/** Hours and days of readings in their order, hours of fleets, and which of them are kept. */
+/** Hours and days of readings in their order, and which of them are kept. */
 import { Sketch, type ReadingRows } from '../query/query.ts'
 import {
   PARTIAL_COUNT,
@@ -25,13 +25,19 @@ const ROW_BYTES = 45
 /** In place of a row's count: it is not told here, whatever was said of it before. */
 const UNTOLD = -1
 
-/** `values` are all of the window, and a view: it is gone behind the call. */
-type ConsumeWindow = (row: Float64Array, values: Float64Array) => void
+/** All of a window, in the order of times; views, which are gone behind the call. */
+export interface WindowReadings {
+  timeUs: Float64Array
+  value: Float64Array
+}
+
+type ConsumeWindow = (row: Float64Array, readings: WindowReadings) => void
 
 /** Hours and days, from readings. */
 export class WindowSums {
   readonly #consume: ConsumeWindow
   /** Of the day that is summed up. */
+  #times = new Float64Array(1024)
   #values = new Float64Array(1024)
   #count = 0
   #hourAt = 0
@@ -78,10 +84,10 @@ export class WindowSums {
 
   #put(timeUs: number, value: number): void {
     if (this.#count === this.#values.length) {
-      const values = new Float64Array(this.#count * 2)
-      values.set(this.#values)
-      this.#values = values
+      this.#times = grown(this.#times)
+      this.#values = grown(this.#values)
     }
+    this.#times[this.#count] = timeUs
     this.#values[this.#count++] = value
     put(this.#hour!, timeUs, value)
   }
@@ -89,14 +95,22 @@ export class WindowSums {
   #endHour(): void {
     if (this.#hour === undefined) return
     addPartial(this.#day!, this.#hour)
-    this.#consume(this.#hour, this.#values.subarray(this.#hourAt, this.#count))
+    this.#consume(this.#hour, this.#readingsFrom(this.#hourAt))
     this.#hour = undefined
+  }
+
+  #readingsFrom(first: number): WindowReadings {
+    const [timeUs, value] = [this.#times, this.#values]
+    return {
+      timeUs: timeUs.subarray(first, this.#count),
+      value: value.subarray(first, this.#count),
+    }
   }
 
   /** Behind the last of them. */
   end(): void {
     this.#endHour()
-    if (this.#day !== undefined) this.#consume(this.#day, this.#values.subarray(0, this.#count))
+    if (this.#day !== undefined) this.#consume(this.#day, this.#readingsFrom(0))
     this.#day = undefined
     this.#count = 0
     this.#hourEndUs = -Infinity
@@ -104,53 +118,10 @@ export class WindowSums {
   }
 }
 
-/** What all series of a fleet had in an hour. */
-export class FleetSums {
-  readonly #fleetOf: (series: number) => number
-  /** By start, by fleet. */
-  readonly #sums = new Map<number, Map<number, { row: Float64Array; sketch: Sketch | undefined }>>()
-
-  constructor(fleetOf: (series: number) => number) {
-    this.#fleetOf = fleetOf
-  }
-
-  /** An hour of a series. */
-  add(row: Float64Array, values: Float64Array): void {
-    const sketch = this.#addRow(row)
-    for (const value of values) sketch.add(value)
-  }
-
-  addSketched(row: Float64Array, sketch: Uint8Array): void {
-    this.#addRow(row).addBytes(sketch)
-  }
-
-  #addRow(row: Float64Array): Sketch {
-    const sum = this.#sum(this.#fleetOf(row[PARTIAL_SERIES]!), row[PARTIAL_START_MS]!)
-    addPartial(sum.row, row)
-    return (sum.sketch ??= new Sketch())
-  }
-
-  /** Of an hour in which there may be nothing, that is told. */
-  begin(fleet: number, startMs: number): void {
-    this.#sum(fleet, startMs)
-  }
-
-  #sum(fleet: number, startMs: number) {
-    let ofHour = this.#sums.get(startMs)
-    if (ofHour === undefined) this.#sums.set(startMs, (ofHour = new Map()))
-    const known = ofHour.get(fleet)
-    if (known !== undefined) return known
-    const row = emptyPartial({ series: fleet, windowMs: HOUR_MS, startMs })
-    const sum: { row: Float64Array; sketch: Sketch | undefined } = { row, sketch: undefined }
-    ofHour.set(fleet, sum)
-    return sum
-  }
-
-  keepIn(kept: KeptRows): void {
-    for (const ofHour of this.#sums.values()) {
-      for (const { row, sketch } of ofHour.values()) kept.keep(row, () => sketch?.toBytes())
-    }
-  }
+function grown(column: Float64Array): Float64Array<ArrayBuffer> {
+  const larger = new Float64Array(column.length * 2)
+  larger.set(column)
+  return larger
 }
 
 /** Rows that are several times smaller than what they sum up, with their sketches if they are. */
@@ -181,6 +152,13 @@ export class KeptRows {
     if (bytes !== undefined && bytes.length <= room) this.sketches.set(row, bytes)
   }
 
+  /** All of them or none: they sum up `count` readings. */
+  keepTogether(rows: readonly Float64Array[], count: number): void {
+    if (rows.length * ROW_BYTES * GAIN > count * this.#readingBytes) return
+    this.rows.push(...rows)
+    for (const row of rows) this.#known.delete(keyOf(row))
+  }
+
   /** In place of rows that were replaced by nothing. */
   untell(): void {
     for (const key of this.#known) {
@@ -203,13 +181,17 @@ export class KeptRows {
 const keyOf = (row: Float64Array): string =>
   `${row[PARTIAL_SERIES]}:${row[PARTIAL_WINDOW_MS]}:${row[PARTIAL_START_MS]}`
 
-export function sketchOf(values: Float64Array): Uint8Array | undefined {
+export function sketchOf({ value }: WindowReadings): Uint8Array | undefined {
   const sketch = new Sketch()
-  for (const value of values) sketch.add(value)
+  for (const one of value) sketch.add(one)
   return sketch.toBytes()
 }
 
-function emptyPartial(key: { series: number; windowMs: number; startMs: number }): Float64Array {
+export function emptyPartial(key: {
+  series: number
+  windowMs: number
+  startMs: number
+}): Float64Array {
   const row = new Float64Array(PARTIAL_STRIDE)
   row[PARTIAL_SERIES] = key.series
   row[PARTIAL_WINDOW_MS] = key.windowMs
@@ -218,7 +200,7 @@ function emptyPartial(key: { series: number; windowMs: number; startMs: number }
 }
 
 /** As the stream's windows do it: Welford, so that squares do not cancel. */
-function put(row: Float64Array, timeUs: number, value: number): void {
+export function put(row: Float64Array, timeUs: number, value: number): void {
   const count = ++row[PARTIAL_COUNT]!
   row[PARTIAL_SUM]! += value
   if (count === 1) {
@@ -237,7 +219,7 @@ function put(row: Float64Array, timeUs: number, value: number): void {
 }
 
 /** Chan et al. (1979). Of equal times the first that came counts. */
-function addPartial(into: Float64Array, row: Float64Array): void {
+export function addPartial(into: Float64Array, row: Float64Array): void {
   const added = row[PARTIAL_COUNT]!
   if (added === 0) return
   const had = into[PARTIAL_COUNT]!

@@ -14,13 +14,14 @@ import {
 import { PARTIAL_START_MS, PARTIAL_WINDOW_MS } from '../stream/stream.ts'
 import type { DirtyRanges } from './dirty-ranges.ts'
 import { FirstWrites } from './first-writes.ts'
+import { fleetHours } from './fleet-view.ts'
 import type { Generation } from './generation.ts'
 import { GrowingColumns } from './growing-columns.ts'
 import { LeftOut, type WhyLeftOut } from './left-out.ts'
-import type { LateRanges } from './late-ranges.ts'
+import type { LateLook } from './late-ranges.ts'
 import { NewestPartials } from './newest-partials.ts'
+import type { RecentFleets } from './recent-fleets.ts'
 import {
-  HOUR_MS,
   summariesOf,
   SUMMARY_WINDOWS_MS,
   type RollupCoverage,
@@ -28,7 +29,7 @@ import {
 } from './rollup-coverage.ts'
 import type { SegmentChecks } from './segment-checks.ts'
 import type { LeaveOut, PartialsWanted, SegmentFiles } from './segment-files.ts'
-import { mayHold, type Segment } from './segment-set.ts'
+import { isOfFleets, mayHold, type Segment } from './segment-set.ts'
 import type { SeriesDirectory } from './series-directory.ts'
 import type { Tombstones } from './tombstones.ts'
 
@@ -48,7 +49,8 @@ export interface ViewParts {
   /** Here the summaries tell the hours and days, and elsewhere the stream's windows. */
   summedUp: SummedUp | undefined
   /** But not here, of a series or its fleet. */
-  late: LateRanges
+  late: LateLook
+  recentFleets: RecentFleets
   directory: SeriesDirectory
   rowsMax: number
   /** Ends it: what is read next fails with its reason. */
@@ -76,6 +78,7 @@ export class StorageView implements ReadingView {
   /** Of the segments that were chosen, and of memory. */
   #rowsFound = 0
   #rowsLost = 0
+  readonly fleets: FleetHours
 
   constructor(parts: ViewParts) {
     this.#parts = parts
@@ -84,6 +87,16 @@ export class StorageView implements ReadingView {
       readings: generation.readings.count,
       partials: generation.partials.count,
     }))
+    this.fleets = fleetHours({
+      ...parts,
+      tiers: this.tiers,
+      read: async (kind, what, consume) => {
+        const newest = new NewestPartials()
+        await this.#readPartials(kind, what, newest)
+        newest.each(consume)
+        return newest.count > 0
+      },
+    })
   }
 
   get coverage(): readonly RollupCoverage[] {
@@ -110,7 +123,7 @@ export class StorageView implements ReadingView {
     }
     const isSummary = SUMMARY_WINDOWS_MS.includes(windowMs)
     for (const { kind, ...damaged } of this.#parts.damagedRollups) {
-      if (kind === 'fleet' || (kind === 'summary' && !isSummary)) continue
+      if (isOfFleets({ kind }) || (kind === 'summary' && !isSummary)) continue
       const { minSeries, maxSeries, minTimeUs, maxTimeUs } = damaged
       if (series < minSeries || series > maxSeries) continue
       // The last window begins then, and goes on.
@@ -285,38 +298,6 @@ export class StorageView implements ReadingView {
     return ours === undefined ? [span] : subtractSpans(span, [ours])
   }
 
-  get fleets(): FleetHours | undefined {
-    const { summedUp, directory } = this.#parts
-    if (summedUp === undefined) return undefined
-    return {
-      span: { startUs: summedUp.fromMs * 1000, endUs: summedUp.toMs * 1000 },
-      fleetOf: (series) => directory.fleetOf(series),
-      size: (fleet) => directory.fleetMembers(fleet).length,
-      unsure: (fleet) => this.#unsureOf(fleet),
-      hours: async (series, what, consume) => {
-        const newest = new NewestPartials()
-        await this.#readPartials('fleet', { series, windowMs: HOUR_MS, ...what }, newest)
-        if (newest.count > 0) this.tiers.add('fleet-1h')
-        newest.each(consume)
-      },
-    }
-  }
-
-  #unsureOf(fleet: number): Span[] {
-    const { late, directory, damagedRollups } = this.#parts
-    let spans: Span[] = []
-    for (const series of late.series) {
-      if (directory.get(series)?.kind !== 'number' || directory.fleetOf(series) !== fleet) continue
-      for (const span of late.of(series)) spans = addSpan(spans, span, UNSURE_MAX)
-    }
-    for (const { kind, minTimeUs, maxTimeUs } of damagedRollups) {
-      if (kind !== 'fleet') continue
-      const endUs = maxTimeUs + HOUR_MS * 1000
-      spans = addSpan(spans, { startUs: minTimeUs, endUs }, UNSURE_MAX)
-    }
-    return spans
-  }
-
   /** What memory holds of a key is newer than any segment's. */
   #overlayMemory(
     series: number,
@@ -334,8 +315,6 @@ export class StorageView implements ReadingView {
   }
 }
 
-/** Stretches of which a fleet's hours are not taken; more are joined. */
-const UNSURE_MAX = 64
 const NO_TIMES = new Float64Array()
 
 const mayHoldIn = ({ readings }: Generation, { startUs, endUs }: Span): boolean =>
