@@ -12,11 +12,12 @@ import type { MetricSample } from '../observe/observe.ts'
 import type { Objects } from '../objects/objects.ts'
 import { createS3Objects } from '../objects/s3-objects.ts'
 import { openPostgresQuery, type PostgresQuery } from '../postgres/query.ts'
+import { openErasureList, type ErasureList } from '../postgres/erasure-list.ts'
 import { confirmExported } from '../postgres/store-list.ts'
 import { openStoresQuery } from '../postgres/stores-query.ts'
 import type { Query } from '../query/query.ts'
 import { nodeWorld } from '../world/node-world.ts'
-import { s3Access, storeAccesses } from './accesses.ts'
+import { postgresAccess, s3Access, storeAccesses } from './accesses.ts'
 import type { Shared } from './cluster.ts'
 import { metric } from './metrics.ts'
 
@@ -29,6 +30,7 @@ export class ControlRole {
   readonly query: Query
   readonly backtests: Backtests
   readonly exports: ExportDesk
+  readonly erasures: ErasureList
   readonly #tables: PostgresQuery
   readonly #cache: Cache
   readonly #objects: Objects | undefined
@@ -49,6 +51,7 @@ export class ControlRole {
     }))
     this.#tables = stores.length === 1 ? stores[0]!.query : openStoresQuery({ stores, hashDevice })
     this.#cache = openCache(config)
+    this.erasures = openErasureList(postgresAccess(config))
     const { clock } = nodeWorld
     const { allowedLatenessUs } = plan.time
     this.query = new CachedQuery({
@@ -56,6 +59,7 @@ export class ControlRole {
       cache: this.#cache,
       clock,
       allowedLatenessUs,
+      version: (tenant) => this.erasures.version(tenant),
     })
     this.exports = {
       async confirmExported(beforeUs) {
@@ -80,6 +84,7 @@ export class ControlRole {
   async close(): Promise<void> {
     await this.#tables.close()
     await this.#cache.close()
+    await this.erasures.close()
     this.#objects?.close()
   }
 }

@@ -1,6 +1,7 @@
 /** The lake's writer with everything that it needs from this process. */
 import { openLakeWriter, type LakeWriter } from '../lake/lake.ts'
 import { createS3Objects } from '../objects/s3-objects.ts'
+import { openErasureList } from '../postgres/erasure-list.ts'
 import { openLeases } from '../postgres/lease.ts'
 import { nodeWorld } from '../world/node-world.ts'
 import { lakePartitions, postgresAccess, s3Access } from './accesses.ts'
@@ -19,10 +20,15 @@ export async function openLakeRole({ config, topics, events }: Shared): Promise<
   const { set, partitions } = lakePartitions(config, topics.partitions)
   const leases = await openLeases(postgresAccess(config))
   const objects = createS3Objects(access)
+  const erasures = openErasureList(postgresAccess(config))
   const openWriter = async (): Promise<LakeWriter> => {
     const generations = await topics.generations()
     return openLakeWriter({
       ...{ objects, clock, random, set },
+      async erased() {
+        const spans = await erasures.spans()
+        return (tenant, deviceId) => spans.get(tenant)?.get(deviceId) ?? []
+      },
       partitions: generations.flatMap((generation) =>
         partitionsIn(generation, topics, partitions).flatMap((partition) => [
           { topic: topics.name('readings', generation), partition },
@@ -58,6 +64,7 @@ export async function openLakeRole({ config, topics, events }: Shared): Promise<
   const close = async (): Promise<void> => {
     await role.stop()
     await leases.close()
+    await erasures.close()
     objects.close()
   }
   return { role, close }

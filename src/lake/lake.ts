@@ -23,6 +23,10 @@
  * L5 What stands beside an offset (`taken`) is part of the same commit, and goes where the offset
  *    goes: through tries, restarts, and from set to set.
  *
+ * L6 What was erased is in no file that a writer puts: an erasure takes each set, so that its writer
+ *    begins anew and asks what was erased; files that are there are written anew under their keys
+ *    (`erase-commits.ts`).
+ *
  * A tool that lists the folder itself sees files of a commit before they count, for the seconds
  * until it ends, or until the next open() when the process ended within them.
  */
@@ -35,6 +39,8 @@ export { encodeLakeFile } from './lake-file.ts'
 export { readLakeRows, readLakeTables, type LakeFileSource, type LakeRows } from './lake-reader.ts'
 export { openLakeWriter } from './lake-writer.ts'
 export { committedSets, commitFiles, type CommittedSet } from './commit-files.ts'
+export { eraseFromCommits, type CommitErasure, type ErasedCommit } from './erase-commits.ts'
+export { readWholeFile } from './whole-file.ts'
 export { folderAt, type Run, type SortedReadings } from './sorted-readings.ts'
 
 export interface TopicOffset {
@@ -85,7 +91,15 @@ export interface LakeAccess {
   /** What it will append: other sets that had one of these are refused from now on. */
   partitions: readonly { topic: string; partition: number }[]
   limits: LakeLimits
+  /** Asked once the set is taken, so that whatever was erased before is in it (L6). */
+  erased?: () => Promise<ErasedTimes>
 }
+
+/** What was erased of a device: event times in µs, in order and apart, the ends excluded. */
+export type ErasedTimes = (
+  tenant: string,
+  deviceId: string,
+) => readonly { startUs: number; endUs: number }[]
 
 export interface LakeWriter {
   /** Where to read on: what the last commit covers. A partition without one has no rows yet. */
