@@ -79,11 +79,13 @@ export class Erasures implements ErasureDesk {
     this.#work.start()
   }
 
-  /** What is under way ends with the file that it is at, and the next one goes on. */
+  /** What is under way is cut off, and the next one goes on. */
   async stop(): Promise<void> {
-    await this.#work.stop()
     const { stores, leases, commitLeases, objects } = this.#parts
-    await Promise.all([...stores, leases, commitLeases].map((one) => one.close()))
+    const stopped = this.#work.stop()
+    await Promise.all(stores.map((store) => store.close()))
+    await stopped
+    await Promise.all([leases, commitLeases].map((one) => one.close()))
     objects?.close()
   }
 

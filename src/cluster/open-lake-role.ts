@@ -1,4 +1,5 @@
 /** The lake's writer with everything that it needs from this process. */
+import type { WeirError } from '../errors/errors.ts'
 import { openLakeWriter, type LakeWriter } from '../lake/lake.ts'
 import { createS3Objects } from '../objects/s3-objects.ts'
 import { openErasureList } from '../postgres/erasure-list.ts'
@@ -58,7 +59,12 @@ export async function openLakeRole({ config, topics, events }: Shared): Promise<
       commitRecovered: (outageMs) =>
         events?.lakeCommitRecovered({ outageMs: Math.round(outageMs) }),
       full: (readings) => events?.lakeFull({ readings }),
-      failed: (error) => events?.roleFailed({ role: 'lake', problem: String(error) }),
+      failed(error) {
+        const problem = String(error)
+        // As each erasure does; and a writer of the same partitions that was given another lease.
+        if ((error as WeirError).code === 'LAKE_FENCED') events?.lakeTaken({ problem })
+        else events?.roleFailed({ role: 'lake', problem })
+      },
     },
   })
   const close = async (): Promise<void> => {

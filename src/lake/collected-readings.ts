@@ -43,8 +43,7 @@ export class CollectedReadings {
       const place = batch.series[row]!
       const number = (numbers[place] ||= this.#numberOf(names[place]!) + 1) - 1
       const timeUs = batch.timeUs[row]!
-      const erased = this.#erased[number]!
-      if (erased.some(({ startUs, endUs }) => startUs <= timeUs && timeUs < endUs)) continue
+      if (this.#isErased(number, timeUs)) continue
       this.#series[at] = number
       this.#timeUs[at] = timeUs
       const value = batch.value[row]!
@@ -52,6 +51,12 @@ export class CollectedReadings {
     }
     this.count = at
     for (const offset of batch.offsets) this.#offsets.set(partitionOf(offset), offset)
+  }
+
+  #isErased(number: number, timeUs: number): boolean {
+    const spans = this.#erased[number]!
+    if (spans.length === 0) return false
+    return spans.some(({ startUs, endUs }) => startUs <= timeUs && timeUs < endUs)
   }
 
   /** Of all batches, as they are now. */

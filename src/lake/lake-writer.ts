@@ -86,11 +86,13 @@ class SetWriter implements LakeWriter {
     return count >= limits.commitReadings || nowMs - this.#sinceMs >= limits.commitIntervalMs
   }
 
-  append(batch: LakeBatch): void {
+  append(batch: LakeBatch): number {
     this.#checkFence()
     if (!this.hasRoom) throw new WeirError('LAKE_BACKLOG_FULL', `${this.held} readings are held`)
     if (this.#collected.count === 0) this.#sinceMs = this.#access.clock.monotonicMs()
+    const before = this.#collected.count
     this.#collected.add(batch)
+    return this.#collected.count - before
   }
 
   async commit(): Promise<readonly TopicOffset[]> {

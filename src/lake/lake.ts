@@ -108,8 +108,8 @@ export interface LakeWriter {
   readonly held: number
   readonly hasRoom: boolean
   readonly isDue: boolean
-  /** Errors: LAKE_BACKLOG_FULL, LAKE_FENCED. */
-  append(batch: LakeBatch): void
+  /** Returns how many were taken: all but what was erased. Errors: LAKE_BACKLOG_FULL, LAKE_FENCED. */
+  append(batch: LakeBatch): number
   /**
    * One at a time. Without new readings it does nothing. Errors: OBJECTS_UNAVAILABLE,
    * OBJECTS_REFUSED, LAKE_FENCED.

@@ -51,10 +51,11 @@ export async function* scanTables(
         const texts = new QuestionTexts()
         const isText = new Set(series.flatMap((one) => (one.kind === 'text' ? [one.series] : [])))
         const { deviceId } = series[0]!
+        const erased = await erasedOfDevice(ask, { tenant, deviceId })
         const view = new PostgresView({
           ...{ ask, texts, coverage: [], dirty: new Map(), rowsMax: Infinity },
           deviceHash: hashDevice(tenant, deviceId),
-          erased: await erasedOfDevice(ask, { tenant, deviceId }),
+          erased: () => erased,
           isText: (id) => isText.has(id),
           cold: {
             files: coldFiles,

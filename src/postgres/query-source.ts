@@ -51,12 +51,13 @@ export async function loadSource(
   const ids = series.map(({ series }) => series)
   const kinds = new Map(series.map(({ series, kind }) => [series, kind]))
   const texts = new QuestionTexts()
+  const erased = await erasedOfDevice(ask, device)
   const view = new PostgresView({
     ...{ ask, texts, rowsMax, deviceHash: device.deviceHash },
     isText: (id) => kinds.get(id) === 'text',
     coverage: hasPartials ? await loadCoverage(ask, { device, ids, windowsMs }) : [],
     dirty: hasPartials ? await loadDirty(ask, ids) : new Map(),
-    erased: await erasedOfDevice(ask, device),
+    erased: () => erased,
     cold: { files: coldFiles, runs: await loadCold(ask, ids) },
   })
   return { series: () => series, text: (id) => texts.text(id), view: () => view }

@@ -46,8 +46,8 @@ export interface ViewParts {
   texts: QuestionTexts
   coverage: ReadingView['coverage']
   dirty: ReadonlyMap<number, readonly Span[]>
-  /** Of the device, in order and apart: nothing of it is shown, and no partial that touches it. */
-  erased: readonly Span[]
+  /** In order and apart: nothing of it is shown, and no partial that touches it. */
+  erased: (series: number) => readonly Span[]
   /** Of the device's series, what is in the lake. */
   cold: { files: ColdFiles; runs: ReadonlyMap<number, readonly ColdRun[]> }
   rowsMax: number
@@ -93,7 +93,7 @@ export class PostgresView implements ReadingView {
 
   dirty(series: number): readonly Span[] {
     const { dirty, erased } = this.#parts
-    return erased.reduce<readonly Span[]>(
+    return erased(series).reduce<readonly Span[]>(
       (spans, span) => addSpan(spans, span, Infinity),
       dirty.get(series) ?? [],
     )
@@ -109,7 +109,7 @@ export class PostgresView implements ReadingView {
     const parts: ColdPart[] = []
     const stretches: Stretch[] = []
     for (const { series, spans: asked } of wanted) {
-      const spans = asked.flatMap((span) => subtractSpans(span, erased))
+      const spans = asked.flatMap((span) => subtractSpans(span, erased(series)))
       const own = coldParts(series, spans, cold.runs.get(series) ?? [])
       parts.push(...own.parts)
       const hot = clipSpans({ startUs: own.fromUs, endUs: Infinity }, spans)

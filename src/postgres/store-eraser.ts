@@ -57,6 +57,7 @@ export interface StoreEraser {
   run(erasure: Erasure, isOver: () => boolean): Promise<boolean>
   /** What went. Errors: STORAGE_UNAVAILABLE. */
   erased(id: string): Promise<Erased>
+  /** What is under way is cut off. */
   close(): Promise<void>
 }
 
@@ -67,6 +68,7 @@ export const openStoreEraser = (options: StoreEraserOptions): StoreEraser =>
 class TableEraser implements StoreEraser {
   readonly #options: StoreEraserOptions
   readonly #leases: Leases
+  readonly #clients = new Set<pg.Client>()
 
   constructor(options: StoreEraserOptions) {
     this.#options = options
@@ -82,7 +84,7 @@ class TableEraser implements StoreEraser {
   }
 
   async run(erasure: Erasure, isOver: () => boolean): Promise<boolean> {
-    const lease = await this.#leases.claim('aging')
+    const lease = isOver() ? undefined : await this.#leases.claim('aging')
     if (lease === undefined) return false
     const isEnding = (): boolean => isOver() || lease.lost.aborted
     try {
@@ -130,18 +132,22 @@ class TableEraser implements StoreEraser {
       application_name: 'weir-erasing',
     })
     client.on('error', () => undefined)
+    this.#clients.add(client)
     try {
       await client.connect()
       return await work(client)
     } catch (cause) {
       throw unavailable(cause)
     } finally {
+      this.#clients.delete(client)
       await client.end()
     }
   }
 
-  close(): Promise<void> {
-    return this.#leases.close()
+  async close(): Promise<void> {
+    // A statement under way may take an hour; its transaction is none then.
+    await Promise.all([...this.#clients].map((client) => client.end()))
+    await this.#leases.close()
   }
 }
 

@@ -100,7 +100,7 @@ export function encodeReadings(
       continue
     }
     const index = readings.series[row]!
-    if (contains(erased.get(index) ?? NONE, timeUs[row]!)) {
+    if (erased.size > 0 && contains(erased.get(index) ?? NONE, timeUs[row]!)) {
       left.erased++
       continue
     }
