@@ -83,11 +83,13 @@ function notErased({ config }: Shared, isKeptForEver: boolean): string[] {
     'free space of PostgreSQL’s pages and its log, until PostgreSQL writes over it',
     'frozen: files in the archive of the bucket; what they hold of it is not shown, and goes when the bucket deletes them, or by erasing again when they were asked back',
     'the registry’s entry of the device, and the names of its metrics and dimensions',
-    'log: what Kafka keeps until the date of its topic; what comes from it again is not stored',
+    'log: what Kafka keeps until the date of its topic, and for as long what devices send of it again; it is not stored again',
     ...(isKeptForEver
       ? ['log: topics without a date are kept for ever, or this user of Kafka is not told']
       : []),
-    ...(sink.kind === 'off' ? [] : [`the copy in the sink (${sink.kind}), which is its own to erase`]),
+    ...(sink.kind === 'off'
+      ? []
+      : [`the copy in the sink (${sink.kind}), which is its own to erase`]),
     ...(lake.bucket === '' ? ['a lake: none was configured where this was done'] : []),
   ]
 }

@@ -143,8 +143,7 @@ export class Erasures implements ErasureDesk {
       await this.#erase(listed, isOver)
     } catch (error) {
       if (isOver()) return
-      const problem =
-        error instanceof WeirError ? `${error.code}: ${error.message}` : String(error)
+      const problem = error instanceof WeirError ? `${error.code}: ${error.message}` : String(error)
       this.#restUntilMs = clock.monotonicMs() + RETRY_MS
       shared.events?.erasureFailed({ id: listed.id, problem })
       await list.fail(listed.id, problem)

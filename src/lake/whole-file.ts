@@ -32,7 +32,10 @@ export async function readWholeFile(key: string, bytes: Uint8Array): Promise<Sor
   const times = tables[TIME]!
   const all = { from: 0, to: times.firstRow[times.count]! }
   const numbers = await readLakeRows({ key, tables, fetch }, { ...all, isText: false })
-  const { timeUs, texts, value } = await readLakeRows({ key, tables, fetch }, { ...all, isText: true })
+  const { timeUs, texts, value } = await readLakeRows(
+    { key, tables, fetch },
+    { ...all, isText: true },
+  )
   const isText = Uint8Array.from(value, (place) => Number(!Number.isNaN(place)))
   for (const [row, number] of numbers.value.entries()) if (isText[row] === 0) value[row] = number
   const names = guarded(key, () => NAMES.map((column) => readNames(bytes, tables[column]!)))

@@ -152,7 +152,10 @@ class TableList implements ErasureList {
   }
 
   #ask<T extends object>(text: string, values: readonly unknown[]): Promise<T[]> {
-    return connected(this.#pool, async (client) => (await client.query<T & pg.QueryResultRow>(text, [...values])).rows)
+    return connected(
+      this.#pool,
+      async (client) => (await client.query<T & pg.QueryResultRow>(text, [...values])).rows,
+    )
   }
 
   async close(): Promise<void> {

@@ -78,10 +78,10 @@ export class WriterTombstones {
   }
 
   /** Of a batch's events. */
-  withoutErased({ anomalies, deadLetters }: WriterBatch): Pick<
-    WriterBatch,
-    'anomalies' | 'deadLetters'
-  > {
+  withoutErased({
+    anomalies,
+    deadLetters,
+  }: WriterBatch): Pick<WriterBatch, 'anomalies' | 'deadLetters'> {
     return {
       ...(anomalies && {
         anomalies: anomalies.filter((one) => !this.#isErased(one, one.eventTimeUs)),

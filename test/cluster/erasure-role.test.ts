@@ -188,103 +188,121 @@ const receiptOf = (process: WeirProcess, id: string): Promise<Receipt> =>
     60_000,
   )
 
-async function verify(receipt: unknown, key: string): Promise<{ code: number | null; output: string }> {
+async function verify(
+  receipt: unknown,
+  key: string,
+): Promise<{ code: number | null; output: string }> {
   const file = join(folder, 'receipt.json')
   await writeFile(file, JSON.stringify(receipt))
   const running = command(['erasure', 'verify', file, '--key', key])
   return { code: await running.end(), output: running.output }
 }
 
-test('erased is hidden at once, gone in the end, and stays gone, through kill -9', { skip }, async () => {
-  const at = await Installation.create()
-  let process = await at.start()
-  await Promise.all(DEVICES.map((id) => process.register({ id })))
-  await at.append([...OLD, ...NEW])
-  const isThere = async (): Promise<boolean> => (await pointsOf(process, 'pump-2')).length === 80
-  await until('all is in PostgreSQL', isThere, 60_000)
-  const isCommitted = async (): Promise<boolean> => (await at.lakeRows())['pump-2'] === 160
-  await until('all is in the lake', isCommitted, 60_000)
-  // What is old leaves PostgreSQL at a start.
-  await process.kill()
-  process = await at.start()
-  await until('the months have left', async () => {
-    const [row] = await ask(
-      `SELECT count(*)::integer AS rows FROM ${at.schema}.reading WHERE time_us < 1.7e15`,
+test(
+  'erased is hidden at once, gone in the end, and stays gone, through kill -9',
+  { skip },
+  async () => {
+    const at = await Installation.create()
+    let process = await at.start()
+    await Promise.all(DEVICES.map((id) => process.register({ id })))
+    await at.append([...OLD, ...NEW])
+    const isThere = async (): Promise<boolean> => (await pointsOf(process, 'pump-2')).length === 80
+    await until('all is in PostgreSQL', isThere, 60_000)
+    const isCommitted = async (): Promise<boolean> => (await at.lakeRows())['pump-2'] === 160
+    await until('all is in the lake', isCommitted, 60_000)
+    // What is old leaves PostgreSQL at a start.
+    await process.kill()
+    process = await at.start()
+    await until('the months have left', async () => {
+      const [row] = await ask(
+        `SELECT count(*)::integer AS rows FROM ${at.schema}.reading WHERE time_us < 1.7e15`,
+      )
+      return row!['rows'] === 0
+    })
+    // It comes again behind the month.
+    const late = OLD.slice(0, 20).map((one) => ({ ...one, ms: one.ms + 1 }))
+    await at.append(late)
+    await until(
+      'what is late is there',
+      async () => (await pointsOf(process, 'pump-1')).length === 90,
     )
-    return row!['rows'] === 0
-  })
-  // It comes again behind the month.
-  const late = OLD.slice(0, 20).map((one) => ({ ...one, ms: one.ms + 1 }))
-  await at.append(late)
-  await until('what is late is there', async () => (await pointsOf(process, 'pump-1')).length === 90)
-  const others = await pointsOf(process, 'pump-2')
-  assert.ok((await at.placesOf(`${SECRET} of pump-1`)).length > 0)
+    const others = await pointsOf(process, 'pump-2')
+    assert.ok((await at.placesOf(`${SECRET} of pump-1`)).length > 0)
 
-  // A part of a month first, which is killed at once.
-  const [from, to] = [OLD_MS + 10 * HOUR_MS, OLD_MS + 400 * HOUR_MS]
-  const part = await erase(process, `/v1/devices/pump-1/data?from=${from}&to=${to}`)
-  const isPart = ([ms]: [number, unknown]): boolean => ms < from || ms >= to
-  const left = (await pointsOf(process, 'pump-1')).filter(isPart)
-  assert.deepEqual(await pointsOf(process, 'pump-1'), left)
-  await process.kill()
-  process = await at.start()
-  assert.deepEqual(await pointsOf(process, 'pump-1'), left)
-  const first = await receiptOf(process, part)
-  assert.deepEqual(await pointsOf(process, 'pump-1'), left)
-  assert.ok(first.erasure.files.some(({ place, crc32_after }) => place === 'cold' && crc32_after))
+    // A part of a month first, which is killed at once.
+    const [from, to] = [OLD_MS + 10 * HOUR_MS, OLD_MS + 400 * HOUR_MS]
+    const part = await erase(process, `/v1/devices/pump-1/data?from=${from}&to=${to}`)
+    const isPart = ([ms]: [number, unknown]): boolean => ms < from || ms >= to
+    const left = (await pointsOf(process, 'pump-1')).filter(isPart)
+    assert.deepEqual(await pointsOf(process, 'pump-1'), left)
+    await process.kill()
+    process = await at.start()
+    assert.deepEqual(await pointsOf(process, 'pump-1'), left)
+    const first = await receiptOf(process, part)
+    assert.deepEqual(await pointsOf(process, 'pump-1'), left)
+    assert.ok(first.erasure.files.some(({ place, crc32_after }) => place === 'cold' && crc32_after))
 
-  const all = await erase(process, '/v1/devices/pump-1/data')
-  assert.deepEqual(await pointsOf(process, 'pump-1'), [])
-  const second = await receiptOf(process, all)
-  assert.equal(second.key, first.key, 'one for the installation')
-  assert.ok(second.erasure.rows['reading']! > 0)
-  assert.ok(second.erasure.files.some(({ place }) => place === 'commit'))
-  const { kept_until } = second.erasure.log
-  assert.equal(Object.keys(kept_until).length, 5)
-  assert.ok(Object.values(kept_until).every((date) => Date.parse(date!) > Date.now()))
-  assert.ok(second.erasure.not_erased.some((one) => one.includes('influxdb2')))
-  assert.deepEqual(await at.placesOf(`${SECRET} of pump-1`), [])
-
-  // All of it comes again, and something new.
-  const now = messagesAt([Date.now()])
-  await at.append([...OLD, ...late, ...NEW, ...now])
-  const isNew = async (): Promise<boolean> => (await pointsOf(process, 'pump-1')).length > 0
-  await until('what is new is there', isNew, 60_000)
-  const shown = await pointsOf(process, 'pump-1')
-  assert.deepEqual(shown, [[now[0]!.ms, 0]])
-  assert.deepEqual((await pointsOf(process, 'pump-2')).slice(0, -1), others)
-  await until('it is in the lake', async () => (await at.lakeRows())['pump-1'] === 2, 60_000)
-  assert.equal((await process.stop()).code, 0)
-
-  const { createHash } = await import('node:crypto')
-  const fingerprint = createHash('sha256').update(Buffer.from(first.key, 'base64')).digest('hex')
-  assert.equal((await verify(second, fingerprint)).code, 0)
-  second.erasure.files.pop()
-  const forged = await verify(second, fingerprint)
-  assert.equal(forged.code, 1)
-  assert.match(forged.output, /RECEIPT_INVALID/)
-})
-
-test('MinIO is away: it fails by name, hides all the same, and is done when it is back', { skip }, async () => {
-  const at = await Installation.create()
-  const process = await at.start()
-  await Promise.all(DEVICES.map((id) => process.register({ id })))
-  await at.append(NEW)
-  await until('it is in the lake', async () => (await at.lakeRows())['pump-1'] === 80, 60_000)
-  await killService('minio')
-  let id: string
-  try {
-    id = await erase(process, '/v1/devices/pump-1/data')
+    const all = await erase(process, '/v1/devices/pump-1/data')
     assert.deepEqual(await pointsOf(process, 'pump-1'), [])
-    const failed = await until('it has failed', async () => {
-      const status = await statusOf(process, id)
-      return status.state === 'failed' ? status : undefined
-    }, 60_000)
-    assert.match(failed.problem!, /OBJECTS_UNAVAILABLE/)
-  } finally {
-    await restartService('minio')
-  }
-  await receiptOf(process, id)
-  assert.equal((await at.lakeRows())['pump-1'], undefined)
-  assert.equal((await process.stop()).code, 0)
-})
+    const second = await receiptOf(process, all)
+    assert.equal(second.key, first.key, 'one for the installation')
+    assert.ok(second.erasure.rows['reading']! > 0)
+    assert.ok(second.erasure.files.some(({ place }) => place === 'commit'))
+    const { kept_until } = second.erasure.log
+    assert.equal(Object.keys(kept_until).length, 5)
+    assert.ok(Object.values(kept_until).every((date) => Date.parse(date!) > Date.now()))
+    assert.ok(second.erasure.not_erased.some((one) => one.includes('influxdb2')))
+    assert.deepEqual(await at.placesOf(`${SECRET} of pump-1`), [])
+
+    // All of it comes again, and something new.
+    const now = messagesAt([Date.now()])
+    await at.append([...OLD, ...late, ...NEW, ...now])
+    const isNew = async (): Promise<boolean> => (await pointsOf(process, 'pump-1')).length > 0
+    await until('what is new is there', isNew, 60_000)
+    const shown = await pointsOf(process, 'pump-1')
+    assert.deepEqual(shown, [[now[0]!.ms, 0]])
+    assert.deepEqual((await pointsOf(process, 'pump-2')).slice(0, -1), others)
+    await until('it is in the lake', async () => (await at.lakeRows())['pump-1'] === 2, 60_000)
+    assert.equal((await process.stop()).code, 0)
+
+    const { createHash } = await import('node:crypto')
+    const fingerprint = createHash('sha256').update(Buffer.from(first.key, 'base64')).digest('hex')
+    assert.equal((await verify(second, fingerprint)).code, 0)
+    second.erasure.files.pop()
+    const forged = await verify(second, fingerprint)
+    assert.equal(forged.code, 1)
+    assert.match(forged.output, /RECEIPT_INVALID/)
+  },
+)
+
+test(
+  'MinIO is away: it fails by name, hides all the same, and is done when it is back',
+  { skip },
+  async () => {
+    const at = await Installation.create()
+    const process = await at.start()
+    await Promise.all(DEVICES.map((id) => process.register({ id })))
+    await at.append(NEW)
+    await until('it is in the lake', async () => (await at.lakeRows())['pump-1'] === 80, 60_000)
+    await killService('minio')
+    let id: string
+    try {
+      id = await erase(process, '/v1/devices/pump-1/data')
+      assert.deepEqual(await pointsOf(process, 'pump-1'), [])
+      const failed = await until(
+        'it has failed',
+        async () => {
+          const status = await statusOf(process, id)
+          return status.state === 'failed' ? status : undefined
+        },
+        60_000,
+      )
+      assert.match(failed.problem!, /OBJECTS_UNAVAILABLE/)
+    } finally {
+      await restartService('minio')
+    }
+    await receiptOf(process, id)
+    assert.equal((await at.lakeRows())['pump-1'], undefined)
+    assert.equal((await process.stop()).code, 0)
+  },
+)

@@ -5,11 +5,7 @@ import fc from 'fast-check'
 import { askLake, watched } from '../../src/lake/lake-fixture.ts'
 import { WeirError } from '../../src/errors/errors.ts'
 import type { Objects } from '../../src/objects/objects.ts'
-import {
-  DEVICE_TABLES,
-  SERIES_TABLES,
-  type Erasure,
-} from '../../src/postgres/erasure-tables.ts'
+import { DEVICE_TABLES, SERIES_TABLES, type Erasure } from '../../src/postgres/erasure-tables.ts'
 import { openStoreEraser, type StoreEraser } from '../../src/postgres/store-eraser.ts'
 import {
   ask,
@@ -139,11 +135,7 @@ async function assertShown({ tables }: Rig, model: Model, when: string): Promise
 }
 
 /** The newest of each. What is not known for now is left out, and nothing else. */
-async function assertLatest(
-  { tables }: Rig,
-  model: Model,
-  isWhole: boolean,
-): Promise<void> {
+async function assertLatest({ tables }: Rig, model: Model, isWhole: boolean): Promise<void> {
   const fleet = await tables.query.latestOfMetric({
     ...{ tenant: 'default', metric: 'temperature', deviceType: undefined },
     ...{ afterDeviceId: undefined, limit: 10 },
@@ -287,7 +279,10 @@ const hourly = (series: number, from: number, to: number): GivenReading[] =>
 test('it dies at each step: hidden all the while, gone with the last', { skip }, async (t) => {
   const rig = await open(t)
   const { tables, lake, eraser, hooks } = rig
-  await tables.give({ series: SERIES, readings: [0, 1, 2, 3].flatMap((one) => hourly(one, 0, HOURS)) })
+  await tables.give({
+    series: SERIES,
+    readings: [0, 1, 2, 3].flatMap((one) => hourly(one, 0, HOURS)),
+  })
   await tables.age()
   // What came late for months that have gone, and has not gone itself.
   const late = [1, 3].flatMap((series) =>
@@ -323,7 +318,13 @@ test('it dies at each step: hidden all the while, gone with the last', { skip },
   assert.ok(steps > 10, `${steps} steps`)
   hooks.onCall = () => {}
   const { rows, files } = await eraser.erased(erasure.id)
-  assert.deepEqual([...rows], [['dead_letter', 1], ['reading', 48]])
+  assert.deepEqual(
+    [...rows],
+    [
+      ['dead_letter', 1],
+      ['reading', 48],
+    ],
+  )
   assert.equal(
     files.reduce((sum, file) => sum + file.rows, 0),
     2 * HOURS,
@@ -342,82 +343,90 @@ test('it dies at each step: hidden all the while, gone with the last', { skip },
   assert.deepEqual(pending, [])
 })
 
-test('P6 a batch that is under way when something is erased has none of it', { skip }, async (t) => {
-  const rig = await open(t)
-  const { tables, eraser } = rig
-  await tables.give({ series: SERIES })
-  let [isOver, given] = [false, 0]
-  const writing = (async () => {
-    while (!isOver) await tables.give({ readings: hourly(0, given, (given += 50)) })
-  })()
-  for (let hour = 0; hour < 1000; hour += 100) {
-    const [fromUs, toUs] = [BASE_US + hour * HOUR_US, BASE_US + (hour + 50) * HOUR_US]
-    const erasure = erasureOf(['pump-1'], fromUs, toUs)
+test(
+  'P6 a batch that is under way when something is erased has none of it',
+  { skip },
+  async (t) => {
+    const rig = await open(t)
+    const { tables, eraser } = rig
+    await tables.give({ series: SERIES })
+    let [isOver, given] = [false, 0]
+    const writing = (async () => {
+      while (!isOver) await tables.give({ readings: hourly(0, given, (given += 50)) })
+    })()
+    for (let hour = 0; hour < 1000; hour += 100) {
+      const [fromUs, toUs] = [BASE_US + hour * HOUR_US, BASE_US + (hour + 50) * HOUR_US]
+      const erasure = erasureOf(['pump-1'], fromUs, toUs)
+      await eraser.hide(erasure)
+      assert.ok(await rig.run(erasure))
+      const [row] = await askOf(
+        url,
+        `SELECT count(*)::integer AS rows FROM ${rig.place.schema}.reading
+       WHERE time_us >= ${fromUs} AND time_us < ${toUs}`,
+      )
+      assert.equal(row!['rows'], 0)
+    }
+    isOver = true
+    await writing
+    const left = Array.from({ length: given }, (_, hour) => hour).filter(
+      (hour) => hour >= 1000 || hour % 100 >= 50,
+    )
+    assert.deepEqual(
+      (await points(rig, 'pump-1')).map(([, value]) => value),
+      left,
+    )
+  },
+)
+
+test(
+  'what comes again is refused: new series, events; others of the same hash are not',
+  { skip },
+  async (t) => {
+    const rig = await open(t)
+    const { tables, eraser } = rig
+    const twins = ['pump-Aa', 'pump-BB']
+    const [one, other] = twins.map((deviceId) => hashDevice('default', deviceId))
+    assert.equal(one, other)
+    const series = twins.map((deviceId, at) => defineSeries(10 + at, 'temperature', { deviceId }))
+    const readings = [10, 11].map((of) => ({ series: of, timeUs: BASE_US, value: 1 }))
+    await tables.give({ series, readings })
+    const erasure = erasureOf(['pump-Aa'], BASE_US, BASE_US + HOUR_US)
     await eraser.hide(erasure)
     assert.ok(await rig.run(erasure))
-    const [row] = await askOf(
+    const later = BASE_US + HOUR_US
+    const times = [BASE_US, later - 1, later]
+    const event = { tenant: 'default', deviceId: 'pump-Aa', metric: 'temperature', detectorId: 'd' }
+    const letter = { tenant: 'default', deviceId: 'pump-Aa', code: 'X', detail: '', payload: '' }
+    await tables.give({
+      series: [defineSeries(12, 'pressure', { deviceId: 'pump-Aa' })],
+      readings: [10, 11, 12].flatMap((of) =>
+        times.map((timeUs) => ({ series: of, timeUs, value: 2 })),
+      ),
+      anomalies: times.map((eventTimeUs, at) => ({
+        ...{ ...event, id: `a${at}`, series: 0, eventTimeUs, value: 1, score: 1 },
+      })),
+      deadLetters: times.map((receivedAtUs) => ({ ...letter, receivedAtUs })),
+    })
+    const ms = later / 1000
+    assert.deepEqual(await points(rig, 'pump-Aa'), [[ms, 2]])
+    assert.deepEqual(await points(rig, 'pump-Aa', 'pressure'), [[ms, 2]])
+    assert.deepEqual(await points(rig, 'pump-BB'), [
+      [BASE_MS, 1],
+      [(later - 1) / 1000, 2],
+      [ms, 2],
+    ])
+    const counts = await askOf(
       url,
-      `SELECT count(*)::integer AS rows FROM ${rig.place.schema}.reading
-       WHERE time_us >= ${fromUs} AND time_us < ${toUs}`,
+      ['anomaly', 'dead_letter', 'reading']
+        .map((table) => `SELECT count(*)::integer AS rows FROM ${rig.place.schema}.${table}`)
+        .join(' UNION ALL '),
     )
-    assert.equal(row!['rows'], 0)
-  }
-  isOver = true
-  await writing
-  const left = Array.from({ length: given }, (_, hour) => hour).filter(
-    (hour) => hour >= 1000 || hour % 100 >= 50,
-  )
-  assert.deepEqual(
-    (await points(rig, 'pump-1')).map(([, value]) => value),
-    left,
-  )
-})
-
-test('what comes again is refused: new series, events; others of the same hash are not', { skip }, async (t) => {
-  const rig = await open(t)
-  const { tables, eraser } = rig
-  const twins = ['pump-Aa', 'pump-BB']
-  const [one, other] = twins.map((deviceId) => hashDevice('default', deviceId))
-  assert.equal(one, other)
-  const series = twins.map((deviceId, at) => defineSeries(10 + at, 'temperature', { deviceId }))
-  const readings = [10, 11].map((of) => ({ series: of, timeUs: BASE_US, value: 1 }))
-  await tables.give({ series, readings })
-  const erasure = erasureOf(['pump-Aa'], BASE_US, BASE_US + HOUR_US)
-  await eraser.hide(erasure)
-  assert.ok(await rig.run(erasure))
-  const later = BASE_US + HOUR_US
-  const times = [BASE_US, later - 1, later]
-  const event = { tenant: 'default', deviceId: 'pump-Aa', metric: 'temperature', detectorId: 'd' }
-  const letter = { tenant: 'default', deviceId: 'pump-Aa', code: 'X', detail: '', payload: '' }
-  await tables.give({
-    series: [defineSeries(12, 'pressure', { deviceId: 'pump-Aa' })],
-    readings: [10, 11, 12].flatMap((of) =>
-      times.map((timeUs) => ({ series: of, timeUs, value: 2 })),
-    ),
-    anomalies: times.map((eventTimeUs, at) => ({
-      ...{ ...event, id: `a${at}`, series: 0, eventTimeUs, value: 1, score: 1 },
-    })),
-    deadLetters: times.map((receivedAtUs) => ({ ...letter, receivedAtUs })),
-  })
-  const ms = later / 1000
-  assert.deepEqual(await points(rig, 'pump-Aa'), [[ms, 2]])
-  assert.deepEqual(await points(rig, 'pump-Aa', 'pressure'), [[ms, 2]])
-  assert.deepEqual(await points(rig, 'pump-BB'), [
-    [BASE_MS, 1],
-    [(later - 1) / 1000, 2],
-    [ms, 2],
-  ])
-  const counts = await askOf(
-    url,
-    ['anomaly', 'dead_letter', 'reading']
-      .map((table) => `SELECT count(*)::integer AS rows FROM ${rig.place.schema}.${table}`)
-      .join(' UNION ALL '),
-  )
-  assert.deepEqual(
-    counts.map(({ rows }) => rows),
-    [1, 1, 5],
-  )
-})
+    assert.deepEqual(
+      counts.map(({ rows }) => rows),
+      [1, 1, 5],
+    )
+  },
+)
 
 test('what is frozen is named and stays hidden; asked back, it is erased', { skip }, async (t) => {
   const rig = await open(t)
