@@ -63,7 +63,7 @@ export class AlertRole {
     // Asks and edits by the database alone: it is never started.
     const asked = openAlerts(parts)
     this.alerts = asked.alerts
-    this.erase = asked.erase
+    this.erase = (erasure) => asked.erase(erasure)
     this.#target = new AlertTarget({
       writer,
       begin: () => this.#begin(),

@@ -23,8 +23,8 @@
  * L5 What stands beside an offset (`taken`) is part of the same commit, and goes where the offset
  *    goes: through tries, restarts, and from set to set.
  *
- * L6 What was erased is in no file that a writer puts: an erasure takes each set, so that its writer
- *    begins anew and asks what was erased; files that are there are written anew under their keys
+ * L6 What was erased is in no file that a writer puts: an erasure takes each set, so that its
+ *    writer begins anew and asks what was erased; files that are there are written anew under their keys
  *    (`erase-commits.ts`).
  *
  * A tool that lists the folder itself sees files of a commit before they count, for the seconds
@@ -39,7 +39,7 @@ export { encodeLakeFile } from './lake-file.ts'
 export { readLakeRows, readLakeTables, type LakeFileSource, type LakeRows } from './lake-reader.ts'
 export { openLakeWriter } from './lake-writer.ts'
 export { committedSets, commitFiles, type CommittedSet } from './commit-files.ts'
-export { eraseFromCommits, type CommitErasure, type ErasedCommit } from './erase-commits.ts'
+export { eraseFromCommits } from './erase-commits.ts'
 export { readWholeFile } from './whole-file.ts'
 export { folderAt, type Run, type SortedReadings } from './sorted-readings.ts'
 
@@ -108,7 +108,9 @@ export interface LakeWriter {
   readonly held: number
   readonly hasRoom: boolean
   readonly isDue: boolean
-  /** Returns how many were taken: all but what was erased. Errors: LAKE_BACKLOG_FULL, LAKE_FENCED. */
+  /**
+   * Returns how many were taken: all but what was erased. Errors: LAKE_BACKLOG_FULL, LAKE_FENCED.
+   */
   append(batch: LakeBatch): number
   /**
    * One at a time. Without new readings it does nothing. Errors: OBJECTS_UNAVAILABLE,

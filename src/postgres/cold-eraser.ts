@@ -3,7 +3,6 @@
  * anew without them, and takes its place in one transaction with what the receipt says of it.
  */
 import { crc32 } from 'node:zlib'
-import type pg from 'pg'
 import { WeirError } from '../errors/errors.ts'
 import { readWholeFile, type SortedReadings } from '../lake/lake.ts'
 import type { Objects } from '../objects/objects.ts'

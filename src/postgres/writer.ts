@@ -201,7 +201,7 @@ class Writer implements PostgresWriter {
     }
   }
 
-  /** Undefined when there are tombstones that the rows were not looked at for: nothing is written. */
+  /** Undefined: something was erased since the rows were encoded, and nothing is written. */
   async #transact(
     client: pg.ClientBase,
     { lease, batch, encoded }: { lease: Lease; batch: WriterBatch; encoded: Encoded },

@@ -4,6 +4,7 @@
  * again.
  */
 import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
@@ -16,6 +17,7 @@ import { makeFolder, until, weir as command, WeirProcess } from '../system/weir-
 import { createBucket, minio, openBucket, REGION, skip as skipMinio } from './buckets.ts'
 import { killService, restartService } from './cluster.ts'
 import { newTopic, open, skip as skipKafka } from './kafka-fixture.ts'
+import { tablesWith } from './erasure-fixture.ts'
 import { PARTITIONS, spawnCluster } from './lake-role-fixture.ts'
 import { ask, skip as skipPostgres } from './postgres-fixture.ts'
 
@@ -126,18 +128,7 @@ class Installation {
 
   /** Tables and objects with these words, as rows and as bytes. */
   async placesOf(words: string): Promise<string[]> {
-    const tables = await ask(
-      `SELECT table_name AS name FROM information_schema.tables
-       WHERE table_schema = '${this.schema}' AND table_type = 'BASE TABLE'`,
-    )
-    const places: string[] = []
-    for (const { name } of tables) {
-      const [row] = await ask(
-        `SELECT count(*)::integer AS rows FROM ${this.schema}.${String(name)} AS one
-         WHERE one::text LIKE '%${words}%'`,
-      )
-      if (row!['rows'] !== 0) places.push(String(name))
-    }
+    const places = await tablesWith(this.schema, words)
     for await (const { key } of eachObject(this.objects, '')) {
       if (Buffer.from(await this.objects.get(key)).includes(words)) places.push(key)
     }
@@ -265,7 +256,6 @@ test(
     await until('it is in the lake', async () => (await at.lakeRows())['pump-1'] === 2, 60_000)
     assert.equal((await process.stop()).code, 0)
 
-    const { createHash } = await import('node:crypto')
     const fingerprint = createHash('sha256').update(Buffer.from(first.key, 'base64')).digest('hex')
     assert.equal((await verify(second, fingerprint)).code, 0)
     second.erasure.files.pop()

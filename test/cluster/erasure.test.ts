@@ -1,12 +1,9 @@
-/** Erasures in PostgreSQL and in what has left it, beside a naive model; dying at each step. */
+/** Erasures in PostgreSQL and in what has left it; dying at each step. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import fc from 'fast-check'
-import { askLake, watched } from '../../src/lake/lake-fixture.ts'
 import { WeirError } from '../../src/errors/errors.ts'
-import type { Objects } from '../../src/objects/objects.ts'
-import { DEVICE_TABLES, SERIES_TABLES, type Erasure } from '../../src/postgres/erasure-tables.ts'
-import { openStoreEraser, type StoreEraser } from '../../src/postgres/store-eraser.ts'
+import { askLake } from '../../src/lake/lake-fixture.ts'
+import { DEVICE_TABLES, SERIES_TABLES } from '../../src/postgres/erasure-tables.ts'
 import {
   ask,
   BASE_MS,
@@ -14,261 +11,19 @@ import {
   partialOf,
   type GivenReading,
 } from '../../src/query/query-fixture.ts'
-import { nodeWorld } from '../../src/world/node-world.ts'
-import { HOUR_MS, KEPT, LIMITS, newPlace, openLake } from './cold-fixture.ts'
-import { hashDevice, openTables, type TablesBench } from './postgres-bench.ts'
+import {
+  BASE_US,
+  cut,
+  erasureOf,
+  HOUR_US,
+  HOURS,
+  open,
+  points,
+  SERIES,
+  tablesWith,
+} from './erasure-fixture.ts'
+import { hashDevice } from './postgres-bench.ts'
 import { askOf, skip, url } from './postgres-fixture.ts'
-
-const DEVICES = ['pump-1', 'pump-2', 'pump-3']
-const SERIES = DEVICES.flatMap((deviceId, at) => [
-  defineSeries(2 * at, 'temperature', { deviceId }),
-  defineSeries(2 * at + 1, 'mode', { deviceId, kind: 'text' }),
-])
-const HOUR_US = HOUR_MS * 1000
-const BASE_US = BASE_MS * 1000
-/** Of three months. */
-const HOURS = 90 * 24
-
-let erasures = 0
-const erasureOf = (deviceIds: readonly string[], fromUs = -9e15, toUs = 4e15): Erasure => ({
-  ...{ id: `e${++erasures}`, tenant: 'default', fromUs, toUs },
-  devices: deviceIds.map((deviceId) => ({
-    ...{ deviceId, deviceHash: hashDevice('default', deviceId) },
-  })),
-})
-
-interface Rig {
-  tables: TablesBench
-  eraser: StoreEraser
-  lake: Objects
-  place: { url: string; schema: string }
-  /** Called before each request to the lake. */
-  hooks: { onCall: (call: string, key: string) => void }
-  run: (erasure: Erasure, isOver?: () => boolean) => Promise<boolean>
-}
-
-async function open(t: { after: (close: () => Promise<void>) => void }): Promise<Rig> {
-  const place = newPlace()
-  const lake = await openLake()
-  const hooks: Rig['hooks'] = { onCall: () => {} }
-  const objects = watched(lake, (call, key) => hooks.onCall(call, key))
-  const tables = await openTables(place, LIMITS, { aging: { objects, agesOf: () => KEPT } })
-  const eraser = openStoreEraser({ place, objects, clock: nodeWorld.clock, name: 'cold' })
-  t.after(async () => {
-    await eraser.close()
-    await tables.close()
-  })
-  const run: Rig['run'] = (erasure, isOver = () => false) => eraser.run(erasure, isOver)
-  return { tables, eraser, lake, place, hooks, run }
-}
-
-const points = async ({ tables }: Rig, deviceId: string, metric = 'temperature') =>
-  (await tables.query.readings({ ...ask(), deviceId, metric })).points
-
-/** Of all of one text, in any table. */
-async function rowsWith({ place }: Rig, words: string): Promise<string[]> {
-  const tables = await askOf(
-    url,
-    `SELECT table_name AS name FROM information_schema.tables
-     WHERE table_schema = '${place.schema}' AND table_type = 'BASE TABLE'`,
-  )
-  const found: string[] = []
-  for (const { name } of tables) {
-    const [row] = await askOf(
-      url,
-      `SELECT count(*)::integer AS rows FROM ${place.schema}.${String(name)} AS one
-       WHERE one::text LIKE '%${words}%'`,
-    )
-    if (row!['rows'] !== 0) found.push(String(name))
-  }
-  return found
-}
-
-/** First writes, without what was erased before or afterwards. */
-class Model {
-  readonly #known = new Map<string, number | string>()
-  readonly #erased: Erasure[] = []
-
-  give(readings: readonly GivenReading[]): void {
-    for (const { series, timeUs, value } of readings) {
-      const key = `${series} ${timeUs}`
-      if (!this.#isErased(series, timeUs) && !this.#known.has(key)) {
-        this.#known.set(key, value as number | string)
-      }
-    }
-  }
-
-  erase(erasure: Erasure): void {
-    this.#erased.push(erasure)
-    for (const key of this.#known.keys()) {
-      const [series, timeUs] = key.split(' ').map(Number)
-      if (this.#isErased(series!, timeUs!)) this.#known.delete(key)
-    }
-  }
-
-  #isErased(series: number, timeUs: number): boolean {
-    const { deviceId } = SERIES[series]!
-    return this.#erased.some(
-      ({ devices, fromUs, toUs }) =>
-        devices.some((one) => one.deviceId === deviceId) && fromUs <= timeUs && timeUs < toUs,
-    )
-  }
-
-  points(series: number): [number, number | string][] {
-    return [...this.#known]
-      .map(([key, value]) => [key.split(' ').map(Number), value] as const)
-      .filter(([[of]]) => of === series)
-      .map(([[, timeUs], value]): [number, number | string] => [timeUs! / 1000, value])
-      .toSorted(([a], [b]) => a - b)
-  }
-
-  get count(): number {
-    return this.#known.size
-  }
-}
-
-async function assertShown({ tables }: Rig, model: Model, when: string): Promise<void> {
-  for (const { series, deviceId, metric } of SERIES) {
-    const answer = await tables.query.readings({ ...ask(), deviceId, metric })
-    assert.deepEqual(answer.points, model.points(series), `${when}: ${deviceId} ${metric}`)
-  }
-}
-
-/** The newest of each. What is not known for now is left out, and nothing else. */
-async function assertLatest({ tables }: Rig, model: Model, isWhole: boolean): Promise<void> {
-  const fleet = await tables.query.latestOfMetric({
-    ...{ tenant: 'default', metric: 'temperature', deviceType: undefined },
-    ...{ afterDeviceId: undefined, limit: 10 },
-  })
-  for (const { series, deviceId, metric } of SERIES) {
-    const newest = model.points(series).at(-1)
-    const expected = newest && { ts: newest[0], value: newest[1] }
-    const { [metric]: shown } = await tables.query.latest('default', deviceId)
-    if (isWhole || shown !== undefined) assert.deepEqual(shown, expected, `${deviceId} ${metric}`)
-    const at = fleet.deviceIds.indexOf(deviceId)
-    if (metric !== 'temperature' || (at === -1 && !isWhole)) continue
-    assert.deepEqual(at === -1 ? undefined : fleet.timesMs[at], expected?.ts)
-  }
-}
-
-type Step =
-  | { do: 'give'; readings: GivenReading[] }
-  | { do: 'age' }
-  | { do: 'erase'; deviceIds: string[]; from: number; hours: number | undefined; cutAt: number }
-  | { do: 'again' }
-
-const steps: fc.Arbitrary<Step[]> = fc.array(
-  fc.oneof(
-    {
-      weight: 4,
-      arbitrary: fc
-        .array(
-          fc.record({
-            series: fc.nat(SERIES.length - 1),
-            hour: fc.nat(HOURS - 1),
-            number: fc.nat(1000),
-          }),
-          { minLength: 20, maxLength: 120, size: 'max' },
-        )
-        .map((rows): Step => ({
-          do: 'give',
-          readings: rows.map(({ series, hour, number }) => ({
-            ...{ series, timeUs: BASE_US + hour * HOUR_US },
-            value: SERIES[series]!.kind === 'text' ? `mode ${number}` : number,
-          })),
-        })),
-    },
-    { weight: 2, arbitrary: fc.constant<Step>({ do: 'age' }) },
-    {
-      weight: 3,
-      arbitrary: fc
-        .record({
-          deviceIds: fc.uniqueArray(fc.constantFrom(...DEVICES, 'nobody'), { minLength: 1 }),
-          from: fc.nat(HOURS),
-          hours: fc.option(fc.nat(HOURS / 2), { nil: undefined, freq: 4 }),
-          cutAt: fc.nat(30),
-        })
-        .map((one): Step => ({ do: 'erase', ...one })),
-    },
-    { weight: 1, arbitrary: fc.constant<Step>({ do: 'again' }) },
-  ),
-  { minLength: 4, maxLength: 10, size: 'max' },
-)
-
-test(
-  'random readings, moves, erasures that are cut, and backlogs, beside a naive model',
-  { skip },
-  async () => {
-    let [erased, cuts] = [0, 0]
-    const work = async (all: Step[]): Promise<void> => {
-      const closing: (() => Promise<void>)[] = []
-      const rig = await open({ after: (close) => void closing.push(close) })
-      const model = new Model()
-      const given: GivenReading[] = []
-      try {
-        await rig.tables.give({ series: SERIES })
-        for (const step of all) {
-          if (step.do === 'give') {
-            given.push(...step.readings)
-            await rig.tables.give({ readings: step.readings })
-            model.give(step.readings)
-          } else if (step.do === 'again') {
-            // All that there was comes again.
-            await rig.tables.give({ readings: given })
-            model.give(given)
-          } else if (step.do === 'age') await rig.tables.age()
-          else {
-            const { deviceIds, from, hours, cutAt } = step
-            const fromUs = hours === undefined ? undefined : BASE_US + from * HOUR_US
-            const erasure = erasureOf(deviceIds, fromUs, fromUs && fromUs + hours! * HOUR_US)
-            const before = model.count
-            await rig.eraser.hide(erasure)
-            model.erase(erasure)
-            await assertShown(rig, model, 'from the answer on')
-            await assertLatest(rig, model, false)
-            cuts += await cut(rig, erasure, cutAt)
-            await assertShown(rig, model, 'half-way')
-            assert.ok(await rig.run(erasure))
-            const { rows, files } = await rig.eraser.erased(erasure.id)
-            const count =
-              (rows.get('reading') ?? 0) + files.reduce((sum, file) => sum + file.rows, 0)
-            // What was on its way from one to the other is in both.
-            assert.ok(count >= before - model.count, `${count} of ${before - model.count}`)
-            erased += count
-          }
-          await assertShown(rig, model, step.do)
-          await assertLatest(rig, model, true)
-        }
-        await rig.tables.age()
-        await assertShown(rig, model, 'in the end')
-        const [row] = await askLake(rig.lake, 'SELECT count(*)::integer FROM lake')
-        assert.deepEqual(row ?? [0], [model.count], 'and nothing else is in the lake')
-      } finally {
-        for (const close of closing) await close()
-      }
-    }
-    await fc.assert(fc.asyncProperty(steps, work), { numRuns: 8 })
-    assert.ok(erased > 50, `${erased} were erased`)
-    assert.ok(cuts > 3, `${cuts} were cut`)
-  },
-)
-
-/** Dies at a request to the lake, or stops between two transactions. */
-async function cut({ hooks, run }: Rig, erasure: Erasure, cutAt: number): Promise<number> {
-  let left = cutAt
-  hooks.onCall = () => {
-    if (left-- <= 0) throw new Error('the power is out')
-  }
-  const isCut = await run(erasure, () => left-- <= 0).then(
-    (isDone) => !isDone,
-    (error: Error) => {
-      assert.match(error.message, /the power is out/)
-      return true
-    },
-  )
-  hooks.onCall = () => {}
-  return Number(isCut)
-}
 
 const hourly = (series: number, from: number, to: number): GivenReading[] =>
   Array.from({ length: to - from }, (_, at) => ({
@@ -337,7 +92,7 @@ test('it dies at each step: hidden all the while, gone with the last', { skip },
   assert.deepEqual(counted, [2 * HOURS, 1])
   await eraser.hide(erasureOf(['pump-2']))
   await rig.run(erasureOf(['pump-2']))
-  assert.deepEqual(await rowsWith(rig, 'secret'), [])
+  assert.deepEqual(await tablesWith(rig.place.schema, 'secret'), [])
   assert.deepEqual(await askLake(lake, 'SELECT 1 FROM lake'), [])
   const pending = await askOf(url, `SELECT * FROM ${rig.place.schema}.cold_pending`)
   assert.deepEqual(pending, [])
@@ -444,7 +199,7 @@ test('what is frozen is named and stays hidden; asked back, it is erased', { ski
     return files.map(({ place, rows }) => `${place} ${rows}`)
   }
   assert.deepEqual((await places()).toSorted(), ['cold 696', 'cold 720', 'frozen 0'])
-  assert.deepEqual(await rowsWith(rig, 'secret'), [])
+  assert.deepEqual(await tablesWith(rig.place.schema, 'secret'), [])
   assert.deepEqual(await points(rig, 'pump-1', 'mode'), [])
   assert.deepEqual(await tables.query.latest('default', 'pump-1'), {})
   hooks.onCall = () => {}
