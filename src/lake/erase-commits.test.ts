@@ -118,6 +118,8 @@ test('L6 erasures between commits, cut at any request: what is left is there, on
           const noted = new Map<string, ErasedCommit>()
           await cut(eraserCutAt, () => erase(objects, erasure, noted))
           rewritten += (await erase(objects, erasure, noted)).length
+          const there = await rowsOf(lake)
+          assert.ok(!there.some((row) => covers(erasure, row)), 'none in what is loose either')
           if (held.held > 0) await assert.rejects(held.commit(), { code: 'LAKE_FENCED' })
         }
         const writer = await openWriter(objects, { erased })

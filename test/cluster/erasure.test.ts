@@ -1,6 +1,7 @@
 /** Erasures in PostgreSQL and in what has left it; dying at each step. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import pg from 'pg'
 import { WeirError } from '../../src/errors/errors.ts'
 import { askLake } from '../../src/lake/lake-fixture.ts'
 import { DEVICE_TABLES, SERIES_TABLES } from '../../src/postgres/erasure-tables.ts'
@@ -11,6 +12,7 @@ import {
   partialOf,
   type GivenReading,
 } from '../../src/query/query-fixture.ts'
+import { until } from '../system/weir-process.ts'
 import {
   BASE_US,
   cut,
@@ -103,35 +105,57 @@ test(
   { skip },
   async (t) => {
     const rig = await open(t)
-    const { tables, eraser } = rig
-    await tables.give({ series: SERIES })
-    let [isOver, given] = [false, 0]
-    const writing = (async () => {
-      while (!isOver) await tables.give({ readings: hourly(0, given, (given += 50)) })
-    })()
-    for (let hour = 0; hour < 1000; hour += 100) {
-      const [fromUs, toUs] = [BASE_US + hour * HOUR_US, BASE_US + (hour + 50) * HOUR_US]
-      const erasure = erasureOf(['pump-1'], fromUs, toUs)
-      await eraser.hide(erasure)
-      assert.ok(await rig.run(erasure))
-      const [row] = await askOf(
+    const { tables, eraser, place } = rig
+    await tables.give({ series: SERIES, readings: hourly(0, 0, 1) })
+    const holder = new pg.Client({ connectionString: url })
+    await holder.connect()
+    t.after(() => holder.end())
+    // The batch stops where it has looked for tombstones, and has not written a row.
+    await holder.query(`BEGIN; SELECT * FROM ${place.schema}.writer_offset FOR UPDATE`)
+    const waiting = async (application: string): Promise<boolean> => {
+      const rows = await askOf(
         url,
-        `SELECT count(*)::integer AS rows FROM ${rig.place.schema}.reading
-       WHERE time_us >= ${fromUs} AND time_us < ${toUs}`,
+        `SELECT FROM pg_stat_activity
+       WHERE application_name = '${application}' AND wait_event_type = 'Lock'`,
       )
-      assert.equal(row!['rows'], 0)
+      return rows.length > 0
     }
-    isOver = true
-    await writing
-    const left = Array.from({ length: given }, (_, hour) => hour).filter(
-      (hour) => hour >= 1000 || hour % 100 >= 50,
-    )
-    assert.deepEqual(
-      (await points(rig, 'pump-1')).map(([, value]) => value),
-      left,
-    )
+    const written = tables.give({ readings: hourly(0, 1, 50) })
+    await until('the batch waits', () => waiting('weir-writer'))
+    const erasure = erasureOf(['pump-1'])
+    let isDone = false
+    const erased = (async () => {
+      await eraser.hide(erasure)
+      isDone = await rig.run(erasure)
+    })()
+    await until('it waits for the batch', async () => isDone || waiting('weir-erasing'))
+    await holder.query('COMMIT')
+    await written
+    await erased
+    assert.ok(isDone)
+    const rows = await askOf(url, `SELECT * FROM ${place.schema}.reading`)
+    assert.deepEqual(rows, [])
   },
 )
+
+test('the latest value is unknown until files are without what was erased', { skip }, async (t) => {
+  const rig = await open(t)
+  const { tables, eraser } = rig
+  // Two months that have moved, and none that is here.
+  await tables.give({ series: SERIES, readings: hourly(0, 24, 40 * 24) })
+  await tables.age()
+  const latest = async () => (await tables.query.latest('default', 'pump-1'))['temperature']
+  const at = (hour: number) => ({ ts: BASE_MS + hour * (HOUR_US / 1000), value: hour })
+  assert.deepEqual(await latest(), at(40 * 24 - 1))
+  const erasure = erasureOf(['pump-1'], BASE_US + 35 * 24 * HOUR_US)
+  await eraser.hide(erasure)
+  assert.deepEqual(await latest(), undefined)
+  assert.ok(await rig.run(erasure))
+  assert.deepEqual(await latest(), at(35 * 24 - 1))
+  // Of a file that is erased as a whole nothing is left to be known.
+  await eraser.hide(erasureOf(['pump-1'], BASE_US + 31 * 24 * HOUR_US))
+  assert.deepEqual(await latest(), at(31 * 24 - 1))
+})
 
 test(
   'what comes again is refused: new series, events; others of the same hash are not',
