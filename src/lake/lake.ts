@@ -24,8 +24,8 @@
  *    goes: through tries, restarts, and from set to set.
  *
  * L6 What was erased is in no file that a writer puts: an erasure takes each set, so that its
- *    writer begins anew and asks what was erased; files that are there are written anew under their keys
- *    (`erase-commits.ts`).
+ *    writer begins anew and asks what was erased; files that are there are written anew under
+ *    their keys (`erase-commits.ts`).
  *
  * A tool that lists the folder itself sees files of a commit before they count, for the seconds
  * until it ends, or until the next open() when the process ended within them.
