@@ -22,7 +22,6 @@
  * L4 Every value and every time to the microsecond is read back as it was, by other readers too.
  * L5 What stands beside an offset (`taken`) is part of the same commit, and goes where the offset
  *    goes: through tries, restarts, and from set to set.
- *
  * L6 What was erased is in no file that a writer puts: an erasure takes each set, so that its
  *    writer begins anew and asks what was erased; files that are there are written anew under
  *    their keys (`erase-commits.ts`).
