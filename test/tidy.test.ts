@@ -72,6 +72,7 @@ const TESTED_TOGETHER: Record<string, { layer: string; why: string }> = {
     why: 'what was written is read back by the parser of our own doors',
   },
   'src/backup/prune-backups.test.ts': { layer: 'objects', why: 'backups are in a store' },
+  'src/lake/erase-commits.test.ts': { layer: 'objects', why: 'it keeps its files in a store' },
   'src/lake/lake.test.ts': { layer: 'objects', why: 'it keeps its files in a store' },
   'src/storage/aging.test.ts': { layer: 'objects', why: 'cold files are kept in a store' },
   'src/storage/aging-fixture.ts': { layer: 'objects', why: 'cold files are kept in a store' },

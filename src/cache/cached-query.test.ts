@@ -48,8 +48,13 @@ function setUp(bytesMax = 8 * 1024 * 1024) {
   const clock = new SimulatedClock()
   const inner = new CountingQuery()
   const cache = new MemoryCache({ clock, bytesMax })
-  const parts = { query: inner as unknown as Query, cache, clock, allowedLatenessUs: LATENESS_US }
-  return { clock, inner, cache, query: new CachedQuery(parts), other: new CachedQuery(parts) }
+  const erasures = { count: 0 }
+  const parts = {
+    ...{ query: inner as unknown as Query, cache, clock, allowedLatenessUs: LATENESS_US },
+    version: async () => String(erasures.count),
+  }
+  const [query, other] = [new CachedQuery(parts), new CachedQuery(parts)]
+  return { clock, inner, cache, query, other, erasures }
 }
 
 const readings = (endUs: number, more: Partial<ReadingsQuestion> = {}): ReadingsQuestion => ({
@@ -149,6 +154,19 @@ test('a failure is told to all who asked at once, and is not kept', async () => 
   assert.equal(inner.asked, 1)
   inner.waits = Promise.resolve()
   assert.equal((await query.readings(readings(1))).meta.cached, false)
+})
+
+test('what was kept before something was erased is not given again, to anybody', async () => {
+  const { query, other, inner, erasures } = setUp()
+  inner.waits = new Promise<void>((resolve) => void setImmediate(resolve))
+  // It is under way when the data go.
+  const before = query.readings(readings(1))
+  await query.windows(windows(1, 100))
+  erasures.count++
+  const after = query.readings(readings(1))
+  assert.notEqual((await before).points[0]![0], (await after).points[0]![0])
+  assert.equal((await other.readings(readings(1))).points[0]![0], (await after).points[0]![0])
+  assert.equal((await other.windows(windows(1, 100))).meta.cached, false)
 })
 
 test('an answer that is too large is not kept', async () => {

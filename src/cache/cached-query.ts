@@ -46,18 +46,25 @@ export interface CachedQueryParts {
   clock: Clock
   /** The pipeline's. */
   allowedLatenessUs: number
+  /**
+   * Part of the key of the tenant's answers: another one from the moment on at which answers of
+   * before must not be given any more, because something was erased.
+   */
+  version: (tenant: string) => Promise<string>
 }
 
 export class CachedQuery implements Query {
   readonly #query: Query
   readonly #cache: Cache
   readonly #clock: Clock
+  readonly #version: CachedQueryParts['version']
   readonly #unsettledUs: number
   /** By when it was asked, monotonic ms. */
   readonly #flights = new Flights<number>()
   readonly #text = { encoder: new TextEncoder(), decoder: new TextDecoder() }
 
-  constructor({ query, cache, clock, allowedLatenessUs }: CachedQueryParts) {
+  constructor({ query, cache, clock, allowedLatenessUs, version }: CachedQueryParts) {
+    this.#version = version
     this.#query = query
     this.#cache = cache
     this.#clock = clock
@@ -66,6 +73,7 @@ export class CachedQuery implements Query {
 
   readings(question: ReadingsQuestion, signal?: AbortSignal): Promise<ReadingsAnswer> {
     return this.#answer({
+      tenant: question.tenant,
       key: questionKey(`readings ${FORMAT}`, question),
       endUs: question.endUs,
       ask: (ending) => this.#query.readings(question, ending),
@@ -75,6 +83,7 @@ export class CachedQuery implements Query {
 
   windows(question: WindowsQuestion, signal?: AbortSignal): Promise<WindowsAnswer> {
     return this.#answer({
+      tenant: question.tenant,
       key: questionKey(`windows ${FORMAT}`, question),
       // The last window that starts in the span ends behind it.
       endUs: question.endUs + question.windowMs * 1000,
@@ -85,6 +94,7 @@ export class CachedQuery implements Query {
 
   groups(question: GroupsQuestion, signal?: AbortSignal): Promise<GroupsAnswer> {
     return this.#answer({
+      tenant: question.tenant,
       key: questionKey(`groups ${FORMAT}`, question),
       endUs: question.endUs,
       ask: (ending) => this.#query.groups(question, ending),
@@ -111,7 +121,9 @@ export class CachedQuery implements Query {
   }
 
   /** Equal questions that are under way at once ask once: see Flights. */
-  #answer<A extends Answer>(asked: Asked<A>): Promise<A> {
+  async #answer<A extends Answer>(question: Asked<A>): Promise<A> {
+    const version = await this.#version(question.tenant)
+    const asked = { ...question, key: `${question.key} ${version}` }
     const startMs = this.#clock.monotonicMs()
     const isOld = asked.endUs <= this.#clock.nowUs() - this.#unsettledUs
     const joinMs = isOld ? SETTLED_TTL_MS : RECENT_TTL_MS
@@ -151,6 +163,7 @@ export class CachedQuery implements Query {
 }
 
 interface Asked<A> {
+  tenant: string
   key: string
   /** Nothing behind it is in the answer. */
   endUs: number

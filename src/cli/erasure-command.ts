@@ -77,9 +77,16 @@ async function tell({ id, receipt }: Status, { json, receipt: file }: StartFlags
   const text = JSON.stringify(receipt, undefined, 2)
   if (file !== undefined) await writeFile(file, `${text}\n`)
   if (json === true) return printJson(receipt)
-  const { files } = receipt!.erasure as { files: { rows: number }[] }
-  const rows = files.reduce((sum, one) => sum + one.rows, 0)
-  console.log(`Erasure ${id}: ${rows} rows went from ${files.length} files.`)
+  // A cluster has tables, too.
+  const { files, rows: tables = {} } = receipt!.erasure as {
+    files: { rows: number }[]
+    rows?: Record<string, number>
+  }
+  const counts = [...files.map((one) => one.rows), ...Object.values(tables)]
+  const rows = counts.reduce((sum, one) => sum + one, 0)
+  const places = Object.keys(tables).length
+  const ofTables = places === 0 ? '' : ` and ${places} tables`
+  console.log(`Erasure ${id}: ${rows} rows went from ${files.length} files${ofTables}.`)
   console.log(`Signed by ${fingerprintOf(receipt!.key)}`)
 }
 

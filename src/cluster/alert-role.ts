@@ -32,6 +32,8 @@ export interface AlertRoleParts extends AlertParts {
 
 export class AlertRole {
   readonly alerts: Alerts
+  /** Of any control process. */
+  readonly erase: OpenAlerts['erase']
   readonly #parts: AlertRoleParts
   readonly #writer: PostgresWriter
   readonly #target: AlertTarget
@@ -59,7 +61,9 @@ export class AlertRole {
     this.#topics = topics
     this.#writer = writer
     // Asks and edits by the database alone: it is never started.
-    this.alerts = openAlerts(parts).alerts
+    const asked = openAlerts(parts)
+    this.alerts = asked.alerts
+    this.erase = (erasure) => asked.erase(erasure)
     this.#target = new AlertTarget({
       writer,
       begin: () => this.#begin(),

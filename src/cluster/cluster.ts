@@ -28,6 +28,7 @@ import { ControlRole } from './control-role.ts'
 import { GatewayRole } from './gateway-role.ts'
 import { openLive } from './live.ts'
 import type { Role } from './roles.ts'
+import { openErasures } from './erasures.ts'
 import { openAlertRole } from './open-alert-role.ts'
 import { openLakeRole } from './open-lake-role.ts'
 import { openStreamRole } from './open-stream-role.ts'
@@ -97,6 +98,9 @@ async function open(options: ClusterOptions, opened: AsyncDisposableStack): Prom
   if (asking !== undefined) opened.defer(() => asking.close())
   const alerts = asking && (await openAlertRole(shared, { control, query: asking.query, live }))
   if (alerts !== undefined) opened.defer(() => alerts.stop())
+  const erasures =
+    asking && alerts && (await openErasures(shared, { list: asking.erasures, alerts }))
+  if (erasures !== undefined) opened.defer(() => erasures.stop())
   const writer = roles.has('writer') ? await WriterRole.open(shared) : undefined
   if (writer !== undefined) opened.defer(() => writer.stop())
   const stream = roles.has('stream') ? await openStreamRole(shared, TENANT, live) : undefined
@@ -119,7 +123,7 @@ async function open(options: ClusterOptions, opened: AsyncDisposableStack): Prom
       telemetry: gateway?.gateway,
       query: asking?.query,
       backtests: asking?.backtests,
-      exports: asking?.exports,
+      ...{ exports: asking?.exports, erasures },
       live: asking && live.source,
       alerts: alerts?.alerts,
       metrics: async (): Promise<MetricSample[]> => [
@@ -137,6 +141,7 @@ async function open(options: ClusterOptions, opened: AsyncDisposableStack): Prom
   const mqttPort = await gateway?.listen(config.mqtt.host, config.mqtt.port)
   const httpPort = await api.listen(config.http.host, config.http.port)
   for (const role of reading) role.start()
+  erasures?.begin()
   // Before the ports: whoever finds those may want it.
   const admin = await ensureAdminKey(control, folder, options.credentialsFile)
   opened.defer(() => portsFile.remove())

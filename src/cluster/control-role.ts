@@ -12,11 +12,12 @@ import type { MetricSample } from '../observe/observe.ts'
 import type { Objects } from '../objects/objects.ts'
 import { createS3Objects } from '../objects/s3-objects.ts'
 import { openPostgresQuery, type PostgresQuery } from '../postgres/query.ts'
+import { openErasureList, type ErasureList } from '../postgres/erasure-list.ts'
 import { confirmExported } from '../postgres/store-list.ts'
 import { openStoresQuery } from '../postgres/stores-query.ts'
 import type { Query } from '../query/query.ts'
 import { nodeWorld } from '../world/node-world.ts'
-import { s3Access, storeAccesses } from './accesses.ts'
+import { postgresAccess, s3Access, storeAccesses } from './accesses.ts'
 import type { Shared } from './cluster.ts'
 import { metric } from './metrics.ts'
 import { openLakeEngine, type CountedEngine } from './open-lake-engine.ts'
@@ -30,6 +31,7 @@ export class ControlRole {
   readonly query: Query
   readonly backtests: Backtests
   readonly exports: ExportDesk
+  readonly erasures: ErasureList
   readonly #tables: PostgresQuery
   readonly #cache: Cache
   readonly #objects: Objects | undefined
@@ -53,6 +55,7 @@ export class ControlRole {
     }))
     this.#tables = stores.length === 1 ? stores[0]!.query : openStoresQuery({ stores, hashDevice })
     this.#cache = openCache(config)
+    this.erasures = openErasureList(postgresAccess(config))
     const { clock } = nodeWorld
     const { allowedLatenessUs } = plan.time
     this.query = new CachedQuery({
@@ -60,6 +63,7 @@ export class ControlRole {
       cache: this.#cache,
       clock,
       allowedLatenessUs,
+      version: (tenant) => this.erasures.version(tenant),
     })
     this.exports = {
       async confirmExported(beforeUs) {
@@ -85,6 +89,7 @@ export class ControlRole {
   async close(): Promise<void> {
     await this.#tables.close()
     await this.#cache.close()
+    await this.erasures.close()
     this.#objects?.close()
     this.#engine?.close()
   }

@@ -181,8 +181,9 @@ export class LakeLife {
     const { partition, entries } = next
     const decoded = this.#places.get(partition)!.readings.decode(entries)
     const { batch, rest, repeats, uncertain } = decoded
-    this.#writer.append(batch)
-    this.#appended += batch.count
+    const taken = this.#writer.append(batch)
+    this.#appended += taken
+    this.#figures.erased += batch.count - taken
     this.#figures.repeats += repeats
     this.#figures.uncertain += uncertain
     if (uncertain > 0) this.#parts.tell.uncertain({ topic: this.#topic, partition, uncertain })

@@ -59,6 +59,8 @@ export interface LakeFigures {
   repeats: number
   /** Entries that are perhaps in it twice. */
   uncertain: number
+  /** Readings that were left out because they had been erased. */
+  erased: number
   /** Of the life under way; 0 and false while there is none. */
   readingsHeld: number
   isFull: boolean
@@ -69,7 +71,7 @@ export class LakeRole {
   readonly #work: Repeating
   readonly #figures: LakeFigures = {
     ...{ readings: 0, commits: 0, failedCommits: 0, entriesLost: 0, repeats: 0 },
-    ...{ uncertain: 0, readingsHeld: 0, isFull: false },
+    ...{ uncertain: 0, erased: 0, readingsHeld: 0, isFull: false },
   }
   #isActive = false
 
@@ -125,7 +127,7 @@ export class LakeRole {
 
   metrics(): MetricSample[] {
     const { readings, commits, failedCommits, entriesLost, repeats } = this.#figures
-    const { uncertain, readingsHeld, isFull } = this.#figures
+    const { uncertain, erased, readingsHeld, isFull } = this.#figures
     return [
       metric('weir_lake_is_active', '1 in the process that writes it.', Number(this.#isActive)),
       metric('weir_lake_readings_total', 'Readings committed to the lake.', readings),
@@ -134,6 +136,7 @@ export class LakeRole {
       metric('weir_lake_lost_entries_total', 'Entries Kafka forgot before.', entriesLost),
       metric('weir_lake_repeated_entries_total', 'Entries written again.', repeats),
       metric('weir_lake_uncertain_entries_total', 'Entries that may be in it twice.', uncertain),
+      metric('weir_lake_erased_total', 'Readings that had been erased.', erased),
       metric('weir_lake_held_readings', 'Readings that wait for a commit.', readingsHeld),
       metric('weir_lake_is_full', '1 while Kafka is not read.', Number(isFull)),
     ]

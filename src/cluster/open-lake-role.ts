@@ -1,6 +1,8 @@
 /** The lake's writer with everything that it needs from this process. */
+import type { WeirError } from '../errors/errors.ts'
 import { openLakeWriter, type LakeWriter } from '../lake/lake.ts'
 import { createS3Objects } from '../objects/s3-objects.ts'
+import { openErasureList } from '../postgres/erasure-list.ts'
 import { openLeases } from '../postgres/lease.ts'
 import { nodeWorld } from '../world/node-world.ts'
 import { lakePartitions, postgresAccess, s3Access } from './accesses.ts'
@@ -19,10 +21,15 @@ export async function openLakeRole({ config, topics, events }: Shared): Promise<
   const { set, partitions } = lakePartitions(config, topics.partitions)
   const leases = await openLeases(postgresAccess(config))
   const objects = createS3Objects(access)
+  const erasures = openErasureList(postgresAccess(config))
   const openWriter = async (): Promise<LakeWriter> => {
     const generations = await topics.generations()
     return openLakeWriter({
       ...{ objects, clock, random, set },
+      async erased() {
+        const spans = await erasures.spans()
+        return (tenant, deviceId) => spans.get(tenant)?.get(deviceId) ?? []
+      },
       partitions: generations.flatMap((generation) =>
         partitionsIn(generation, topics, partitions).flatMap((partition) => [
           { topic: topics.name('readings', generation), partition },
@@ -52,12 +59,18 @@ export async function openLakeRole({ config, topics, events }: Shared): Promise<
       commitRecovered: (outageMs) =>
         events?.lakeCommitRecovered({ outageMs: Math.round(outageMs) }),
       full: (readings) => events?.lakeFull({ readings }),
-      failed: (error) => events?.roleFailed({ role: 'lake', problem: String(error) }),
+      failed(error) {
+        const problem = String(error)
+        // As each erasure does; and a writer of the same partitions that was given another lease.
+        if ((error as WeirError).code === 'LAKE_FENCED') events?.lakeTaken({ problem })
+        else events?.roleFailed({ role: 'lake', problem })
+      },
     },
   })
   const close = async (): Promise<void> => {
     await role.stop()
     await leases.close()
+    await erasures.close()
     objects.close()
   }
   return { role, close }

@@ -32,6 +32,8 @@ export class PostgresTarget implements TopicTarget<Rows> {
   readonly #parts: PostgresTargetParts
   /** Readings that were there, since start. */
   duplicates = 0
+  /** Readings that were left out because they were erased, since start. */
+  erased = 0
 
   constructor(parts: PostgresTargetParts) {
     this.#parts = parts
@@ -56,6 +58,7 @@ export class PostgresTarget implements TopicTarget<Rows> {
   async write(lease: Lease, span: TopicSpan, rows: Rows): Promise<Written> {
     const result = await this.#parts.writer.write(lease, { ...span, ...rows })
     this.duplicates += result.duplicates
+    this.erased += result.erasedReadings
     return result
   }
 }

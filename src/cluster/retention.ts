@@ -12,6 +12,7 @@ import { nodeWorld } from '../world/node-world.ts'
 import { s3Access, type StoreAccess } from './accesses.ts'
 import type { Shared } from './cluster.ts'
 import { removeMovedCommits } from './moved-commits.ts'
+import { whileLeased } from './while-leased.ts'
 
 const INTERVAL_MS = 3_600_000
 
@@ -27,6 +28,13 @@ interface AgedStore extends RetainedStore {
 
 export const roleName = (work: string, store: string | undefined): string =>
   `writer ${work}${store === undefined ? '' : ` of ${store}`}`
+
+/** Of a store's files in the lake. */
+export const coldName = ({ name, range }: Pick<StoreAccess, 'name' | 'range'>): string =>
+  name === undefined ? 'cold' : `cold_${range.from.toString(16)}`
+
+/** Held in the first store by whoever deletes or rewrites files of the lake's commits. */
+export const COMMITS_LEASE = 'commits'
 
 export class RetentionWork {
   readonly #shared: Shared
@@ -50,7 +58,7 @@ export class RetentionWork {
     if (this.#objects === undefined || writer.tables !== 'months') return undefined
     return openAger({
       ...{ place, objects: this.#objects, clock: nodeWorld.clock },
-      name: name === undefined ? 'cold' : `cold_${range.from.toString(16)}`,
+      name: coldName({ name, range }),
       agesOf: (series) => retentionOf(retention, series),
       isExportedFirst: retention.isExportedFirst,
     })
@@ -83,10 +91,12 @@ export class RetentionWork {
       const { topics } = this.#shared
       const generations = await topics.generations()
       const names = new Set(generations.map((one) => topics.name('readings', one)))
-      await removeMovedCommits({
-        ...{ objects: this.#objects!, agers },
-        isReadingsTopic: (topic) => names.has(topic),
-        isClosing: () => this.#isStopping,
+      const claim = () => this.#stores[0]!.writer.claim(COMMITS_LEASE)
+      await whileLeased({ claim, isStopping: () => this.#isStopping }, async (_, isClosing) => {
+        await removeMovedCommits({
+          ...{ objects: this.#objects!, agers, isClosing },
+          isReadingsTopic: (topic) => names.has(topic),
+        })
       })
     })
   }

@@ -78,11 +78,12 @@ export class WriterRole {
 
   metrics(): MetricSample[] {
     return this.#stores.flatMap(({ name, topics }) =>
-      topics.flatMap(({ kind, target: { duplicates }, work: { entries } }) => {
+      topics.flatMap(({ kind, target: { duplicates, erased }, work: { entries } }) => {
         const labels = { topic: kind, ...(name !== undefined && { store: name }) }
         return [
           metric('weir_writer_entries_total', 'Kafka entries written.', entries, labels),
           metric('weir_writer_duplicates_total', 'Readings that were there.', duplicates, labels),
+          metric('weir_writer_erased_total', 'Readings that had been erased.', erased, labels),
         ]
       }),
     )

@@ -1,4 +1,7 @@
-/** The key that an installation signs with: Ed25519, made when it is first needed, mode 600. */
+/**
+ * The key that an installation signs with: Ed25519, made when it is first needed. In one process it
+ * is a file of mode 600; a cluster keeps it in PostgreSQL.
+ */
 import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync } from 'node:crypto'
 import { sign, verify, type KeyObject } from 'node:crypto'
 import { chmod, readFile, writeFile } from 'node:fs/promises'
@@ -23,12 +26,21 @@ export class InstanceKey {
   static async open(folder: string): Promise<InstanceKey> {
     const path = join(folder, FILE)
     const known = await readFile(path, 'utf8').catch(() => undefined)
-    if (known !== undefined) return new InstanceKey(createPrivateKey(known))
-    const { privateKey } = generateKeyPairSync('ed25519')
-    const pem = privateKey.export({ type: 'pkcs8', format: 'pem' })
+    if (known !== undefined) return InstanceKey.ofPem(known)
+    const pem = InstanceKey.createPem()
     await writeFile(path, pem, { mode: 0o600, flag: 'wx' })
     await chmod(path, 0o600)
-    return new InstanceKey(privateKey)
+    return InstanceKey.ofPem(pem)
+  }
+
+  /** PKCS 8: a secret. */
+  static createPem(): string {
+    const { privateKey } = generateKeyPairSync('ed25519')
+    return privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
+  }
+
+  static ofPem(pem: string): InstanceKey {
+    return new InstanceKey(createPrivateKey(pem))
   }
 
   sign(text: string): Signed {

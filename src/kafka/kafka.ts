@@ -75,6 +75,11 @@ export interface Kafka {
   seal(topic: string, partitions: number, probe: Uint8Array): Promise<void>
   /** The offsets of the oldest entry and of the next one; equal when the partition is empty. */
   bounds(topic: string, partition: number): Promise<Bounds>
+  /**
+   * How long an entry is there at most, ms: the topic's retention, and the segment that it goes
+   * with. Undefined: for ever, or this user is not told. Errors: LOG_UNAVAILABLE.
+   */
+  keptMs(topic: string): Promise<number | undefined>
   createAppender(topic: string): Appender
   createReader(topic: string): Reader
   /** Entries below `offset` may be forgotten. LOG_OFFSET_GONE beyond the end. */

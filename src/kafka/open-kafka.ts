@@ -15,7 +15,7 @@ import type {
 } from './kafka.ts'
 import { KafkaReader } from './reader.ts'
 import { awaitSealed, isSealed, setSealed } from './sealing.ts'
-import { boundsOf, deleteBefore, describeTopics, ensureTopics } from './topics.ts'
+import { boundsOf, deleteBefore, describeTopics, ensureTopics, keptMsOf } from './topics.ts'
 
 /**
  * Connects to one broker, and fails at once when none answers.
@@ -100,6 +100,12 @@ class PlatformaticKafka implements Kafka {
 
   bounds(topic: string, partition: number): Promise<Bounds> {
     return boundsOf(this.#client, topic, partition)
+  }
+
+  keptMs(topic: string): Promise<number | undefined> {
+    return this.#client.retry(topic, `Asking how long ${topic} is kept`, () =>
+      keptMsOf(this.#client, topic),
+    )
   }
 
   deleteBefore(topic: string, partition: number, offset: number): Promise<void> {

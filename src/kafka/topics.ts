@@ -156,12 +156,32 @@ export async function offsetGone(
 
 /** The largest batch that a topic takes. */
 export async function batchBytesMaxOf(client: KafkaClient, topic: string): Promise<number> {
+  const name = 'max.message.bytes'
+  return Number((await settingsIn(client, topic, [name])).get(name) ?? BATCH_BYTES_ASSUMED)
+}
+
+/** How long an entry is there at most, ms; see `Kafka.keptMs`. */
+export async function keptMsOf(client: KafkaClient, topic: string): Promise<number | undefined> {
+  const settings = await settingsIn(client, topic, ['retention.ms', 'segment.ms'])
+  const [retentionMs, segmentMs] = ['retention.ms', 'segment.ms'].map((name) =>
+    Number(settings.get(name) ?? NaN),
+  )
+  // -1: for ever. A segment goes as a whole, when its newest entry is old enough.
+  return retentionMs! >= 0 && segmentMs! >= 0 ? retentionMs! + segmentMs! : undefined
+}
+
+/** Those that the broker says. */
+async function settingsIn(
+  client: KafkaClient,
+  topic: string,
+  configurationKeys: string[],
+): Promise<Map<string, string>> {
   const connection = await client.anyConnection()
-  const configurationKeys = ['max.message.bytes']
   const isForbidden = ({ apiId }: { apiId?: string }): boolean =>
     apiId === 'TOPIC_AUTHORIZATION_FAILED' || apiId === 'CLUSTER_AUTHORIZATION_FAILED'
   const { results } = await describeConfigsV4.api
     .async(connection, [{ resourceType: TOPIC_RESOURCE, resourceName: topic, configurationKeys }])
     .catch(responseDespite<describeConfigsV4.DescribeConfigsResponse>(isForbidden))
-  return Number(results[0]?.configs[0]?.value ?? BATCH_BYTES_ASSUMED)
+  const configs = results[0]?.configs ?? []
+  return new Map(configs.flatMap(({ name, value }) => (value == null ? [] : [[name, value]])))
 }

@@ -1,6 +1,6 @@
 /** Readings in memory, in the order they came; sorted by series and time for the files. */
 import type { SeriesName } from '../batch/batch.ts'
-import type { BatchOffset, LakeBatch, TopicOffset } from './lake.ts'
+import type { BatchOffset, ErasedTimes, LakeBatch, TopicOffset } from './lake.ts'
 import { sortByTime, type SortedReadings } from './sorted-readings.ts'
 
 const ROWS_AT_FIRST = 1 << 16
@@ -14,9 +14,12 @@ export const partitionOf = ({ topic, partition }: { topic: string; partition: nu
 
 export class CollectedReadings {
   count = 0
+  readonly #erasedTimes: ErasedTimes
   readonly #offsets = new Map<string, BatchOffset>()
   readonly #names: { series: SeriesName; name: string }[] = []
   readonly #isText: boolean[] = []
+  /** By number; of nearly all it is empty. */
+  readonly #erased: ReturnType<ErasedTimes>[] = []
   readonly #numbers = new Map<string, number>()
   /** Numbers from 1 by place, 0 is not known yet: mostly the same names come again, or more. */
   readonly #known = new Map<readonly SeriesName[], Uint32Array>()
@@ -26,21 +29,34 @@ export class CollectedReadings {
   #timeUs = new Float64Array(ROWS_AT_FIRST)
   #value = new Float64Array(ROWS_AT_FIRST)
 
+  /** Without what was erased. */
+  constructor(erasedTimes: ErasedTimes = () => []) {
+    this.#erasedTimes = erasedTimes
+  }
+
   add(batch: LakeBatch): void {
     this.#reserve(batch.count)
     const { names } = batch
     const numbers = this.#numbersOf(names)
     let at = this.count
-    for (let row = 0; row < batch.count; row++, at++) {
+    for (let row = 0; row < batch.count; row++) {
       const place = batch.series[row]!
       const number = (numbers[place] ||= this.#numberOf(names[place]!) + 1) - 1
+      const timeUs = batch.timeUs[row]!
+      if (this.#isErased(number, timeUs)) continue
       this.#series[at] = number
-      this.#timeUs[at] = batch.timeUs[row]!
+      this.#timeUs[at] = timeUs
       const value = batch.value[row]!
-      this.#value[at] = this.#isText[number]! ? this.#textNumberOf(batch.texts[value]!) : value
+      this.#value[at++] = this.#isText[number]! ? this.#textNumberOf(batch.texts[value]!) : value
     }
     this.count = at
     for (const offset of batch.offsets) this.#offsets.set(partitionOf(offset), offset)
+  }
+
+  #isErased(number: number, timeUs: number): boolean {
+    const spans = this.#erased[number]!
+    if (spans.length === 0) return false
+    return spans.some(({ startUs, endUs }) => startUs <= timeUs && timeUs < endUs)
   }
 
   /** Of all batches, as they are now. */
@@ -65,6 +81,7 @@ export class CollectedReadings {
     if (number === undefined) {
       number = this.#names.push({ series, name }) - 1
       this.#isText.push(series.kind === 'text')
+      this.#erased.push(this.#erasedTimes(series.tenant, series.deviceId))
       this.#numbers.set(name, number)
     }
     return number

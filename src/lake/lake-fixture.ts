@@ -9,7 +9,7 @@ import { createSeededRandom } from '../world/memory-disk.ts'
 import { nodeWorld } from '../world/node-world.ts'
 import { lakeTable } from './ddl.ts'
 import { openLakeWriter } from './lake.ts'
-import type { LakeBatch, LakeLimits, LakeWriter, TopicOffset } from './lake.ts'
+import type { ErasedTimes, LakeBatch, LakeLimits, LakeWriter, TopicOffset } from './lake.ts'
 
 const TOPIC = 'weir.readings.v1'
 /** 2026-07-31T23:59:00Z, so that entries come from two months. */
@@ -154,11 +154,11 @@ export const LIMITS: LakeLimits = {
 
 export function openWriter(
   objects: Objects,
-  how: { set?: string; partitions?: number[]; limits?: LakeLimits } = {},
+  how: { set?: string; partitions?: number[]; limits?: LakeLimits; erased?: ErasedTimes } = {},
 ): Promise<LakeWriter> {
-  const { set = 'first', partitions = [0, 1], limits = LIMITS } = how
+  const { set = 'first', partitions = [0, 1], limits = LIMITS, erased = () => [] } = how
   return openLakeWriter({
-    ...{ objects, set, limits, random: nodeWorld.random },
+    ...{ objects, set, limits, random: nodeWorld.random, erased: async () => erased },
     // At once, so that power cuts meet it at any step.
     clock: { ...nodeWorld.clock, soon: (callback) => queueMicrotask(callback) },
     partitions: partitions.map((partition) => ({ topic: TOPIC, partition })),

@@ -206,7 +206,7 @@ function spread(levels: Uint8Array, values: Float64Array, rows: number): Float64
   return all
 }
 
-function guarded<T>(key: string, read: () => T): T {
+export function guarded<T>(key: string, read: () => T): T {
   try {
     return read()
   } catch (cause) {

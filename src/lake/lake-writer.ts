@@ -2,7 +2,7 @@
 import { WeirError } from '../errors/errors.ts'
 import { CollectedReadings, partitionOf } from './collected-readings.ts'
 import { encodeLakeFile } from './lake-file.ts'
-import type { LakeAccess, LakeBatch, LakeWriter, TopicOffset } from './lake.ts'
+import type { ErasedTimes, LakeAccess, LakeBatch, LakeWriter, TopicOffset } from './lake.ts'
 import { claimSet, fileKey, furthest, isSetName, listSets } from './manifest.ts'
 import { newestManifest, putManifest, type Manifest } from './manifest.ts'
 import { countRows, cutFolders, cutRows, type Run, type SortedReadings } from './sorted-readings.ts'
@@ -32,7 +32,8 @@ export async function openLakeWriter(access: LakeAccess): Promise<LakeWriter> {
   const adopted = others.flatMap(({ offsets }) => offsets.filter(isOurs))
   const claimed = await claimSet(objects, set, { mark, adopted })
   const [manifest] = await sweep(objects, [claimed, ...others])
-  return new SetWriter(access, manifest!)
+  const erased = (await access.erased?.()) ?? (() => [])
+  return new SetWriter(access, { newest: manifest!, erased })
 }
 
 /** What one commit writes, the same at every try. */
@@ -46,8 +47,9 @@ interface Round {
 
 class SetWriter implements LakeWriter {
   readonly #access: LakeAccess
+  readonly #erased: ErasedTimes
   #newest: Manifest
-  #collected = new CollectedReadings()
+  #collected: CollectedReadings
   /** The first reading of `#collected` came then. */
   #sinceMs = 0
   #round: Round | undefined
@@ -55,9 +57,11 @@ class SetWriter implements LakeWriter {
   #isFenced = false
   #isCommitting = false
 
-  constructor(access: LakeAccess, newest: Manifest) {
+  constructor(access: LakeAccess, of: { newest: Manifest; erased: ErasedTimes }) {
     this.#access = access
-    this.#newest = newest
+    this.#newest = of.newest
+    this.#erased = of.erased
+    this.#collected = new CollectedReadings(of.erased)
   }
 
   get offsets(): readonly TopicOffset[] {
@@ -82,11 +86,13 @@ class SetWriter implements LakeWriter {
     return count >= limits.commitReadings || nowMs - this.#sinceMs >= limits.commitIntervalMs
   }
 
-  append(batch: LakeBatch): void {
+  append(batch: LakeBatch): number {
     this.#checkFence()
     if (!this.hasRoom) throw new WeirError('LAKE_BACKLOG_FULL', `${this.held} readings are held`)
     if (this.#collected.count === 0) this.#sinceMs = this.#access.clock.monotonicMs()
+    const before = this.#collected.count
     this.#collected.add(batch)
+    return this.#collected.count - before
   }
 
   async commit(): Promise<readonly TopicOffset[]> {
@@ -116,7 +122,7 @@ class SetWriter implements LakeWriter {
     const collected = this.#collected
     // Before anything changes: it may throw.
     const offsets = furthest([...this.#newest.offsets, ...collected.offsets()])
-    this.#collected = new CollectedReadings()
+    this.#collected = new CollectedReadings(this.#erased)
     const { set, epoch } = this.#newest
     const version = this.#newest.version + 1
     const readings = collected.sorted()
@@ -161,7 +167,7 @@ class SetWriter implements LakeWriter {
   async #leave({ set, files }: Manifest): Promise<never> {
     this.#isFenced = true
     this.#round = undefined
-    this.#collected = new CollectedReadings()
+    this.#collected = new CollectedReadings(this.#erased)
     const gone = files.map(({ key }) => this.#access.objects.delete(key))
     // What stays is swept when the set is opened again.
     await Promise.allSettled(gone)

@@ -22,6 +22,9 @@
  * L4 Every value and every time to the microsecond is read back as it was, by other readers too.
  * L5 What stands beside an offset (`taken`) is part of the same commit, and goes where the offset
  *    goes: through tries, restarts, and from set to set.
+ * L6 What was erased is in no file that a writer puts: an erasure takes each set, so that its
+ *    writer begins anew and asks what was erased; files that are there are written anew under
+ *    their keys (`erase-commits.ts`).
  *
  * A tool that lists the folder itself sees files of a commit before they count, for the seconds
  * until it ends, or until the next open() when the process ended within them.
@@ -36,6 +39,8 @@ export { readLakeRows, readLakeTables, type LakeFileSource, type LakeRows } from
 export { refreshStatement } from './ddl.ts'
 export { openLakeWriter } from './lake-writer.ts'
 export { committedSets, commitFiles, type CommittedSet } from './commit-files.ts'
+export { eraseFromCommits } from './erase-commits.ts'
+export { readWholeFile } from './whole-file.ts'
 export { folderAt, type Run, type SortedReadings } from './sorted-readings.ts'
 
 export interface TopicOffset {
@@ -86,7 +91,15 @@ export interface LakeAccess {
   /** What it will append: other sets that had one of these are refused from now on. */
   partitions: readonly { topic: string; partition: number }[]
   limits: LakeLimits
+  /** Asked once the set is taken, so that whatever was erased before is in it (L6). */
+  erased?: () => Promise<ErasedTimes>
 }
+
+/** What was erased of a device: event times in µs, in order and apart, the ends excluded. */
+export type ErasedTimes = (
+  tenant: string,
+  deviceId: string,
+) => readonly { startUs: number; endUs: number }[]
 
 export interface LakeWriter {
   /** Where to read on: what the last commit covers. A partition without one has no rows yet. */
@@ -95,8 +108,10 @@ export interface LakeWriter {
   readonly held: number
   readonly hasRoom: boolean
   readonly isDue: boolean
-  /** Errors: LAKE_BACKLOG_FULL, LAKE_FENCED. */
-  append(batch: LakeBatch): void
+  /**
+   * Returns how many were taken: all but what was erased. Errors: LAKE_BACKLOG_FULL, LAKE_FENCED.
+   */
+  append(batch: LakeBatch): number
   /**
    * One at a time. Without new readings it does nothing. Errors: OBJECTS_UNAVAILABLE,
    * OBJECTS_REFUSED, LAKE_FENCED.

@@ -65,7 +65,7 @@ export function folderAt(
 }
 
 /** In UTC. */
-function monthOf(timeUs: number): { year: number; month: number; endUs: number } {
+export function monthOf(timeUs: number): { year: number; month: number; endUs: number } {
   const date = new Date(Math.floor(timeUs / 1000))
   const [year, month] = [date.getUTCFullYear(), date.getUTCMonth()]
   // Not Date.UTC, for which the year 99 is 1999.

@@ -132,6 +132,8 @@ const ofCluster = (emit: Emit) => ({
     emit('warn', 'engine_failed', 'The engine over the lake failed; answered without it', fields),
   sinkRefused: (fields: { readings: number; reason: string; line: string }) =>
     emit('warn', 'sink_refused', 'The sink’s database does not take some readings', fields),
+  lakeTaken: (fields: { problem: string }) =>
+    emit('warn', 'lake_taken', 'Another took the set of the lake; its writer begins again', fields),
   roleFailed: (fields: { role: string; problem: string }) =>
     emit('error', 'role_failed', 'A role failed; it begins again', fields),
   flinkJobStarted: (fields: { job: string; from: string }) =>

@@ -234,6 +234,24 @@ export function describeFooter(footer: Uint8Array): { createdBy: string; tailAt:
   return { createdBy: Buffer.from(fields.get(6) as Uint8Array).toString(), tailAt }
 }
 
+/**
+ * The least and greatest value of a column of strings in each row group, as `hasBounds` notes them.
+ * `footer` ends before ENDING_BYTES. Throws RangeError.
+ */
+export function groupBounds(
+  footer: Uint8Array,
+  column: number,
+): { least: Uint8Array; most: Uint8Array }[] {
+  const fields = readStruct(new ByteReader(footer, 0))
+  return list(fields.get(4)).map((group) => {
+    const metadata = list(group.get(1))[column]?.get(3) as ReadFields | undefined
+    const statistics = metadata?.get(12) as ReadFields | undefined
+    const [most, least] = [statistics?.get(5), statistics?.get(6)]
+    if (most === undefined || least === undefined) throw new RangeError('a column has no bounds')
+    return { least: least as Uint8Array, most: most as Uint8Array }
+  })
+}
+
 /** Reads a tail that starts at `at` of its file. Throws RangeError when it is none of ours. */
 export function readTail(tail: Uint8Array, at: number, columns: readonly Column[]): PageTable[] {
   const end = tail.length - 8

@@ -19,6 +19,7 @@ export {
   describeFooter,
   ENDING_BYTES,
   footerBytesOf,
+  groupBounds,
   readTail,
   type Column,
   type PageTable,

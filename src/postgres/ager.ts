@@ -17,7 +17,7 @@ import type { Objects } from '../objects/objects.ts'
 import type { PostgresPlace } from '../postgres-client/postgres-client.ts'
 import type { Clock } from '../world/world.ts'
 import { ColdFiles } from './cold-files.ts'
-import { forgetPending, noteSeen, pendingKeys, retireFiles, wasJustSeen } from './cold-tables.ts'
+import { deletePending, noteSeen, retireFiles, wasJustSeen } from './cold-tables.ts'
 import { monthSpan } from './cold-view.ts'
 import { CollectedFile, writeColdFile } from './cold-writer.ts'
 import { connectionConfig, unavailable } from './connections.ts'
@@ -122,7 +122,7 @@ class MonthAger implements Ager {
   async #run(work: AgingRun): Promise<AgedMonth[]> {
     const { client, isClosing } = work
     const times = await this.#times(client)
-    await this.#sweep(client)
+    await deletePending(client, this.#options.objects)
     const aged = await this.#expire(work, times)
     for (const month of await readingMonths(client)) {
       if (isClosing()) break
@@ -148,14 +148,6 @@ class MonthAger implements Ager {
     }
     const deletableBeforeUs = this.#options.isExportedFirst ? (rows[0]!.exported ?? 0) : Infinity
     return { nowUs, deletableBeforeUs, ...(await this.#leastAges(client)) }
-  }
-
-  /** What a run that died left in the store, and files that counted at the last run. */
-  async #sweep(client: pg.ClientBase): Promise<void> {
-    for (const key of await pendingKeys(client)) {
-      await this.#options.objects.delete(key)
-      await forgetPending(client, key)
-    }
   }
 
   /** Files of which no series is to be kept. */

@@ -7,6 +7,7 @@
  * transaction.
  */
 import type pg from 'pg'
+import type { Objects } from '../objects/objects.ts'
 import type { Ask, Row } from './query-database.ts'
 import type { Month } from './time-tables.ts'
 
@@ -82,12 +83,15 @@ export interface WrittenRun extends Omit<ColdRun, 'file'> {
   lastText: string | undefined
 }
 
-interface RunRow extends Row {
+interface RunRow extends FileRow {
   series: number
   first_row: number
   run_rows: number
   min_us: number
   max_us: number
+}
+
+interface FileRow extends Row {
   number: number
   key: string
   month: number
@@ -119,7 +123,7 @@ export async function loadColdRuns(
   })
 }
 
-const fileOf = (row: RunRow): ColdFile => ({
+const fileOf = (row: FileRow): ColdFile => ({
   ...{ number: row.number, key: row.key, month: row.month, rows: row.row_count },
   ...{ bytes: row.bytes, crc: row.crc },
   tail: { bytes: row.tail_bytes, crc: row.tail_crc },
@@ -205,12 +209,36 @@ export async function wasJustSeen(
 }
 
 /** Keys of objects that may be there, and do not count. */
-export async function pendingKeys(client: pg.ClientBase): Promise<string[]> {
+async function pendingKeys(client: pg.ClientBase): Promise<string[]> {
   const { rows } = await client.query<{ key: string }>('SELECT key FROM cold_pending ORDER BY key')
   return rows.map(({ key }) => key)
 }
 
 /** Its object is gone. */
-export async function forgetPending(client: pg.ClientBase, key: string): Promise<void> {
+async function forgetPending(client: pg.ClientBase, key: string): Promise<void> {
   await client.query('DELETE FROM cold_pending WHERE key = $1', [key])
+}
+
+/** What who died has left in the store, and files that do not count any more. */
+export async function deletePending(client: pg.ClientBase, objects: Objects): Promise<void> {
+  for (const key of await pendingKeys(client)) {
+    await objects.delete(key)
+    await forgetPending(client, key)
+  }
+}
+
+/** Files with readings of these series in [fromUs, toUs). */
+export async function filesWith(
+  client: pg.ClientBase,
+  series: readonly number[],
+  { fromUs, toUs }: { fromUs: number; toUs: number },
+): Promise<ColdFile[]> {
+  const { rows } = await client.query<FileRow>(
+    `SELECT * FROM cold_file WHERE number IN (
+       SELECT file FROM cold_run
+       WHERE series = ANY ($1::integer[]) AND min_us < $3 AND max_us >= $2
+     ) ORDER BY number`,
+    [series, fromUs, toUs],
+  )
+  return rows.map(fileOf)
 }

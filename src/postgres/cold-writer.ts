@@ -70,6 +70,8 @@ export interface ColdWriterParts {
   clock: Clock
   /** Of the store, before the numbers in names of files. */
   name: string
+  /** Within the transaction from whose end on the file counts. */
+  counts?: (file: ColdFile) => Promise<void>
 }
 
 /**
@@ -77,7 +79,7 @@ export interface ColdWriterParts {
  * when it is not read back as it was, STORAGE_FENCED.
  */
 export async function writeColdFile(
-  { client, lease, objects, clock, name }: ColdWriterParts,
+  { client, lease, objects, clock, name, counts }: ColdWriterParts,
   collected: CollectedFile,
   month: Month,
 ): Promise<ColdFile> {
@@ -102,6 +104,7 @@ export async function writeColdFile(
     throw error
   })
   await addFile(client, file, writtenRuns(readings))
+  await counts?.(file)
   await client.query('COMMIT')
   return file
 }

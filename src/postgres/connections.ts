@@ -27,3 +27,20 @@ export const unavailable = (cause: unknown): unknown =>
   cause instanceof WeirError || cause instanceof RangeError || OUR_FAULT.test(stateOf(cause) ?? '')
     ? cause
     : new WeirError('STORAGE_UNAVAILABLE', problemOf(cause), { cause })
+
+/** A connection on which something failed is closed. Errors: STORAGE_UNAVAILABLE. */
+export async function connected<Result>(
+  pool: pg.Pool,
+  work: (client: pg.PoolClient) => Promise<Result>,
+): Promise<Result> {
+  let client: pg.PoolClient | undefined
+  try {
+    client = await pool.connect()
+    const result = await work(client)
+    client.release()
+    return result
+  } catch (cause) {
+    client?.release(true)
+    throw unavailable(cause)
+  }
+}

@@ -8,6 +8,7 @@
  * P4 A batch that does not begin where the last one ended is not written; its writer hears from
  *    where to go on.
  * P5 What is written again, from any offset on, leads to the same rows.
+ * P6 What was erased (`tombstones.ts`) is not written, wherever it comes from.
  */
 import type { DeadLetter, ValueKind, SeriesName } from '../batch/batch.ts'
 import type { AnomalyEvent } from '../stream/stream.ts'
@@ -122,6 +123,8 @@ export interface WriteResult {
   refusedReadings: number
   refusedPartials: number
   refusedAnomalies: number
+  /** Left out because what was said then was erased (P6). */
+  erasedReadings: number
 }
 
 export interface PostgresWriter {

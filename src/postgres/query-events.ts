@@ -1,6 +1,7 @@
 /** Anomalies and dead letters, newest first. */
 import type { AnomalyRow, DeadLetterRow, EventsFilter } from '../query/query.ts'
 import type { Ask, Row } from './query-database.ts'
+import { notErased } from './tombstones.ts'
 
 const ROWS_MAX = 1000
 /** Between the partition and the offset that the id of a dead letter is made of. */
@@ -8,13 +9,14 @@ export const LETTER_ID_SEPARATOR = '-'
 
 function newest<T extends Row>(
   ask: Ask,
-  { table, order }: { table: string; order: string },
+  { table, time, order }: { table: string; time: string; order: string },
   { tenant, deviceId, limit }: EventsFilter,
 ): Promise<T[]> {
   const values = [tenant, Math.max(0, Math.min(limit, ROWS_MAX))]
   const ofDevice = deviceId === undefined ? '' : 'AND device_id = $3'
   return ask<T>(
-    `SELECT * FROM ${table} WHERE tenant = $1 ${ofDevice} ORDER BY ${order} LIMIT $2`,
+    `SELECT * FROM ${table} WHERE tenant = $1 ${ofDevice} AND ${notErased(table, time)}
+     ORDER BY ${order} LIMIT $2`,
     deviceId === undefined ? values : [...values, deviceId],
   )
 }
@@ -30,8 +32,8 @@ interface Anomaly extends Row {
 }
 
 export async function readAnomalies(ask: Ask, filter: EventsFilter): Promise<AnomalyRow[]> {
-  const order = 'event_time_us DESC, id'
-  const rows = await newest<Anomaly>(ask, { table: 'anomaly', order }, filter)
+  const from = { table: 'anomaly', time: 'event_time_us', order: 'event_time_us DESC, id' }
+  const rows = await newest<Anomaly>(ask, from, filter)
   return rows.map((row) => ({
     id: row.id,
     device_id: row.device_id,
@@ -56,7 +58,8 @@ interface Letter extends Row {
 /** Partitions know no order among each other, so the time of receipt comes first. */
 export async function readDeadLetters(ask: Ask, filter: EventsFilter): Promise<DeadLetterRow[]> {
   const order = 'received_at_us DESC, topic_partition DESC, topic_offset DESC'
-  const rows = await newest<Letter>(ask, { table: 'dead_letter', order }, filter)
+  const from = { table: 'dead_letter', time: 'received_at_us', order }
+  const rows = await newest<Letter>(ask, from, filter)
   return rows.map((row) => ({
     id: [row.topic_partition, row.topic_offset].join(LETTER_ID_SEPARATOR),
     device_id: row.device_id,

@@ -2,9 +2,18 @@
  * The latest value of every metric of a device, and of one metric of every device: one step down
  * the primary key of each series.
  */
-import { LatestRows, type LatestColumns, type LatestQuestion, type Value } from '../query/query.ts'
+import {
+  contains,
+  LatestRows,
+  subtractSpans,
+  type LatestColumns,
+  type LatestQuestion,
+  type Span,
+  type Value,
+} from '../query/query.ts'
 import type { Ask, Row } from './query-database.ts'
 import { kindOf, type DevicePlace } from './query-source.ts'
+import { erasedOfDevice, erasedSpans } from './tombstones.ts'
 
 /** More devices are asked at once than are missing, as some may have no reading any more. */
 const SERIES_PER_PAGE_MIN = 100
@@ -15,21 +24,84 @@ interface Newest extends Row {
   text_value: string | null
 }
 
-interface NewestOfMetric extends Newest {
+interface MetricRow extends Row {
+  id: number
   metric: string
   kind: number
 }
 
-/** The newest of a series, here or in the lake, which was first where both have the time. */
-const newestOf = (series: string, deviceHash: string): string => `
-  SELECT time_us, value, text_value FROM (
-    (SELECT time_us, value, text_value, 1 AS place FROM reading
-      WHERE reading.series = ${series} AND reading.device_hash = ${deviceHash}
-      ORDER BY time_us DESC LIMIT 1)
-    UNION ALL
-    (SELECT max_us, last_value, last_text, 0 FROM cold_run WHERE cold_run.series = ${series}
-      ORDER BY max_us DESC, file LIMIT 1)
-  ) AS one ORDER BY time_us DESC, place LIMIT 1`
+/** A series, and what of its device was erased. */
+interface WantedSeries {
+  series: number
+  deviceHash: number
+  erased: readonly Span[]
+}
+
+const ALWAYS: Span = { startUs: Number.MIN_SAFE_INTEGER, endUs: Number.MAX_SAFE_INTEGER }
+
+/** The newest of a series and a span, here or in the lake, which was first where both have it. */
+const NEWEST = `
+  SELECT place, newest.*
+  FROM unnest($1::integer[], $2::integer[], $3::bigint[], $4::bigint[]) WITH ORDINALITY
+    AS wanted (series, device_hash, start_us, end_us, place)
+  CROSS JOIN LATERAL (
+    SELECT time_us, value, text_value FROM (
+      (SELECT time_us, value, text_value, 1 AS source FROM reading
+        WHERE reading.series = wanted.series AND reading.device_hash = wanted.device_hash
+          AND time_us >= wanted.start_us AND time_us < wanted.end_us
+        ORDER BY time_us DESC LIMIT 1)
+      UNION ALL
+      (SELECT max_us, last_value, last_text, 0 FROM cold_run
+        WHERE cold_run.series = wanted.series
+          AND max_us >= wanted.start_us AND max_us < wanted.end_us
+        ORDER BY max_us DESC, file LIMIT 1)
+    ) AS one ORDER BY time_us DESC, source LIMIT 1
+  ) AS newest
+  ORDER BY place`
+
+/** By series; those that have none are left out. */
+async function newestOf(ask: Ask, wanted: readonly WantedSeries[]): Promise<Map<number, Newest>> {
+  const parts = wanted.flatMap((one) =>
+    subtractSpans(ALWAYS, one.erased).map((span) => ({ ...one, span })),
+  )
+  const rows = await ask<PlacedNewest>(NEWEST, [
+    parts.map(({ series }) => series),
+    parts.map(({ deviceHash }) => deviceHash),
+    parts.map(({ span }) => span.startUs),
+    parts.map(({ span }) => span.endUs),
+  ])
+  const newest = new Map<number, Newest>()
+  // Spans ascend.
+  for (const row of rows) newest.set(parts[row.place - 1]!.series, row)
+  const erased = wanted.filter((one) => one.erased.length > 0)
+  for (const { series, max_us } of await unknownOf(ask, erased)) {
+    if ((newest.get(series)?.time_us ?? -Infinity) < max_us) newest.delete(series)
+  }
+  return newest
+}
+
+/**
+ * Runs of the lake whose last reading was erased and whose first was not: until their files are
+ * written anew nobody knows which reading is their last.
+ */
+async function unknownOf(ask: Ask, wanted: readonly WantedSeries[]): Promise<RunBounds[]> {
+  if (wanted.length === 0) return []
+  const spans = new Map(wanted.map(({ series, erased }) => [series, erased]))
+  const runs = await ask<RunBounds>(
+    'SELECT series, min_us, max_us FROM cold_run WHERE series = ANY ($1::integer[])',
+    [[...spans.keys()]],
+  )
+  return runs.filter(({ series, min_us, max_us }) => {
+    const last = spans.get(series)!.find((span) => contains([span], max_us))
+    return last !== undefined && min_us < last.startUs
+  })
+}
+
+interface RunBounds extends Row {
+  series: number
+  min_us: number
+  max_us: number
+}
 
 /**
  * Months are looked at from the newest backwards, until one holds a reading. Of several series of
@@ -39,19 +111,22 @@ export async function readLatest(
   ask: Ask,
   { tenant, deviceId, deviceHash }: DevicePlace,
 ): Promise<Record<string, { ts: number; value: Value }>> {
-  const rows = await ask<NewestOfMetric>(
-    `SELECT metric, kind, newest.* FROM series
-     CROSS JOIN LATERAL (${newestOf('series.id', '$3')}) AS newest
-     WHERE tenant = $1 AND device_id = $2
-     ORDER BY id`,
-    [tenant, deviceId, deviceHash],
+  const rows = await ask<MetricRow>(
+    'SELECT id, metric, kind FROM series WHERE tenant = $1 AND device_id = $2 ORDER BY id',
+    [tenant, deviceId],
+  )
+  const erased = await erasedOfDevice(ask, { tenant, deviceId })
+  const newest = await newestOf(
+    ask,
+    rows.map(({ id: series }) => ({ series, deviceHash, erased })),
   )
   const latest = new Map<string, { ts: number; value: Value }>()
-  for (const row of rows) {
+  for (const { id, metric, kind } of rows) {
+    const row = newest.get(id)
+    if (row === undefined) continue
     const ts = row.time_us / 1000
-    const known = latest.get(row.metric)
-    if (known === undefined || known.ts < ts)
-      latest.set(row.metric, { ts, value: valueOf(row.kind, row) })
+    const known = latest.get(metric)
+    if (known === undefined || known.ts < ts) latest.set(metric, { ts, value: valueOf(kind, row) })
   }
   return Object.fromEntries(latest)
 }
@@ -68,11 +143,6 @@ const PAGE = `SELECT id, device_id, kind FROM series
     )
   ORDER BY device_id, id`
 
-const NEWEST = `SELECT place, newest.*
-  FROM unnest($1::integer[], $2::integer[]) WITH ORDINALITY AS wanted (series, device_hash, place)
-  CROSS JOIN LATERAL (${newestOf('wanted.series', 'wanted.device_hash')}) AS newest
-  ORDER BY place`
-
 interface PageRow extends Row {
   id: number
   device_id: string
@@ -80,7 +150,7 @@ interface PageRow extends Row {
 }
 
 interface PlacedNewest extends Newest {
-  /** In the page, from 1. */
+  /** Among what was wanted, from 1. */
   place: number
 }
 
@@ -96,11 +166,19 @@ export async function readLatestOfMetric(
     const count = Math.max(limit - rows.columns.deviceIds.length, SERIES_PER_PAGE_MIN)
     const page = await ask<PageRow>(PAGE, [tenant, metric, deviceType ?? null, after, count])
     if (page.length === 0) break
-    const ids = page.map(({ id }) => id)
-    const hashes = page.map(({ device_id }) => hashDevice(tenant, device_id))
-    for (const newest of await ask<PlacedNewest>(NEWEST, [ids, hashes])) {
-      const { device_id, kind } = page[newest.place - 1]!
-      if (!rows.take(device_id, newest.time_us / 1000, valueOf(kind, newest))) break
+    const deviceIds = page.map(({ device_id }) => device_id)
+    const erased = await erasedSpans(ask, tenant, [...new Set(deviceIds)])
+    const newest = await newestOf(
+      ask,
+      page.map(({ id: series, device_id }) => ({
+        ...{ series, deviceHash: hashDevice(tenant, device_id) },
+        erased: erased.get(device_id) ?? [],
+      })),
+    )
+    for (const { id, device_id, kind } of page) {
+      const row = newest.get(id)
+      if (row === undefined) continue
+      if (!rows.take(device_id, row.time_us / 1000, valueOf(kind, row))) break
     }
     if (page.length < count) break
     after = page.at(-1)!.device_id

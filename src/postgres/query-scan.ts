@@ -9,6 +9,7 @@ import type { QueryDatabase, Row } from './query-database.ts'
 import { loadCold, seriesOf, type SeriesRow } from './query-source.ts'
 import { QuestionTexts } from './query-texts.ts'
 import { PostgresView } from './reading-view.ts'
+import { erasedOfDevice } from './tombstones.ts'
 
 /** Names of series that are in memory at a time. */
 const SERIES_PER_PAGE = 10_000
@@ -49,9 +50,12 @@ export async function* scanTables(
         const series = devices.flat()
         const texts = new QuestionTexts()
         const isText = new Set(series.flatMap((one) => (one.kind === 'text' ? [one.series] : [])))
+        const { deviceId } = series[0]!
+        const erased = await erasedOfDevice(ask, { tenant, deviceId })
         const view = new PostgresView({
           ...{ ask, texts, coverage: [], dirty: new Map(), rowsMax: Infinity },
-          deviceHash: hashDevice(tenant, series[0]!.deviceId),
+          deviceHash: hashDevice(tenant, deviceId),
+          erased: () => erased,
           isText: (id) => isText.has(id),
           cold: {
             files: coldFiles,

@@ -7,6 +7,7 @@ import { KIND_CODES } from './postgres.ts'
 import type { Ask, Row } from './query-database.ts'
 import { QuestionTexts } from './query-texts.ts'
 import { PostgresView } from './reading-view.ts'
+import { erasedOfDevice } from './tombstones.ts'
 
 /** More are joined: that costs time at a question and never correctness. */
 const DIRTY_RANGES_MAX = 16
@@ -50,11 +51,13 @@ export async function loadSource(
   const ids = series.map(({ series }) => series)
   const kinds = new Map(series.map(({ series, kind }) => [series, kind]))
   const texts = new QuestionTexts()
+  const erased = await erasedOfDevice(ask, device)
   const view = new PostgresView({
     ...{ ask, texts, rowsMax, deviceHash: device.deviceHash },
     isText: (id) => kinds.get(id) === 'text',
     coverage: hasPartials ? await loadCoverage(ask, { device, ids, windowsMs }) : [],
     dirty: hasPartials ? await loadDirty(ask, ids) : new Map(),
+    erased: () => erased,
     cold: { files: coldFiles, runs: await loadCold(ask, ids) },
   })
   return { series: () => series, text: (id) => texts.text(id), view: () => view }

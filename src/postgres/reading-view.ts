@@ -14,7 +14,9 @@
  */
 import { WeirError } from '../errors/errors.ts'
 import {
+  addSpan,
   clipSpans,
+  subtractSpans,
   type ReadingRows,
   type ReadingView,
   type Span,
@@ -44,6 +46,8 @@ export interface ViewParts {
   texts: QuestionTexts
   coverage: ReadingView['coverage']
   dirty: ReadonlyMap<number, readonly Span[]>
+  /** In order and apart: nothing of it is shown, and no partial that touches it. */
+  erased: (series: number) => readonly Span[]
   /** Of the device's series, what is in the lake. */
   cold: { files: ColdFiles; runs: ReadonlyMap<number, readonly ColdRun[]> }
   rowsMax: number
@@ -88,7 +92,11 @@ export class PostgresView implements ReadingView {
   }
 
   dirty(series: number): readonly Span[] {
-    return this.#parts.dirty.get(series) ?? []
+    const { dirty, erased } = this.#parts
+    return erased(series).reduce<readonly Span[]>(
+      (spans, span) => addSpan(spans, span, Infinity),
+      dirty.get(series) ?? [],
+    )
   }
 
   /** No reading is in memory only. */
@@ -97,10 +105,11 @@ export class PostgresView implements ReadingView {
   }
 
   async readings(wanted: readonly Wanted[], consume: (rows: ReadingRows) => void): Promise<void> {
-    const { cold, isText } = this.#parts
+    const { cold, isText, erased } = this.#parts
     const parts: ColdPart[] = []
     const stretches: Stretch[] = []
-    for (const { series, spans } of wanted) {
+    for (const { series, spans: asked } of wanted) {
+      const spans = asked.flatMap((span) => subtractSpans(span, erased(series)))
       const own = coldParts(series, spans, cold.runs.get(series) ?? [])
       parts.push(...own.parts)
       const hot = clipSpans({ startUs: own.fromUs, endUs: Infinity }, spans)

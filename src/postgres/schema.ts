@@ -11,6 +11,7 @@ import type pg from 'pg'
 import { WeirError } from '../errors/errors.ts'
 import { migrate as migrateTables } from '../postgres-client/postgres-client.ts'
 import { COLD_TABLES } from './cold-tables.ts'
+import { ERASURE_TABLES } from './erasure-tables.ts'
 import { findTimescale, Hypertables, hypertablesDdl } from './hypertables.ts'
 import { MonthPartitions } from './month-partitions.ts'
 import type { TimeTables } from './time-tables.ts'
@@ -189,6 +190,7 @@ const stepsOf = (timescale: string | undefined): readonly string[] => [
   WITHOUT_ALERTS,
   WITHOUT_STREAM_STATE,
   COLD_TABLES,
+  ERASURE_TABLES,
 ]
 
 /** Errors: DATA_FORMAT_NEWER, and PostgreSQL's own. */

@@ -43,7 +43,7 @@ export async function writeCoverage(
 /** Returns how many were left out, because their numbers are not finite. */
 export async function writeAnomalies(
   client: pg.ClientBase,
-  { anomalies = [] }: WriterBatch,
+  { anomalies = [] }: Pick<WriterBatch, 'anomalies'>,
 ): Promise<number> {
   const rows = anomalies
     .filter(({ value, score }) => Number.isFinite(value) && Number.isFinite(score))
@@ -94,7 +94,10 @@ export class DeadLetterShelf {
   /** Letters by device since it was last cut. What a rollback took away counts on: no harm. */
   readonly #counts = new Map<string, number>()
 
-  async write(client: pg.ClientBase, { deadLetters = [] }: WriterBatch): Promise<void> {
+  async write(
+    client: pg.ClientBase,
+    { deadLetters = [] }: Pick<WriterBatch, 'deadLetters'>,
+  ): Promise<void> {
     if (deadLetters.length === 0) return
     const rows = deadLetters.map((letter) => [
       ...[letter.partition, letter.offset, letter.tenant, letter.deviceId, letter.receivedAtUs],

@@ -24,7 +24,10 @@ test('rows of a series lie together, in the order of the batch', () => {
     value: Float64Array.of(10, 11, 12, NaN, 14, 15),
     texts: undefined,
   }
-  const { rows, refused } = encodeReadings(readings, series, START_US / 1000 + 1)
+  const { rows, refused } = encodeReadings(readings, series, {
+    timeMaxMs: START_US / 1000 + 1,
+    erased: new Map(),
+  })
   const message = rows.message()
   const values = Array.from({ length: rows.count }, (_, row) =>
     message.readDoubleBE(HEADER_BYTES + row * ROW_BYTES + VALUE_AT),
@@ -52,7 +55,10 @@ test('texts take no room from the rows behind them', () => {
     value: new Float64Array(count),
     texts: Array.from({ length: count }, (_, row) => (isText(row) ? 'x'.repeat(40) : undefined)),
   }
-  const { rows } = encodeReadings(readings, series, START_US / 1000 + 1000)
+  const { rows } = encodeReadings(readings, series, {
+    timeMaxMs: START_US / 1000 + 1000,
+    erased: new Map(),
+  })
   const textBytes = (count / 2) * 40
   const trailerBytes = 2
   assert.equal(

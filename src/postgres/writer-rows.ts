@@ -17,9 +17,11 @@ import {
   PARTIAL_WINDOW_MS,
 } from '../stream/stream.ts'
 import { CopyRows } from './copy.ts'
+import { contains, type Span } from '../query/query.ts'
 import { monthOf, monthStartMs } from './month-partitions.ts'
 import type { SeriesIds, WrittenReadings } from './postgres.ts'
 import type { Month } from './time-tables.ts'
+import type { ErasedSeries } from './writer-tombstones.ts'
 
 /** 2000-01-01T00:00:00Z, the oldest time that gateways believe. */
 const TIME_MIN_MS = 946_684_800_000
@@ -27,6 +29,7 @@ const READING_BYTES = 42
 /** A NULL, or the length of a text. */
 const TEXT_LENGTH_BYTES = 4
 const PARTIAL_BYTES = 200
+const NONE: readonly Span[] = []
 
 export const READING_COLUMNS = 'series, device_hash, time_us, value'
 export const PARTIAL_COLUMNS =
@@ -37,6 +40,13 @@ export interface EncodedRows {
   months: Set<Month>
   /** Left out: not finite, before 2000 or from `timeMaxMs` on. */
   refused: number
+  /** Left out: it was erased. */
+  erased: number
+}
+
+export interface RowLimits {
+  timeMaxMs: number
+  erased: ErasedSeries
 }
 
 /** The months of rows that come one after the other, nearly all in the same. */
@@ -74,23 +84,27 @@ function bySeries({ count, series }: WrittenReadings, ids: Int32Array): Float64A
 export function encodeReadings(
   readings: WrittenReadings,
   series: SeriesIds,
-  timeMaxMs: number,
+  { timeMaxMs, erased }: RowLimits,
 ): EncodedRows {
   const { count, timeUs, value, texts } = readings
   const { ids, hashes } = series
   const rows = new CopyRows(texts === undefined ? 4 : 5)
   rows.reserve(count, READING_BYTES + (texts === undefined ? 0 : TEXT_LENGTH_BYTES))
   const watch = new MonthWatch()
-  let refused = 0
+  const left = { refused: 0, erased: 0 }
   for (const row of bySeries(readings, ids)) {
     const timeMs = timeUs[row]! / 1000
     // Said this way around, NaN is refused too.
     if (!(timeMs >= TIME_MIN_MS && timeMs < timeMaxMs && Number.isFinite(value[row]!))) {
-      refused++
+      left.refused++
+      continue
+    }
+    const index = readings.series[row]!
+    if (erased.size > 0 && contains(erased.get(index) ?? NONE, timeUs[row]!)) {
+      left.erased++
       continue
     }
     watch.note(timeMs)
-    const index = readings.series[row]!
     rows.row()
     rows.integer(ids[index]!)
     rows.integer(hashes[index]!)
@@ -98,26 +112,33 @@ export function encodeReadings(
     rows.double(value[row]!)
     if (texts !== undefined) rows.text(texts[row])
   }
-  return { rows, months: watch.months, refused }
+  return { rows, months: watch.months, ...left }
 }
 
 /** PARTIAL_COLUMNS, and the row's place in the batch behind them. */
 export function encodePartials(
   partials: Float64Array,
   series: SeriesIds,
-  timeMaxMs: number,
+  { timeMaxMs, erased }: RowLimits,
 ): EncodedRows {
   const count = partials.length / PARTIAL_STRIDE
   const rows = new CopyRows(PARTIAL_STRIDE + 1)
   rows.reserve(count, PARTIAL_BYTES)
   const watch = new MonthWatch()
-  let refused = 0
+  const left = { refused: 0, erased: 0 }
   for (let row = 0; row < count; row++) {
     const partial = partials.subarray(row * PARTIAL_STRIDE, (row + 1) * PARTIAL_STRIDE)
     const startMs = partial[PARTIAL_START_MS]!
     const endMs = startMs + partial[PARTIAL_WINDOW_MS]!
     if (!(endMs > TIME_MIN_MS && startMs < timeMaxMs) || partial.some(Number.isNaN)) {
-      refused++
+      left.refused++
+      continue
+    }
+    const [startUs, endUs] = [startMs * 1000, endMs * 1000]
+    const spans = erased.get(partial[PARTIAL_SERIES]!) ?? NONE
+    // It holds, or held, something erased: readings tell its window.
+    if (spans.some((span) => span.startUs < endUs && startUs < span.endUs)) {
+      left.erased++
       continue
     }
     watch.note(startMs)
@@ -138,5 +159,5 @@ export function encodePartials(
     rows.long(partial[PARTIAL_LAST_TIME_US]!)
     rows.integer(row)
   }
-  return { rows, months: watch.months, refused }
+  return { rows, months: watch.months, ...left }
 }

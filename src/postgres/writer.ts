@@ -20,12 +20,13 @@
 import type pg from 'pg'
 import type { Clock } from '../world/world.ts'
 import { openPool, type PostgresPlace } from '../postgres-client/postgres-client.ts'
-import { connectionConfig, stateOf, unavailable } from './connections.ts'
+import { connected, connectionConfig, stateOf } from './connections.ts'
 import { copyRows } from './copy.ts'
 import { checkLease, Leases } from './lease.ts'
 import type { Lease, PostgresWriter, WriteResult, WriterBatch } from './postgres.ts'
 import { migrate, openTimeTables } from './schema.ts'
 import type { CutTable, TimeTables } from './time-tables.ts'
+import { HOLD_TOMBSTONES } from './tombstones.ts'
 import { DeadLetterShelf, writeAnomalies, writeCoverage, writeDirty } from './writer-events.ts'
 import {
   encodePartials,
@@ -34,6 +35,7 @@ import {
   READING_COLUMNS,
   type EncodedRows,
 } from './writer-rows.ts'
+import { WriterTombstones } from './writer-tombstones.ts'
 
 /** One transaction may take so long; then whoever wrote it is taken for gone. */
 const STATEMENT_TIMEOUT_MS = 60_000
@@ -96,6 +98,8 @@ export async function openPostgresWriter(options: WriterOptions): Promise<Postgr
 interface Encoded {
   readings: EncodedRows | undefined
   partials: EncodedRows | undefined
+  /** The newest that was left out. */
+  tombstone: number
 }
 
 class Writer implements PostgresWriter {
@@ -106,6 +110,7 @@ class Writer implements PostgresWriter {
   /** Connections that have their staging tables. */
   readonly #prepared = new WeakSet<pg.ClientBase>()
   readonly #tables: TimeTables
+  readonly #tombstones = new WriterTombstones()
   /** By topic and partition: batches that still go over the staging table. */
   readonly #staged = new Map<string, number>()
 
@@ -144,10 +149,12 @@ class Writer implements PostgresWriter {
 
   async write(lease: Lease, batch: WriterBatch): Promise<WriteResult> {
     let encoded: Encoded | undefined
-    const attempt = (): Promise<WriteResult> =>
+    const attempt = (): Promise<WriteResult | undefined> =>
       connected(this.#pool, async (client) => {
         await this.#findSeries(client, lease, batch)
-        encoded ??= this.#encode(batch)
+        if (encoded?.tombstone !== this.#tombstones.newest) {
+          encoded = await this.#encode(client, batch)
+        }
         const { readings, partials } = encoded
         const needed = { reading: readings?.months, window_partial: partials?.months }
         await this.#tables.prepare(client, needed)
@@ -157,7 +164,9 @@ class Writer implements PostgresWriter {
       })
     for (let again = 0; ; again++) {
       try {
-        return await attempt()
+        const result = await attempt()
+        // Otherwise something was erased since it was encoded.
+        if (result !== undefined) return result
       } catch (error) {
         if (stateOf(error) !== CHECK_VIOLATION || again === MONTHS_MADE_AGAIN_MAX) throw error
         // Retention dropped a month, or a crash took it back, since we made it.
@@ -166,12 +175,18 @@ class Writer implements PostgresWriter {
     }
   }
 
-  #encode({ readings, partials, series }: WriterBatch): Encoded {
+  async #encode(
+    client: pg.ClientBase,
+    { readings, partials, series }: WriterBatch,
+  ): Promise<Encoded> {
     const { clock, aheadMsMax = AHEAD_MS_MAX } = this.#options
-    const timeMaxMs = clock.nowUs() / 1000 + aheadMsMax
+    const tombstone = this.#tombstones.newest
+    const erased = await this.#tombstones.ofSeries(client, series)
+    const limits = { timeMaxMs: clock.nowUs() / 1000 + aheadMsMax, erased }
     return {
-      readings: readings && encodeReadings(readings, series, timeMaxMs),
-      partials: partials && encodePartials(partials, series, timeMaxMs),
+      readings: readings && encodeReadings(readings, series, limits),
+      partials: partials && encodePartials(partials, series, limits),
+      tombstone,
     }
   }
 
@@ -186,13 +201,19 @@ class Writer implements PostgresWriter {
     }
   }
 
+  /** Undefined: something was erased since the rows were encoded, and nothing is written. */
   async #transact(
     client: pg.ClientBase,
     { lease, batch, encoded }: { lease: Lease; batch: WriterBatch; encoded: Encoded },
-  ): Promise<WriteResult> {
+  ): Promise<WriteResult | undefined> {
     const { topic, partition, fromOffset, nextOffset } = batch
-    await client.query('BEGIN; SET LOCAL synchronous_commit = off')
+    await client.query(`BEGIN; SET LOCAL synchronous_commit = off; ${HOLD_TOMBSTONES}`)
     await checkLease(client, lease)
+    if (await this.#tombstones.load(client, encoded.tombstone)) {
+      await client.query('ROLLBACK')
+      return undefined
+    }
+    const events = this.#tombstones.withoutErased(batch)
     const { rows } = await client.query<{ next: number }>(
       `SELECT next_offset AS next FROM writer_offset
        WHERE topic = $1 AND partition = $2 FOR UPDATE`,
@@ -207,8 +228,8 @@ class Writer implements PostgresWriter {
     await writePartials(client, encoded.partials)
     await writeDirty(client, batch)
     await writeCoverage(client, batch)
-    const refusedAnomalies = await writeAnomalies(client, batch)
-    await this.#shelf.write(client, batch)
+    const refusedAnomalies = await writeAnomalies(client, events)
+    await this.#shelf.write(client, events)
     const { rowCount } = await client.query(
       `INSERT INTO writer_offset VALUES ($1, $2, $4)
        ON CONFLICT (topic, partition) DO UPDATE SET next_offset = $4
@@ -223,7 +244,8 @@ class Writer implements PostgresWriter {
     await client.query('COMMIT')
     const refusedReadings = encoded.readings?.refused ?? 0
     const refusedPartials = encoded.partials?.refused ?? 0
-    const refused = { refusedReadings, refusedPartials, refusedAnomalies }
+    const erasedReadings = encoded.readings?.erased ?? 0
+    const refused = { refusedReadings, refusedPartials, refusedAnomalies, erasedReadings }
     return { isWritten: true, nextOffset, duplicates, ...refused }
   }
 
@@ -265,26 +287,9 @@ class Writer implements PostgresWriter {
   }
 }
 
-/** A connection on which something failed is closed. Errors: STORAGE_UNAVAILABLE. */
-async function connected<Result>(
-  pool: pg.Pool,
-  work: (client: pg.PoolClient) => Promise<Result>,
-): Promise<Result> {
-  let client: pg.PoolClient | undefined
-  try {
-    client = await pool.connect()
-    const result = await work(client)
-    client.release()
-    return result
-  } catch (cause) {
-    client?.release(true)
-    throw unavailable(cause)
-  }
-}
-
 const NOTHING = {
   ...{ isWritten: false, duplicates: 0 },
-  ...{ refusedReadings: 0, refusedPartials: 0, refusedAnomalies: 0 },
+  ...{ refusedReadings: 0, refusedPartials: 0, refusedAnomalies: 0, erasedReadings: 0 },
 }
 
 /** Their rows go with each transaction. */

@@ -88,7 +88,14 @@ export async function openTables(
     ...{ query, alone },
     give: (given) => write(given, range),
     giveAll: (given) => write(given, ALL),
-    age: async (isClosing) => ager!.run((await writer.claim('aging'))!, isClosing),
+    async age(isClosing) {
+      const lease = (await writer.claim('aging'))!
+      try {
+        return await ager!.run(lease, isClosing)
+      } finally {
+        await lease.release()
+      }
+    },
     dropBefore: (timeMs) => writer.dropBefore(timeMs),
     compress: () => writer.compressBefore(Date.UTC(2100)),
     async empty() {

@@ -35,6 +35,7 @@ const OLD_ALERTS = `
   INSERT INTO alert VALUES ('a', 'default', 'pump', 10);
   -- What later steps made.
   DROP TABLE cold_pending, cold_run, cold_file, cold_month, complete_from, exported;
+  DROP TABLE erasure, erasure_version, erased_file, erased_rows, instance_key, tombstone;
   DROP SEQUENCE cold_number;
   DROP FUNCTION refuse_row;
   UPDATE storage_version SET version = 4;

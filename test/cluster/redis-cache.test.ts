@@ -213,7 +213,9 @@ test(
     const cache = await open()
     const { clock } = nodeWorld
     const store = countingQuery()
-    const cached = new CachedQuery({ query: store.query, cache, clock, allowedLatenessUs: 0 })
+    const version = async (): Promise<string> => '0'
+    const parts = { query: store.query, cache, clock, allowedLatenessUs: 0, version }
+    const cached = new CachedQuery(parts)
     const ask = async (tenant: string): Promise<boolean> => {
       const span = { startUs: 0, endUs: 1, dimensions: {}, aggregate: undefined, stepUs: undefined }
       const question = { tenant, deviceId: 'pump-1', metric: 'flow', pointsMax: 10, ...span }
