@@ -30,6 +30,7 @@ import { openLive } from './live.ts'
 import type { Role } from './roles.ts'
 import { openAlertRole } from './open-alert-role.ts'
 import { openLakeRole } from './open-lake-role.ts'
+import { openSql } from './open-sql.ts'
 import { openStreamRole } from './open-stream-role.ts'
 import { guardStores } from './store-guard.ts'
 import { SinkRole } from './sink-role.ts'
@@ -97,6 +98,11 @@ async function open(options: ClusterOptions, opened: AsyncDisposableStack): Prom
   if (asking !== undefined) opened.defer(() => asking.close())
   const alerts = asking && (await openAlertRole(shared, { control, query: asking.query, live }))
   if (alerts !== undefined) opened.defer(() => alerts.stop())
+  const sql =
+    asking &&
+    alerts &&
+    (await openSql(shared, { control, alerts: alerts.alerts, tables: asking.statements }))
+  if (sql !== undefined) opened.defer(() => sql.close())
   const writer = roles.has('writer') ? await WriterRole.open(shared) : undefined
   if (writer !== undefined) opened.defer(() => writer.stop())
   const stream = roles.has('stream') ? await openStreamRole(shared, TENANT, live) : undefined
@@ -120,6 +126,7 @@ async function open(options: ClusterOptions, opened: AsyncDisposableStack): Prom
       query: asking?.query,
       backtests: asking?.backtests,
       exports: asking?.exports,
+      sql,
       live: asking && live.source,
       alerts: alerts?.alerts,
       metrics: async (): Promise<MetricSample[]> => [

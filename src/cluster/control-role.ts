@@ -10,6 +10,7 @@ import { serveScan } from '../embedded/scan-port.ts'
 import { deviceKey, hashKey } from '../entries/entries.ts'
 import type { MetricSample } from '../observe/observe.ts'
 import type { Objects } from '../objects/objects.ts'
+import type { Plan } from '../pipeline/pipeline.ts'
 import { createS3Objects } from '../objects/s3-objects.ts'
 import { openPostgresQuery, type PostgresQuery } from '../postgres/query.ts'
 import { confirmExported } from '../postgres/store-list.ts'
@@ -29,25 +30,17 @@ export class ControlRole {
   readonly query: Query
   readonly backtests: Backtests
   readonly exports: ExportDesk
+  /** What statements of SQL are answered from. */
+  readonly statements: PostgresQuery
   readonly #tables: PostgresQuery
   readonly #cache: Cache
   readonly #objects: Objects | undefined
 
   constructor({ config, plan }: Shared) {
-    const hashDevice = (tenant: string, deviceId: string): number =>
-      hashKey(deviceKey(tenant, deviceId))
     this.#objects = openObjects(config)
-    const stores = storeAccesses(config).map(({ range, place }) => ({
-      range,
-      query: openPostgresQuery({
-        access: place,
-        limits: { rowsMax: config.query.rowsMax, windowsMax: WINDOWS_MAX },
-        hashDevice,
-        windowsMs: plan.windowsMs,
-        objects: this.#objects,
-      }),
-    }))
-    this.#tables = stores.length === 1 ? stores[0]!.query : openStoresQuery({ stores, hashDevice })
+    this.#tables = openTables(config, plan, this.#objects)
+    // Statements do not take the connections of questions.
+    this.statements = openTables(config, plan, this.#objects)
     this.#cache = openCache(config)
     const { clock } = nodeWorld
     const { allowedLatenessUs } = plan.time
@@ -79,9 +72,26 @@ export class ControlRole {
 
   async close(): Promise<void> {
     await this.#tables.close()
+    await this.statements.close()
     await this.#cache.close()
     this.#objects?.close()
   }
+}
+
+function openTables(config: Config, plan: Plan, objects: Objects | undefined): PostgresQuery {
+  const hashDevice = (tenant: string, deviceId: string): number =>
+    hashKey(deviceKey(tenant, deviceId))
+  const stores = storeAccesses(config).map(({ range, place }) => ({
+    range,
+    query: openPostgresQuery({
+      access: place,
+      limits: { rowsMax: config.query.rowsMax, windowsMax: WINDOWS_MAX },
+      hashDevice,
+      windowsMs: plan.windowsMs,
+      objects,
+    }),
+  }))
+  return stores.length === 1 ? stores[0]!.query : openStoresQuery({ stores, hashDevice })
 }
 
 /** Where readings are that have left PostgreSQL. Errors: CONFIG_VALUE_INVALID. */

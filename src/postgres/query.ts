@@ -24,6 +24,7 @@ import type { PostgresPlace } from '../postgres-client/postgres-client.ts'
 import { ColdFiles } from './cold-files.ts'
 import { QueryDatabase, type Ask } from './query-database.ts'
 import { readAnomalies, readDeadLetters } from './query-events.ts'
+import { lookAtEach, type DeviceLooks } from './query-devices.ts'
 import { lookAtDevices } from './query-groups.ts'
 import { readLatest, readLatestOfMetric } from './query-latest.ts'
 import { scanTables } from './query-scan.ts'
@@ -40,7 +41,7 @@ export interface PostgresQueryOptions {
   objects?: Objects | undefined
 }
 
-export interface PostgresQuery extends Query, ReadingScan, GroupsSource {
+export interface PostgresQuery extends Query, ReadingScan, GroupsSource, DeviceLooks {
   /** Waits for the questions under way. */
   close(): Promise<void>
 }
@@ -86,6 +87,12 @@ class TableQuery implements PostgresQuery {
       ...{ database: this.#database, hashDevice, options: this.#sourceOptions(), signal },
     }
     return lookAtDevices(place, question, run)
+  }
+
+  eachDevice(...[question, run, signal]: Parameters<DeviceLooks['eachDevice']>): Promise<void> {
+    const { hashDevice } = this.#options
+    const options = { ...this.#sourceOptions(), rowsMax: Infinity }
+    return lookAtEach({ database: this.#database, hashDevice, options, signal }, question, run)
   }
 
   scan(question: ScanQuestion): ReturnType<ReadingScan['scan']> {
