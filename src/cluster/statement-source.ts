@@ -80,6 +80,7 @@ export class StatementSource implements SqlStore {
     try {
       const question = { ...needs.all, hasPartials: needs.windows !== undefined }
       await tables.eachDevice(question, (look) => copy.take(look), signal)
+      signal.throwIfAborted()
       return { files: await copy.finish(), release }
     } catch (error) {
       await release()
