@@ -134,6 +134,7 @@ class StatementCopy {
     if (windows !== undefined) await this.#takeWindows(device, windows)
     const wanted = device.wanted()
     if (wanted.length > 0) await look.view.readings(wanted, (rows) => this.#add(device, rows))
+    if (look.view.completeness < 1) throw damaged(look)
     await this.#readings.flush()
     await this.#partials.flush()
   }
@@ -280,6 +281,13 @@ class DeviceCopy {
     return this.#kinds.get(series) === 'text'
   }
 }
+
+/** An answer without some of its rows would look like one with all. */
+const damaged = ({ series: [first] }: DeviceLook): WeirError =>
+  new WeirError(
+    'DATA_FILE_DAMAGED',
+    `a file of the lake with readings of ${first?.deviceId}: leave them out by ts or device_id`,
+  )
 
 const limit = (what: string, value: number): WeirError =>
   new WeirError(

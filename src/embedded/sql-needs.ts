@@ -1,6 +1,7 @@
 /** What a statement needs of readings and windows, out of what it can see of the views. */
 import type { ScanQuestion } from '../query/query.ts'
-import { eitherOf, type Scopes, type SqlScope } from '../sql/sql.ts'
+import { eitherOf, type SqlScope } from '../sql/scope.ts'
+import type { Scopes } from '../sql/sql.ts'
 
 export interface SqlNeeds {
   /** All of it together. */

@@ -73,5 +73,5 @@ export interface StatementLook {
 
 export type { View } from './check-statement.ts'
 export { lookAtStatement, runStatement, type SqlRequest } from './run-statement.ts'
-export { bothOf, eitherOf, type SqlScope } from './scope.ts'
+export type { SqlScope } from './scope.ts'
 export type { Scopes } from './statement-scope.ts'

@@ -3,9 +3,11 @@
  * as files of lines, which are written again only when they have grown.
  */
 import type { SeriesDefinition } from '../batch/batch.ts'
-import type { ScanQuestion } from '../query/query.ts'
+import { WeirError } from '../errors/errors.ts'
+import type { ScanQuestion, Span } from '../query/query.ts'
 import type { Disk } from '../world/world.ts'
 import type { Catalogue } from './catalogue.ts'
+import type { SegmentChecks } from './segment-checks.ts'
 import { ANYWHERE, overlaps, type Segment, type SegmentSet } from './segment-set.ts'
 import type { SeriesDirectory } from './series-directory.ts'
 import type { StorageOptions } from './storage-options.ts'
@@ -31,6 +33,8 @@ export interface SqlFiles {
 /** Of a statement; undefined: it sees none of it. */
 export interface SqlQuestion {
   readings: ScanQuestion | undefined
+  /** Its span is of their starts. */
+  windows: ScanQuestion | undefined
   /** What windows that it sees may be computed from. */
   windowReadings: ScanQuestion | undefined
   /** The longest of the windows. */
@@ -49,6 +53,7 @@ export interface SqlFilesParts {
   catalogue: Catalogue
   segments: SegmentSet
   directory: SeriesDirectory
+  checks: SegmentChecks
   options: Pick<StorageOptions, 'aging'>
   /** Cold files that hold nothing that is to be seen, and may have gone. */
   pastAge: () => readonly Segment[]
@@ -77,20 +82,26 @@ function keptUs(
   return age === Infinity ? undefined : age
 }
 
-/** Errors: those of `coldPaths`. */
+/** Errors: DATA_FILE_DAMAGED, and those of `coldPaths`. */
 export async function sqlFiles(parts: SqlFilesParts, question: SqlQuestion): Promise<SqlFiles> {
   const { folder, segments } = parts
-  const intact = (kind: Segment['kind']): Segment[] =>
-    segments.list(kind).filter((segment) => segments.isIntact(segment))
-  const readings = intact('readings')
-  const rollups = intact('rollup')
+  const seen = (kind: Segment['kind'], ...asked: (Span | undefined)[]): Segment[] =>
+    segments.list(kind).filter((one) => asked.some((span) => isWithin(one, span)))
+  const readings = seen('readings', question.readings, question.windowReadings)
+  const rollups = seen('rollup', question.windows)
   const releases = [segments.pin([...readings, ...rollups])]
   const release = (): void => releases.forEach((one) => one())
+  // Of the moment of the files: what is erased from now on is in them still.
+  const spans = { dirty: [...parts.dirty()], erased: [...parts.erased()] }
   try {
+    await parts.checks.ensure([...readings, ...rollups])
+    for (const one of readings) if (!segments.isIntact(one)) throw damaged(one)
+    const isWhole = (rollup: Segment): boolean => segments.isIntact(rollup)
+    for (const one of rollups) if (!isWhole(one)) spans.dirty.push(...windowsOf(one, parts))
     const place = ({ file }: Segment): string => `${folder}/segments/${file}`
     const onDisk = readings.filter(({ isCold }) => !isCold)
     const rivals = withRivals(readings)
-    const wanted = coldFiles(readings, parts, question)
+    const wanted = coldFiles(readings, parts, { ...question, dirty: spans.dirty })
     const cold = await parts.coldPaths(wanted.all)
     releases.push(cold.release)
     const coldPaths = (of: (segment: Segment) => boolean): string[] =>
@@ -101,9 +112,9 @@ export async function sqlFiles(parts: SqlFilesParts, question: SqlQuestion): Pro
       cold: cold.paths,
       overlappingCold: coldPaths((one) => rivals.includes(one)),
       uncertainCold: coldPaths((one) => wanted.uncertain.has(one)),
-      rollups: rollups.map(place),
+      rollups: rollups.filter(isWhole).map(place),
       ...(await writeDictionaries(parts)),
-      ...(await writeSpans(parts, releases)),
+      ...(await writeSpans(parts, spans, releases)),
       release,
     }
   } catch (error) {
@@ -112,21 +123,39 @@ export async function sqlFiles(parts: SqlFilesParts, question: SqlQuestion): Pro
   }
 }
 
+/** Readings tell what a damaged file of windows does not. */
+const windowsOf = (rollup: Segment, { directory }: SqlFilesParts): SeriesSpan[] =>
+  directory
+    .series()
+    .filter(({ series }) => rollup.minSeries <= series && series <= rollup.maxSeries)
+    .map(({ series }) => ({
+      ...{ series, startUs: rollup.minTimeUs, endUs: rollup.maxTimeUs + 1 },
+    }))
+
+/** An answer without some of its rows would look like one with all. */
+function damaged({ file, minTimeUs, maxTimeUs }: Segment): WeirError {
+  const [from, to] = [minTimeUs, maxTimeUs].map((us) => new Date(us / 1000).toISOString())
+  const detail = `${file}, which has readings of ${from} to ${to}: leave them out by ts, or repair it`
+  return new WeirError('DATA_FILE_DAMAGED', detail)
+}
+
+const isWithin = (segment: Segment, span: Span | undefined): boolean =>
+  span !== undefined &&
+  overlaps(segment, { ...ANYWHERE, startUs: span.startUs, endUs: span.endUs })
+
 /** In the order of writes. */
 function coldFiles(
   readings: readonly Segment[],
   parts: SqlFilesParts,
-  question: SqlQuestion,
+  question: SqlQuestion & { dirty: readonly SeriesSpan[] },
 ): { all: Segment[]; uncertain: Set<Segment> } {
-  const { dirty, pastAge } = parts
   const cold = readings.filter(({ isCold }) => isCold)
   if (cold.length === 0) return { all: [], uncertain: new Set() }
-  const gone = pastAge()
+  const gone = parts.pastAge()
   const of = (asked: ScanQuestion | undefined): Segment[] =>
     asked === undefined ? [] : cold.filter((one) => !gone.includes(one) && has(one, asked, parts))
-  const spans = [...dirty()]
   const isUncertain = (segment: Segment): boolean =>
-    spans.some(({ series, startUs, endUs }) =>
+    question.dirty.some(({ series, startUs, endUs }) =>
       // Windows are computed whole.
       overlaps(segment, {
         ...{ startUs: startUs - question.windowUs, endUs: endUs + question.windowUs },
@@ -141,11 +170,11 @@ function coldFiles(
 /** Whether a cold file may have readings that are asked for. */
 function has(
   segment: Segment,
-  { startUs, endUs, ...filter }: ScanQuestion,
+  question: ScanQuestion,
   { catalogue, directory }: SqlFilesParts,
 ): boolean {
-  if (!overlaps(segment, { ...ANYWHERE, startUs, endUs })) return false
-  const { tenant, deviceIds, metrics } = filter
+  if (!isWithin(segment, question)) return false
+  const { tenant, deviceIds, metrics } = question
   return catalogue.cold.runs(segment.file).series.some((series) => {
     const one = directory.get(series)
     return (
@@ -184,7 +213,8 @@ const sqlSeries = (one: SeriesDefinition, keptUs: number | undefined) => ({
 })
 
 async function writeSpans(
-  { folder, disk, dirty, erased }: SqlFilesParts,
+  { folder, disk }: SqlFilesParts,
+  { dirty, erased }: { dirty: readonly SeriesSpan[]; erased: readonly SeriesSpan[] },
   releases: (() => void)[],
 ): Promise<{ dirty: string; erased: string | undefined }> {
   const path = `${folder}/${SQL_FOLDER}/dirty-${dirtyFiles++}.ndjson`
@@ -192,14 +222,13 @@ async function writeSpans(
   releases.push(() => {
     for (const file of [path, erasedPath]) disk.remove(file).catch(() => undefined)
   })
-  await writeLines(disk, path, spanRows(dirty()))
-  const rows = spanRows(erased())
-  if (rows.length > 0) await writeLines(disk, erasedPath, rows)
-  return { dirty: path, erased: rows.length > 0 ? erasedPath : undefined }
+  await writeLines(disk, path, spanRows(dirty))
+  if (erased.length > 0) await writeLines(disk, erasedPath, spanRows(erased))
+  return { dirty: path, erased: erased.length > 0 ? erasedPath : undefined }
 }
 
-const spanRows = (spans: Iterable<SeriesSpan>) =>
-  [...spans].map(({ series, startUs, endUs }) => ({
+const spanRows = (spans: readonly SeriesSpan[]) =>
+  spans.map(({ series, startUs, endUs }) => ({
     ...{ series, start_us: Math.max(startUs, -9e15), end_us: endUs },
   }))
 
