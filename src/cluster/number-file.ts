@@ -49,7 +49,11 @@ export class NumberFile {
 
   /** One row, of as many columns. */
   addRow(row: Float64Array): void {
-    if (this.#writing !== undefined) return this.add(1, Array.from(row, (one) => Float64Array.of(one)))
+    if (this.#writing !== undefined)
+      return this.add(
+        1,
+        Array.from(row, (one) => Float64Array.of(one)),
+      )
     this.rows++
     for (const [at, column] of this.#page.entries()) column[this.#pageRows] = row[at]!
     this.#pageRows++

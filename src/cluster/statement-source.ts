@@ -13,7 +13,14 @@ import { WeirError } from '../errors/errors.ts'
 import type { DeviceLooks } from '../postgres/query-devices.ts'
 import type { DeviceLook } from '../postgres/query-source.ts'
 import { QuestionTexts } from '../postgres/query-texts.ts'
-import { addSpan, alignOutwards, clipSpans, type ReadingRows, type ScanQuestion, type Span } from '../query/query.ts'
+import {
+  addSpan,
+  alignOutwards,
+  clipSpans,
+  type ReadingRows,
+  type ScanQuestion,
+  type Span,
+} from '../query/query.ts'
 import type { SqlFileSet } from '../sql/sql.ts'
 import { PARTIAL_SERIES } from '../stream/stream.ts'
 import type { Disk } from '../world/world.ts'

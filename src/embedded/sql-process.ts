@@ -4,12 +4,7 @@
  */
 import { writeFileSync } from 'node:fs'
 import { WeirError } from '../errors/errors.ts'
-import {
-  lookAtStatement,
-  runStatement,
-  type SqlLimits,
-  type SqlRequest,
-} from '../sql/sql.ts'
+import { lookAtStatement, runStatement, type SqlLimits, type SqlRequest } from '../sql/sql.ts'
 
 /** To look at a statement, or to run it. */
 export type SqlTask = { look: { sql: string; limits: SqlLimits } } | { run: SqlRequest }

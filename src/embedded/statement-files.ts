@@ -59,11 +59,12 @@ export class StatementFiles {
     release: () => {},
   })
 
-  async #lend(
-    files: readonly Segment[],
-    signal: AbortSignal | undefined,
-  ): ReturnType<ColdPaths> {
-    const wanted = files.map(({ file, bytes, crc }): CopiedObject => ({ key: file, bytes, crc: crc! }))
+  async #lend(files: readonly Segment[], signal: AbortSignal | undefined): ReturnType<ColdPaths> {
+    const wanted = files.map(({ file, bytes, crc }): CopiedObject => ({
+      key: file,
+      bytes,
+      crc: crc!,
+    }))
     try {
       const { paths, giveBack } = await this.#copies.lend(wanted, signal)
       return { paths, release: giveBack }

@@ -92,10 +92,11 @@ test('C3 many who ask for one object fetch it once, and one that leaves ends it 
   const ending = new AbortController()
   const first = copies.lend([a], ending.signal)
   const others = [copies.lend([a]), copies.lend([a])]
+  while (got.length === 0) await new Promise((resolve) => setImmediate(resolve))
   ending.abort(new Error('gone'))
   opened.resolve()
   await Promise.all(others)
-  await first.catch(() => undefined)
+  await Promise.allSettled([first])
   assert.deepEqual(got, ['a'])
 })
 

@@ -63,17 +63,13 @@ export async function lookAtEach(
 /** After an error no further one is begun, and those under way have ended. */
 async function inLanes<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
   const waiting = items.values()
-  let failure: { error: unknown } | undefined
+  const errors: unknown[] = []
   const lane = async (): Promise<void> => {
     for (const item of waiting) {
-      if (failure !== undefined) return
-      try {
-        await work(item)
-      } catch (error) {
-        failure ??= { error }
-      }
+      if (errors.length > 0) return
+      await work(item).catch((error: unknown) => errors.push(error))
     }
   }
   await Promise.all(Array.from({ length: LOOKS_AT_ONCE }, lane))
-  if (failure !== undefined) throw (failure as { error: unknown }).error
+  if (errors.length > 0) throw errors[0]
 }

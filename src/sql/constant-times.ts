@@ -15,8 +15,9 @@ const TODAY = new Set(['today', 'current_date'])
 const FIXED = new Set([
   ...['to_years', 'to_months', 'to_weeks', 'to_days', 'to_hours', 'to_minutes', 'to_seconds'],
   ...['to_milliseconds', 'to_microseconds', 'trunc', 'make_timestamp', 'make_date', 'epoch_ms'],
-  ...['to_timestamp', 'strptime', '*'],
+  ...['to_timestamp', '*'],
 ])
+/** None is finer than the microseconds of a view. */
 const TYPES = new Set([
   ...['TIMESTAMP', 'TIMESTAMP WITH TIME ZONE', 'DATE', 'INTERVAL', 'VARCHAR'],
   ...['INTEGER', 'BIGINT', 'DOUBLE'],

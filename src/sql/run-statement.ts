@@ -23,32 +23,42 @@ const COLUMNS: Record<'devices' | 'alerts', string> = {
     state: 'VARCHAR', triggered_at: 'TIMESTAMP', resolved_at: 'TIMESTAMP', occurrences: 'INTEGER'}`,
 }
 
+/** Of looks: they read nothing and leave nothing behind, so one database does for all. */
+let looking: Promise<DuckDBConnection> | undefined
+
+async function openLooking(limits: SqlLimits): Promise<DuckDBConnection> {
+  const { connection } = await openDatabase(limits)
+  await lockDown(connection, [])
+  return connection
+}
+
 /** What it will read, so that only that need be at hand. Errors: SQL_REFUSED, SQL_INVALID. */
-export function lookAtStatement(sql: string, limits: SqlLimits): Promise<StatementLook> {
-  return withDatabase(limits, async (connection) => {
-    const serialized = await serialize(connection, sql)
-    const { views } = checkStatement(serialized)
-    await lockDown(connection, [])
-    const { statements } = JSON.parse(serialized) as { statements: unknown[] }
-    const scopes = await scopesOf(statements[0], (time) => timeUsOf(connection, time))
-    return { views: [...views], scopes }
-  })
+export async function lookAtStatement(sql: string, limits: SqlLimits): Promise<StatementLook> {
+  looking ??= openLooking(limits)
+  const connection = await looking
+  const serialized = await serialize(connection, sql)
+  const { views } = checkStatement(serialized)
+  const { statements } = JSON.parse(serialized) as { statements: unknown[] }
+  const scopes = await scopesOf(statements[0], (time) => timeUsOf(connection, time))
+  return { views: [...views], scopes }
 }
 
 /** Errors: SQL_REFUSED, SQL_INVALID, QUERY_LIMIT_EXCEEDED. */
-export function runStatement(request: SqlRequest): Promise<SqlAnswer> {
+export async function runStatement(request: SqlRequest): Promise<SqlAnswer> {
   const { sql, limits } = request
-  return withDatabase(limits, async (connection) => {
+  const { connection, close } = await openDatabase(limits)
+  try {
     const { views } = checkStatement(await serialize(connection, sql))
     await prepare(connection, views, request)
-    return answer(connection, sql, limits)
-  })
+    return await answer(connection, sql, limits)
+  } finally {
+    close()
+  }
 }
 
-async function withDatabase<T>(
-  { memoryBytes }: SqlLimits,
-  work: (connection: DuckDBConnection) => Promise<T>,
-): Promise<T> {
+async function openDatabase({
+  memoryBytes,
+}: SqlLimits): Promise<{ connection: DuckDBConnection; close: () => void }> {
   const instance = await DuckDBInstance.create(':memory:', {
     threads: '1',
     memory_limit: `${Math.floor(memoryBytes / 1024)}KiB`,
@@ -57,13 +67,12 @@ async function withDatabase<T>(
     autoload_known_extensions: 'false',
   })
   const connection = await instance.connect()
-  try {
-    await connection.run("SET TimeZone = 'UTC'")
-    return await work(connection)
-  } finally {
+  await connection.run("SET TimeZone = 'UTC'")
+  const close = (): void => {
     connection.closeSync()
     instance.closeSync()
   }
+  return { connection, close }
 }
 
 /** Undefined: it is none, which the statement will say itself. */

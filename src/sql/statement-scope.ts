@@ -29,8 +29,6 @@ const JOINS = new Set(['INNER', 'LEFT', 'RIGHT', 'OUTER', 'SEMI', 'ANTI'])
 /** In these a name without a table that both have is the left one's, or equal. */
 const JOINS_OF_NAMES = new Set(['INNER', 'LEFT'])
 
-/** Of the database's own rounding: conditions are looked at again, row by row. */
-const SLACK_US = 1_000_000
 /** Each is a question to the database; further ones narrow nothing. */
 const TIMES_MAX = 64
 
@@ -124,8 +122,8 @@ class ScopeReader {
       }
       case 'COMPARE_BETWEEN':
         return bothOf(
-          await this.#compared(columns.of(tree['input']), '>', tree['lower']),
-          await this.#compared(columns.of(tree['input']), '<', tree['upper']),
+          await this.#compared(columns.of(tree['input']), '>=', tree['lower']),
+          await this.#compared(columns.of(tree['input']), '<=', tree['upper']),
         )
       case 'COMPARE_IN':
         return inList(columns.of(children[0]), children.slice(1))
@@ -143,7 +141,6 @@ class ScopeReader {
     return this.#compared(other, MIRRORED[direction], left)
   }
 
-  /** Bounds are taken as if they were included. */
   async #compared(
     column: Column | undefined,
     direction: Direction,
@@ -156,21 +153,24 @@ class ScopeReader {
     this.#timesLeft--
     const timeUs = await this.#timeOf(time.sql)
     if (timeUs === undefined) return ANYTHING
-    const startUs = direction === '<' ? -Infinity : timeUs - SLACK_US
+    const startUs = direction.startsWith('<') ? -Infinity : timeUs
     // It is computed again when the statement runs, and is later then.
-    const endUs = direction === '>' || time.isMoving ? Infinity : timeUs + SLACK_US
+    const isEndless = direction.startsWith('>') || time.isMoving
+    const endUs = isEndless ? Infinity : direction === '<' ? timeUs : timeUs + 1
     return { ...ANYTHING, startUs, endUs }
   }
 }
 
-type Direction = '<' | '>' | '='
-const MIRRORED: Record<Direction, Direction> = { '<': '>', '>': '<', '=': '=' }
+type Direction = '<' | '<=' | '>' | '>=' | '='
+const MIRRORED: Record<Direction, Direction> = {
+  ...{ '<': '>', '<=': '>=', '>': '<', '>=': '<=', '=': '=' },
+}
 const DIRECTIONS: Record<string, Direction> = {
   COMPARE_EQUAL: '=',
   COMPARE_LESSTHAN: '<',
-  COMPARE_LESSTHANOREQUALTO: '<',
+  COMPARE_LESSTHANOREQUALTO: '<=',
   COMPARE_GREATERTHAN: '>',
-  COMPARE_GREATERTHANOREQUALTO: '>',
+  COMPARE_GREATERTHANOREQUALTO: '>=',
 }
 
 function inList(column: Column | undefined, nodes: readonly unknown[]): SqlScope {
@@ -217,7 +217,7 @@ const isBeside = ({ node }: Table): boolean =>
 
 function readingsView(node: Tree): ReadingsView | undefined {
   const name = String(node['table_name']).toLowerCase()
-  return name in TIMES ? (name as ReadingsView) : undefined
+  return Object.hasOwn(TIMES, name) ? (name as ReadingsView) : undefined
 }
 
 /** Undefined where conditions do not hold for each row of a table before all else. */

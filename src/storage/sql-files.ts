@@ -140,8 +140,7 @@ function damaged({ file, minTimeUs, maxTimeUs }: Segment): WeirError {
 }
 
 const isWithin = (segment: Segment, span: Span | undefined): boolean =>
-  span !== undefined &&
-  overlaps(segment, { ...ANYWHERE, startUs: span.startUs, endUs: span.endUs })
+  span !== undefined && overlaps(segment, { ...ANYWHERE, startUs: span.startUs, endUs: span.endUs })
 
 /** In the order of writes. */
 function coldFiles(
@@ -186,9 +185,7 @@ function has(
 }
 
 /** Written again only when they have grown. */
-async function writeDictionaries(
-  parts: SqlFilesParts,
-): Promise<{ series: string; texts: string }> {
+async function writeDictionaries(parts: SqlFilesParts): Promise<{ series: string; texts: string }> {
   const { folder, disk, directory } = parts
   const { series, texts } = directory.all()
   const spill = `${folder}/${SQL_FOLDER}`

@@ -126,25 +126,29 @@ const seconds: Given = {
   }),
 }
 
-test('too many readings, or bytes, are refused and leave nothing; less of it is answered', { skip }, async () => {
-  const tables = await openTables(newPlace(), LIMITS)
-  try {
-    await tables.give(seconds)
-    const all = 'SELECT count(*), max(value) FROM telemetry'
-    const few = await sourceOf(tables.query, { rowsMax: ROWS })
-    const refusal = { code: 'QUERY_LIMIT_EXCEEDED', message: /narrow ts/ }
-    await assert.rejects(askStore(few.store, all), refusal)
-    const one = `${all} WHERE device_id = 'pump-1'`
-    assert.deepEqual(await askStore(few.store, one), [[ROWS, 1e10 + ROWS - 1]])
-    const half = `${all} WHERE ts < epoch_ms(${BASE_MS + ROWS * 400})`
-    assert.deepEqual(await askStore(few.store, half), [[ROWS * 0.8, 1e10 + ROWS * 0.4 - 1]])
-    const small = await sourceOf(tables.query, { bytesMax: 1000 })
-    await assert.rejects(askStore(small.store, all), refusal)
-    assert.deepEqual([await readdir(few.folder), await readdir(small.folder)], [[], []])
-  } finally {
-    await tables.close()
-  }
-})
+test(
+  'too many readings, or bytes, are refused and leave nothing; less of it is answered',
+  { skip },
+  async () => {
+    const tables = await openTables(newPlace(), LIMITS)
+    try {
+      await tables.give(seconds)
+      const all = 'SELECT count(*), max(value) FROM telemetry'
+      const few = await sourceOf(tables.query, { rowsMax: ROWS })
+      const refusal = { code: 'QUERY_LIMIT_EXCEEDED', message: /narrow ts/ }
+      await assert.rejects(askStore(few.store, all), refusal)
+      const one = `${all} WHERE device_id = 'pump-1'`
+      assert.deepEqual(await askStore(few.store, one), [[ROWS, 1e10 + ROWS - 1]])
+      const half = `${all} WHERE ts < epoch_ms(${BASE_MS + ROWS * 400})`
+      assert.deepEqual(await askStore(few.store, half), [[ROWS * 0.8, 1e10 + ROWS * 0.4 - 1]])
+      const small = await sourceOf(tables.query, { bytesMax: 1000 })
+      await assert.rejects(askStore(small.store, all), refusal)
+      assert.deepEqual([await readdir(few.folder), await readdir(small.folder)], [[], []])
+    } finally {
+      await tables.close()
+    }
+  },
+)
 
 test('series of other kinds at one time are each answered once', { skip }, async () => {
   const aging = await movesAll()

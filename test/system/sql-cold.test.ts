@@ -4,7 +4,6 @@ import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import fc from 'fast-check'
-import type { Objects } from '../../src/objects/objects.ts'
 import {
   DAY_US,
   openAging,
@@ -17,38 +16,40 @@ import { withLifecycle } from '../../src/storage/bucket-fixture.ts'
 import { makeFolder } from '../../src/storage/storage-fixture.ts'
 import { askStore, embeddedSql, type AskHow } from './sql-fixture.ts'
 
+const isOfJanuary = (key: string): boolean => key.includes('month=1/')
+
 /** Of 160 days and a warm tier of 90, January and February are cold. */
 const DAYS = 160
 const monthUs = (month: number): number => Date.UTC(2026, month, 1) * 1000
 
-async function open(
-  context: TestContext,
-  how: { isBucket?: boolean; bytesMax?: number; bucket?: Parameters<typeof openAging>[1] } = {},
-) {
+/** A store with its objects, and the keys of those that were asked for. */
+async function open(context: TestContext, how: Parameters<typeof openAging>[1] = {}) {
   const folder = join(await makeFolder(context), 'data')
   const inner = await openCold(folder)
   const got: string[] = []
-  const objects: Objects = {
-    ...inner,
-    put: (...what) => inner.put(...what),
-    get(key, range) {
-      got.push(key)
-      return inner.get(key, range)
-    },
+  const get = inner.get.bind(inner)
+  inner.get = (key, range) => {
+    // Questions read pages, none of which begins a file.
+    if (range?.from === 0) got.push(key)
+    return get(key, range)
   }
-  const opened = await openAging(context, { folder, objects, ...how.bucket })
+  const opened = await openAging(context, { folder, objects: inner, ...how })
   await writeDays(opened, DAYS)
-  const sql = embeddedSql(opened.store, { folder, ...how, objects: opened.objects })
-  const ask = (statement: string, more: AskHow = {}) =>
-    askStore(sql, statement, { nowUs: opened.now.us, ...more })
-  return { opened, ask, folder, inner, got }
+  const askerOf = (of: { isBucket?: boolean; bytesMax?: number } = {}) => {
+    const sql = embeddedSql(opened.store, { folder, ...of, objects: opened.objects })
+    return (statement: string, more: AskHow = {}) =>
+      askStore(sql, statement, { nowUs: opened.now.us, ...more })
+  }
+  return { opened, askerOf, folder, inner, got }
 }
 
 const SHOWN = { temperature: 'value', state: 'text' } as const
 
-async function assertAll(opened: Opened, ask: (sql: string) => Promise<unknown[][]>) {
+type Bench = Awaited<ReturnType<typeof open>>
+
+async function assertAll({ store }: Opened, ask: (sql: string) => Promise<unknown[][]>) {
   for (const [metric, column] of Object.entries(SHOWN)) {
-    const { points } = await readAll(opened.store, metric)
+    const { points } = await readAll(store, metric)
     assert.equal(points.length, DAYS * 4)
     const rows = await ask(
       `SELECT epoch_ms(ts), ${column} FROM telemetry WHERE metric = '${metric}' ORDER BY ts`,
@@ -57,20 +58,25 @@ async function assertAll(opened: Opened, ask: (sql: string) => Promise<unknown[]
   }
 }
 
-test('cold files of a folder are in answers', async (context) => {
-  const { opened, ask } = await open(context, { isBucket: false })
-  await assertAll(opened, ask)
+test('cold files are in answers', async (context) => {
+  const bench = await open(context)
+  await context.test('those of a folder, where they are', () =>
+    assertAll(bench.opened, bench.askerOf({ isBucket: false })),
+  )
+  await context.test('those of a bucket: of a span only its own, and once', () => fetchOnce(bench))
+  await context.test('if there is room for them', () => refuseTooMuch(bench))
+  await context.test('random conditions leave out files, and no row', () => askRandomly(bench))
 })
 
-test('so are those of a bucket: of a span only its own, and each is fetched once', async (context) => {
-  const { opened, ask, got, folder } = await open(context)
+async function fetchOnce({ opened, askerOf, folder, got }: Bench): Promise<void> {
+  const ask = askerOf()
   got.length = 0
   const count = async (where: string): Promise<unknown> =>
     (await ask(`SELECT count(*) FROM telemetry WHERE metric = 'temperature' ${where}`))[0]![0]
   assert.equal(await count("AND ts >= '2026-03-01'"), (DAYS - 59) * 4)
   assert.deepEqual(got, [])
   assert.equal(await count("AND ts < '2026-02-01'"), 31 * 4)
-  assert.ok(got.length > 0 && got.every((key) => key.includes('month=1/')), got.join())
+  assert.ok(got.length > 0 && got.every(isOfJanuary), got.join())
   assert.equal(await count("AND device_id = 'nobody'"), 0)
   await assertAll(opened, ask)
   const fetched = got.length
@@ -79,19 +85,18 @@ test('so are those of a bucket: of a span only its own, and each is fetched once
   assert.equal(got.length, fetched)
   const copies = (await readdir(join(folder, 'spill'))).filter((one) => one.startsWith('object-'))
   assert.equal(copies.length, fetched)
-})
+}
 
-test('what needs more of a bucket than there is room for is refused, and says so', async (context) => {
-  const { ask } = await open(context, { bytesMax: 20_000 })
+async function refuseTooMuch({ askerOf }: Bench): Promise<void> {
+  const ask = askerOf({ bytesMax: 2000 })
   const all = 'SELECT count(*) FROM telemetry'
   await assert.rejects(ask(all), { code: 'QUERY_LIMIT_EXCEEDED', message: /narrow ts/ })
   assert.deepEqual(await ask(`${all} WHERE metric = 'state' AND ts > '2026-03-01'`), [[403]])
-})
+}
 
 test('an archived month, a damaged file and a lost one are refused by name', async (context) => {
-  const { opened, ask, inner } = await open(context, {
-    bucket: { bucket: withLifecycle },
-  })
+  const { opened, askerOf, inner } = await open(context, { bucket: withLifecycle })
+  const ask = askerOf()
   await opened.objects.archive!.setRule('', {
     freeze: { afterDays: 1, storageClass: 'GLACIER' },
     expireAfterDays: undefined,
@@ -103,8 +108,8 @@ test('an archived month, a damaged file and a lost one are refused by name', asy
   const later = "SELECT count(*) FROM telemetry WHERE metric = 'state' AND ts >= '2026-03-02'"
   assert.deepEqual(await ask(later), [[400]])
   await opened.objects.archive!.setRule('', { freeze: undefined, expireAfterDays: undefined })
-  const [key] = (await inner.list('readings/', { limit: 100 })).filter(({ key }) =>
-    key.includes('month=2/') && key.endsWith('.parquet'),
+  const [key] = (await inner.list('readings/', { limit: 100 })).filter(
+    ({ key }) => key.includes('month=2/') && key.endsWith('.parquet'),
   )
   const bytes = await inner.get(key!.key)
   bytes[100]! ^= 1
@@ -130,8 +135,8 @@ const condition = fc.array(
   { minLength: 1, maxLength: 3 },
 )
 
-test('random conditions leave out files, and no row', async (context) => {
-  const { ask } = await open(context)
+async function askRandomly({ askerOf }: Bench): Promise<void> {
+  const ask = askerOf()
   await fc.assert(
     fc.asyncProperty(condition, async (all) => {
       const sql = `SELECT metric, epoch_us(ts), value, text FROM telemetry
@@ -140,4 +145,4 @@ test('random conditions leave out files, and no row', async (context) => {
     }),
     { numRuns: 25, endOnFailure: true },
   )
-})
+}
