@@ -1,5 +1,5 @@
 /** Columns of numbers as a Parquet file of this machine, which grows by rows. */
-import { ByteWriter, ParquetWriter, PLAIN, type Column } from '../parquet/parquet.ts'
+import { ParquetWriter, PLAIN, type Column } from '../parquet/parquet.ts'
 import type { Disk, DiskFile } from '../world/world.ts'
 
 const PAGE_ROWS = 1 << 15

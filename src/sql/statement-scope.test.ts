@@ -244,6 +244,6 @@ test('random statements answer the same over what their scope leaves', async (co
     await see(where)
     assert.deepEqual(await ask(), expected, `${sql}: ${where}`)
   })
-  await fc.assert(property, { numRuns: 1000, endOnFailure: true })
-  assert.ok(answered > 400 && narrowed > 60, `${answered} answered, ${narrowed} narrowed`)
+  await fc.assert(property, { numRuns: 600, endOnFailure: true })
+  assert.ok(answered > 250 && narrowed > 35, `${answered} answered, ${narrowed} narrowed`)
 })

@@ -102,7 +102,7 @@ test(
       },
     )
     await fc
-      .assert(property, { numRuns: 8, endOnFailure: true })
+      .assert(property, { numRuns: 5, endOnFailure: true })
       .finally(() => Promise.all(stores.map((one) => one.close())))
     assert.deepEqual(await readdir(folder), [], 'nothing stays')
   },

@@ -70,7 +70,7 @@ test(
       const how = { prefix, roles: 'writer,control', settings }
       const weir = await WeirProcess.ready(await spawnCluster(folder, how), folder)
       assert.deepEqual(await readdir(spill), [])
-      await weir.register({ id: 'pump-1', type: 'pump' })
+      await weir.register({ id: 'pump-1', type: 'generic' })
       await until(
         'the months have moved',
         async () => {
@@ -101,9 +101,9 @@ test(
         ['pump-2', 28 * 24, first + 0.5, last + 0.5],
       ])
       const recent = `SELECT count(*) FROM telemetry t JOIN devices d USING (device_id)
-      WHERE t.ts >= now() - INTERVAL '1 day' AND d.type = 'pump'`
+      WHERE t.ts >= now() - INTERVAL '1 day' AND d.type = 'generic'`
       assert.deepEqual(await answer(recent), [[RECENT]])
-      assert.deepEqual(await answer('SELECT device_id, type FROM devices'), [['pump-1', 'pump']])
+      assert.deepEqual(await answer('SELECT device_id, type FROM devices'), [['pump-1', 'generic']])
       assert.deepEqual(await answer('SELECT count(*) FROM alerts'), [[0]])
       assert.deepEqual(await answer('SELECT count(*) FROM aggregations'), [[0]])
       const tooMuch = await weir.api<{ code: string; detail: string }>('/v1/sql', {

@@ -143,6 +143,6 @@ async function askRandomly({ askerOf }: Bench): Promise<void> {
         WHERE ${all.join(' AND ')} ORDER BY ALL`
       assert.deepEqual(await ask(sql), await ask(sql, { isBlind: true }), sql)
     }),
-    { numRuns: 25, endOnFailure: true },
+    { numRuns: 12, endOnFailure: true },
   )
 }
