@@ -142,7 +142,10 @@ export interface ErasureDesk {
 
 /** Statements of SQL. */
 export interface SqlDesk {
-  /** Errors: SQL_REFUSED, SQL_INVALID, QUERY_LIMIT_EXCEEDED, QUERY_FAILED. */
+  /**
+   * Errors: SQL_REFUSED, SQL_INVALID, QUERY_LIMIT_EXCEEDED, OBJECT_FROZEN, and what else keeps it
+   * from readings: QUERY_FAILED, STORAGE_UNAVAILABLE, OBJECTS_UNAVAILABLE.
+   */
   run(tenant: string, sql: string, signal: AbortSignal): Promise<SqlAnswer>
 }
 

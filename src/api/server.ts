@@ -109,11 +109,12 @@ function createServices(ports: ApiPorts, limits: ApiLimits, events: Events | und
 }
 
 function gatesOf({ clock }: ApiPorts, limits: ApiLimits, registry: Registry): Gates {
-  const { questionsAtOnce: atOnce, questionsWaitingMax: waitingMax, questionTimeMs } = limits
-  const open = (kind: keyof Gates, timeMs = questionTimeMs): QuestionGate =>
+  const { questionsAtOnce, statementsAtOnce, questionsWaitingMax: waitingMax } = limits
+  const open = (kind: keyof Gates, atOnce = questionsAtOnce, timeMs = limits.questionTimeMs) =>
     new QuestionGate({ kind, clock, registry, limits: { atOnce, waitingMax, timeMs } })
   // Statements have a time of their own.
-  return { query: open('query'), latest: open('latest'), sql: open('sql', Infinity) }
+  const sql = open('sql', statementsAtOnce, Infinity)
+  return { query: open('query'), latest: open('latest'), sql }
 }
 
 function createLiveStreams({ ports, limits, registry, events }: Services, feed: LiveFeed) {

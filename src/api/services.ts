@@ -27,6 +27,8 @@ export interface ApiLimits {
   heartbeatMs: number
   /** Questions to the engine that are worked on at once. */
   questionsAtOnce: number
+  /** The same of statements of SQL. */
+  statementsAtOnce: number
   /** Questions that wait. */
   questionsWaitingMax: number
   /** Of one question, waiting and work each. */
@@ -49,6 +51,7 @@ export const API_LIMITS: Readonly<ApiLimits> = {
   liveBufferBytesMax: 256 << 10,
   heartbeatMs: 15_000,
   questionsAtOnce: 8,
+  statementsAtOnce: 8,
   questionsWaitingMax: 100,
   questionTimeMs: 30_000,
   answerBytesMax: 32 << 20,

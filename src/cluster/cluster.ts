@@ -31,6 +31,7 @@ import type { Role } from './roles.ts'
 import { openErasures } from './erasures.ts'
 import { openAlertRole } from './open-alert-role.ts'
 import { openLakeRole } from './open-lake-role.ts'
+import { openSql } from './open-sql.ts'
 import { openStreamRole } from './open-stream-role.ts'
 import { guardStores } from './store-guard.ts'
 import { SinkRole } from './sink-role.ts'
@@ -101,6 +102,11 @@ async function open(options: ClusterOptions, opened: AsyncDisposableStack): Prom
   const erasures =
     asking && alerts && (await openErasures(shared, { list: asking.erasures, alerts }))
   if (erasures !== undefined) opened.defer(() => erasures.stop())
+  const sql =
+    asking &&
+    alerts &&
+    (await openSql(shared, { control, alerts: alerts.alerts, tables: asking.statements }))
+  if (sql !== undefined) opened.defer(() => sql.close())
   const writer = roles.has('writer') ? await WriterRole.open(shared) : undefined
   if (writer !== undefined) opened.defer(() => writer.stop())
   const stream = roles.has('stream') ? await openStreamRole(shared, TENANT, live) : undefined
@@ -123,7 +129,7 @@ async function open(options: ClusterOptions, opened: AsyncDisposableStack): Prom
       telemetry: gateway?.gateway,
       query: asking?.query,
       backtests: asking?.backtests,
-      ...{ exports: asking?.exports, erasures },
+      ...{ exports: asking?.exports, erasures, sql },
       live: asking && live.source,
       alerts: alerts?.alerts,
       metrics: async (): Promise<MetricSample[]> => [

@@ -10,6 +10,7 @@ import { serveScan } from '../embedded/scan-port.ts'
 import { deviceKey, hashKey } from '../entries/entries.ts'
 import type { MetricSample } from '../observe/observe.ts'
 import type { Objects } from '../objects/objects.ts'
+import type { Plan } from '../pipeline/pipeline.ts'
 import { createS3Objects } from '../objects/s3-objects.ts'
 import { openPostgresQuery, type PostgresQuery } from '../postgres/query.ts'
 import { openErasureList, type ErasureList } from '../postgres/erasure-list.ts'
@@ -32,28 +33,19 @@ export class ControlRole {
   readonly backtests: Backtests
   readonly exports: ExportDesk
   readonly erasures: ErasureList
+  /** What statements of SQL are answered from. */
+  readonly statements: PostgresQuery
   readonly #tables: PostgresQuery
   readonly #cache: Cache
   readonly #objects: Objects | undefined
   readonly #engine: CountedEngine | undefined
 
   constructor({ config, plan, events }: Shared) {
-    const hashDevice = (tenant: string, deviceId: string): number =>
-      hashKey(deviceKey(tenant, deviceId))
     this.#objects = openObjects(config)
     this.#engine = openLakeEngine(config, events)
-    const stores = storeAccesses(config).map(({ range, place }) => ({
-      range,
-      query: openPostgresQuery({
-        access: place,
-        limits: { rowsMax: config.query.rowsMax, windowsMax: WINDOWS_MAX },
-        hashDevice,
-        windowsMs: plan.windowsMs,
-        objects: this.#objects,
-        engine: this.#engine?.use,
-      }),
-    }))
-    this.#tables = stores.length === 1 ? stores[0]!.query : openStoresQuery({ stores, hashDevice })
+    this.#tables = openTables({ config, plan, objects: this.#objects, engine: this.#engine?.use })
+    // Statements do not take the connections of questions.
+    this.statements = openTables({ config, plan, objects: this.#objects })
     this.#cache = openCache(config)
     this.erasures = openErasureList(postgresAccess(config))
     const { clock } = nodeWorld
@@ -88,11 +80,38 @@ export class ControlRole {
 
   async close(): Promise<void> {
     await this.#tables.close()
+    await this.statements.close()
     await this.#cache.close()
     await this.erasures.close()
     this.#objects?.close()
     this.#engine?.close()
   }
+}
+
+function openTables({
+  config,
+  plan,
+  objects,
+  engine,
+}: {
+  config: Config
+  plan: Plan
+  objects: Objects | undefined
+  engine?: CountedEngine['use'] | undefined
+}): PostgresQuery {
+  const hashDevice = (tenant: string, deviceId: string): number =>
+    hashKey(deviceKey(tenant, deviceId))
+  const stores = storeAccesses(config).map(({ range, place }) => ({
+    range,
+    query: openPostgresQuery({
+      access: place,
+      limits: { rowsMax: config.query.rowsMax, windowsMax: WINDOWS_MAX },
+      hashDevice,
+      windowsMs: plan.windowsMs,
+      ...{ objects, engine },
+    }),
+  }))
+  return stores.length === 1 ? stores[0]!.query : openStoresQuery({ stores, hashDevice })
 }
 
 /** Where readings are that have left PostgreSQL. Errors: CONFIG_VALUE_INVALID. */

@@ -7,6 +7,7 @@ import { ALERTS } from './alert-settings.ts'
 import { ENGINE } from './engine-settings.ts'
 import { FLINK } from './flink-settings.ts'
 import { SINK } from './sink-settings.ts'
+import { SQL_SETTINGS } from './sql-settings.ts'
 import {
   boolean,
   bytes,
@@ -212,13 +213,7 @@ const QUERY = Type.Object(
       'Answers that one process keeps until something changes them; 0 B: none.',
     ),
     answerBytesMax: bytes('32 MiB', ['64 KiB', '1 GiB'], 'Bytes of one answer.'),
-    sqlTimeout: duration('30s', ['100ms', '1h'], 'Longest time of a statement of SQL.'),
-    sqlRowsMax: integer(10_000, [1, 1_000_000], 'Rows in the answer of a statement of SQL.'),
-    sqlMemoryBytes: bytes(
-      '256 MiB',
-      ['64 MiB', '1 TiB'],
-      'Memory of a statement of SQL, in a process of its own.',
-    ),
+    ...SQL_SETTINGS,
   },
   { ...closed, description: 'Limits of a query.' },
 )

@@ -24,9 +24,10 @@ import { openWhole } from './open-whole.ts'
 import { PortsFile } from './ports-file.ts'
 import { registerMissing } from './register-missing.ts'
 import { startThreads, type Threads } from './start-threads.ts'
-import { apiOptions } from './stage-options.ts'
+import { apiOptions, sqlOptions } from './stage-options.ts'
 import { processSamples } from './stage-metrics.ts'
-import { ThreadSql } from './sql-desk.ts'
+import { StatementDesk, type SqlStore } from './sql-desk.ts'
+import { SQL_FOLDER } from '../storage/sql-files.ts'
 import { storageDesk } from './storage-desk.ts'
 import type { MainEvent } from './threads.ts'
 
@@ -156,9 +157,6 @@ function orCrash<T>({ crashed }: Threads, answer: Promise<T>): Promise<T> {
   return Promise.race([answer, crashed.then((error) => Promise.reject<T>(error))])
 }
 
-/** Bytes of an answer of SQL. */
-const SQL_ANSWER_BYTES_MAX = 32 << 20
-
 function openSql(
   { config, plan }: EmbeddedOptions,
   parts: {
@@ -168,16 +166,19 @@ function openSql(
     folder: string
     flush: () => Promise<void>
   },
-): ThreadSql {
-  const { query } = config
-  return new ThreadSql({
-    ...{ ...parts, alerts: parts.alerts.alerts, ...nodeWorld },
-    windowsMs: plan.windowsMs,
-    limits: {
-      ...{ rowsMax: query.sqlRowsMax, bytesMax: SQL_ANSWER_BYTES_MAX },
-      ...{ timeMs: query.sqlTimeoutUs / 1000, memoryBytes: query.sqlMemoryBytes },
+): StatementDesk {
+  const { control, threads, alerts, folder, flush } = parts
+  const store: SqlStore = {
+    async open(needs, signal) {
+      // What is in memory is in no file.
+      await flush()
+      const { id, files } = await threads.storage.openSql(needs, signal)
+      return { files: { ...files, rows: [] }, release: () => threads.storage.closeSql(id) }
     },
-    atOnce: query.concurrency,
+  }
+  return new StatementDesk({
+    ...{ control, store, alerts: alerts.alerts, ...nodeWorld, ...sqlOptions(config) },
+    ...{ folder: join(folder, SQL_FOLDER), windowsMs: plan.windowsMs },
   })
 }
 
@@ -190,7 +191,7 @@ function openApi(
     alerts: AlertStage
     unready: () => string[]
     desk: StorageDesk
-    sql: ThreadSql
+    sql: StatementDesk
     erasures: Erasures
   },
 ): Promise<Api> {

@@ -1,34 +1,55 @@
-/** Statements of SQL, over the threads: what is in memory is written first, then a process asks. */
+/**
+ * Statements of SQL: a process of its own looks at one and says what it is about, whoever stores
+ * brings what it can see into files, and the process runs it over those.
+ */
 import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { AlertRecord, Alerts } from '../alerts/alerts.ts'
 import type { SqlDesk } from '../api/api.ts'
 import { eachDevice, type Control, type Device } from '../control/control.ts'
-import type { SqlLimits, SqlSource } from '../sql/sql.ts'
-import { SQL_FOLDER } from '../storage/sql-files.ts'
+import { WeirError } from '../errors/errors.ts'
+import type { SqlAnswer, SqlFileSet, SqlLimits, SqlSource, View } from '../sql/sql.ts'
 import type { Clock, Random } from '../world/world.ts'
 import { isoTime } from './iso-time.ts'
+import { needsOf, type SqlNeeds } from './sql-needs.ts'
 import { SqlRunner } from './sql-runner.ts'
-import type { Threads } from './start-threads.ts'
 
 /** The newest: who wants older ones asks the API. */
 const ALERTS_MAX = 100_000
 
+/** Whoever has the readings. */
+export interface SqlStore {
+  /**
+   * Files of all that a statement needs, and perhaps more, which stay until they are released; from
+   * the signal on it need not go on. Errors: QUERY_LIMIT_EXCEEDED, OBJECT_FROZEN, and what else
+   * keeps it from its readings.
+   */
+  open(
+    needs: SqlNeeds,
+    signal: AbortSignal,
+  ): Promise<{ files: SqlFileSet; release: () => Promise<void> }>
+}
+
 export interface SqlDeskParts {
+  /** For temporary files; it is there. */
   folder: string
   windowsMs: number[]
   control: Pick<Control, 'listDevices'>
   alerts: Pick<Alerts, 'list'>
-  threads: Pick<Threads, 'storage'>
+  store: SqlStore
   clock: Clock
   random: Random
   limits: SqlLimits
   /** Statements at once; more wait. */
   atOnce: number
-  flush: () => Promise<void>
 }
 
-export class ThreadSql implements SqlDesk {
+const NO_FILES: SqlFileSet = {
+  ...{ readings: [], overlapping: [], cold: [], overlappingCold: [], uncertainCold: [], rows: [] },
+  ...{ rollups: [], series: '', texts: '', dirty: '', erased: undefined },
+}
+
+export class StatementDesk implements SqlDesk {
   readonly #parts: SqlDeskParts
   readonly #runner: SqlRunner
   #files = 0
@@ -38,16 +59,50 @@ export class ThreadSql implements SqlDesk {
     this.#runner = new SqlRunner(parts)
   }
 
-  async run(tenant: string, sql: string, signal: AbortSignal) {
-    const { threads, clock, windowsMs, flush } = this.#parts
-    await flush()
-    const { id, files } = await threads.storage.openSql()
+  async run(tenant: string, sql: string, signal: AbortSignal): Promise<SqlAnswer> {
+    const { windowsMs } = this.#parts
+    const { views, scopes } = await this.#runner.look(sql, signal)
+    const needs = needsOf({ tenant, scopes, windowsMs })
+    const { files, release } =
+      needs === undefined
+        ? { files: NO_FILES, release: async () => {} }
+        : await this.#open(needs, signal)
+    try {
+      return await this.#runOver(files, { tenant, sql, views, signal })
+    } finally {
+      await release()
+    }
+  }
+
+  /** As long as a statement may take. */
+  async #open(needs: SqlNeeds, signal: AbortSignal): ReturnType<SqlStore['open']> {
+    const { clock, limits, store } = this.#parts
+    const late = new AbortController()
+    const cancel = clock.after(limits.timeMs, () => {
+      const detail = `It took longer than ${limits.timeMs} ms to bring its readings: narrow ts or device_id`
+      const details = { limit: limits.timeMs }
+      late.abort(new WeirError('QUERY_LIMIT_EXCEEDED', detail, { details }))
+    })
+    try {
+      return await store.open(needs, AbortSignal.any([signal, late.signal]))
+    } finally {
+      cancel()
+    }
+  }
+
+  async #runOver(
+    files: SqlFileSet,
+    of: { tenant: string; sql: string; views: readonly View[]; signal: AbortSignal },
+  ): Promise<SqlAnswer> {
+    const { clock, windowsMs } = this.#parts
+    const { tenant, sql, views, signal } = of
     const tables: string[] = []
-    const table = async (name: string, rows: () => Promise<unknown[]>) => {
-      // Whether it really asks is known only behind the parser.
-      if (!new RegExp(name, 'i').test(sql)) return undefined
-      const path = await this.#write(name, await rows())
+    const table = async (view: View, rows: () => Promise<unknown[]>) => {
+      if (!views.includes(view)) return undefined
+      const path = this.#newPath(view)
       tables.push(path)
+      const lines = (await rows()).map((row) => `${JSON.stringify(row)}\n`)
+      await writeFile(path, lines.join(''), { mode: 0o600 })
       return path
     }
     try {
@@ -58,15 +113,12 @@ export class ThreadSql implements SqlDesk {
       }
       return await this.#runner.run(sql, source, signal)
     } finally {
-      await threads.storage.closeSql(id)
       for (const path of tables) await rm(path, { force: true })
     }
   }
 
-  async #write(name: string, rows: readonly unknown[]): Promise<string> {
-    const path = join(this.#parts.folder, SQL_FOLDER, `${name}-${this.#files++}.ndjson`)
-    await writeFile(path, rows.map((row) => `${JSON.stringify(row)}\n`).join(''), { mode: 0o600 })
-    return path
+  #newPath(name: string): string {
+    return join(this.#parts.folder, `${name}-${this.#files++}.ndjson`)
   }
 
   async #devices(tenant: string): Promise<unknown[]> {

@@ -4,10 +4,13 @@
  */
 import { writeFileSync } from 'node:fs'
 import { WeirError } from '../errors/errors.ts'
-import { runStatement, type SqlAnswer, type SqlRequest } from '../sql/sql.ts'
+import { lookAtStatement, runStatement, type SqlLimits, type SqlRequest } from '../sql/sql.ts'
+
+/** To look at a statement, or to run it. */
+export type SqlTask = { look: { sql: string; limits: SqlLimits } } | { run: SqlRequest }
 
 export type SqlReply =
-  | { answer: SqlAnswer }
+  | { result: unknown }
   | { problem: { code: string; message: string; details: Record<string, unknown> } }
 
 try {
@@ -16,9 +19,12 @@ try {
   // Elsewhere than on Linux nobody asks.
 }
 
-process.on('message', (request: SqlRequest) => {
-  runStatement(request).then(
-    (answer) => process.send!({ answer } satisfies SqlReply),
+const carryOut = (task: SqlTask): Promise<unknown> =>
+  'look' in task ? lookAtStatement(task.look.sql, task.look.limits) : runStatement(task.run)
+
+process.on('message', (task: SqlTask) => {
+  carryOut(task).then(
+    (result) => process.send!({ result } satisfies SqlReply),
     (error: unknown) => {
       const isKnown = error instanceof WeirError
       const code = isKnown ? error.code : 'QUERY_FAILED'

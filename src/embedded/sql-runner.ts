@@ -1,10 +1,10 @@
 /** Processes that run statements: started when needed, and ended when one takes too long. */
 import { fork, type ChildProcess } from 'node:child_process'
 import { WeirError, type ErrorCode } from '../errors/errors.ts'
-import type { SqlAnswer, SqlLimits, SqlRequest, SqlSource } from '../sql/sql.ts'
+import type { SqlAnswer, SqlLimits, SqlSource, StatementLook } from '../sql/sql.ts'
 import type { Clock, Random } from '../world/world.ts'
 import { fileOfThread } from './start-threads.ts'
-import type { SqlReply } from './sql-process.ts'
+import type { SqlReply, SqlTask } from './sql-process.ts'
 
 /** Of the process's own heap: answers and dictionaries. */
 const HEAP_MEGABYTES = 256
@@ -37,18 +37,29 @@ export class SqlRunner {
     this.#atOnce = atOnce
   }
 
+  /** What the statement is about. Errors: those of Q2; QUERY_FAILED when its process ended. */
+  look(sql: string, signal: AbortSignal): Promise<StatementLook> {
+    return this.#carryOut<StatementLook>({ look: { sql, limits: this.#limits } }, signal)
+  }
+
   /** Errors: those of Q2 and Q3; QUERY_FAILED when its process ended. */
-  async run(sql: string, source: SqlSource, signal?: AbortSignal): Promise<SqlAnswer> {
+  run(sql: string, source: SqlSource, signal: AbortSignal): Promise<SqlAnswer> {
+    const secret = `w${Buffer.from(this.#random.bytes(16)).toString('hex')}_`
+    const run = { sql, source, limits: this.#limits, secret }
+    return this.#carryOut<SqlAnswer>({ run }, signal)
+  }
+
+  async #carryOut<T>(task: SqlTask, signal: AbortSignal): Promise<T> {
     while (this.#busy.size >= this.#atOnce) {
       await new Promise<void>((resolve) => this.#waiting.push(resolve))
     }
-    if (this.#isClosed || signal?.aborted === true) throw new WeirError('QUERY_FAILED', 'it ended')
+    if (this.#isClosed || signal.aborted) throw new WeirError('QUERY_FAILED', 'it ended')
     const child = this.#take()
     this.#busy.add(child)
     try {
-      const answer = await this.#ask(child, { sql, source, signal })
+      const result = await this.#ask(child, task, signal)
       this.#idle.push(child)
-      return answer
+      return result as T
     } finally {
       this.#busy.delete(child)
       this.#waiting.shift()?.()
@@ -63,12 +74,9 @@ export class SqlRunner {
     }
   }
 
-  #ask(
-    child: ChildProcess,
-    { sql, source, signal }: { sql: string; source: SqlSource; signal: AbortSignal | undefined },
-  ): Promise<SqlAnswer> {
+  #ask(child: ChildProcess, task: SqlTask, signal: AbortSignal): Promise<unknown> {
     const { timeMs } = this.#limits
-    const settled = Promise.withResolvers<SqlAnswer>()
+    const settled = Promise.withResolvers<unknown>()
     const end = (error: WeirError): void => {
       child.kill('SIGKILL')
       settled.reject(error)
@@ -79,7 +87,7 @@ export class SqlRunner {
     })
     const abort = (): void => end(new WeirError('QUERY_FAILED', 'whoever asked has gone'))
     const reply = (message: SqlReply): void => {
-      if ('answer' in message) return settled.resolve(message.answer)
+      if ('result' in message) return settled.resolve(message.result)
       const { code, message: detail, details } = message.problem
       const error = new WeirError(code as ErrorCode, detail, { details })
       // What went wrong unawares may have left something behind.
@@ -89,14 +97,13 @@ export class SqlRunner {
     }
     const gone = (): void =>
       settled.reject(new WeirError('QUERY_LIMIT_EXCEEDED', 'It needs too much memory: narrow it'))
-    signal?.addEventListener('abort', abort)
+    signal.addEventListener('abort', abort)
     child.once('message', reply)
     child.once('exit', gone)
-    const secret = `w${Buffer.from(this.#random.bytes(16)).toString('hex')}_`
-    child.send({ sql, source, limits: this.#limits, secret } satisfies SqlRequest)
+    child.send(task)
     return settled.promise.finally(() => {
       cancel()
-      signal?.removeEventListener('abort', abort)
+      signal.removeEventListener('abort', abort)
       child.off('message', reply)
       child.off('exit', gone)
     })

@@ -4,6 +4,7 @@ import type { ApiOptions } from '../api/server.ts'
 import type { Config } from '../config/config.ts'
 import type { GatewayOptions } from '../gateway/gateway-stage.ts'
 import type { Plan } from '../pipeline/pipeline.ts'
+import type { SqlLimits } from '../sql/sql.ts'
 import { nodeWorld } from '../world/node-world.ts'
 
 const WEB_FOLDER = fileURLToPath(new URL('../../dist/web', import.meta.url))
@@ -28,6 +29,18 @@ export function gatewayOptions(
   }
 }
 
+/** Bytes of an answer of SQL. */
+const SQL_ANSWER_BYTES_MAX = 32 << 20
+
+/** Of statements of SQL. */
+export const sqlOptions = ({ query }: Config): { limits: SqlLimits; atOnce: number } => ({
+  limits: {
+    ...{ rowsMax: query.sqlRowsMax, bytesMax: SQL_ANSWER_BYTES_MAX },
+    ...{ timeMs: query.sqlTimeoutUs / 1000, memoryBytes: query.sqlMemoryBytes },
+  },
+  atOnce: query.concurrency,
+})
+
 /** `atOnceMin`: what the engine does at once anyway. */
 export const apiOptions = ({ http, query }: Config, atOnceMin: number): ApiOptions => ({
   hosts: http.hosts,
@@ -41,6 +54,7 @@ export const apiOptions = ({ http, query }: Config, atOnceMin: number): ApiOptio
     idleTimeoutMs: http.idleTimeoutUs / 1000,
     connectionsMax: http.connectionsMax,
     questionsAtOnce: Math.max(query.concurrency, atOnceMin),
+    statementsAtOnce: query.concurrency,
     questionsWaitingMax: query.waitingMax,
     questionTimeMs: query.timeoutUs / 1000,
     answerBytesMax: query.answerBytesMax,

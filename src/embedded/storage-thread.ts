@@ -2,7 +2,6 @@
 import { setPriority } from 'node:os'
 import { workerData } from 'node:worker_threads'
 import type { EventCall } from '../observe/observe.ts'
-import { pathOfObject } from '../objects/objects.ts'
 import { retentionOf } from '../pipeline/pipeline.ts'
 import { removeCopies } from '../storage/backup-source.ts'
 import { openStorage } from '../storage/open-storage.ts'
@@ -13,6 +12,7 @@ import { storageSamples } from './stage-metrics.ts'
 import { nodeWorld } from '../world/node-world.ts'
 import { serve } from './rpc.ts'
 import { serveScan } from './scan-port.ts'
+import { StatementFiles } from './statement-files.ts'
 import { StorageLoop } from './storage-loop.ts'
 import { Verifications } from './verifications.ts'
 import type { LogMessage, MainEvent, StorageThread, StreamMessage, ThreadData } from './threads.ts'
@@ -87,13 +87,11 @@ const backups = new Backups({
   coldFolder: config.cold.bucket === '' ? coldObjects : undefined,
 })
 
-/** Of statements under way. */
-const sqlReleases = new Map<number, () => void>()
-let sqlNext = 0
-
-/** Of a file in the object store, when that is a folder of this machine. */
-const coldPath = (file: string): string | undefined =>
-  config.cold.bucket === '' ? `${folder}/cold/${pathOfObject(file)}` : undefined
+const statements = new StatementFiles({
+  ...{ storage, folder, disk: nodeWorld.disk, objects: coldObjects },
+  isBucket: config.cold.bucket !== '',
+  bytesMax: config.query.sqlFilesBytesMax,
+})
 
 const verifications = new Verifications(storage, nodeWorld.random)
 
@@ -113,16 +111,8 @@ const methods: StorageThread = {
   beginErasure: (erasure) => storage.erasures.begin(erasure),
   runErasure: (id) => storage.erasures.run(id),
   finishErasure: (id, receipt) => storage.erasures.finish(id, receipt),
-  async openSql() {
-    const { release, ...files } = await storage.sqlFiles(folder, coldPath)
-    const id = sqlNext++
-    sqlReleases.set(id, release)
-    return { id, files }
-  },
-  closeSql(id) {
-    sqlReleases.get(id)?.()
-    sqlReleases.delete(id)
-  },
+  openSql: (question, signal) => statements.open(question, signal),
+  closeSql: (id) => statements.close(id),
   report: () => storage.report(folder),
   confirmExported: (beforeUs) => storage.confirmExported(beforeUs),
   beginBackup: (to) => backups.begin(to),

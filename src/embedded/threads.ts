@@ -27,7 +27,7 @@ import type { EventCall } from '../observe/observe.ts'
 import type { Plan } from '../pipeline/pipeline.ts'
 import type { Query, ScanQuestion } from '../query/query.ts'
 import type { ErasedFile, Erasure } from '../storage/erasure-tables.ts'
-import type { SqlFiles } from '../storage/sql-files.ts'
+import type { SqlFiles, SqlQuestion } from '../storage/sql-files.ts'
 import type { Recovered } from '../storage/storage.ts'
 import type { Checkpoint, RuleEvent, StreamOutput } from '../stream/stream.ts'
 
@@ -144,7 +144,10 @@ export interface StorageThread extends Stage, Query {
   runErasure(id: string): Promise<{ erasure: Erasure; files: ErasedFile[] }>
   finishErasure(id: string, receipt: string): Promise<void>
   /** The files stay until closeSql() of this id. */
-  openSql(): Promise<{ id: number; files: Omit<SqlFiles, 'release'> }>
+  openSql(
+    question: SqlQuestion,
+    signal?: AbortSignal,
+  ): Promise<{ id: number; files: Omit<SqlFiles, 'release'> }>
   closeSql(id: number): void
   confirmExported(beforeUs: number): Promise<void>
   /** See Verifications. */

@@ -45,9 +45,31 @@ export const kindOf = (code: number): ValueKind => KINDS.get(code) ?? 'number'
 export async function loadSource(
   ask: Ask,
   { device, metric, hasPartials }: { device: DevicePlace; metric: string; hasPartials: boolean },
-  { rowsMax, windowsMs, coldFiles }: SourceOptions,
+  options: SourceOptions,
 ): Promise<ReadingSource> {
-  const series = await loadSeries(ask, device, metric)
+  const look = await loadDevice(ask, { device, metrics: [metric], hasPartials }, options)
+  const { series, view, text } = look
+  return { series: () => series, text, view: () => view }
+}
+
+/** What there is of a device at one moment. */
+export interface DeviceLook {
+  series: SeriesDefinition[]
+  view: ReadingView
+  text: (id: number) => string
+}
+
+/** `metrics`: undefined for all that it has. */
+export async function loadDevice(
+  ask: Ask,
+  {
+    device,
+    metrics,
+    hasPartials,
+  }: { device: DevicePlace; metrics: readonly string[] | undefined; hasPartials: boolean },
+  { rowsMax, windowsMs, coldFiles }: SourceOptions,
+): Promise<DeviceLook> {
+  const series = await loadSeries(ask, device, metrics)
   const ids = series.map(({ series }) => series)
   const kinds = new Map(series.map(({ series, kind }) => [series, kind]))
   const texts = new QuestionTexts()
@@ -60,7 +82,7 @@ export async function loadSource(
     erased: () => erased,
     cold: { files: coldFiles, runs: await loadCold(ask, ids) },
   })
-  return { series: () => series, text: (id) => texts.text(id), view: () => view }
+  return { series, view, text: (id) => texts.text(id) }
 }
 
 /** By series. */
@@ -70,12 +92,12 @@ export const loadCold = async (ask: Ask, ids: readonly number[]): Promise<Map<nu
 async function loadSeries(
   ask: Ask,
   { tenant, deviceId }: DevicePlace,
-  metric: string,
+  metrics: readonly string[] | undefined,
 ): Promise<SeriesDefinition[]> {
   const rows = await ask<SeriesRow>(
     `SELECT id, device_id, device_type, metric, dimensions, kind FROM series
-     WHERE tenant = $1 AND device_id = $2 AND metric = $3`,
-    [tenant, deviceId, metric],
+     WHERE tenant = $1 AND device_id = $2 AND (metric = ANY ($3) OR $3 IS NULL)`,
+    [tenant, deviceId, metrics ?? null],
   )
   return rows.map((row) => seriesOf(row, tenant))
 }

@@ -25,6 +25,7 @@ import { ColdFiles } from './cold-files.ts'
 import { EngineGroups, type EngineUse } from './engine-groups.ts'
 import { QueryDatabase, type Ask } from './query-database.ts'
 import { readAnomalies, readDeadLetters } from './query-events.ts'
+import { lookAtEach, type DeviceLooks } from './query-devices.ts'
 import { lookAtDevices } from './query-groups.ts'
 import { readLatest, readLatestOfMetric } from './query-latest.ts'
 import { scanTables } from './query-scan.ts'
@@ -43,7 +44,7 @@ export interface PostgresQueryOptions {
   engine?: EngineUse | undefined
 }
 
-export interface PostgresQuery extends Query, ReadingScan, GroupsSource {
+export interface PostgresQuery extends Query, ReadingScan, GroupsSource, DeviceLooks {
   /** Waits for the questions under way. */
   close(): Promise<void>
 }
@@ -94,6 +95,12 @@ class TableQuery implements PostgresQuery {
       ...{ database: this.#database, hashDevice, options: this.#sourceOptions(), signal },
     }
     return lookAtDevices(place, question, run)
+  }
+
+  eachDevice(...[question, run, signal]: Parameters<DeviceLooks['eachDevice']>): Promise<void> {
+    const { hashDevice } = this.#options
+    const options = { ...this.#sourceOptions(), rowsMax: Infinity }
+    return lookAtEach({ database: this.#database, hashDevice, options, signal }, question, run)
   }
 
   scan(question: ScanQuestion): ReturnType<ReadingScan['scan']> {

@@ -91,6 +91,21 @@ class StoresQuery implements PostgresQuery {
     }
   }
 
+  /** One store after the other; a device's readings are those of its own. */
+  async eachDevice(
+    ...[question, run, signal]: Parameters<PostgresQuery['eachDevice']>
+  ): Promise<void> {
+    const { stores, hashDevice } = this.#options
+    for (const store of stores) {
+      const runOwn: typeof run = async (look) => {
+        const [first] = look.series
+        if (first === undefined) return
+        if (isInRange(store.range, hashDevice(first.tenant, first.deviceId))) await run(look)
+      }
+      await named(store, store.query.eachDevice(question, runOwn, signal))
+    }
+  }
+
   latest(tenant: string, deviceId: string): ReturnType<Query['latest']> {
     const store = this.#storeOf(tenant, deviceId)
     return named(store, store.query.latest(tenant, deviceId))

@@ -2,9 +2,11 @@
 import { DuckDBInstance, type DuckDBConnection, type DuckDBDataChunk } from '@duckdb/node-api'
 import { WeirError } from '../errors/errors.ts'
 import { checkStatement, type View } from './check-statement.ts'
-import type { SqlAnswer, SqlLimits, SqlSource } from './sql.ts'
+import { quote } from './quote.ts'
+import type { SqlAnswer, SqlLimits, SqlSource, StatementLook } from './sql.ts'
 import { toSqlValue } from './sql-values.ts'
-import { quote, viewStatements } from './views.ts'
+import { scopesOf } from './statement-scope.ts'
+import { viewStatements } from './views.ts'
 
 export interface SqlRequest {
   sql: string
@@ -21,24 +23,66 @@ const COLUMNS: Record<'devices' | 'alerts', string> = {
     state: 'VARCHAR', triggered_at: 'TIMESTAMP', resolved_at: 'TIMESTAMP', occurrences: 'INTEGER'}`,
 }
 
+/** Of looks: they read nothing and leave nothing behind, so one database does for all. */
+let looking: Promise<DuckDBConnection> | undefined
+
+async function openLooking(limits: SqlLimits): Promise<DuckDBConnection> {
+  const { connection } = await openDatabase(limits)
+  await lockDown(connection, [])
+  return connection
+}
+
+/** What it will read, so that only that need be at hand. Errors: SQL_REFUSED, SQL_INVALID. */
+export async function lookAtStatement(sql: string, limits: SqlLimits): Promise<StatementLook> {
+  looking ??= openLooking(limits)
+  const connection = await looking
+  const serialized = await serialize(connection, sql)
+  const { views } = checkStatement(serialized)
+  const { statements } = JSON.parse(serialized) as { statements: unknown[] }
+  const scopes = await scopesOf(statements[0], (time) => timeUsOf(connection, time))
+  return { views: [...views], scopes }
+}
+
 /** Errors: SQL_REFUSED, SQL_INVALID, QUERY_LIMIT_EXCEEDED. */
 export async function runStatement(request: SqlRequest): Promise<SqlAnswer> {
-  const { limits } = request
+  const { sql, limits } = request
+  const { connection, close } = await openDatabase(limits)
+  try {
+    const { views } = checkStatement(await serialize(connection, sql))
+    await prepare(connection, views, request)
+    return await answer(connection, sql, limits)
+  } finally {
+    close()
+  }
+}
+
+async function openDatabase({
+  memoryBytes,
+}: SqlLimits): Promise<{ connection: DuckDBConnection; close: () => void }> {
   const instance = await DuckDBInstance.create(':memory:', {
     threads: '1',
-    memory_limit: `${Math.floor(limits.memoryBytes / 1024)}KiB`,
+    memory_limit: `${Math.floor(memoryBytes / 1024)}KiB`,
     temp_directory: '',
     autoinstall_known_extensions: 'false',
     autoload_known_extensions: 'false',
   })
   const connection = await instance.connect()
-  try {
-    const { views } = checkStatement(await serialize(connection, request.sql))
-    await prepare(connection, views, request)
-    return await answer(connection, request.sql, limits)
-  } finally {
+  await connection.run("SET TimeZone = 'UTC'")
+  const close = (): void => {
     connection.closeSync()
     instance.closeSync()
+  }
+  return { connection, close }
+}
+
+/** Undefined: it is none, which the statement will say itself. */
+async function timeUsOf(connection: DuckDBConnection, time: string): Promise<number | undefined> {
+  try {
+    const reader = await connection.runAndReadAll(`SELECT epoch_us(CAST(${time} AS TIMESTAMP))`)
+    const us = reader.getRows()[0]?.[0]
+    return typeof us === 'bigint' && Number.isSafeInteger(Number(us)) ? Number(us) : undefined
+  } catch {
+    return undefined
   }
 }
 
@@ -52,7 +96,6 @@ async function prepare(
   views: ReadonlySet<View>,
   { source, secret }: SqlRequest,
 ): Promise<void> {
-  await connection.run("SET TimeZone = 'UTC'")
   for (const statement of viewStatements(views, source, secret)) await connection.run(statement)
   for (const name of ['devices', 'alerts'] as const) {
     if (!views.has(name)) continue
@@ -62,9 +105,13 @@ async function prepare(
        columns = ${COLUMNS[name]})`,
     )
   }
-  const { readings, cold, rollups } = source
-  const files = [...readings, ...cold, ...rollups].map(quote)
-  await connection.run(`SET allowed_paths = [${files.join()}]`)
+  const { readings, cold, rows, rollups } = source
+  await lockDown(connection, [...readings, ...cold, ...rows, ...rollups])
+}
+
+/** From here on these files can be read, and nothing else be reached. */
+async function lockDown(connection: DuckDBConnection, files: readonly string[]): Promise<void> {
+  await connection.run(`SET allowed_paths = [${files.map(quote).join()}]`)
   // In this order: behind the second nothing opens the door again.
   await connection.run('SET enable_external_access = false')
   await connection.run('SET lock_configuration = true')

@@ -8,6 +8,9 @@
  * Q3 Rows, bytes, memory and time are limited. Beyond a limit: QUERY_LIMIT_EXCEEDED, which says
  *    what to narrow. Who goes away ends it.
  */
+import type { View } from './check-statement.ts'
+import type { Scopes } from './statement-scope.ts'
+
 export interface SqlLimits {
   rowsMax: number
   /** Of the answer, as JSON. */
@@ -18,7 +21,19 @@ export interface SqlLimits {
 }
 
 /** What a statement may read: files with columns as below, made by whoever stores. */
-export interface SqlSource {
+export interface SqlSource extends SqlFileSet {
+  tenant: string
+  /** What is older than `kept_us` by this time is not shown, µs. */
+  nowUs: number
+  /** Window sizes that are kept, ms. */
+  windowsMs: number[]
+  /** Lines of JSON of the other views; undefined where the statement does not ask for them. */
+  devices: string | undefined
+  alerts: string | undefined
+}
+
+/** Readings and windows, of which those that the statement cannot see may be left out. */
+export interface SqlFileSet {
   /** Segments of readings: series, time (ms), micros, mantissa, scale, real. */
   readings: string[]
   /** Those of them that may hold an identity that another has, too: in the order of offsets. */
@@ -27,6 +42,10 @@ export interface SqlSource {
   cold: string[]
   /** Those of them of which the same is true; they were written before all that overlaps. */
   overlappingCold: string[]
+  /** Those that may have readings of windows that are computed from readings. */
+  uncertainCold: string[]
+  /** Readings as numbers: series, time_us, value. What they have no other file has. */
+  rows: string[]
   /** Partials of windows. */
   rollups: string[]
   /** Lines of JSON: {series, tenant, device_id, metric, kind, tags, kept_us (an age)}. */
@@ -37,14 +56,6 @@ export interface SqlSource {
   dirty: string
   /** The same of readings that are erased, and still in files; undefined: there are none. */
   erased: string | undefined
-  /** Window sizes that are kept, ms. */
-  windowsMs: number[]
-  tenant: string
-  /** What is older than `kept_us` by this time is not shown, µs. */
-  nowUs: number
-  /** Lines of JSON of the other views; undefined where the statement cannot ask for them. */
-  devices: string | undefined
-  alerts: string | undefined
 }
 
 export type SqlValue = string | number | boolean | null | SqlValue[] | { [name: string]: SqlValue }
@@ -54,4 +65,13 @@ export interface SqlAnswer {
   rows: SqlValue[][]
 }
 
-export { runStatement, type SqlRequest } from './run-statement.ts'
+/** What is known of a statement before it runs. */
+export interface StatementLook {
+  views: View[]
+  scopes: Scopes
+}
+
+export type { View } from './check-statement.ts'
+export { lookAtStatement, runStatement, type SqlRequest } from './run-statement.ts'
+export type { SqlScope } from './scope.ts'
+export type { Scopes } from './statement-scope.ts'

@@ -1,8 +1,8 @@
 /** The views that statements are over, as SQL; the tables behind them have a secret prefix. */
 import type { View } from './check-statement.ts'
+import { quote } from './quote.ts'
 import type { SqlSource } from './sql.ts'
 
-export const quote = (text: string): string => `'${text.replaceAll("'", "''")}'`
 const list = (files: readonly string[]): string => `[${files.map(quote).join()}]`
 
 const READING = `series, epoch_ms(time) * 1000 + micros AS time_us,
@@ -23,10 +23,13 @@ export function viewStatements(
 }
 
 function telemetry(source: SqlSource, prefix: string): string[] {
-  const { tenant, readings, overlapping, cold, overlappingCold } = source
+  const { tenant, readings, overlapping, cold, overlappingCold, rows: plain } = source
   const apart = readings.filter((file) => !overlapping.includes(file))
   const parts = []
   if (apart.length > 0) parts.push(`SELECT ${READING} FROM read_parquet(${list(apart)})`)
+  if (plain.length > 0) {
+    parts.push(`SELECT series::INTEGER AS series, time_us, value FROM read_parquet(${list(plain)})`)
+  }
   if (overlapping.length > 0) {
     // Of one identity the first write counts, and files are in the order of writes.
     parts.push(`SELECT series, time_us, arg_min(value, file_index) AS value FROM (
@@ -55,14 +58,17 @@ function telemetry(source: SqlSource, prefix: string): string[] {
      WHERE tenant = ${quote(tenant)}`,
     `CREATE TABLE ${prefix}texts AS SELECT * FROM read_json(${quote(source.texts)},
       format = 'newline_delimited', columns = {id: 'INTEGER', text: 'VARCHAR'})`,
-    ...(cold.length > 0 ? [`CREATE VIEW ${prefix}cold AS ${coldOnce(source, prefix)}`] : []),
+    // Files of the lake's form do not tell a number from a boolean, nor need they.
+    `CREATE TABLE ${prefix}names AS SELECT device_id, metric, tags, kind = 'text' AS is_text,
+       min(series) AS series FROM ${prefix}series GROUP BY ALL`,
+    ...(cold.length > 0 ? [`CREATE VIEW ${prefix}cold AS ${coldOnce(source, prefix, cold)}`] : []),
     `CREATE VIEW ${prefix}readings AS ${rows}`,
     `CREATE VIEW telemetry AS
      SELECT s.device_id, s.metric, make_timestamp(r.time_us::BIGINT) AS ts,
        CASE WHEN s.kind = 'text' THEN NULL ELSE r.value END AS value, s.tags,
        CASE WHEN s.kind = 'text' THEN t.text END AS text
      FROM ${prefix}readings r JOIN ${prefix}series s USING (series)
-       LEFT JOIN ${prefix}texts t ON s.kind = 'text' AND t.id = r.value::INTEGER
+       LEFT JOIN ${prefix}texts t ON s.kind = 'text' AND t.id = TRY_CAST(r.value AS INTEGER)
      WHERE ${isKept('r.time_us')}
      ${cold.length > 0 ? `UNION ALL ${coldRows}` : ''}`,
   ]
@@ -73,21 +79,27 @@ const WIDE = `CREATE VIEW wide AS
   SELECT device_id, ts, map(list(metric ORDER BY metric), list(value ORDER BY metric)) AS metrics, tags
   FROM telemetry WHERE value IS NOT NULL GROUP BY device_id, ts, tags`
 
-/** Each identity once, with its series, time, value and text_value. */
-function coldOnce({ tenant, cold, overlappingCold }: SqlSource, prefix: string): string {
+/** Of these files each identity once, with its series, time, value and text_value. */
+function coldOnce(
+  { tenant, overlappingCold }: SqlSource,
+  prefix: string,
+  cold: readonly string[],
+): string {
   const rowsOf = (files: readonly string[], more = ''): string =>
     `SELECT s.series, c.time, c.value, c.text_value ${more}
      FROM read_parquet(${list(files)}, hive_partitioning = false, filename = true) c
-       JOIN ${prefix}series s
+       JOIN ${prefix}names s
        ON c.device_id = s.device_id AND c.metric = s.metric AND c.dimensions = s.tags
+         AND (c.text_value IS NOT NULL) = s.is_text
      WHERE c.tenant = ${quote(tenant)}`
-  const apart = cold.filter((file) => !overlappingCold.includes(file))
+  const rivals = overlappingCold.filter((file) => cold.includes(file))
+  const apart = cold.filter((file) => !rivals.includes(file))
   const parts = apart.length > 0 ? [rowsOf(apart)] : []
-  if (overlappingCold.length > 0) {
-    const place = `, list_position(${list(overlappingCold)}, c.filename) AS file_index`
+  if (rivals.length > 0) {
+    const place = `, list_position(${list(rivals)}, c.filename) AS file_index`
     parts.push(`SELECT series, time, arg_min(value, file_index) AS value,
       arg_min(text_value, file_index) AS text_value
-      FROM (${rowsOf(overlappingCold, place)}) GROUP BY series, time`)
+      FROM (${rowsOf(rivals, place)}) GROUP BY series, time`)
   }
   return parts.join(' UNION ALL ')
 }
@@ -105,13 +117,18 @@ const NO_PARTIALS = `SELECT 0 AS series, 0 AS window_ms, 0 AS start_ms, 0 AS is_
 
 /** On-time and late partials merged; where they do not tell everything, from readings. */
 function aggregations(source: SqlSource, prefix: string): string[] {
-  const { rollups, windowsMs } = source
+  const { rollups, windowsMs, uncertainCold, erased } = source
   const partials = rollups.length > 0 ? `SELECT * FROM read_parquet(${list(rollups)})` : NO_PARTIALS
   const sizes = windowsMs.map((size) => `(${size})`).join()
+  const coldRows = `SELECT series, epoch_us(time) AS time_us, value
+    FROM (${coldOnce(source, prefix, uncertainCold)}) c WHERE value IS NOT NULL
+      ${erased === undefined ? '' : `AND ${notErased('c.series', 'epoch_us(c.time)', erased)}`}`
   return [
     `CREATE TABLE ${prefix}dirty AS SELECT * FROM read_json(${quote(source.dirty)},
       format = 'newline_delimited',
       columns = {series: 'INTEGER', start_us: 'DOUBLE', end_us: 'DOUBLE'})`,
+    `CREATE VIEW ${prefix}uncertain AS SELECT series, time_us, value FROM ${prefix}readings
+     ${uncertainCold.length > 0 ? `UNION ALL ${coldRows}` : ''}`,
     `CREATE VIEW ${prefix}merged AS
      SELECT series, window_ms, start_ms, sum(count) AS count, sum(sum) AS sum, min(min) AS min,
        max(max) AS max, sum(mean * count) / sum(count) AS mean,
@@ -128,7 +145,7 @@ function aggregations(source: SqlSource, prefix: string): string[] {
        count(*) AS count, sum(r.value) AS sum, min(r.value) AS min, max(r.value) AS max,
        avg(r.value) AS mean, coalesce(var_pop(r.value), 0) * count(*) AS squares,
        arg_min(r.value, r.time_us) AS first, arg_max(r.value, r.time_us) AS last
-     FROM (VALUES ${sizes}) w(window_ms), ${prefix}readings r
+     FROM (VALUES ${sizes}) w(window_ms), ${prefix}uncertain r
      WHERE EXISTS (SELECT 1 FROM ${prefix}dirty d WHERE d.series = r.series AND d.start_us <
          (floor(r.time_us / (w.window_ms * 1000)) + 1) * w.window_ms * 1000
        AND floor(r.time_us / (w.window_ms * 1000)) * w.window_ms * 1000 < d.end_us)

@@ -39,7 +39,7 @@ import { SegmentChecks } from './segment-checks.ts'
 import type { SegmentFiles } from './segment-files.ts'
 import type { Segment, SegmentSet } from './segment-set.ts'
 import { SeriesDirectory } from './series-directory.ts'
-import { sqlFiles, type SqlFiles, type SqlFilesParts } from './sql-files.ts'
+import { sqlFiles, type ColdPaths, type SqlFiles, type SqlQuestion } from './sql-files.ts'
 import type { StorageOptions } from './storage-options.ts'
 import { StateFile } from './state-file.ts'
 import { isLastValues, loadState } from './state-loader.ts'
@@ -310,12 +310,10 @@ export class EmbeddedStorage implements Storage, Query, ReadingScan {
   }
 
   /** What is in segments, for SQL; `release()` must be called. `folder` is the data folder. */
-  sqlFiles(folder: string, coldPath: SqlFilesParts['coldPath']): Promise<SqlFiles> {
-    return sqlFiles({
-      ...{ ...this.#parts, folder, coldPath },
-      erased: () => openSpans(this.#parts),
-      dirty: () => uncertainSpans(this.#dirty, this.#parts),
-    })
+  sqlFiles(folder: string, coldPaths: ColdPaths, question: SqlQuestion): Promise<SqlFiles> {
+    const erased = () => openSpans(this.#parts)
+    const dirty = () => uncertainSpans(this.#dirty, this.#parts)
+    return sqlFiles({ ...this.#parts, folder, coldPaths, erased, dirty }, question)
   }
 
   settle(): Promise<void> {

@@ -6,6 +6,7 @@ import type { Given, QueryBench } from '../query/query-fixture.ts'
 import type { QueryLimits, ReadingScan, Value } from '../query/query.ts'
 import { FATE_FRESH, FATE_UNVERIFIED } from '../stream/stream.ts'
 import { nodeWorld } from '../world/node-world.ts'
+import type { EmbeddedStorage } from './embedded-storage.ts'
 import { openStorage } from './open-storage.ts'
 import { makeOutput } from './storage-fixture.ts'
 
@@ -13,13 +14,14 @@ import { makeOutput } from './storage-fixture.ts'
 export async function openEmbeddedBench(
   limits: QueryLimits,
   { isCommitted }: { isCommitted: boolean },
-): Promise<QueryBench & { scan: ReadingScan }> {
+): Promise<QueryBench & { scan: ReadingScan; store: EmbeddedStorage; folder: string }> {
   const folder = await mkdtemp(join(tmpdir(), 'weir-query-'))
   const store = await openStorage({ folder, world: nodeWorld, options: { limits } })
   const texts = new Map<string, number>()
   const identities = new Set<string>()
   let offset = 0
   return {
+    ...{ store, folder },
     query: store,
     scan: store,
     async give(given) {

@@ -13,6 +13,7 @@ import { createS3Objects } from '../../src/objects/s3-objects.ts'
 import { openAging, readAll, writeDays, type Opened } from '../../src/storage/aging-fixture.ts'
 import { ask, makeOutput } from '../../src/storage/storage-fixture.ts'
 import { nodeWorld } from '../../src/world/node-world.ts'
+import { askStore, embeddedSql } from '../system/sql-fixture.ts'
 import { REGION } from './buckets.ts'
 import { accessOf } from './cluster.ts'
 
@@ -122,6 +123,29 @@ for (const isWarm of [false, true]) {
     },
   )
 }
+
+test(
+  'SQL reads the bucket’s files, and refuses a month that is archived by its times',
+  { skip },
+  async (context) => {
+    const { objects, bucket, admin } = await openArchive()
+    context.after(() => objects.close())
+    const opened = await openAging(context, { objects })
+    await writeDays(opened, 160)
+    const { store, folder, now } = opened
+    const sql = embeddedSql(store, { folder, objects })
+    const count = async (where: string): Promise<unknown> => {
+      const statement = `SELECT count(*) FROM telemetry WHERE metric = 'temperature' ${where}`
+      return (await askStore(sql, statement, { nowUs: now.us }))[0]![0]
+    }
+    assert.equal(await count("AND ts >= '2026-02-01'"), 640 - 31 * 4)
+    const [january] = (await keysOf(objects)).filter((key) => key.includes('month=1/'))
+    await freeze(admin, bucket, january!)
+    const message = /2026-01-01T00:00:00.000Z to 2026-01-31T.* archive/
+    await assert.rejects(count(''), { code: 'OBJECT_FROZEN', message })
+    assert.equal(await count("AND ts >= '2026-02-01'"), 640 - 31 * 4)
+  },
+)
 
 test(
   'the rule of the bucket is ours alone, replaced whole, and gone when it does nothing',

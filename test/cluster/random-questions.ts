@@ -6,7 +6,7 @@ import type { PostgresPlace } from '../../src/postgres-client/postgres-client.ts
 import type { Given } from '../../src/query/query-fixture.ts'
 import type { Query } from '../../src/query/query.ts'
 import { openEmbeddedBench } from '../../src/storage/query-bench-fixture.ts'
-import { openTables, type BenchAging } from './postgres-bench.ts'
+import { openTables, type BenchAging, type TablesBench } from './postgres-bench.ts'
 import { given, readingsQuestion, windowsQuestion } from './random-readings.ts'
 
 const LIMITS = { rowsMax: 1_000_000, windowsMax: 10_000 }
@@ -19,7 +19,7 @@ async function outcome(answer: Promise<object>): Promise<unknown> {
   }))
 }
 
-function assertAlike(actual: unknown, expected: unknown, place: string): void {
+export function assertAlike(actual: unknown, expected: unknown, place: string): void {
   if (typeof expected === 'number' && typeof actual === 'number') {
     const tolerance = 1e-9 * Math.max(1, Math.abs(expected))
     return assert.ok(Math.abs(actual - expected) <= tolerance, `${place}: ${actual}, ${expected}`)
@@ -57,10 +57,28 @@ export interface RandomQuestions {
   aging?: () => Promise<BenchAging>
 }
 
-interface Parting {
+export interface Parting {
   /** The share of the readings that come first. */
   before: number
   isLateAged: boolean
+}
+
+export const parting: fc.Arbitrary<Parting> = fc.record({
+  before: fc.constantFrom(0.3, 0.7, 1),
+  isLateAged: fc.boolean(),
+})
+
+export async function giveAndAge(
+  tables: Pick<TablesBench, 'give' | 'age'>,
+  given: Given,
+  { before, isLateAged }: Parting,
+): Promise<void> {
+  const { readings = [], ...others } = given
+  const cut = Math.floor(readings.length * before)
+  await tables.give({ ...others, readings: readings.slice(0, cut) })
+  await tables.age()
+  await tables.give({ readings: readings.slice(cut) })
+  if (isLateAged) await tables.age()
 }
 
 export function testRandomQuestions(of: RandomQuestions): void {
@@ -68,24 +86,16 @@ export function testRandomQuestions(of: RandomQuestions): void {
   const title = `random readings, late and later: ${name} answers as embedded does`
   test(title, { skip: skip ?? false }, async () => {
     const tables = await openTables(newPlace(), LIMITS, { aging: await aging?.() })
-    const giveAndAge = async (given: Given, { before, isLateAged }: Parting): Promise<void> => {
-      const { readings = [], ...others } = given
-      const cut = Math.floor(readings.length * before)
-      await tables.give({ ...others, readings: readings.slice(0, cut) })
-      await tables.age()
-      await tables.give({ readings: readings.slice(cut) })
-      if (isLateAged) await tables.age()
-    }
     const property = fc.asyncProperty(
       given,
       fc.array(readingsQuestion, { minLength: 12, maxLength: 12 }),
       fc.array(windowsQuestion, { minLength: 4, maxLength: 4 }),
-      fc.record({ before: fc.constantFrom(0.3, 0.7, 1), isLateAged: fc.boolean() }),
+      parting,
       async (given, readings, windows, parting) => {
         await tables.empty()
         const embedded = await openEmbeddedBench(LIMITS, { isCommitted: true })
         try {
-          const give = aging === undefined ? tables.give(given) : giveAndAge(given, parting)
+          const give = aging === undefined ? tables.give(given) : giveAndAge(tables, given, parting)
           await Promise.all([give, embedded.give(given)])
           if (isCompressed) await tables.compress()
           for (const question of readings) {

@@ -6,9 +6,9 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { openFolderObjects } from '../../src/objects/folder-objects.ts'
 import type { Query } from '../../src/query/query.ts'
-import { runStatement } from '../../src/sql/sql.ts'
 import { FATE_FRESH, FATE_UNVERIFIED } from '../../src/stream/stream.ts'
 import { nodeWorld } from '../../src/world/node-world.ts'
+import { askStore, embeddedSql } from './sql-fixture.ts'
 import { DAY_US, HOUR_US } from '../../src/storage/aging-fixture.ts'
 import type { EmbeddedStorage } from '../../src/storage/embedded-storage.ts'
 import { openStorage } from '../../src/storage/open-storage.ts'
@@ -30,7 +30,6 @@ const SERIES = METRICS.map((metric, series) =>
   defineSeries(series, metric, metric === 'word' ? { kind: 'text' } : {}),
 )
 const START_US = Date.UTC(2026, 0, 25) * 1000
-const SQL_LIMITS = { rowsMax: 1e6, bytesMax: 1e8, timeMs: 60_000, memoryBytes: 1 << 28 }
 
 interface Step {
   /** Time goes on. */
@@ -111,23 +110,16 @@ async function check({ folder, now, storage }: Opened, oracle: Oracle): Promise<
     const { points } = await query.readings(ask({ startUs: 0, endUs: 4e15, metric }))
     assert.deepEqual(points, oracle.rows(series, now.us), metric)
   }
-  const { release, ...files } = await storage.sqlFiles(folder, (file) => join(folder, 'cold', file))
-  try {
-    const { rows } = await runStatement({
-      sql: 'SELECT metric, epoch_ms(ts)::DOUBLE, value, text FROM telemetry ORDER BY metric, ts',
-      ...{ limits: SQL_LIMITS, secret: 'x_' },
-      source: {
-        ...{ ...files, windowsMs: [], tenant: 'default', nowUs: now.us },
-        ...{ devices: undefined, alerts: undefined },
-      },
-    })
-    for (const [series, metric] of METRICS.entries()) {
-      const own = rows.filter(([name]) => name === metric)
-      const found = own.map(([, ms, value, text]) => [ms, text ?? value])
-      assert.deepEqual(found, oracle.rows(series, now.us), `${metric} by SQL`)
-    }
-  } finally {
-    release()
+  const objects = await openFolderObjects({ ...nodeWorld, folder: join(folder, 'cold') })
+  const rows = await askStore(
+    embeddedSql(storage, { folder, objects }),
+    'SELECT metric, epoch_ms(ts)::DOUBLE, value, text FROM telemetry ORDER BY metric, ts',
+    { nowUs: now.us },
+  )
+  for (const [series, metric] of METRICS.entries()) {
+    const own = rows.filter(([name]) => name === metric)
+    const found = own.map(([, ms, value, text]) => [ms, text ?? value])
+    assert.deepEqual(found, oracle.rows(series, now.us), `${metric} by SQL`)
   }
 }
 

@@ -6,6 +6,7 @@ import assert from 'node:assert/strict'
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { assertRefused } from './sql-attacks.ts'
 import { makeFolder, until, WeirProcess } from './weir-process.ts'
 
 const PIPELINE = `
@@ -144,29 +145,12 @@ test('Q1 the views say what the queries say', async (t) => {
   await weir.stop()
 })
 
-/** Each is tried on a real server, which must be none the worse for it. */
-const ATTACKS = [
-  ...[
-    "SELECT * FROM read_csv('/etc/passwd')",
-    "SELECT * FROM '/etc/passwd'",
-    "COPY (SELECT 1) TO '/tmp/weir-sql'",
-  ],
-  ...["ATTACH '/tmp/weir-sql.db' AS x", "SELECT * FROM read_text('/proc/self/environ')"],
-  ...['SET enable_external_access = true', "SELECT current_setting('allowed_paths')"],
-  ...['SELECT 1; DROP VIEW telemetry', "SELECT * FROM query('SELECT 1')", 'INSTALL httpfs'],
-  ...["WITH a AS (SELECT * FROM read_blob('/etc/passwd')) SELECT * FROM a", 'PRAGMA database_list'],
-  ...["SELECT * FROM read_parquet('http://127.0.0.1:1/x.parquet')", 'SHOW ALL TABLES'],
-]
-
 test('Q2 Q3 what breaks out is refused, what is too much is ended, and the server goes on', async (t) => {
   const folder = await makeFolder(t)
   const weir = await WeirProcess.start({ folder, pipeline: PIPELINE, config: CONFIG })
   await weir.register({ id: 'pump-1', type: 'pump' })
   await weir.api('/v1/devices/pump-1/telemetry', { body: { metrics: { temperature: 20 } } })
-  for (const sql of ATTACKS) {
-    assert.deepEqual(await failure(weir, sql), { status: 403, code: 'SQL_REFUSED' }, sql)
-  }
-  assert.ok(!existsSync('/tmp/weir-sql') && !existsSync('/tmp/weir-sql.db'))
+  await assertRefused(weir)
   const limit = { status: 422, code: 'QUERY_LIMIT_EXCEEDED' }
   for (const sql of [
     'SELECT * FROM range(6000)',

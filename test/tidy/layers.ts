@@ -74,16 +74,8 @@ export const LAYERS: Record<string, readonly string[]> = {
   cluster: [
     ...['alerts', 'api', 'backtest', 'batch', 'cache', 'config', 'control', 'embedded', 'entries'],
     ...['errors', 'fanout', 'flink', 'gateway', 'kafka', 'lake', 'lake-engine', 'line-sink', 'log'],
-    ...[
-      'objects',
-      'observe',
-      'pipeline',
-      'postgres',
-      'postgres-client',
-      'query',
-      'stream',
-      'world',
-    ],
+    ...['objects', 'observe', 'parquet', 'pipeline', 'postgres', 'postgres-client', 'query', 'sql'],
+    ...['stream', 'world'],
   ],
   cli: [
     ...['api', 'backtest', 'backup', 'cluster', 'config', 'embedded', 'entries', 'errors', 'fleet'],

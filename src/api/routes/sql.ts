@@ -27,7 +27,11 @@ export function sqlRoutes({ ports, gates }: Services<SqlPorts>): Route[] {
         sql: Type.String({ minLength: 1, maxLength: SQL_CHARACTERS_MAX }),
       }),
       answers: { 200: jsonAnswer('Columns and rows.', Answer) },
-      problems: [...(['SQL_REFUSED', 'SQL_INVALID'] as const), ...QUESTION_PROBLEMS],
+      problems: [
+        ...(['SQL_REFUSED', 'SQL_INVALID', 'OBJECT_FROZEN', 'OBJECTS_UNAVAILABLE'] as const),
+        ...(['STORAGE_UNAVAILABLE'] as const),
+        ...QUESTION_PROBLEMS,
+      ],
       async handle({ tenant, body, reply }) {
         const json = await gates.sql.run({ tenant, reply }, (signal) =>
           ports.sql.run(tenant, body.sql, signal),
