@@ -4,7 +4,8 @@
  * question after the other, and again while other devices send 100,000 readings a second.
  *
  * `--days 90` spreads as many readings over 90 days of 100 devices. A series has 777,600 then, of
- * which an answer shows the 10,000 that keep its shape; and there are averages of its hours.
+ * which an answer shows the 10,000 that keep its shape; and there are averages of its hours, which
+ * are to be summed up first.
  *
  * `--days 1095 --interval 60 --devices 50`: three years, most of them in the cold tier, which is a
  * bucket with WEIR_COLD_BUCKET and its like. It waits until everything is in its tier.
@@ -12,7 +13,7 @@
 import { fileURLToPath } from 'node:url'
 import { addPercentiles, ask, askBeside } from './asking.ts'
 import { jitterMs } from './day.ts'
-import { fillStore } from './filling.ts'
+import { fillStore, untilSummedUp } from './filling.ts'
 import { Histogram } from './histogram.ts'
 import { isQuick, numberFlag, Reporter } from './report.ts'
 import { WeirServer } from './weir-server.ts'
@@ -134,6 +135,7 @@ try {
   })
   const segments = (await server.metrics()).get('weir_storage_segments')
   reporter.add('segments', segments ?? NaN, 'files')
+  if (DAYS > 1) await untilSummedUp(reporter, server, startMs + READINGS * INTERVAL_MS)
   if (DAYS > WARM_DAYS + MONTH_DAYS) {
     // A process that starts looks at once, and then every ten minutes.
     await server.halt()
