@@ -1,7 +1,7 @@
 /**
  * What of a question about many devices another engine is to answer: of each month all that is
  * asked for, or nothing. A month is its own when PostgreSQL has no row of the series asked for in
- * it, as of one moment; then the lake's files of it have every reading once, since what goes there
+ * it, and its files have nothing that was erased, as of one moment; then the lake's files of it have every reading once, since what goes there
  * leaves out what earlier files of the month have (`month-rows.ts`).
  */
 import type { EngineFile } from '../lake-engine/lake-engine.ts'
@@ -60,7 +60,12 @@ const HOT = `SELECT month FROM unnest($6::integer[], $7::bigint[], $8::bigint[])
     ) AS row WHERE ${ASKED} AND ${OF_DIMENSIONS}
   )`
 
-const FILES = `SELECT number, key, month, device_type, sum(cold_run.row_count)::bigint AS rows
+/** What was erased may be in a file until that is written anew, and in an archive for good. */
+const FILES = `SELECT number, key, month, device_type, sum(cold_run.row_count)::bigint AS rows,
+    bool_or(EXISTS (
+      SELECT FROM tombstone WHERE tombstone.tenant = series.tenant
+        AND tombstone.device_id = series.device_id AND from_us <= max_us AND min_us < to_us
+    )) AS "isErased"
   FROM series JOIN cold_run ON cold_run.series = id JOIN cold_file ON number = file
   WHERE ${ASKED} AND ${OF_DIMENSIONS} AND month BETWEEN $6 AND $7
   GROUP BY number, device_type ORDER BY number`
@@ -93,7 +98,9 @@ export async function planEngine(
   const hot = new Set(months)
   const rows = await ask<FileRow>(FILES, [...own, first, last])
   // What cannot be asked of the engine stays with the tables, which look into the lake themselves.
-  for (const { month } of rows) if (month < MONTH_MIN || month >= MONTH_MAX) hot.add(month)
+  for (const { month, isErased } of rows) {
+    if (isErased || month < MONTH_MIN || month >= MONTH_MAX) hot.add(month)
+  }
   const files = rows.filter(({ month }) => !hot.has(month)).map(fileOf)
 
   const readings = files.reduce((sum, { rows }) => sum + rows, 0)
@@ -123,6 +130,7 @@ interface FileRow extends Row {
   month: Month
   device_type: string
   rows: number
+  isErased: boolean
 }
 
 /** In which PostgreSQL has something; undefined: it is not cut into months. */

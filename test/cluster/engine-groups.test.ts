@@ -1,6 +1,7 @@
 /** Months in the lake summed up by another engine: here DuckDB, which runs the same statements. */
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
+import pg from 'pg'
 import { openDuckEngine, LOCATION, TABLE } from './duckdb-engine.ts'
 import type { GroupsQuestion } from '../../src/query/query.ts'
 import { BASE_MS } from '../../src/query/query-fixture.ts'
@@ -8,6 +9,8 @@ import { WeirError } from '../../src/errors/errors.ts'
 import { HOUR_MS, hourly, HOURS, KEPT, LIMITS, newPlace, openLake } from './cold-fixture.ts'
 import { ENGINE_LIMITS, hourlyClock, testEngineQuestions } from './engine-questions.ts'
 import { DEVICES_MAX } from '../../src/postgres/query-groups.ts'
+import { addTombstones } from '../../src/postgres/tombstones.ts'
+import { erasureOf } from './erasure-fixture.ts'
 import { openTables } from './postgres-bench.ts'
 import { askOf, skip, url } from './postgres-fixture.ts'
 
@@ -103,6 +106,24 @@ test('a month with a row in PostgreSQL is looked at here', { skip }, async (cont
   assert.deepEqual(again.groups, groups)
   assert.deepEqual([again.meta.engine!.readings, again.meta.tiers], [HOURS + 1, ['cold']])
   assert.deepEqual(failures, [undefined, undefined])
+})
+
+test('a month of which something was erased is looked at here', { skip }, async (context) => {
+  const { query, failures, place } = await openMoved(context)
+  const fromUs = Date.UTC(2024, 1, 10) * 1000
+  const client = new pg.Client({
+    connectionString: url,
+    options: `-c search_path=${place.schema}`,
+  })
+  await client.connect()
+  // Hidden at once; its rows are in the files still.
+  await addTombstones(client, erasureOf(['pump-1'], fromUs, fromUs + 24 * HOUR_MS * 1000))
+  await client.end()
+  const asked = question({ aggregate: 'count', stepUs: undefined, calendar: month() })
+  const { groups, meta } = await query.groups(asked)
+  const counts = groups[0]!.points.map(([, count]) => count)
+  assert.deepEqual(counts, [31 * 24, 28 * 24, 30 * 24])
+  assert.deepEqual([meta.engine!.readings, failures], [61 * 24, [undefined]])
 })
 
 const month = () => ({ unit: 'month', count: 1, timeZone: 'UTC' }) as const
