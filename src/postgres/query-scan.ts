@@ -5,11 +5,17 @@
 import type { SeriesDefinition } from '../batch/batch.ts'
 import { scanDevices, type ScanQuestion, type ScanSource, type ScanStep } from '../query/query.ts'
 import type { ColdFiles } from './cold-files.ts'
+import { ColdRuns } from './cold-runs.ts'
 import type { QueryDatabase, Row } from './query-database.ts'
-import { loadCold, seriesOf, type SeriesRow } from './query-source.ts'
+import { seriesOf, type SeriesRow } from './query-source.ts'
 import { QuestionTexts } from './query-texts.ts'
 import { PostgresView } from './reading-view.ts'
+import { Telling } from './rollup-telling.ts'
 
+/** Each reading is looked at. */
+const NOTHING_TOLD = new Telling({
+  ...{ streams: new Map(), dirty: new Map(), summedUp: undefined, late: new Map() },
+})
 /** Names of series that are in memory at a time. */
 const SERIES_PER_PAGE = 10_000
 
@@ -49,17 +55,11 @@ export async function* scanTables(
         const series = devices.flat()
         const texts = new QuestionTexts()
         const isText = new Set(series.flatMap((one) => (one.kind === 'text' ? [one.series] : [])))
+        const hash = hashDevice(tenant, series[0]!.deviceId)
         const view = new PostgresView({
-          ...{ ask, texts, coverage: [], dirty: new Map(), rowsMax: Infinity },
-          deviceHash: hashDevice(tenant, series[0]!.deviceId),
+          ...{ ask, texts, rowsMax: Infinity, telling: NOTHING_TOLD, hashOf: () => hash },
           isText: (id) => isText.has(id),
-          cold: {
-            files: coldFiles,
-            runs: await loadCold(
-              ask,
-              series.map((one) => one.series),
-            ),
-          },
+          cold: { files: coldFiles, runs: new ColdRuns(ask) },
         })
         return run({ view, text: (id) => texts.text(id) })
       }),

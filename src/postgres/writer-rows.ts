@@ -37,15 +37,22 @@ export interface EncodedRows {
   months: Set<Month>
   /** Left out: not finite, before 2000 or from `timeMaxMs` on. */
   refused: number
+  /** Of the rows; Infinity and -Infinity of none. */
+  oldestMs: number
+  newestMs: number
 }
 
 /** The months of rows that come one after the other, nearly all in the same. */
 class MonthWatch {
   readonly months = new Set<Month>()
+  oldestMs = Infinity
+  newestMs = -Infinity
   #startMs = Infinity
   #endMs = -Infinity
 
   note(timeMs: number): void {
+    if (timeMs < this.oldestMs) this.oldestMs = timeMs
+    if (timeMs > this.newestMs) this.newestMs = timeMs
     if (timeMs >= this.#startMs && timeMs < this.#endMs) return
     const month = monthOf(timeMs)
     this.#startMs = monthStartMs(month)
@@ -98,7 +105,8 @@ export function encodeReadings(
     rows.double(value[row]!)
     if (texts !== undefined) rows.text(texts[row])
   }
-  return { rows, months: watch.months, refused }
+  const { months, oldestMs, newestMs } = watch
+  return { rows, months, refused, oldestMs, newestMs }
 }
 
 /** PARTIAL_COLUMNS, and the row's place in the batch behind them. */
@@ -138,5 +146,6 @@ export function encodePartials(
     rows.long(partial[PARTIAL_LAST_TIME_US]!)
     rows.integer(row)
   }
-  return { rows, months: watch.months, refused }
+  const { months, oldestMs, newestMs } = watch
+  return { rows, months, refused, oldestMs, newestMs }
 }

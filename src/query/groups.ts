@@ -87,7 +87,9 @@ class Groups {
     const stepsOf = (id: number): Steps => bySeries.get(id)!
     const hasSketches = this.#quantile !== undefined
     const asked = { series, grid: this.#grid, hasSketches, startUs, endUs }
-    const left = await readFleets(view, asked, stepsOf)
+    // Of two series' readings at one time a fleet's row does not say which came first.
+    const isOrdered = OF_ONE_SERIES.includes(this.#question.aggregate)
+    const left = isOrdered ? undefined : await readFleets(view, asked, stepsOf)
     await readSteps(view, { ...asked, left }, stepsOf)
     this.#count(series.length, view)
   }
