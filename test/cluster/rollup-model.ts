@@ -17,7 +17,7 @@ export const HOUR_US = 3_600e6
 export const DAY_US = 24 * HOUR_US
 const MINUTE_US = 60e6
 /** The evening before the last of a month. */
-const START_US = Date.UTC(2026, 3, 29, 20) * 1000
+export const RUN_START_US = Date.UTC(2026, 3, 29, 20) * 1000
 
 /** A small fleet, and one that tells of hours without readings. */
 const DEVICES = 'abcdefghijklmnopqrst'.split('')
@@ -168,7 +168,7 @@ export class Run {
   /** By series, by time: what was said first, and not erased. */
   readonly #stored = new Map<number, Map<number, number>>()
   #tables!: TablesBench
-  #nowUs = START_US
+  #nowUs = RUN_START_US
   #latestUs = 0
   #turn = 0
 
@@ -230,7 +230,7 @@ export class Run {
       this.#latestUs = Math.max(this.#latestUs, timeUs)
     }
     const coverage = {
-      fromMs: (START_US - 10 * DAY_US) / 1000,
+      fromMs: (RUN_START_US - 10 * DAY_US) / 1000,
       watermarkMs: Math.floor(this.#latestUs / 1000) - 1,
     }
     // Topics have their own pace: windows may be ahead of readings, and the other way around.
@@ -287,8 +287,8 @@ export class Run {
   }
 
   async checkAll(offsetHours: number): Promise<void> {
-    const all = { startUs: START_US - 10 * DAY_US, endUs: this.#nowUs + DAY_US }
-    const part = { startUs: START_US + offsetHours * HOUR_US + 1234, endUs: this.#nowUs - 777 }
+    const all = { startUs: RUN_START_US - 10 * DAY_US, endUs: this.#nowUs + DAY_US }
+    const part = { startUs: RUN_START_US + offsetHours * HOUR_US + 1234, endUs: this.#nowUs - 777 }
     for (const stepUs of [HOUR_US, DAY_US, 7 * DAY_US]) {
       await this.check({ ...all, stepUs })
       await this.check({ ...part, stepUs })
@@ -305,6 +305,7 @@ export class Run {
       const name = NAMES[this.#turn++ % NAMES.length]!
       await this.#checkGroups(query, { asked, name, look, inSpan })
     }
+    await this.#checkWindows(said)
     for (const series of [this.#turn % DEVICES.length, 4]) {
       const name = OF_ONE[this.#turn++ % OF_ONE.length]!
       const question: ReadingsQuestion = { ...questionOf(look, name), deviceId: DEVICES[series]! }
@@ -338,6 +339,26 @@ export class Run {
     for (const { group, points } of groups) {
       const readings = expected.get(group)!
       assertPoints(points, { readings, name, stepUs: look.stepUs, error, told })
+    }
+  }
+
+  /** Of what is summed up, late or not. */
+  async #checkWindows(said: readonly SaidReading[]): Promise<void> {
+    const { query, statement } = this.#tables
+    const [row] = await statement('SELECT from_ms, summed_ms FROM rollup_progress')
+    const [startUs, endUs] = [Number(row!['from_ms']) * 1000, Number(row!['summed_ms']) * 1000]
+    const series = this.#turn++ % DEVICES.length
+    const question = { ...questionOf({ startUs, endUs, stepUs: HOUR_US }, 'count') }
+    const { windows } = await query.windows({
+      ...{ ...question, deviceId: DEVICES[series]!, windowMs: HOUR_US / 1000 },
+    })
+    const readings = said.filter((one) => {
+      return one.series === series && startUs <= one.timeUs && one.timeUs < endUs
+    })
+    for (const name of ['count', 'avg', 'min', 'max', 'first', 'last', 'stddev'] as const) {
+      const points = windows.map((window) => [window.window_start, window[name]] as const)
+      const how = { name, stepUs: HOUR_US, error: undefined, told: `window ${name}` }
+      assertPoints(points, { readings, ...how })
     }
   }
 
