@@ -26,7 +26,6 @@ import {
 } from '../query/query.ts'
 import type { ColdFiles } from './cold-files.ts'
 import type { ColdRuns } from './cold-runs.ts'
-import type { ColdRun } from './cold-tables.ts'
 import type { Fleets } from './fleet-hours.ts'
 import {
   coldParts,

@@ -244,8 +244,8 @@ test('fleets of several stores are one, of all devices', options, async () => {
         return rowsIn(store, 'series')
       }),
     )
-    assert.ok(sizes.every((size) => size > 0) && sizes[0]! + sizes[1]! === 6, sizes.join())
-    const { sums, tiers } = await sumsOf({ query } as TablesBench, askFleet(3))
+    assert.ok(Math.min(...sizes) > 0 && Math.max(...sizes) < 6, sizes.join())
+    const { sums, tiers } = await sumsOf({ query }, askFleet(3))
     assert.deepEqual(sums, Array(3).fill(6 * 1770 + 15 * 60))
     assert.deepEqual(tiers, ['fleet-1h'])
   } finally {

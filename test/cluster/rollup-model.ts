@@ -379,19 +379,18 @@ const questionOf = <A extends Aggregate>({ startUs, endUs, stepUs }: Look, aggre
 
 /** Of the connection that sums up: the nth statement is its last. Returns how to undo it. */
 function cutAt(statement: number, { isBehind }: { isBehind: boolean }): () => void {
-  const { query } = pg.Client.prototype
+  const query = Reflect.get(pg.Client.prototype, 'query') as (...given: unknown[]) => unknown
   let left = statement
-  pg.Client.prototype.query = function (this: pg.Client, ...args: unknown[]) {
-    const { connection, connectionParameters } = this as unknown as Internals
+  const cut = function (this: Internals, ...given: unknown[]): unknown {
+    const { connection, connectionParameters } = this
     const isCut = connectionParameters.application_name === 'weir-rollups' && --left === 0
     if (isCut && !isBehind) connection.stream.destroy()
-    const answer: unknown = Reflect.apply(query, this, args)
+    const answer = Reflect.apply(query, this, given)
     if (isCut && isBehind) setImmediate(() => connection.stream.destroy())
     return answer
-  } as typeof query
-  return () => {
-    pg.Client.prototype.query = query
   }
+  Reflect.set(pg.Client.prototype, 'query', cut)
+  return () => void Reflect.set(pg.Client.prototype, 'query', query)
 }
 
 interface Internals {
