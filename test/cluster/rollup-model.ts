@@ -280,6 +280,13 @@ export class Run {
     } finally {
       await client.end()
     }
+    const [left] = await this.#tables.statement(
+      `SELECT (SELECT count(*) FROM hour_rollup JOIN series ON id = series
+           WHERE device_id = '${DEVICES[series]}' AND start_ms < ${untilUs / 1000})
+         + (SELECT count(*) FROM fleet_rollup JOIN fleet ON id = fleet
+           WHERE device_type = '${TYPES[series]}' AND start_ms < ${untilUs / 1000}) AS rows`,
+    )
+    assert.equal(Number(left!['rows']), 0, 'rows that are made of what is erased')
     const own = this.#stored.get(series)!
     for (const timeUs of [...own.keys()]) if (timeUs < untilUs) own.delete(timeUs)
     this.seen.add('erased')
