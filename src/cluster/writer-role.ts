@@ -1,6 +1,6 @@
 /**
  * The writer: all topics behind the stream, into each PostgreSQL that keeps hot storage; and what
- * becomes of the old (`retention.ts`).
+ * becomes of the old (`retention.ts`), and its hours and days (`rollups.ts`).
  */
 import type { Config } from '../config/config.ts'
 import { openWhole } from '../embedded/open-whole.ts'
@@ -13,6 +13,7 @@ import type { Shared } from './cluster.ts'
 import { metric } from './metrics.ts'
 import { PostgresTarget } from './postgres-target.ts'
 import { RetentionWork, roleName, type RetainedStore } from './retention.ts'
+import { RollupWork } from './rollups.ts'
 import { TopicWriter } from './topic-writer.ts'
 import { growingTopic, steadyTopic } from './topics.ts'
 import type { BatchKind, KnownMax, Rows } from './writer-batches.ts'
@@ -36,6 +37,7 @@ interface StoreWriter {
 export class WriterRole {
   readonly #stores: readonly StoreWriter[]
   readonly #retention: RetentionWork
+  readonly #rollups: RollupWork
 
   /** Makes or updates the tables of all stores. Errors: STORAGE_UNAVAILABLE, DATA_FORMAT_NEWER. */
   static open(shared: Shared): Promise<WriterRole> {
@@ -60,13 +62,20 @@ export class WriterRole {
         stores.push({ name: store.name, writer, topics })
         retained.push({ access: store, writer })
       }
-      return new WriterRole(stores, new RetentionWork(shared, retained))
+      return new WriterRole(stores, {
+        retention: new RetentionWork(shared, retained),
+        rollups: new RollupWork(shared, retained),
+      })
     })
   }
 
-  private constructor(stores: readonly StoreWriter[], retention: RetentionWork) {
+  private constructor(
+    stores: readonly StoreWriter[],
+    { retention, rollups }: { retention: RetentionWork; rollups: RollupWork },
+  ) {
     this.#stores = stores
     this.#retention = retention
+    this.#rollups = rollups
   }
 
   start(): void {
@@ -74,6 +83,7 @@ export class WriterRole {
       for (const { work } of topics) work.start()
     }
     this.#retention.start()
+    this.#rollups.start()
   }
 
   metrics(): MetricSample[] {
@@ -90,7 +100,7 @@ export class WriterRole {
   }
 
   async stop(): Promise<void> {
-    await this.#retention.stop()
+    await Promise.all([this.#retention.stop(), this.#rollups.stop()])
     await Promise.all(
       this.#stores.map(async ({ topics, writer }) => {
         await Promise.all(topics.map(({ work }) => work.stop()))

@@ -16,8 +16,8 @@ import {
 import { monthSpan } from './cold-view.ts'
 import { monthOf, monthOfTable } from './month-partitions.ts'
 import type { Ask, Row } from './query-database.ts'
-import { DEVICES_MAX } from './query-groups.ts'
-import { ASKED, askedOf, COUNT } from './query-scan.ts'
+import { SERIES_MAX } from './query-groups.ts'
+import { ASKED, askedOf } from './query-scan.ts'
 import { kindOf } from './query-source.ts'
 import type { Month } from './time-tables.ts'
 
@@ -105,8 +105,7 @@ export async function planEngine(
 
   const readings = files.reduce((sum, { rows }) => sum + rows, 0)
   const left = [...hot].toSorted((a, b) => a - b).map(monthSpan)
-  const [devices] = await ask<{ count: number } & Row>(COUNT, asked)
-  const isMany = devices!.count > DEVICES_MAX
+  const isMany = found.reduce((sum, { series }) => sum + series, 0) > SERIES_MAX
   // Then the tables refuse what is left for them.
   if (isMany && left.length > 0) return undefined
   if (files.length === 0 || (readings < readingsMin && !isMany)) return undefined

@@ -88,7 +88,8 @@ export class MonthReader {
       const pages: PageOfReadings[] = []
       await this.#parts.database.snapshot((ask) => {
         const stretch = { series: series.series, startUs: fromUs, endUs: toUs }
-        return readPages(ask, { stretches: [stretch], deviceHash, isText }, (page) => {
+        const wanted = { stretches: [stretch], hashOf: () => deviceHash, isText }
+        return readPages(ask, wanted, (page) => {
           pages.push(page)
         })
       })

@@ -20,7 +20,7 @@ const IDLE_TIMEOUT_MS = 60_000
  * Every statement walks an index in its order and ends with the page. The planner would rather
  * collect and sort all that is left, again for each page; and compile what takes less to run.
  */
-const BY_INDEX = { enable_bitmapscan: 'off', enable_seqscan: 'off', jit: 'off' }
+export const BY_INDEX = { enable_bitmapscan: 'off', enable_seqscan: 'off', jit: 'off' }
 
 /**
  * In one way to the server. The lock comes before the snapshot: a month that has gone to the lake
@@ -107,8 +107,14 @@ async function begin(client: pg.PoolClient): Promise<number> {
   }
 }
 
+/** On a connection of the caller's, in its transaction. */
+export const askIn =
+  (client: pg.ClientBase): Ask =>
+  (text, values) =>
+    askOn(client, text, values)
+
 async function askOn<T extends Row>(
-  client: pg.PoolClient,
+  client: pg.ClientBase,
   text: string,
   values: readonly unknown[],
 ): Promise<T[]> {

@@ -5,12 +5,18 @@
 import type { SeriesDefinition } from '../batch/batch.ts'
 import { scanDevices, type ScanQuestion, type ScanSource, type ScanStep } from '../query/query.ts'
 import type { ColdFiles } from './cold-files.ts'
+import { ColdRuns } from './cold-runs.ts'
 import type { QueryDatabase, Row } from './query-database.ts'
-import { loadCold, seriesOf, type SeriesRow } from './query-source.ts'
+import { seriesOf, type SeriesRow } from './query-source.ts'
 import { QuestionTexts } from './query-texts.ts'
 import { PostgresView } from './reading-view.ts'
 import { erasedOfDevice } from './tombstones.ts'
+import { Telling } from './rollup-telling.ts'
 
+/** Each reading is looked at. */
+const NOTHING_TOLD = new Telling({
+  ...{ streams: new Map(), dirty: new Map(), summedUp: undefined, late: new Map() },
+})
 /** Names of series that are in memory at a time. */
 const SERIES_PER_PAGE = 10_000
 
@@ -18,7 +24,7 @@ const SERIES_PER_PAGE = 10_000
 export const ASKED = `tenant = $1 AND (metric = ANY ($2) OR $2 IS NULL)
   AND (device_type = ANY ($3) OR $3 IS NULL) AND (device_id = ANY ($4) OR $4 IS NULL)`
 
-export const COUNT = `SELECT count(DISTINCT device_id)::integer AS count FROM series WHERE ${ASKED}`
+const COUNT = `SELECT count(DISTINCT device_id)::integer AS count FROM series WHERE ${ASKED}`
 
 /** Whole devices: as many as begin in a page. */
 const PAGE = `SELECT id, device_id, device_type, metric, dimensions, kind FROM series
@@ -51,19 +57,13 @@ export async function* scanTables(
         const texts = new QuestionTexts()
         const isText = new Set(series.flatMap((one) => (one.kind === 'text' ? [one.series] : [])))
         const { deviceId } = series[0]!
+        const hash = hashDevice(tenant, deviceId)
         const erased = await erasedOfDevice(ask, { tenant, deviceId })
         const view = new PostgresView({
-          ...{ ask, texts, coverage: [], dirty: new Map(), rowsMax: Infinity },
-          deviceHash: hashDevice(tenant, deviceId),
+          ...{ ask, texts, rowsMax: Infinity, telling: NOTHING_TOLD, hashOf: () => hash },
           erased: () => erased,
           isText: (id) => isText.has(id),
-          cold: {
-            files: coldFiles,
-            runs: await loadCold(
-              ask,
-              series.map((one) => one.series),
-            ),
-          },
+          cold: { files: coldFiles, runs: new ColdRuns(ask) },
         })
         return run({ view, text: (id) => texts.text(id) })
       }),

@@ -2,12 +2,15 @@
 import type { SeriesDefinition, ValueKind } from '../batch/batch.ts'
 import { addSpan, type ReadingSource, type ReadingView, type Span } from '../query/query.ts'
 import type { ColdFiles } from './cold-files.ts'
-import { loadColdRuns, type ColdRun } from './cold-tables.ts'
+import { ColdRuns } from './cold-runs.ts'
+import { Fleets } from './fleet-hours.ts'
 import { KIND_CODES } from './postgres.ts'
 import type { Ask, Row } from './query-database.ts'
 import { QuestionTexts } from './query-texts.ts'
 import { PostgresView } from './reading-view.ts'
-import { erasedOfDevice } from './tombstones.ts'
+import { loadLate, loadProgress } from './rollup-tables.ts'
+import { Telling, type StreamCoverage } from './rollup-telling.ts'
+import { erasedOfSeries, type ErasedOf } from './tombstones.ts'
 
 /** More are joined: that costs time at a question and never correctness. */
 const DIRTY_RANGES_MAX = 16
@@ -67,27 +70,85 @@ export async function loadDevice(
     metrics,
     hasPartials,
   }: { device: DevicePlace; metrics: readonly string[] | undefined; hasPartials: boolean },
-  { rowsMax, windowsMs, coldFiles }: SourceOptions,
+  options: SourceOptions,
 ): Promise<DeviceLook> {
   const series = await loadSeries(ask, device, metrics)
-  const ids = series.map(({ series }) => series)
-  const kinds = new Map(series.map(({ series, kind }) => [series, kind]))
-  const texts = new QuestionTexts()
-  const erased = await erasedOfDevice(ask, device)
-  const view = new PostgresView({
-    ...{ ask, texts, rowsMax, deviceHash: device.deviceHash },
-    isText: (id) => kinds.get(id) === 'text',
-    coverage: hasPartials ? await loadCoverage(ask, { device, ids, windowsMs }) : [],
-    dirty: hasPartials ? await loadDirty(ask, ids) : new Map(),
-    erased: () => erased,
-    cold: { files: coldFiles, runs: await loadCold(ask, ids) },
-  })
+  const runs = new ColdRuns(ask)
+  await runs.load(series.map((one) => one.series))
+  const hashOf = (): number => device.deviceHash
+  const { view, texts } = await openView(ask, { series, hashOf, hasPartials, runs }, options)
   return { series, view, text: (id) => texts.text(id) }
 }
 
-/** By series. */
-export const loadCold = async (ask: Ask, ids: readonly number[]): Promise<Map<number, ColdRun[]>> =>
-  Map.groupBy(await loadColdRuns(ask, ids), ({ series }) => series)
+/** Of all series of one tenant and metric that are asked for. */
+export async function loadGroupsView(
+  ask: Ask,
+  { series, hashDevice }: { series: readonly SeriesDefinition[]; hashDevice: HashDevice },
+  options: SourceOptions,
+): Promise<ReadingView> {
+  const hashes = new Map(
+    series.map((one) => [one.series, hashDevice(one.tenant, one.deviceId)] as const),
+  )
+  const hashOf = (id: number): number => hashes.get(id)!
+  const what = { series, hashOf, hasPartials: true, hasFleets: true, runs: new ColdRuns(ask) }
+  return (await openView(ask, what, options)).view
+}
+
+export type HashDevice = (tenant: string, deviceId: string) => number
+
+async function openView(
+  ask: Ask,
+  {
+    series,
+    hashOf,
+    hasPartials,
+    hasFleets = false,
+    runs,
+  }: {
+    series: readonly SeriesDefinition[]
+    hashOf: (series: number) => number
+    hasPartials: boolean
+    hasFleets?: boolean
+    runs: ColdRuns
+  },
+  { rowsMax, windowsMs, coldFiles }: SourceOptions,
+): Promise<{ view: PostgresView; texts: QuestionTexts }> {
+  const ids = series.map((one) => one.series)
+  const kinds = new Map(series.map((one) => [one.series, one.kind]))
+  const texts = new QuestionTexts()
+  const summedUp = hasPartials ? await loadProgress(ask) : undefined
+  const late = summedUp === undefined ? new Map() : await loadLate(ask, 'late_hour', ids)
+  const erased = await erasedOfSeries(ask, series)
+  const telling = new Telling({
+    streams: hasPartials ? await loadCoverage(ask, { series, hashOf, windowsMs }) : new Map(),
+    dirty: hasPartials ? withErased(await loadDirty(ask, ids), ids, erased) : new Map(),
+    ...{ summedUp, late },
+  })
+  const isAsked = hasFleets && summedUp !== undefined
+  const view = new PostgresView({
+    ...{ ask, texts, rowsMax, hashOf, telling, erased },
+    isText: (id) => kinds.get(id) === 'text',
+    fleets: isAsked ? await Fleets.load(ask, series, { summedUp, late }) : undefined,
+    cold: { files: coldFiles, runs },
+  })
+  return { view, texts }
+}
+
+/** The stream's partials that touch what was erased are gone, or are to go. */
+const withErased = (
+  dirty: ReadonlyMap<number, readonly Span[]>,
+  ids: readonly number[],
+  erased: ErasedOf,
+): Map<number, readonly Span[]> =>
+  new Map(
+    ids.map((id) => [
+      id,
+      erased(id).reduce<readonly Span[]>(
+        (spans, span) => addSpan(spans, span, Infinity),
+        dirty.get(id) ?? [],
+      ),
+    ]),
+  )
 
 async function loadSeries(
   ask: Ask,
@@ -115,38 +176,62 @@ export const seriesOf = (
 
 /**
  * The partition's, of the newest generation that has any, but of each window size from the first
- * partial that these series have: a size that the pipeline was given later has none from before.
+ * partial that the device's series have: a size that the pipeline was given later has none from
+ * before.
  */
 async function loadCoverage(
   ask: Ask,
   {
-    device,
-    ids,
+    series,
+    hashOf,
     windowsMs,
-  }: { device: DevicePlace; ids: readonly number[]; windowsMs: readonly number[] },
-): Promise<ReadingView['coverage']> {
-  const rows = await ask<{ window_ms: number; from_ms: number; to_ms: number }>(
-    `SELECT size.window_ms, min(first.start_ms) AS from_ms, watermark_ms + 1 AS to_ms
-     FROM (
-       SELECT from_ms, watermark_ms FROM coverage
-       WHERE partition = ($1::integer & 2147483647) % partitions ORDER BY generation DESC LIMIT 1
-     ) AS coverage
-     CROSS JOIN unnest($2::integer[]) AS wanted (series)
-     CROSS JOIN unnest($3::integer[]) AS size (window_ms)
-     CROSS JOIN LATERAL (
-       SELECT start_ms FROM window_partial
-       WHERE window_partial.series = wanted.series AND window_partial.window_ms = size.window_ms
-         AND start_ms >= coverage.from_ms AND NOT is_late
-       ORDER BY start_ms LIMIT 1
-     ) AS first
-     GROUP BY size.window_ms, watermark_ms
-     ORDER BY size.window_ms`,
-    [device.deviceHash, ids, windowsMs],
-  )
-  return rows.map(({ window_ms, from_ms, to_ms }) => ({
-    ...{ windowMs: window_ms, fromMs: from_ms, toMs: to_ms },
-  }))
+  }: {
+    series: readonly SeriesDefinition[]
+    hashOf: (series: number) => number
+    windowsMs: readonly number[]
+  },
+): Promise<ReadonlyMap<number, StreamCoverage>> {
+  const devices = [...Map.groupBy(series, ({ deviceId }) => deviceId).values()]
+  const rows = await ask<CoverageRow>(COVERAGE, [
+    devices.flatMap((own) => own.map((one) => one.series)),
+    devices.flatMap((own) => own.map((one) => hashOf(one.series))),
+    devices.flatMap((own, device) => own.map(() => device)),
+    windowsMs,
+  ])
+  const byDevice = Map.groupBy(rows, ({ device }) => device)
+  const coverages = new Map<number, StreamCoverage>()
+  for (const [device, own] of byDevice) {
+    const coverage = own.map(({ window_ms, from_ms, to_ms }) => ({
+      ...{ windowMs: window_ms, fromMs: from_ms, toMs: to_ms },
+    }))
+    for (const one of devices[device]!) coverages.set(one.series, coverage)
+  }
+  return coverages
 }
+
+interface CoverageRow extends Row {
+  device: number
+  window_ms: number
+  from_ms: number
+  to_ms: number
+}
+
+const COVERAGE = `
+  SELECT device, size.window_ms, min(first.start_ms) AS from_ms, min(watermark_ms) + 1 AS to_ms
+  FROM unnest($1::integer[], $2::integer[], $3::integer[]) AS wanted (series, hash, device)
+  CROSS JOIN LATERAL (
+    SELECT from_ms, watermark_ms FROM coverage
+    WHERE partition = (wanted.hash & 2147483647) % partitions ORDER BY generation DESC LIMIT 1
+  ) AS coverage
+  CROSS JOIN unnest($4::integer[]) AS size (window_ms)
+  CROSS JOIN LATERAL (
+    SELECT start_ms FROM window_partial
+    WHERE window_partial.series = wanted.series AND window_partial.window_ms = size.window_ms
+      AND start_ms >= coverage.from_ms AND NOT is_late
+    ORDER BY start_ms LIMIT 1
+  ) AS first
+  GROUP BY device, size.window_ms
+  ORDER BY device, size.window_ms`
 
 async function loadDirty(ask: Ask, ids: readonly number[]): Promise<Map<number, Span[]>> {
   const rows = await ask<{ series: number; from_ms: number; to_ms: number }>(

@@ -32,41 +32,54 @@ interface Row extends Record<string, unknown> {
   texts: string[] | null
 }
 
-/** The bounds of all stretches are said once more, so that the planner can leave out months. */
-const pageSql = (isText: boolean): string => `
+/**
+ * The bounds of all stretches are said once more, so that the planner can leave out months; and for
+ * one device its hash as a value, so that it can leave out parts of months.
+ */
+function pageSql(isText: boolean, isOneDevice: boolean): string {
+  const hashes = isOneDevice ? '' : ', $4::integer[]'
+  return `
   SELECT wanted.place, page.*
-  FROM unnest($1::integer[], $2::bigint[], $3::bigint[])
-    WITH ORDINALITY AS wanted (series, start_us, end_us, place)
+  FROM unnest($1::integer[], $2::bigint[], $3::bigint[]${hashes})
+    WITH ORDINALITY AS wanted (series, start_us, end_us${isOneDevice ? '' : ', hash'}, place)
   CROSS JOIN LATERAL (
     SELECT ${packed('time_us')},
       ${isText ? 'json_agg(text_value) AS texts' : packed('value')}
     FROM (
       SELECT time_us, value, text_value FROM reading
-      WHERE reading.series = wanted.series AND device_hash = $4
+      WHERE reading.series = wanted.series
+        AND device_hash = ${isOneDevice ? '$4' : 'wanted.hash'}
         AND time_us >= wanted.start_us AND time_us < wanted.end_us
         AND time_us >= $5 AND time_us < $6
       ORDER BY time_us LIMIT $7
     ) AS row
   ) AS page`
+}
 
-const NUMBERS_SQL = pageSql(false)
-const TEXTS_SQL = pageSql(true)
+export interface WantedPages {
+  stretches: Stretch[]
+  /** Of the device that a series is of. */
+  hashOf: (series: number) => number
+  isText: boolean
+}
 
 /** In time order within a stretch. `consume` may throw to end it. */
 export async function readPages(
   ask: Ask,
-  { stretches, deviceHash, isText }: { stretches: Stretch[]; deviceHash: number; isText: boolean },
+  { stretches, hashOf, isText }: WantedPages,
   consume: (page: PageOfReadings) => void,
 ): Promise<void> {
   const pending = stretches.toReversed()
   while (pending.length > 0) {
     const chosen = pending.splice(-STRETCHES_PER_PAGE).reverse()
     const limit = Math.ceil((isText ? TEXTS_PER_PAGE : NUMBERS_PER_PAGE) / chosen.length)
-    const rows = await ask<Row>(isText ? TEXTS_SQL : NUMBERS_SQL, [
+    const hashes = chosen.map(({ series }) => hashOf(series))
+    const isOneDevice = hashes.every((hash) => hash === hashes[0])
+    const rows = await ask<Row>(pageSql(isText, isOneDevice), [
       chosen.map(({ series }) => series),
       chosen.map(({ startUs }) => startUs),
       chosen.map(({ endUs }) => endUs),
-      deviceHash,
+      isOneDevice ? hashes[0] : hashes,
       Math.min(...chosen.map(({ startUs }) => startUs)),
       Math.max(...chosen.map(({ endUs }) => endUs)),
       limit,

@@ -11,19 +11,22 @@
  *   an aggregate once its late partial is written, or once its range is known to be dirty: until
  *   then raw readings show it and the aggregate does not. It is never counted twice, since a
  *   window is answered by partials or by readings, never by both.
+ * - Hours and days that are summed up, of series and of fleets, are as of what was written: what
+ *   came late says so in the transaction that wrote it, and then the readings answer.
  */
 import { WeirError } from '../errors/errors.ts'
 import {
-  addSpan,
   clipSpans,
   subtractSpans,
+  type FleetHours,
   type ReadingRows,
   type ReadingView,
   type Span,
   type Wanted,
 } from '../query/query.ts'
 import type { ColdFiles } from './cold-files.ts'
-import type { ColdRun } from './cold-tables.ts'
+import type { ColdRuns } from './cold-runs.ts'
+import type { Fleets } from './fleet-hours.ts'
 import {
   coldParts,
   mergeRows,
@@ -33,23 +36,27 @@ import {
   type ReadPart,
   type SeriesRows,
 } from './cold-view.ts'
-import { readPartialPages } from './partial-pages.ts'
+import { readPartialPages, type PartialPages, type PartialTable } from './partial-pages.ts'
 import type { Ask } from './query-database.ts'
 import type { QuestionTexts } from './query-texts.ts'
 import { readPages, type PageOfReadings, type Stretch } from './reading-pages.ts'
+import { HOUR_MS } from './rollup-tables.ts'
+import type { Telling } from './rollup-telling.ts'
+import type { ErasedOf } from './tombstones.ts'
 
 export interface ViewParts {
   ask: Ask
-  /** Of the one device that the question is about. */
-  deviceHash: number
+  /** Of the device of a series. */
+  hashOf: (series: number) => number
   isText: (series: number) => boolean
   texts: QuestionTexts
-  coverage: ReadingView['coverage']
-  dirty: ReadonlyMap<number, readonly Span[]>
-  /** In order and apart: nothing of it is shown, and no partial that touches it. */
-  erased: (series: number) => readonly Span[]
-  /** Of the device's series, what is in the lake. */
-  cold: { files: ColdFiles; runs: ReadonlyMap<number, readonly ColdRun[]> }
+  telling: Telling
+  /** Of questions about many devices. */
+  fleets?: Fleets | undefined
+  /** In order and apart: nothing of it is shown. */
+  erased: ErasedOf
+  /** What is in the lake. */
+  cold: { files: ColdFiles; runs: ColdRuns }
   rowsMax: number
 }
 
@@ -73,8 +80,7 @@ export class PostgresView implements ReadingView {
 
   /** Files that have these series, at times that nobody asked for. */
   get segmentsSkipped(): number {
-    const runs = [...this.#parts.cold.runs.values()].flat()
-    const files = new Set(runs.map(({ file }) => file.key))
+    const files = this.#parts.cold.runs.files()
     return files.size - this.#filesRead.size - this.#filesDamaged.size
   }
 
@@ -88,14 +94,21 @@ export class PostgresView implements ReadingView {
   }
 
   get coverage(): ReadingView['coverage'] {
-    return this.#parts.coverage
+    return this.#parts.telling.coverage
   }
 
-  dirty(series: number): readonly Span[] {
-    const { dirty, erased } = this.#parts
-    return erased(series).reduce<readonly Span[]>(
-      (spans, span) => addSpan(spans, span, Infinity),
-      dirty.get(series) ?? [],
+  sparse(windowMs: number): Span | undefined {
+    return this.#parts.telling.sparse(windowMs)
+  }
+
+  dirty(series: number, windowMs: number): readonly Span[] {
+    return this.#parts.telling.dirty(series, windowMs)
+  }
+
+  get fleets(): FleetHours | undefined {
+    const { fleets } = this.#parts
+    return fleets?.asked((pages, consume) =>
+      this.#readPartials({ table: 'fleet_rollup', tier: 'fleet-1h' }, pages, consume),
     )
   }
 
@@ -106,11 +119,12 @@ export class PostgresView implements ReadingView {
 
   async readings(wanted: readonly Wanted[], consume: (rows: ReadingRows) => void): Promise<void> {
     const { cold, isText, erased } = this.#parts
+    await cold.runs.load(wanted.map(({ series }) => series))
     const parts: ColdPart[] = []
     const stretches: Stretch[] = []
     for (const { series, spans: asked } of wanted) {
       const spans = asked.flatMap((span) => subtractSpans(span, erased(series)))
-      const own = coldParts(series, spans, cold.runs.get(series) ?? [])
+      const own = coldParts(series, spans, cold.runs.of(series))
       parts.push(...own.parts)
       const hot = clipSpans({ startUs: own.fromUs, endUs: Infinity }, spans)
       stretches.push(...stretchesOf({ series, spans: hot }))
@@ -128,8 +142,8 @@ export class PostgresView implements ReadingView {
     what: { stretches: Stretch[]; isText: boolean },
     take: (page: PageOfReadings) => void,
   ): Promise<void> {
-    const { ask, deviceHash, texts } = this.#parts
-    return readPages(ask, { ...what, deviceHash }, (page) => {
+    const { ask, hashOf, texts } = this.#parts
+    return readPages(ask, { ...what, hashOf }, (page) => {
       this.#count(page.timeUs.length)
       this.tiers.add('postgres')
       for (const [at, text] of page.texts?.entries() ?? []) page.value[at] = texts.idOf(text)
@@ -194,14 +208,33 @@ export class PostgresView implements ReadingView {
 
   async partials(
     series: readonly number[],
-    windows: { windowMs: number; span: Span },
-    consume: (row: Float64Array) => void,
+    windows: { windowMs: number; span: Span; hasSketches?: boolean },
+    consume: (row: Float64Array, sketch?: Uint8Array) => void,
+  ): Promise<void> {
+    const { windowMs, span } = windows
+    const tier = `rollup-${windowName(windowMs)}`
+    const summed = this.sparse(windowMs)
+    const told = summed === undefined ? [] : clipSpans(summed, [span])
+    for (const one of told) {
+      const pages = { ...windows, ids: series, span: one }
+      await this.#readPartials({ table: 'hour_rollup', tier }, pages, consume)
+    }
+    for (const one of subtractSpans(span, told)) {
+      const pages = { ids: series, windowMs, span: one }
+      await this.#readPartials({ table: 'window_partial', tier }, pages, consume)
+    }
+  }
+
+  #readPartials(
+    { table, tier }: { table: PartialTable; tier: string },
+    pages: PartialPages,
+    consume: (row: Float64Array, sketch?: Uint8Array) => void,
   ): Promise<void> {
     const count = (rows: number): void => {
       this.#count(rows)
-      if (rows > 0) this.tiers.add(`rollup-${windowName(windows.windowMs)}`)
+      if (rows > 0) this.tiers.add(tier)
     }
-    await readPartialPages(this.#parts.ask, { series, ...windows }, { count, consume })
+    return readPartialPages(this.#parts.ask, table, { pages, count, consume })
   }
 
   #count(rows: number): void {
@@ -219,5 +252,8 @@ export class PostgresView implements ReadingView {
 const counted = (all: readonly SeriesRows[]): number =>
   all.reduce((sum, { timeUs }) => sum + timeUs.length, 0)
 
-const windowName = (windowMs: number): string =>
-  windowMs % 60_000 === 0 ? `${windowMs / 60_000}m` : `${windowMs / 1000}s`
+function windowName(windowMs: number): string {
+  if (windowMs === 24 * HOUR_MS) return '1d'
+  if (windowMs % HOUR_MS === 0) return `${windowMs / HOUR_MS}h`
+  return windowMs % 60_000 === 0 ? `${windowMs / 60_000}m` : `${windowMs / 1000}s`
+}

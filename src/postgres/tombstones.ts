@@ -7,9 +7,12 @@
  * is written afterwards knows them.
  */
 import type pg from 'pg'
+import type { SeriesDefinition } from '../batch/batch.ts'
 import { addSpan, type Span } from '../query/query.ts'
 import type { Erasure } from './erasure-tables.ts'
 import type { Ask, Row } from './query-database.ts'
+import { renewHours } from './rollup-closing.ts'
+import { lockRollups } from './rollup-tables.ts'
 
 /** The two-key form: 'weis', beside that of months, and the hash of the schema's name. */
 const TOMBSTONES_LOCK = 0x77656973
@@ -17,6 +20,8 @@ const LOCK_ARGUMENTS = `${TOMBSTONES_LOCK}, hashtext(current_schema)`
 
 /** Within a transaction that writes, before anything else of it. */
 export const HOLD_TOMBSTONES = `SELECT pg_advisory_xact_lock_shared(${LOCK_ARGUMENTS})`
+
+const NONE: readonly Span[] = []
 
 /** The oldest time that gateways believe: nothing is summed up from before. */
 const OLDEST_MS = Date.UTC(2000, 0, 1)
@@ -33,6 +38,8 @@ const ADD_DIRTY = `
   WHERE tenant = $1 AND device_id = ANY ($2::text[]) AND $3::bigint < $4::bigint
   ON CONFLICT DO NOTHING`
 
+const SERIES = 'SELECT id FROM series WHERE tenant = $1 AND device_id = ANY ($2::text[])'
+
 /** Once it resolves nothing of it is shown or written here any more. May be done again. */
 export async function addTombstones(
   client: pg.ClientBase,
@@ -40,12 +47,17 @@ export async function addTombstones(
 ): Promise<void> {
   const ids = devices.map(({ deviceId }) => deviceId)
   const hashes = devices.map(({ deviceHash }) => deviceHash)
-  await client.query(
-    `BEGIN; SET LOCAL synchronous_commit = on; SELECT pg_advisory_xact_lock(${LOCK_ARGUMENTS})`,
-  )
+  await client.query('BEGIN; SET LOCAL synchronous_commit = on')
+  // First, as what sums up may take a while, and writers wait for nothing meanwhile.
+  await lockRollups(client)
+  await client.query(`SELECT pg_advisory_xact_lock(${LOCK_ARGUMENTS})`)
   await client.query(ADD, [id, tenant, ids, hashes, fromUs, toUs])
   const [fromMs, toMs] = [Math.floor(fromUs / 1000), Math.ceil(toUs / 1000)]
   await client.query(ADD_DIRTY, [tenant, ids, Math.max(OLDEST_MS, fromMs), toMs])
+  const { rows } = await client.query<{ id: number }>(SERIES, [tenant, ids])
+  // What sums it up goes at once, and is made again without it.
+  const series = rows.map((row) => row.id)
+  await renewHours(client, series, { startUs: fromUs, endUs: toUs })
   await client.query('COMMIT')
 }
 
@@ -83,6 +95,22 @@ export async function erasedOfDevice(
   { tenant, deviceId }: { tenant: string; deviceId: string },
 ): Promise<readonly Span[]> {
   return (await erasedSpans(ask, tenant, [deviceId])).get(deviceId) ?? []
+}
+
+/** Of a series by its number, in order and apart. */
+export type ErasedOf = (series: number) => readonly Span[]
+
+export async function erasedOfSeries(
+  ask: Ask,
+  all: readonly SeriesDefinition[],
+): Promise<ErasedOf> {
+  const spans = new Map<number, readonly Span[]>()
+  for (const [tenant, own] of Map.groupBy(all, (one) => one.tenant)) {
+    const erased = await erasedSpans(ask, tenant, [...new Set(own.map((one) => one.deviceId))])
+    if (erased.size === 0) continue
+    for (const { series, deviceId } of own) spans.set(series, erased.get(deviceId) ?? NONE)
+  }
+  return (series) => spans.get(series) ?? NONE
 }
 
 /** Of rows with a tenant and a device: none that was erased. `time` is their time's column, µs. */

@@ -42,6 +42,9 @@ export interface EncodedRows {
   refused: number
   /** Left out: it was erased. */
   erased: number
+  /** Of the rows; Infinity and -Infinity of none. */
+  oldestMs: number
+  newestMs: number
 }
 
 export interface RowLimits {
@@ -52,10 +55,14 @@ export interface RowLimits {
 /** The months of rows that come one after the other, nearly all in the same. */
 class MonthWatch {
   readonly months = new Set<Month>()
+  oldestMs = Infinity
+  newestMs = -Infinity
   #startMs = Infinity
   #endMs = -Infinity
 
   note(timeMs: number): void {
+    if (timeMs < this.oldestMs) this.oldestMs = timeMs
+    if (timeMs > this.newestMs) this.newestMs = timeMs
     if (timeMs >= this.#startMs && timeMs < this.#endMs) return
     const month = monthOf(timeMs)
     this.#startMs = monthStartMs(month)
@@ -112,7 +119,8 @@ export function encodeReadings(
     rows.double(value[row]!)
     if (texts !== undefined) rows.text(texts[row])
   }
-  return { rows, months: watch.months, ...left }
+  const { months, oldestMs, newestMs } = watch
+  return { rows, months, ...left, oldestMs, newestMs }
 }
 
 /** PARTIAL_COLUMNS, and the row's place in the batch behind them. */
@@ -159,5 +167,6 @@ export function encodePartials(
     rows.long(partial[PARTIAL_LAST_TIME_US]!)
     rows.integer(row)
   }
-  return { rows, months: watch.months, ...left }
+  const { months, oldestMs, newestMs } = watch
+  return { rows, months, ...left, oldestMs, newestMs }
 }

@@ -23,8 +23,11 @@ import { openPool, type PostgresPlace } from '../postgres-client/postgres-client
 import { connected, connectionConfig, stateOf } from './connections.ts'
 import { copyRows } from './copy.ts'
 import { checkLease, Leases } from './lease.ts'
+import { monthOf, monthStartMs } from './month-partitions.ts'
 import type { Lease, PostgresWriter, WriteResult, WriterBatch } from './postgres.ts'
 import { migrate, openTimeTables } from './schema.ts'
+import { writeLate } from './rollup-closing.ts'
+import { noteForgotten } from './rollup-tables.ts'
 import type { CutTable, TimeTables } from './time-tables.ts'
 import { HOLD_TOMBSTONES } from './tombstones.ts'
 import { DeadLetterShelf, writeAnomalies, writeCoverage, writeDirty } from './writer-events.ts'
@@ -140,7 +143,13 @@ class Writer implements PostgresWriter {
   }
 
   dropBefore(timeMs: number, only?: CutTable): Promise<number> {
-    return connected(this.#pool, (client) => this.#tables.dropBefore(client, timeMs, only))
+    return connected(this.#pool, async (client) => {
+      if (only !== 'window_partial') {
+        const isWhole = this.#tables.kind === 'hypertables'
+        await noteForgotten(client, isWhole ? timeMs : monthStartMs(monthOf(timeMs)))
+      }
+      return this.#tables.dropBefore(client, timeMs, only)
+    })
   }
 
   compressBefore(timeMs: number): Promise<void> {
@@ -224,17 +233,23 @@ class Writer implements PostgresWriter {
       await client.query('ROLLBACK')
       return { ...NOTHING, nextOffset: stored }
     }
-    const duplicates = await this.#writeReadings(client, batch, encoded.readings)
+    const { readings } = encoded
+    const duplicates = await this.#writeReadings(client, batch, readings)
+    if (batch.readings !== undefined && (readings?.rows.count ?? 0) > 0) {
+      const { oldestMs } = readings!
+      await writeLate(client, { readings: batch.readings, series: batch.series, oldestMs })
+    }
     await writePartials(client, encoded.partials)
     await writeDirty(client, batch)
     await writeCoverage(client, batch)
     const refusedAnomalies = await writeAnomalies(client, events)
     await this.#shelf.write(client, events)
     const { rowCount } = await client.query(
-      `INSERT INTO writer_offset VALUES ($1, $2, $4)
-       ON CONFLICT (topic, partition) DO UPDATE SET next_offset = $4
+      `INSERT INTO writer_offset VALUES ($1, $2, $4, $5)
+       ON CONFLICT (topic, partition) DO UPDATE SET next_offset = $4,
+         newest_ms = greatest(writer_offset.newest_ms, $5) -- NULL counts for nothing here.
        WHERE writer_offset.next_offset = $3`,
-      [topic, partition, fromOffset, nextOffset],
+      [topic, partition, fromOffset, nextOffset, newestOf(readings)],
     )
     if (rowCount !== 1) {
       // The first batch of a partition, and a transaction that we had given up was first.
@@ -242,7 +257,7 @@ class Writer implements PostgresWriter {
       return this.#transact(client, { lease, batch, encoded })
     }
     await client.query('COMMIT')
-    const refusedReadings = encoded.readings?.refused ?? 0
+    const refusedReadings = readings?.refused ?? 0
     const refusedPartials = encoded.partials?.refused ?? 0
     const erasedReadings = encoded.readings?.erased ?? 0
     const refused = { refusedReadings, refusedPartials, refusedAnomalies, erasedReadings }
@@ -291,6 +306,10 @@ const NOTHING = {
   ...{ isWritten: false, duplicates: 0 },
   ...{ refusedReadings: 0, refusedPartials: 0, refusedAnomalies: 0, erasedReadings: 0 },
 }
+
+/** Null: of none. */
+const newestOf = (readings: EncodedRows | undefined): number | null =>
+  readings !== undefined && readings.rows.count > 0 ? Math.floor(readings.newestMs) : null
 
 /** Their rows go with each transaction. */
 const STAGING = `

@@ -99,9 +99,11 @@ class Groups {
     )
     const stepsOf = (id: number): Steps => bySeries.get(id)!
     const hasSketches = this.#quantile !== undefined
+    // Of two series' readings at one time a fleet's row does not say which came first.
+    const isOrdered = OF_ONE_SERIES.includes(this.#question.aggregate)
     for (const span of this.#left) {
       const asked = { series, grid: this.#grid, hasSketches, ...span }
-      const left = await readFleets(view, asked, stepsOf)
+      const left = isOrdered ? undefined : await readFleets(view, asked, stepsOf)
       await readSteps(view, { ...asked, left }, stepsOf)
     }
     this.#count(series.length, view)

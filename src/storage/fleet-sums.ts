@@ -1,14 +1,8 @@
 /** What all series of a fleet had in an hour, and in its minutes. */
-import { Sketch } from '../query/query.ts'
+import { addPartial, addReading, emptyPartial, Sketch } from '../query/query.ts'
 import { PARTIAL_COUNT, PARTIAL_SERIES, PARTIAL_START_MS } from '../stream/stream.ts'
 import { HOUR_MS, MINUTE_MS } from './rollup-coverage.ts'
-import {
-  addPartial,
-  emptyPartial,
-  put,
-  type KeptRows,
-  type WindowReadings,
-} from './summary-rows.ts'
+import type { KeptRows, WindowReadings } from './summary-rows.ts'
 
 const MINUTES = HOUR_MS / MINUTE_MS
 
@@ -42,7 +36,7 @@ export class FleetSums {
     const startUs = row[PARTIAL_START_MS]! * 1000
     for (let at = 0; at < timeUs.length; at++) {
       const minute = Math.floor((timeUs[at]! - startUs) / (MINUTE_MS * 1000))
-      put(minutes[minute]!, timeUs[at]!, value[at]!)
+      addReading(minutes[minute]!, timeUs[at]!, value[at]!)
     }
   }
 

@@ -8,7 +8,7 @@ import { BASE_MS } from '../../src/query/query-fixture.ts'
 import { WeirError } from '../../src/errors/errors.ts'
 import { HOUR_MS, hourly, HOURS, KEPT, LIMITS, newPlace, openLake } from './cold-fixture.ts'
 import { ENGINE_LIMITS, hourlyClock, testEngineQuestions } from './engine-questions.ts'
-import { DEVICES_MAX } from '../../src/postgres/query-groups.ts'
+import { SERIES_MAX } from '../../src/postgres/query-groups.ts'
 import { addTombstones } from '../../src/postgres/tombstones.ts'
 import { erasureOf } from './erasure-fixture.ts'
 import { openTables } from './postgres-bench.ts'
@@ -167,7 +167,7 @@ test('groups of too many devices for a statement are looked at here', { skip }, 
   assert.deepEqual(answer, expected)
 })
 
-test('more devices than can be looked at, all of it in the lake', { skip }, async (context) => {
+test('more series than can be looked at, all of it in the lake', { skip }, async (context) => {
   const { query, alone, give, place } = await openMoved(context, { readingsMin: 1e9 })
   const asked = question({ groups: 'all', aggregate: 'count', stepUs: undefined })
   assert.equal((await query.groups(asked)).meta.engine, undefined)
@@ -175,11 +175,11 @@ test('more devices than can be looked at, all of it in the lake', { skip }, asyn
     url,
     `INSERT INTO ${place.schema}.series (tenant, device_id, device_type, metric, dimensions, kind)
      SELECT 'default', 'many-' || n, 'generic', 'temperature', '[]', 0
-     FROM generate_series(1, ${DEVICES_MAX}) AS n`,
+     FROM generate_series(1, ${SERIES_MAX}) AS n`,
   )
   await assert.rejects(alone.groups(asked), { code: 'QUERY_LIMIT_EXCEEDED' })
   const { groups, meta } = await query.groups(asked)
-  assert.deepEqual([groups[0]!.points[0]![1], meta.series], [HOURS, DEVICES_MAX + 1])
+  assert.deepEqual([groups[0]!.points[0]![1], meta.series], [HOURS, SERIES_MAX + 1])
   assert.equal(meta.engine!.readings, HOURS)
   // Of what PostgreSQL has there are too many to be looked at, so none is asked for.
   await give(hourly(HOURS, HOURS + 1))

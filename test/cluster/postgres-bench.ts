@@ -10,6 +10,7 @@ import {
 import type { PostgresPlace } from '../../src/postgres-client/postgres-client.ts'
 import { openPostgresQuery, type EngineUse, type PostgresQuery } from '../../src/postgres/query.ts'
 import { openAger, type AgedMonth, type AgerOptions } from '../../src/postgres/ager.ts'
+import { openRollups } from '../../src/postgres/rollups.ts'
 import type { Objects } from '../../src/objects/objects.ts'
 import { openPostgresWriter } from '../../src/postgres/writer.ts'
 import type { Given, QueryBench } from '../../src/query/query-fixture.ts'
@@ -38,6 +39,9 @@ export interface TablesBench extends QueryBench {
   age: (isClosing?: () => boolean) => Promise<AgedMonth[]>
   /** As it was without a lake. */
   dropBefore: (timeMs: number) => Promise<number>
+  /** Hours that are over become rows, and late ones again; what is too old goes before. */
+  sumUp: () => Promise<void>
+  statement: (text: string) => Promise<Record<string, unknown>[]>
 }
 
 /** How old readings are dealt with; without it they stay. */
@@ -47,6 +51,8 @@ export interface BenchAging {
   isExportedFirst?: boolean
 }
 
+const KEPT_FOR_EVER = { warmUs: Infinity, coldUs: Infinity }
+
 /** With a range it keeps only what is of its devices, as one of several stores. */
 export async function openTables(
   place: PostgresPlace,
@@ -55,12 +61,19 @@ export async function openTables(
     range = ALL,
     aging,
     engine,
-  }: { range?: HashRange; aging?: BenchAging | undefined; engine?: EngineUse } = {},
+    windowsMs = [60_000, 300_000],
+    allowedLatenessMs = 0,
+  }: {
+    range?: HashRange
+    aging?: BenchAging | undefined
+    engine?: EngineUse
+    windowsMs?: readonly number[]
+    allowedLatenessMs?: number
+  } = {},
 ): Promise<TablesBench> {
   const writer = await openPostgresWriter({ place, clock: nodeWorld.clock })
   const asked = {
-    ...{ access: place, limits, hashDevice },
-    windowsMs: [60_000, 300_000],
+    ...{ access: place, limits, hashDevice, windowsMs },
     objects: aging?.objects,
   }
   const query = openPostgresQuery({ ...asked, engine })
@@ -97,6 +110,15 @@ export async function openTables(
       }
     },
     dropBefore: (timeMs) => writer.dropBefore(timeMs),
+    async sumUp() {
+      const rollups = openRollups({
+        ...{ place, clock: nodeWorld.clock, hashDevice, allowedLatenessMs },
+        ...{ objects: aging?.objects, agesOf: aging?.agesOf ?? (() => KEPT_FOR_EVER) },
+        isExportedFirst: aging?.isExportedFirst ?? false,
+      })
+      await rollups.run((await writer.claim('rollups'))!)
+    },
+    statement: (text) => statement(place, text),
     compress: () => writer.compressBefore(Date.UTC(2100)),
     async empty() {
       series = new SeriesIds()
@@ -109,8 +131,17 @@ export async function openTables(
         'coverage',
         'cold_run',
         'cold_month',
+        'hour_rollup',
+        'fleet',
+        'fleet_rollup',
+        'late_hour',
+        'late_fleet_hour',
       ]
       await statement(place, `TRUNCATE ${tables.join(', ')}`)
+      await statement(
+        place,
+        'UPDATE rollup_progress SET (from_ms, summed_ms, closed_ms) = ROW(NULL, NULL, NULL)',
+      )
     },
     async close() {
       await query.close()
@@ -122,10 +153,14 @@ export async function openTables(
   }
 }
 
-async function statement({ url, schema }: PostgresPlace, text: string): Promise<void> {
+async function statement(
+  { url, schema }: PostgresPlace,
+  text: string,
+): Promise<Record<string, unknown>[]> {
   const client = new pg.Client({ connectionString: url, options: `-c search_path=${schema}` })
   await client.connect()
-  await client.query(text).finally(() => client.end())
+  const { rows } = await client.query(text).finally(() => client.end())
+  return rows as Record<string, unknown>[]
 }
 
 const hashOf = ({ tenant, deviceId }: { tenant: string; deviceId: string }): number =>

@@ -1,0 +1,139 @@
+/** Which hours are over, and what writers and erasures say of those that are. */
+import type pg from 'pg'
+import type { Span } from '../query/query.ts'
+import { checkLease } from './lease.ts'
+import type { Lease, SeriesIds, WrittenReadings } from './postgres.ts'
+import { askIn } from './query-database.ts'
+import { deleteRows } from './rollup-rows.ts'
+import {
+  addLate,
+  awaitWriters,
+  DAY_MS,
+  HOUR_MS,
+  loadProgress,
+  lockRollups,
+  readClosed,
+  type Hours,
+} from './rollup-tables.ts'
+
+interface OverRow {
+  first_ms: number | null
+  told_ms: number | null
+  newest_ms: number | null
+  from_ms: number | null
+  closed_ms: number | null
+  fixed_before_ms: number
+}
+
+/**
+ * Up to where all windows are closed: by the newest generation of topics that says so, and without
+ * partitions that have said nothing for two days. Readings come by a topic of their own, which may
+ * be behind that: their youngest tells about how far it is. Neither has to be right: what comes for
+ * a closed hour is late.
+ */
+const OVER = `
+  SELECT from_ms, closed_ms, fixed_before_ms,
+    (SELECT min(from_ms) FROM coverage) AS first_ms,
+    (SELECT min(watermark_ms) + 1 FROM coverage
+     WHERE generation = (SELECT max(generation) FROM coverage)
+       AND watermark_ms > (SELECT max(watermark_ms) FROM coverage) - ${2 * DAY_MS}) AS told_ms,
+    (SELECT max(newest_ms) FROM writer_offset) AS newest_ms
+  FROM rollup_progress`
+
+/** Closes the hours that are over. `client` is in no transaction. */
+export async function closeHours(
+  { client, lease }: { client: pg.ClientBase; lease: Lease },
+  allowedLatenessMs: number,
+): Promise<void> {
+  const { rows } = await client.query<OverRow>(OVER)
+  const { first_ms, told_ms, newest_ms, from_ms, closed_ms, fixed_before_ms } = rows[0]!
+  if (first_ms === null || told_ms === null || newest_ms === null) return
+  const overMs = Math.min(told_ms - allowedLatenessMs, newest_ms)
+  const closedMs = Math.floor(overMs / HOUR_MS) * HOUR_MS
+  const firstMs = Math.ceil(Math.max(first_ms, fixed_before_ms) / HOUR_MS) * HOUR_MS
+  if (closedMs <= (closed_ms ?? firstMs)) return
+  await client.query('BEGIN')
+  await awaitWriters(client)
+  await checkLease(client, lease)
+  await client.query(
+    `UPDATE rollup_progress SET closed_ms = $1, from_ms = $2, summed_ms = coalesce(summed_ms, $2)`,
+    [closedMs, from_ms ?? firstMs],
+  )
+  await client.query('COMMIT')
+}
+
+/** In the transaction that writes the readings: says of which hours it is too late for them. */
+export async function writeLate(
+  client: pg.ClientBase,
+  {
+    readings,
+    series,
+    oldestMs,
+  }: {
+    readings: WrittenReadings
+    series: SeriesIds
+    /** Of all of them. */
+    oldestMs: number
+  },
+): Promise<void> {
+  const closed = await readClosed(client)
+  if (oldestMs >= closed.toMs) return
+  const late = new Map<number, Set<number>>()
+  for (let row = 0; row < readings.count; row++) {
+    const hour = Math.floor(readings.timeUs[row]! / 1000 / HOUR_MS)
+    if (!(hour * HOUR_MS >= closed.fromMs && hour * HOUR_MS < closed.toMs)) continue
+    const owner = series.ids[readings.series[row]!]!
+    const own = late.get(owner)
+    if (own === undefined) late.set(owner, new Set([hour]))
+    else own.add(hour)
+  }
+  const spans = [...late].flatMap(([owner, hours]) =>
+    stretchesOf(hours).map((stretch) => ({ owner, ...stretch })),
+  )
+  await addLate(client, 'late_hour', spans)
+}
+
+/** Hours side by side are one. */
+function stretchesOf(hours: ReadonlySet<number>): Hours[] {
+  const stretches: Hours[] = []
+  for (const hour of [...hours].toSorted((a, b) => a - b)) {
+    const last = stretches.at(-1)
+    if (last?.toMs === hour * HOUR_MS) last.toMs += HOUR_MS
+    else stretches.push({ fromMs: hour * HOUR_MS, toMs: (hour + 1) * HOUR_MS })
+  }
+  return stretches
+}
+
+/**
+ * In the transaction that deletes readings of these series (by their ids) in the span, µs, or hides
+ * them: takes the rows away that sum them up, of the series and of their fleets, and has them made
+ * again of what is left. From the transaction's end on the readings tell; until then nothing is
+ * summed up, and a step under way ends first. Rows of fleets whose readings are gone (without a
+ * lake, behind `postgres.retention`) are not made again. Call it while the series are in `series`.
+ */
+export async function renewHours(
+  client: pg.ClientBase,
+  series: readonly number[],
+  span: Span,
+): Promise<void> {
+  await lockRollups(client)
+  const progress = await loadProgress(askIn(client))
+  if (progress === undefined || series.length === 0) return
+  const hours: Hours = {
+    fromMs: Math.max(progress.fromMs, Math.floor(span.startUs / 1000 / HOUR_MS) * HOUR_MS),
+    toMs: Math.min(progress.closedMs, Math.ceil(span.endUs / 1000 / HOUR_MS) * HOUR_MS),
+  }
+  if (hours.fromMs >= hours.toMs) return
+  const { rows } = await client.query<{ id: number }>(
+    `SELECT DISTINCT fleet.id FROM fleet JOIN series USING (tenant, metric, device_type)
+     WHERE series.id = ANY ($1::integer[]) AND kind = 0`,
+    [series],
+  )
+  const fleets = rows.map(({ id }) => id)
+  const windowsMs = [HOUR_MS, DAY_MS]
+  await deleteRows(client, 'hour_rollup', { ids: series, ...hours, windowsMs })
+  await deleteRows(client, 'fleet_rollup', { ids: fleets, ...hours, windowsMs })
+  const late = (owners: readonly number[]) => owners.map((owner) => ({ owner, ...hours }))
+  await addLate(client, 'late_hour', late(series))
+  await addLate(client, 'late_fleet_hour', late(fleets))
+}
