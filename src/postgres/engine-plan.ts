@@ -1,8 +1,9 @@
 /**
  * What of a question about many devices another engine is to answer: of each month all that is
  * asked for, or nothing. A month is its own when PostgreSQL has no row of the series asked for in
- * it, and its files have nothing that was erased, as of one moment; then the lake's files of it have every reading once, since what goes there
- * leaves out what earlier files of the month have (`month-rows.ts`).
+ * it, and its files have nothing that was erased, as of one moment. Then the lake's files of it
+ * have every reading once, since what goes there leaves out what earlier files of the month have
+ * (`month-rows.ts`).
  */
 import type { EngineFile } from '../lake-engine/lake-engine.ts'
 import { dimensionsOf } from '../lake/lake.ts'

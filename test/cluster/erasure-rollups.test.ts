@@ -1,4 +1,4 @@
-/** Hours, days and hours of fleets between erasures that are half-way or done, beside a naive sum. */
+/** Hours, days and fleets between erasures that are half-way or done, beside a naive sum. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
