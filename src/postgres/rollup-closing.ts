@@ -53,6 +53,8 @@ export async function closeHours(
   const firstMs = Math.ceil(Math.max(first_ms, fixed_before_ms) / HOUR_MS) * HOUR_MS
   if (closedMs <= (closed_ms ?? firstMs)) return
   await client.query('BEGIN')
+  // In the order of an erasure, which has this lock while it waits for writers.
+  await lockRollups(client)
   await awaitWriters(client)
   await checkLease(client, lease)
   await client.query(
