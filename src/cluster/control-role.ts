@@ -7,19 +7,19 @@ import { openRedisCache } from '../cache/redis-cache.ts'
 import type { Config } from '../config/config.ts'
 import { ThreadBacktests } from '../embedded/backtests.ts'
 import { serveScan } from '../embedded/scan-port.ts'
-import { deviceKey, hashKey } from '../entries/entries.ts'
+import { hashDevice } from '../entries/entries.ts'
 import type { MetricSample } from '../observe/observe.ts'
 import type { Objects } from '../objects/objects.ts'
 import type { Plan } from '../pipeline/pipeline.ts'
-import { createS3Objects } from '../objects/s3-objects.ts'
 import { openPostgresQuery, type PostgresQuery } from '../postgres/query.ts'
 import { openErasureList, type ErasureList } from '../postgres/erasure-list.ts'
 import { confirmExported } from '../postgres/store-list.ts'
 import { openStoresQuery } from '../postgres/stores-query.ts'
 import type { Query } from '../query/query.ts'
 import { nodeWorld } from '../world/node-world.ts'
-import { postgresAccess, s3Access, storeAccesses } from './accesses.ts'
+import { postgresAccess, storeAccesses } from './accesses.ts'
 import type { Shared } from './cluster.ts'
+import { openLakeObjects } from './lake-objects.ts'
 import { metric } from './metrics.ts'
 import { openLakeEngine, type CountedEngine } from './open-lake-engine.ts'
 
@@ -41,7 +41,7 @@ export class ControlRole {
   readonly #engine: CountedEngine | undefined
 
   constructor({ config, plan, events }: Shared) {
-    this.#objects = openObjects(config)
+    this.#objects = openLakeObjects(config)
     this.#engine = openLakeEngine(config, events)
     this.#tables = openTables({ config, plan, objects: this.#objects, engine: this.#engine?.use })
     // Statements do not take the connections of questions.
@@ -99,8 +99,6 @@ function openTables({
   objects: Objects | undefined
   engine?: CountedEngine['use'] | undefined
 }): PostgresQuery {
-  const hashDevice = (tenant: string, deviceId: string): number =>
-    hashKey(deviceKey(tenant, deviceId))
   const stores = storeAccesses(config).map(({ range, place }) => ({
     range,
     query: openPostgresQuery({
@@ -113,10 +111,6 @@ function openTables({
   }))
   return stores.length === 1 ? stores[0]!.query : openStoresQuery({ stores, hashDevice })
 }
-
-/** Where readings are that have left PostgreSQL. Errors: CONFIG_VALUE_INVALID. */
-const openObjects = (config: Config): Objects | undefined =>
-  config.lake.bucket === '' ? undefined : createS3Objects(s3Access(config, nodeWorld.random))
 
 function openCache({ redis, kafka }: Config): Cache {
   if (redis.url === '')

@@ -10,21 +10,21 @@
 import type { ErasureDesk, ErasureReceipt, ErasureStatus } from '../api/api.ts'
 import type { OpenAlerts } from '../alerts/open-alerts.ts'
 import { InstanceKey } from '../embedded/instance-key.ts'
-import { deviceKey, hashKey } from '../entries/entries.ts'
+import { hashDevice } from '../entries/entries.ts'
 import { WeirError } from '../errors/errors.ts'
 import { eraseFromCommits } from '../lake/lake.ts'
 import type { Objects } from '../objects/objects.ts'
-import { createS3Objects } from '../objects/s3-objects.ts'
 import type { ErasureList, ListedErasure } from '../postgres/erasure-list.ts'
 import type { Erasure } from '../postgres/erasure-tables.ts'
 import { Leases, openLeases } from '../postgres/lease.ts'
 import { openStoreEraser, type StoreEraser } from '../postgres/store-eraser.ts'
 import { nodeWorld } from '../world/node-world.ts'
-import { postgresAccess, s3Access, storeAccesses } from './accesses.ts'
+import { postgresAccess, storeAccesses } from './accesses.ts'
 import type { Shared } from './cluster.ts'
 import { EVER_US, receiptOf } from './erasure-receipt.ts'
 import { Repeating } from './repeating.ts'
 import { coldName, COMMITS_LEASE } from './retention.ts'
+import { openLakeObjects } from './lake-objects.ts'
 import { whileLeased } from './while-leased.ts'
 
 const RETRY_MS = 10_000
@@ -51,7 +51,7 @@ export async function openErasures(
   const { config } = shared
   const accesses = storeAccesses(config)
   const leases = await openLeases(postgresAccess(config))
-  const objects = config.lake.bucket === '' ? undefined : createS3Objects(s3Access(config, random))
+  const objects = openLakeObjects(config)
   const stores = accesses.map((access) =>
     openStoreEraser({ place: access.place, clock, objects, name: coldName(access) }),
   )
@@ -202,6 +202,6 @@ const withHashes = ({ id, tenant, deviceIds, fromUs, toUs }: ListedErasure): Era
   ...{ id, tenant, fromUs, toUs },
   devices: deviceIds.map((deviceId) => ({
     deviceId,
-    deviceHash: hashKey(deviceKey(tenant, deviceId)),
+    deviceHash: hashDevice(tenant, deviceId),
   })),
 })

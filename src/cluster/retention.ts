@@ -3,15 +3,15 @@
  * the lake and in the end away, by the ages of the pipeline. Without a lake months of readings are
  * dropped by `postgres.retention`, as windows are.
  */
-import { createS3Objects } from '../objects/s3-objects.ts'
 import type { Objects } from '../objects/objects.ts'
 import { retentionOf } from '../pipeline/pipeline.ts'
 import { openAger, type Ager, type AgedMonth } from '../postgres/ager.ts'
 import type { PostgresWriter } from '../postgres/postgres.ts'
 import { nodeWorld } from '../world/node-world.ts'
-import { s3Access, type StoreAccess } from './accesses.ts'
+import type { StoreAccess } from './accesses.ts'
 import type { Shared } from './cluster.ts'
 import { removeMovedCommits } from './moved-commits.ts'
+import { openLakeObjects } from './lake-objects.ts'
 import { whileLeased } from './while-leased.ts'
 
 const INTERVAL_MS = 3_600_000
@@ -48,8 +48,7 @@ export class RetentionWork {
   constructor(shared: Shared, stores: readonly RetainedStore[]) {
     const { config } = shared
     this.#shared = shared
-    const hasLake = config.lake.bucket !== ''
-    this.#objects = hasLake ? createS3Objects(s3Access(config, nodeWorld.random)) : undefined
+    this.#objects = openLakeObjects(config)
     this.#stores = stores.map((store) => ({ ...store, ager: this.#agerOf(store) }))
   }
 
@@ -122,15 +121,11 @@ export class RetentionWork {
   }
 
   /** By one process alone. */
-  async #age(writer: PostgresWriter, ager: Ager): Promise<void> {
-    const lease = await writer.claim('aging')
-    if (lease === undefined) return
-    const isClosing = (): boolean => this.#isStopping || lease.lost.aborted
-    try {
+  #age(writer: PostgresWriter, ager: Ager): Promise<void> {
+    const claim = () => writer.claim('aging')
+    return whileLeased({ claim, isStopping: () => this.#isStopping }, async (lease, isClosing) => {
       for (const month of await ager.run(lease, isClosing)) this.#tell(month)
-    } finally {
-      await lease.release()
-    }
+    })
   }
 
   #tell({ month, moved, deleted }: AgedMonth): void {

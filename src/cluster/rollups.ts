@@ -1,12 +1,11 @@
 /** Hours and days of what each store has: summed up when they are over, by one process each. */
 import type { Objects } from '../objects/objects.ts'
-import { createS3Objects } from '../objects/s3-objects.ts'
 import { retentionOf } from '../pipeline/pipeline.ts'
 import { openRollups, type Rollups } from '../postgres/rollups.ts'
-import { deviceKey, hashKey } from '../entries/entries.ts'
+import { hashDevice } from '../entries/entries.ts'
 import { nodeWorld } from '../world/node-world.ts'
-import { s3Access } from './accesses.ts'
 import type { Shared } from './cluster.ts'
+import { openLakeObjects } from './lake-objects.ts'
 import { roleName, type RetainedStore } from './retention.ts'
 import { whileLeased } from './while-leased.ts'
 
@@ -29,13 +28,12 @@ export class RollupWork {
   constructor(shared: Shared, stores: readonly RetainedStore[]) {
     const { config, plan } = shared
     this.#shared = shared
-    const hasLake = config.lake.bucket !== ''
-    this.#objects = hasLake ? createS3Objects(s3Access(config, nodeWorld.random)) : undefined
+    this.#objects = openLakeObjects(config)
     this.#stores = stores.map((store) => ({
       ...store,
       rollups: openRollups({
         ...{ place: store.access.place, objects: this.#objects, clock: nodeWorld.clock },
-        hashDevice: (tenant, deviceId) => hashKey(deviceKey(tenant, deviceId)),
+        hashDevice,
         agesOf: (series) => retentionOf(plan.retention, series),
         isExportedFirst: plan.retention.isExportedFirst,
         allowedLatenessMs: plan.time.allowedLatenessUs / 1000,

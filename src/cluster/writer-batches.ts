@@ -8,7 +8,7 @@
  * numbers and ids of their own: that costs a question to the database and loses nothing.
  */
 import type { DeadLetter, SeriesDefinition, SeriesName } from '../batch/batch.ts'
-import { decodeWindow, deviceKey, hashKey } from '../entries/entries.ts'
+import { decodeWindow, hashDevice } from '../entries/entries.ts'
 import { WeirError } from '../errors/errors.ts'
 import type { ReadEntry } from '../kafka/kafka.ts'
 import { isInRange, SeriesIds, type HashRange, type WriterBatch } from '../postgres/postgres.ts'
@@ -56,7 +56,7 @@ interface DeviceName {
   deviceId: string
 }
 
-const hashOf = ({ tenant, deviceId }: DeviceName): number => hashKey(deviceKey(tenant, deviceId))
+const hashOf = ({ tenant, deviceId }: DeviceName): number => hashDevice(tenant, deviceId)
 
 /** Of a series whose device is in another store. */
 const FOREIGN = -1

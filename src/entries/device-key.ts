@@ -14,6 +14,10 @@ export const deviceKey = (tenant: string, deviceId: string): Uint8Array =>
 export const partitionOf = (key: Uint8Array, partitions: number): number =>
   (hashKey(key) & 0x7fff_ffff) % partitions
 
+/** Of its key: where its partition and its store are found by. Signed, 32 bits. */
+export const hashDevice = (tenant: string, deviceId: string): number =>
+  hashKey(deviceKey(tenant, deviceId))
+
 /** Signed, 32 bits. */
 export function hashKey(bytes: Uint8Array): number {
   const { length } = bytes

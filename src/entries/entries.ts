@@ -93,7 +93,7 @@ export const WINDOW_SCHEMA = {
   ],
 } as const
 
-export { deviceKey, hashKey, partitionOf } from './device-key.ts'
+export { deviceKey, hashDevice, hashKey, partitionOf } from './device-key.ts'
 export { MessageDecoder, type DecoderLimits } from './message-decoder.ts'
 export { encodeRules, encodeTick, type ControlEntry } from './control-entry.ts'
 export { MessageEncoder } from './message-encoder.ts'

@@ -21,7 +21,7 @@ import type {
   EngineWorld,
   LakeEngine,
 } from './lake-engine.ts'
-import { RunBudget } from './run-budget.ts'
+import { REASON_LENGTH_MAX, RunBudget, tryToCancel } from './run-budget.ts'
 
 export interface AthenaAccess {
   region: string
@@ -40,9 +40,7 @@ const PAGE_ROWS = 1000
 /** The time of a short statement; a longer one is asked after less often. */
 const POLL_DELAY_MS = 100
 const POLL_DELAY_MS_MAX = 2000
-const CANCEL_TIMEOUT_MS = 5000
 const CONNECT_TIMEOUT_MS = 3000
-const REASON_LENGTH_MAX = 500
 /** Of AthenaError: the statement's, or the user's fault. */
 const USER_CATEGORY = 2
 
@@ -164,12 +162,11 @@ class Athena implements LakeEngine {
     return this.#client.send(command, { abortSignal: signal })
   }
 
-  async #cancel(id: string): Promise<void> {
-    const late = new AbortController()
-    const stop = this.#world.clock.after(CANCEL_TIMEOUT_MS, () => late.abort())
+  #cancel(id: string): Promise<void> {
     const command = new StopQueryExecutionCommand({ QueryExecutionId: id })
-    await this.#client.send(command, { abortSignal: late.signal }).catch(() => undefined)
-    stop()
+    return tryToCancel(this.#world.clock, (abortSignal) =>
+      this.#client.send(command, { abortSignal }),
+    )
   }
 
   #failure(error: unknown): unknown {

@@ -3,6 +3,10 @@ import { WeirError } from '../errors/errors.ts'
 import type { Clock } from '../world/world.ts'
 import type { EngineLimits } from './lake-engine.ts'
 
+/** Of an engine's words, in an error. */
+export const REASON_LENGTH_MAX = 500
+const CANCEL_TIMEOUT_MS = 5000
+
 export interface BudgetParts {
   limits: EngineLimits
   clock: Clock
@@ -77,4 +81,15 @@ export class RunBudget {
   #exceeded(what: string): WeirError {
     return new WeirError('ENGINE_LIMIT_EXCEEDED', `${this.#parts.place}: ${what}`)
   }
+}
+
+/** Asks the engine to end what nobody wants, for a moment, whatever it says to that. */
+export async function tryToCancel(
+  clock: Clock,
+  ask: (signal: AbortSignal) => Promise<unknown>,
+): Promise<void> {
+  const late = new AbortController()
+  const stop = clock.after(CANCEL_TIMEOUT_MS, () => late.abort())
+  await ask(late.signal).catch(() => undefined)
+  stop()
 }

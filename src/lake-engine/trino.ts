@@ -13,7 +13,7 @@ import type {
   EngineWorld,
   LakeEngine,
 } from './lake-engine.ts'
-import { RunBudget } from './run-budget.ts'
+import { REASON_LENGTH_MAX, RunBudget, tryToCancel } from './run-budget.ts'
 
 export interface TrinoAccess {
   /** `https://trino:8443`, without a path. */
@@ -33,8 +33,6 @@ const RETRY_DELAY_MS = 50
 const RETRY_DELAY_MS_MAX = 1000
 /** From the first failure without an answer between. */
 const AWAY_MS_MAX = 5000
-const CANCEL_TIMEOUT_MS = 5000
-const REASON_LENGTH_MAX = 500
 
 interface QueryResults {
   nextUri?: string
@@ -194,16 +192,15 @@ class Trino implements LakeEngine {
   }
 
   /** What is not cancelled ends by `query_max_run_time`. */
-  async #cancel(url: string): Promise<void> {
-    const late = new AbortController()
-    const stop = this.#world.clock.after(CANCEL_TIMEOUT_MS, () => late.abort())
+  #cancel(url: string): Promise<void> {
     const authorization = this.#authorization()
     const headers = {
       'x-trino-user': this.#access.user,
       ...(authorization !== undefined && { authorization }),
     }
-    await fetch(url, { method: 'DELETE', headers, signal: late.signal }).catch(() => undefined)
-    stop()
+    return tryToCancel(this.#world.clock, (signal) =>
+      fetch(url, { method: 'DELETE', headers, signal }),
+    )
   }
 }
 

@@ -25,7 +25,7 @@ import {
 } from './erasure-tables.ts'
 import { checkLease, Leases } from './lease.ts'
 import type { Lease } from './postgres.ts'
-import { addTombstones } from './tombstones.ts'
+import { addTombstones, seriesOfDevices } from './tombstones.ts'
 
 /** Years of a device's readings. */
 const STATEMENT_TIMEOUT_MS = 3_600_000
@@ -101,11 +101,7 @@ class TableEraser implements StoreEraser {
     const { tenant, devices } = erasure
     const ids = devices.map(({ deviceId }) => deviceId)
     // Those that are made from now on have nothing of it: tombstones were first.
-    const { rows } = await client.query<{ id: number }>(
-      'SELECT id FROM series WHERE tenant = $1 AND device_id = ANY ($2::text[]) ORDER BY id',
-      [tenant, ids],
-    )
-    const series = rows.map(({ id }) => id)
+    const series = await seriesOfDevices(client, tenant, ids)
     const touched = new Set<string>()
     for (let at = 0; at < series.length; at += SERIES_AT_ONCE) {
       const some = series.slice(at, at + SERIES_AT_ONCE)

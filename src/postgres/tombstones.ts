@@ -38,7 +38,18 @@ const ADD_DIRTY = `
   WHERE tenant = $1 AND device_id = ANY ($2::text[]) AND $3::bigint < $4::bigint
   ON CONFLICT DO NOTHING`
 
-const SERIES = 'SELECT id FROM series WHERE tenant = $1 AND device_id = ANY ($2::text[])'
+/** By their ids, in order. */
+export async function seriesOfDevices(
+  client: pg.ClientBase,
+  tenant: string,
+  deviceIds: readonly string[],
+): Promise<number[]> {
+  const { rows } = await client.query<{ id: number }>(
+    'SELECT id FROM series WHERE tenant = $1 AND device_id = ANY ($2::text[]) ORDER BY id',
+    [tenant, deviceIds],
+  )
+  return rows.map(({ id }) => id)
+}
 
 /** Once it resolves nothing of it is shown or written here any more. May be done again. */
 export async function addTombstones(
@@ -54,9 +65,8 @@ export async function addTombstones(
   await client.query(ADD, [id, tenant, ids, hashes, fromUs, toUs])
   const [fromMs, toMs] = [Math.floor(fromUs / 1000), Math.ceil(toUs / 1000)]
   await client.query(ADD_DIRTY, [tenant, ids, Math.max(OLDEST_MS, fromMs), toMs])
-  const { rows } = await client.query<{ id: number }>(SERIES, [tenant, ids])
   // What sums it up goes at once, and is made again without it.
-  const series = rows.map((row) => row.id)
+  const series = await seriesOfDevices(client, tenant, ids)
   await renewHours(client, series, { startUs: fromUs, endUs: toUs })
   await client.query('COMMIT')
 }

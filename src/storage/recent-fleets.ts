@@ -8,7 +8,7 @@
  * was stored when it was first followed.
  */
 import type { ReadingBatch, SeriesDefinition } from '../batch/batch.ts'
-import { subtractSpans, type Span } from '../query/query.ts'
+import { emptyPartial, subtractSpans, type Span } from '../query/query.ts'
 import {
   FATE_DUPLICATE,
   FATE_UNVERIFIED,
@@ -18,12 +18,8 @@ import {
   PARTIAL_MAX,
   PARTIAL_MEAN,
   PARTIAL_MIN,
-  PARTIAL_SERIES,
   PARTIAL_SQUARES,
-  PARTIAL_START_MS,
-  PARTIAL_STRIDE,
   PARTIAL_SUM,
-  PARTIAL_WINDOW_MS,
 } from '../stream/stream.ts'
 import { MINUTE_MS } from './rollup-coverage.ts'
 import type { SeriesDirectory } from './series-directory.ts'
@@ -212,10 +208,7 @@ function partialOf(
 ): Float64Array {
   const count = row[COUNT]!
   const offsets = row[OFFSETS]!
-  const partial = new Float64Array(PARTIAL_STRIDE)
-  partial[PARTIAL_SERIES] = fleet
-  partial[PARTIAL_WINDOW_MS] = MINUTE_MS
-  partial[PARTIAL_START_MS] = startMs
+  const partial = emptyPartial({ series: fleet, windowMs: MINUTE_MS, startMs })
   partial[PARTIAL_COUNT] = count
   partial[PARTIAL_SUM] = count * row[PIVOT]! + offsets
   partial[PARTIAL_MIN] = row[MIN]!

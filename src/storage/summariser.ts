@@ -123,7 +123,7 @@ export class Summariser {
   async #sumUp({ hours, read, after }: SummaryRound, isClosing: () => boolean): Promise<boolean> {
     const { catalogue, directory, late, recentFleets } = this.#parts
     // What came late for it until now is in it.
-    late.renew([...late.committed.keys()], [inUs(hours)])
+    late.renew(late.committed.keys(), [inUs(hours)])
     try {
       const output = await this.#beginOutput(read)
       const minutesMs = this.#parts.minutesFromMs()
