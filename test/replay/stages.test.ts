@@ -73,7 +73,7 @@ class Stages {
 }
 
 /**
- * Everything that can be asked of storage. Sums are in the order of the readings: nine digits are
+ * Everything that can be asked of storage. Sums are in the order of the readings: six decimals are
  * told.
  */
 async function answersOf(store: Query): Promise<Record<string, unknown>> {
@@ -88,9 +88,9 @@ async function answersOf(store: Query): Promise<Record<string, unknown>> {
     if (kind === 'text') continue
     for (const windowMs of PLAN.windowsMs) {
       const { windows } = await store.windows({ ...question, windowMs })
-      told[`${deviceId} ${metric} ${windowMs}`] = windows.map(({ avg, stddev, ...exact }) => ({
+      told[`${deviceId} ${metric} ${windowMs}`] = windows.map(({ avg, sum, stddev, ...exact }) => ({
         ...exact,
-        avg: avg.toPrecision(9),
+        ...{ avg: avg.toFixed(6), sum: sum.toFixed(6) },
         stddev: stddev?.toFixed(6),
       }))
     }
