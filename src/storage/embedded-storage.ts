@@ -187,9 +187,9 @@ export class EmbeddedStorage implements Storage, Query, ReadingScan {
     if (letters !== undefined) events.addDeadLetters(output.offset, letters)
     if (output.partials !== undefined) {
       partials.append(tombstones.partials(output.partials))
-      this.#coverage.note(output.partials)
       this.#answers.partialsCame(output.partials)
     }
+    this.#coverage.note(output)
     for (const event of output.anomalies) {
       const { tenant, deviceId, eventTimeUs } = event
       if (!tombstones.isErased(tenant, deviceId, eventTimeUs)) events.addAnomaly(event)

@@ -57,8 +57,22 @@ export class NaiveStream {
       window.isClosed = true
       output.partials.push(partialOf([series, windowMs, startMs, 0], window.inTime))
     }
-    this.outputs.push(output)
-    return output
+    this.outputs.push({ ...output, closed: this.#closed() })
+    return this.outputs.at(-1)!
+  }
+
+  /** Nobody has spoken, and the clock went on. */
+  silence(untilUs: number): OutputParts {
+    this.#latestUs = Math.max(this.#latestUs, untilUs)
+    return this.output([])
+  }
+
+  #closed(): NonNullable<OutputParts['closed']> {
+    if (this.#latestUs === -Infinity) return []
+    return this.#windowsMs.map((windowMs) => ({
+      windowMs,
+      beforeMs: Math.floor(this.#latestUs / 1000 / windowMs) * windowMs,
+    }))
   }
 
   /** Whether it can tell a repeat: a stream remembers some times of each series, this one most. */

@@ -1,13 +1,14 @@
 /**
  * Where partials tell everything. Those of the stream: of each window size from the first window
- * that was ever emitted to the end of the latest on-time one. Those of the summariser: hours and
- * days, of all that it has summed up. Elsewhere only the readings know.
+ * that was ever emitted to where windows are closed, whether somebody spoke in them or not. Those
+ * of the summariser: hours and days, of all that it has summed up. Elsewhere only readings know.
  */
 import {
   PARTIAL_IS_LATE,
   PARTIAL_START_MS,
   PARTIAL_STRIDE,
   PARTIAL_WINDOW_MS,
+  type StreamOutput,
 } from '../stream/stream.ts'
 
 export interface RollupCoverage {
@@ -35,8 +36,18 @@ export class RollupCoverages {
     this.#byWindow = new Map(known.map((one) => [one.windowMs, { ...one }]))
   }
 
-  /** Notes the partials of one output. */
-  note(partials: Float64Array): void {
+  /** Of the outputs in their order. */
+  note({ partials, closed }: Pick<StreamOutput, 'partials' | 'closed'>): void {
+    if (partials !== undefined) this.#notePartials(partials)
+    for (const { windowMs, beforeMs } of closed) {
+      const known = this.#byWindow.get(windowMs)
+      if (known === undefined) {
+        this.#byWindow.set(windowMs, { windowMs, fromMs: beforeMs, toMs: beforeMs })
+      } else known.toMs = Math.max(known.toMs, beforeMs)
+    }
+  }
+
+  #notePartials(partials: Float64Array): void {
     // The first output of a window size says where its partials begin, in whatever order they come.
     const isNew = new Set<number>()
     for (let at = 0; at < partials.length; at += PARTIAL_STRIDE) {

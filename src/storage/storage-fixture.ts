@@ -64,6 +64,7 @@ export function makeOutput(parts: OutputParts): StreamOutput {
     ruleEvents: parts.ruleEvents ?? [],
     anomalies: parts.anomalies ?? [],
     dirty: parts.dirty ?? [],
+    closed: parts.closed ?? [],
   }
 }
 

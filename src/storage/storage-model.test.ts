@@ -100,8 +100,9 @@ class Model {
       output.partials.push(partialOf(readings, 0))
       this.#onTime.delete(key)
     }
-    this.outputs.push(output)
-    return output
+    const closed = [{ windowMs: WINDOW_US / 1000, beforeMs: this.closedUs / 1000 }]
+    this.outputs.push({ ...output, closed: this.closedUs === 0 ? [] : closed })
+    return this.outputs.at(-1)!
   }
 
   #take(

@@ -182,6 +182,27 @@ test('what came late is summed up again within a minute, and until then readings
   await store.close()
 })
 
+test('the last hours before a silence are summed up, whatever of them was late', async (t) => {
+  const folder = await makeFolder(t)
+  const options = { allowedLatenessMs: LATENESS_US / 1000, answersBytesMax: 0 }
+  const store = await openStorage({ folder, world: nodeWorld, options })
+  const stream = new NaiveStream(SERIES, [60_000, 7 * 60_000])
+  const hours = (from: number, to: number) =>
+    Array.from({ length: (to - from) * 240 }, (_, at) => {
+      return { series: 0, timeUs: START_US + from * HOUR_US + at * 15e6, value: Math.sin(at) }
+    })
+  stream.output(hours(0, 1))
+  // The clock goes on, and all that comes behind it is late.
+  stream.silence(START_US + 2 * DAY_US)
+  stream.output(hours(1, 24))
+  for (const output of stream.outputs) store.output(makeOutput(output))
+  await store.commit({ offset: stream.outputs.length - 1, parts: [] })
+  await store.settle()
+  const span = { startUs: START_US, endUs: START_US + DAY_US }
+  assert.deepEqual([...(await check(store, stream, { ...span, stepUs: DAY_US }))], ['rollup-1d'])
+  await store.close()
+})
+
 test('hours and days of a month that is not over are in few files', async (t) => {
   const folder = await makeFolder(t)
   let nowUs = START_US

@@ -158,6 +158,31 @@ test('S1 an on-time partial is emitted once, and only a late one replaces itself
   )
 })
 
+test('S1 on-time partials are of windows that it says are closed, and were not before', () => {
+  let silent = 0
+  fc.assert(
+    fc.property(anyScript, (script) => {
+      const before = new Map<number, number>()
+      for (const output of runScript(script)) {
+        const closed = new Map(output.closed.map((one) => [one.windowMs, one.beforeMs]))
+        if (closed.size > 0 && output.partials === undefined) silent++
+        for (const row of rowsOf([output])) {
+          if (row[words.PARTIAL_IS_LATE] === 1) continue
+          const [windowMs, startMs] = [row[words.PARTIAL_WINDOW_MS]!, row[words.PARTIAL_START_MS]!]
+          assert.ok(startMs < closed.get(windowMs)!, `${windowMs} at ${startMs}: not closed`)
+          assert.ok(startMs >= (before.get(windowMs) ?? -Infinity), 'it was closed before')
+        }
+        for (const [windowMs, beforeMs] of closed) {
+          assert.ok(beforeMs >= (before.get(windowMs) ?? -Infinity))
+          before.set(windowMs, beforeMs)
+        }
+      }
+    }),
+    { numRuns: 100 },
+  )
+  assert.ok(silent > 0, 'never was a window closed in which nobody spoke')
+})
+
 test('G7 rule episodes equal those of the naive interpreter, each once', () => {
   let episodes = 0
   const fired = new Set<string>()

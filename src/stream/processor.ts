@@ -110,7 +110,9 @@ export class StreamProcessor {
     this.#counts.ruleEvents += ruleEvents.length
     this.#counts.anomalies += anomalies.length
     const dirty = this.#dirty.take()
-    return { offset, frame, fates, partials: this.#rows.take(), ruleEvents, anomalies, dirty }
+    const closed = this.#windows.takeClosed()
+    const partials = this.#rows.take()
+    return { offset, frame, fates, partials, ruleEvents, anomalies, dirty, closed }
   }
 
   /** Whether a checkpoint is due: by readings, or by ingest time, since the last one. */

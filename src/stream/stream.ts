@@ -99,6 +99,14 @@ export interface StreamOutput {
   ruleEvents: RuleEvent[]
   anomalies: AnomalyEvent[]
   dirty: DirtyRange[]
+  /** By size, where windows were closed: also such in which nothing was said. */
+  closed: ClosedWindows[]
+}
+
+/** All windows of this size that start before `beforeMs` were emitted. */
+export interface ClosedWindows {
+  windowMs: number
+  beforeMs: number
 }
 
 /**

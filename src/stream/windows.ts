@@ -22,6 +22,7 @@ import {
   type SeriesState,
   WINDOW_STRIDE,
 } from './series-state.ts'
+import type { ClosedWindows } from './stream.ts'
 import * as words from './stream.ts'
 
 /** Places in a window. */
@@ -125,6 +126,7 @@ export class Windows {
   readonly #state: SeriesState
   readonly #rows: PartialRows
   readonly #open: OpenSeries[]
+  #hasClosed = false
 
   constructor(sizesUs: readonly number[], state: SeriesState, rows: PartialRows) {
     const { slots, sizes } = state.layout
@@ -180,6 +182,17 @@ export class Windows {
     }
     this.#closeLargerBefore(upToUs)
     this.emittedUpToUs[0] = upToUs
+    this.#hasClosed = true
+  }
+
+  /** Up to where each size is closed, unless nothing was since the last call. */
+  takeClosed(): ClosedWindows[] {
+    if (!this.#hasClosed) return []
+    this.#hasClosed = false
+    return this.sizesUs.map((size, k) => ({
+      windowMs: size / 1000,
+      beforeMs: this.emittedUpToUs[k]! / 1000,
+    }))
   }
 
   /** Rebuilds the lists of open windows from restored records. */

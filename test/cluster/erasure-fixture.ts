@@ -74,16 +74,16 @@ export async function cut({ hooks, run }: Rig, erasure: Erasure, cutAt: number):
 }
 
 /** Those of a schema that have a row with these words anywhere. */
-export async function tablesWith(schema: string, words: string): Promise<string[]> {
+export async function tablesWith(schema: string, words: string, server = url): Promise<string[]> {
   const tables = await askOf(
-    url,
+    server,
     `SELECT table_name AS name FROM information_schema.tables
      WHERE table_schema = '${schema}' AND table_type = 'BASE TABLE'`,
   )
   const found: string[] = []
   for (const { name } of tables) {
     const [row] = await askOf(
-      url,
+      server,
       `SELECT count(*)::integer AS rows FROM ${schema}.${String(name)} AS one
        WHERE one::text LIKE '%${words}%'`,
     )

@@ -290,6 +290,7 @@ export class WeirProcess {
     type?: string
     parent?: string
     gateway?: boolean
+    tags?: Record<string, string>
   }): Promise<string> {
     const answer = await this.api<{ token: string }>('/v1/devices', {
       body: { type: 'generic', ...device },
