@@ -250,7 +250,7 @@ class Postgres implements PeerStore {
   readonly name = 'PostgreSQL'
   readonly #client: pg.Client
   readonly #rows = new CopyRows(3)
-  #devices: string[] = []
+  readonly #devices = new Set<string>()
 
   constructor({ url = '' }: Access) {
     this.#client = new pg.Client({ connectionString: url })
@@ -268,6 +268,7 @@ class Postgres implements PeerStore {
   async write(stretches: readonly Stretch[]): Promise<void> {
     this.#rows.clear()
     for (const { device, times, values, count } of stretches) {
+      this.#devices.add(device)
       for (let at = 0; at < count; at++) {
         this.#rows.row()
         this.#rows.text(device)
@@ -276,17 +277,12 @@ class Postgres implements PeerStore {
       }
     }
     await copyRows(this.#client, `COPY ${TABLE} FROM STDIN (FORMAT binary)`, this.#rows)
-    if (this.#devices.length === 0) await this.#rememberDevices(stretches)
-  }
-
-  async #rememberDevices(stretches: readonly Stretch[]): Promise<void> {
-    this.#devices = [...new Set(stretches.map(({ device }) => device))]
-    await this.#client.query(`INSERT INTO ${TABLE}_device SELECT unnest($1::text[])`, [
-      this.#devices,
-    ])
   }
 
   async settle(): Promise<void> {
+    await this.#client.query(`INSERT INTO ${TABLE}_device SELECT unnest($1::text[])`, [
+      [...this.#devices],
+    ])
     await this.#client.query(`VACUUM ANALYZE ${TABLE}`)
   }
 

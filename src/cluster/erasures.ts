@@ -101,7 +101,9 @@ export class Erasures implements ErasureDesk {
       ...{ fromUs: span.fromUs ?? EVER_US, toUs: span.toUs ?? requestedAtUs },
     }
     await this.#parts.list.begin(listed)
-    await this.#hide(withHashes(listed))
+    await this.#hide(withHashes(listed)).catch((cause: unknown) => {
+      throw notHidden(listed.id, cause)
+    })
     return listed.id
   }
 
@@ -196,6 +198,14 @@ export class Erasures implements ErasureDesk {
     })
     return isDone
   }
+}
+
+/** It is listed, and will be carried out: whoever has asked is told how to ask for its receipt. */
+function notHidden(id: string, cause: unknown): unknown {
+  if (!(cause instanceof WeirError)) return cause
+  const detail = `${cause.message}. Noted as erasure ${id}, which goes on when that is over`
+  const problem = { ...(cause.details['problem'] as object | undefined), id }
+  return new WeirError(cause.code, detail, { cause, details: { ...cause.details, problem } })
 }
 
 const withHashes = ({ id, tenant, deviceIds, fromUs, toUs }: ListedErasure): Erasure => ({

@@ -149,8 +149,16 @@ export class Installation {
     return Object.fromEntries(rows as [string, number][])
   }
 
+  /** A file that is written anew while it looks is looked for again. */
   async untilInLake(device: string, rows: number): Promise<void> {
-    const isThere = async (): Promise<boolean> => (await this.lakeRows())[device] === rows
+    const isThere = async (): Promise<boolean> => {
+      try {
+        return (await this.lakeRows())[device] === rows
+      } catch (error) {
+        if ((error as { code?: string }).code === 'OBJECT_MISSING') return false
+        throw error
+      }
+    }
     await until('it is in the lake', isThere, 60_000)
   }
 
