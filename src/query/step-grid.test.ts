@@ -83,10 +83,26 @@ test('steps without readings are filled as asked', () => {
   assert.deepEqual(values('zero'), [0, 1, 0, 0, 4, 0])
   assert.deepEqual(values('previous'), [null, 1, 1, 1, 4, 4])
   assert.deepEqual(values('linear'), [null, 1, 2, 3, 4, null])
+  // A step with readings keeps what it has, also where that is nothing: one reading deviates from none.
+  const one = (fill: 'zero' | 'previous' | 'linear') =>
+    filled([...points(), [20, null]], { fill, grid, startUs: 0, endUs: 60, pointsMax: 10 }).map(
+      ([, value]) => value,
+    )
+  assert.deepEqual(one('zero'), [0, 1, null, 0, 4, 0])
+  assert.deepEqual(one('previous'), [null, 1, null, 1, 4, 4])
+  assert.deepEqual(one('linear'), [null, 1, null, 3, 4, null])
   assert.throws(
     () => filled(points(), { fill: 'null', grid, startUs: 0, endUs: 60, pointsMax: 5 }),
     {
       code: 'QUERY_LIMIT_EXCEEDED',
     },
   )
+})
+
+test('zero is false among booleans, and nothing among texts', () => {
+  const grid = gridOf({ stepUs: 10, startUs: 0, endUs: 30, pointsMax: 10 })
+  const zero = (value: boolean | string) =>
+    filled([[10, value]], { fill: 'zero', grid, startUs: 0, endUs: 30, pointsMax: 10 })
+  assert.deepEqual(zero(true).map(([, value]) => value), [false, true, false])
+  assert.deepEqual(zero('on').map(([, value]) => value), [null, 'on', null])
 })

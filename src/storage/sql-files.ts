@@ -27,6 +27,8 @@ export interface SqlFiles {
   dirty: string
   /** Undefined: none of it is in the files. */
   erased: string | undefined
+  /** See SqlFileSet. */
+  shownFromUs: number | undefined
   release: () => void
 }
 
@@ -70,7 +72,11 @@ interface SeriesSpan {
   endUs: number
 }
 
+/** JSON and SQL have no infinity. */
+const EVER_US = -9e15
+
 let dirtyFiles = 0
+let temporaryFiles = 0
 
 /** µs; undefined: for ever. */
 function keptUs(
@@ -115,12 +121,19 @@ export async function sqlFiles(parts: SqlFilesParts, question: SqlQuestion): Pro
       rollups: rollups.filter(isWhole).map(place),
       ...(await writeDictionaries(parts)),
       ...(await writeSpans(parts, spans, releases)),
+      shownFromUs: shownFromUs(parts),
       release,
     }
   } catch (error) {
     release()
     throw error
   }
+}
+
+/** What was not exported yet stays in sight, whatever its age; else who exports would not see it. */
+function shownFromUs({ catalogue, options }: SqlFilesParts): number | undefined {
+  if (options.aging?.isExportedFirst !== true) return undefined
+  return Math.max(catalogue.exportedBeforeUs, EVER_US)
 }
 
 /** Readings tell what a damaged file of windows does not. */
@@ -226,7 +239,7 @@ async function writeSpans(
 
 const spanRows = (spans: readonly SeriesSpan[]) =>
   spans.map(({ series, startUs, endUs }) => ({
-    ...{ series, start_us: Math.max(startUs, -9e15), end_us: endUs },
+    ...{ series, start_us: Math.max(startUs, EVER_US), end_us: endUs },
   }))
 
 /** Those that may repeat an identity, and those of which they may; in the order of writes. */
@@ -239,8 +252,8 @@ function withRivals(segments: readonly Segment[]): Segment[] {
 }
 
 async function writeLines(disk: Disk, path: string, rows: readonly unknown[]): Promise<void> {
-  // A statement that runs reads no file that is being written.
-  const temporary = `${path}.tmp`
+  // A statement that runs reads no file that is being written; and two may write the same at once.
+  const temporary = `${path}.${temporaryFiles++}.tmp`
   const file = await disk.open(temporary, 'create')
   try {
     await file.truncate(0)

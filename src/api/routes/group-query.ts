@@ -6,7 +6,7 @@ import { pointsAsTable } from '../answer-format.ts'
 import type { QueryPorts } from '../api.ts'
 import { invalidParameter, parsePair } from '../parameters.ts'
 import type { Answer } from '../route.ts'
-import { rowsAsCsv, rowsAsLines } from './rows-text.ts'
+import { rowsAsCsv, rowsAsLines, timeCell } from './rows-text.ts'
 
 /** Devices that tags and boxes are compared of: the list is read for each question. */
 const LISTED_MAX = 200_000
@@ -125,7 +125,7 @@ export function groupsAsText(
   }
   const named = by === undefined ? [] : [nameOf(by)]
   const rows = points.map(({ group, point: [ts, value] }) => [
-    new Date(ts).toISOString(),
+    timeCell(ts),
     ...(by === undefined ? [] : [group]),
     value ?? '',
   ])
