@@ -49,7 +49,5 @@ export function formatBytes(bytes: number): string {
 export function formatTimeUs(us: number): string {
   const microseconds = ((us % 1000) + 1000) % 1000
   const text = new Date((us - microseconds) / 1000).toISOString()
-  return microseconds === 0
-    ? text
-    : text.replace('Z', `${String(microseconds).padStart(3, '0')}Z`)
+  return microseconds === 0 ? text : text.replace('Z', `${String(microseconds).padStart(3, '0')}Z`)
 }

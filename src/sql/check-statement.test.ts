@@ -98,6 +98,7 @@ const REFUSED = [
     'WITH a AS MATERIALIZED (FROM a) FROM a',
     'SELECT 1 UNION ALL (WITH a AS (SELECT 1) FROM a) UNION ALL FROM a',
   ],
+  ...["SELECT json_serialize_plan('SELECT current_setting(''threads'')', optimize := true)"],
   ...["SELECT [x FOR x IN (SELECT current_setting('threads'))]"],
   ...[
     'PIVOT telemetry ON metric USING avg(value)',
