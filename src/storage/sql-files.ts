@@ -119,7 +119,7 @@ export async function sqlFiles(parts: SqlFilesParts, question: SqlQuestion): Pro
       overlappingCold: coldPaths((one) => rivals.includes(one)),
       uncertainCold: coldPaths((one) => wanted.uncertain.has(one)),
       rollups: rollups.filter(isWhole).map(place),
-      ...(await writeDictionaries(parts)),
+      ...(await writeDictionaries(parts, releases)),
       ...(await writeSpans(parts, spans, releases)),
       shownFromUs: shownFromUs(parts),
       release,
@@ -198,12 +198,15 @@ function has(
 }
 
 /** Written again only when they have grown. */
-async function writeDictionaries(parts: SqlFilesParts): Promise<{ series: string; texts: string }> {
-  const { folder, disk, directory } = parts
-  const { series, texts } = directory.all()
-  const spill = `${folder}/${SQL_FOLDER}`
+async function writeDictionaries(
+  { disk, ...parts }: SqlFilesParts,
+  releases: (() => void)[],
+): Promise<{ series: string; texts: string }> {
+  const { series, texts } = parts.directory.all()
+  const spill = `${parts.folder}/${SQL_FOLDER}`
   const seriesFile = `${spill}/series-${series.length}.ndjson`
   const textsFile = `${spill}/texts-${texts.length}.ndjson`
+  releases.push(useFile(disk, seriesFile), useFile(disk, textsFile))
   if (!(await disk.exists(seriesFile))) {
     const rows = series.map((one) => sqlSeries(one, keptUs(one.series, parts)))
     await writeLines(disk, seriesFile, rows)
@@ -213,6 +216,29 @@ async function writeDictionaries(parts: SqlFilesParts): Promise<{ series: string
     await writeLines(disk, textsFile, rows)
   }
   return { series: seriesFile, texts: textsFile }
+}
+
+/** Statements that read a dictionary, by its path; and the newest of each kind, which stays. */
+const users = new Map<string, number>()
+const newest = new Map<string, string>()
+
+/** Returns the end of the use. What nobody uses goes when there is a newer one. */
+function useFile(disk: Disk, path: string): () => void {
+  const kind = path.slice(0, path.lastIndexOf('-'))
+  const before = newest.get(kind)
+  newest.set(kind, path)
+  users.set(path, (users.get(path) ?? 0) + 1)
+  const drop = (old: string | undefined): void => {
+    if (old === undefined || old === newest.get(kind) || users.has(old)) return
+    disk.remove(old).catch(() => undefined)
+  }
+  drop(before)
+  return () => {
+    const left = users.get(path)! - 1
+    if (left > 0) users.set(path, left)
+    else users.delete(path)
+    drop(path)
+  }
 }
 
 /** A line of the dictionary of series. */
