@@ -31,8 +31,10 @@ async function open(context: TestContext, bytesMax: number) {
     return { key, bytes: BYTES, crc: crc32(bytes) }
   }
   const [a, b, c] = [await put('a'), await put('b'), await put('c')]
-  const copies = new ObjectCopies({ objects, disk: nodeWorld.disk, folder, bytesMax })
-  return { copies, folder, inner, got, gate, a, b, c }
+  const gone = new Set<string>()
+  const isCurrent = (key: string): boolean => !gone.has(key)
+  const copies = new ObjectCopies({ objects, disk: nodeWorld.disk, folder, bytesMax, isCurrent })
+  return { copies, gone, folder, inner, got, gate, a, b, c }
 }
 
 test('C1 copies are whole, in order, and are not fetched again', async (context) => {
@@ -107,4 +109,22 @@ test('C3 what failed is fetched again by the next', async (context) => {
   await inner.put('a', Buffer.alloc(BYTES, 'a'))
   await copies.lend([a])
   assert.deepEqual(got, ['a', 'a'])
+})
+
+test('C4 of what is no longer current no copy stays: idle ones go at once, lent ones behind', async (context) => {
+  const { copies, folder, gone, got, a, b, c } = await open(context, 10 * BYTES)
+  const [idle, lent] = [await copies.lend([a, c]), await copies.lend([b])]
+  idle.giveBack()
+  gone.add('a').add('b')
+  await copies.sweep()
+  const left = async () => (await readdir(folder)).map((name) => join(folder, name)).toSorted()
+  assert.deepEqual(await left(), [idle.paths[1]!, lent.paths[0]!].toSorted())
+  lent.giveBack()
+  while ((await left()).length > 1) await new Promise(setImmediate)
+  assert.deepEqual(await left(), [idle.paths[1]])
+  // Whoever chose it before gets it, and leaves nothing.
+  const late = await copies.lend([a])
+  assert.deepEqual(got, ['a', 'c', 'b', 'a'])
+  late.giveBack()
+  while ((await left()).length > 1) await new Promise(setImmediate)
 })
