@@ -83,7 +83,7 @@ test('steps without readings are filled as asked', () => {
   assert.deepEqual(values('zero'), [0, 1, 0, 0, 4, 0])
   assert.deepEqual(values('previous'), [null, 1, 1, 1, 4, 4])
   assert.deepEqual(values('linear'), [null, 1, 2, 3, 4, null])
-  // A step with readings keeps what it has, also where that is nothing: one reading deviates from none.
+  // A step with readings keeps what it has, also nothing: one reading deviates from none.
   const one = (fill: 'zero' | 'previous' | 'linear') =>
     filled([...points(), [20, null]], { fill, grid, startUs: 0, endUs: 60, pointsMax: 10 }).map(
       ([, value]) => value,

@@ -130,7 +130,7 @@ export async function sqlFiles(parts: SqlFilesParts, question: SqlQuestion): Pro
   }
 }
 
-/** What was not exported yet stays in sight, whatever its age; else who exports would not see it. */
+/** What was not exported yet stays in sight, whatever its age: who exports must see it. */
 function shownFromUs({ catalogue, options }: SqlFilesParts): number | undefined {
   if (options.aging?.isExportedFirst !== true) return undefined
   return Math.max(catalogue.exportedBeforeUs, EVER_US)
