@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
@@ -46,6 +46,13 @@ test('C1 copies are whole, in order, and are not fetched again', async (context)
   const again = await copies.lend([a, b])
   assert.deepEqual(again.paths, lent.paths.toReversed())
   assert.deepEqual(got.toSorted(), ['a', 'b'])
+})
+
+test('C1 what was left under its name is no part of a copy', async (context) => {
+  const { copies, folder, a } = await open(context, 10 * BYTES)
+  await writeFile(join(folder, 'object-0.parquet'), Buffer.alloc(2 * BYTES, 'x'))
+  const { paths } = await copies.lend([a])
+  assert.equal(String(await readFile(paths[0]!)), 'a'.repeat(BYTES))
 })
 
 test('C1 another checksum, or fewer bytes, is damage, and nothing of it stays', async (context) => {

@@ -183,6 +183,8 @@ export class ObjectCopies {
     const { objects, disk } = this.#parts
     const file = await disk.open(path, 'create')
     try {
+      // What somebody left under this name may be longer.
+      await file.truncate(0)
       let sum = 0
       for (let from = 0; from < bytes; from += PIECE_BYTES) {
         const to = Math.min(bytes, from + PIECE_BYTES)
