@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { parseStep, parseTime } from './times.ts'
+import { parseEarlier, parseStep, parseTime } from './times.ts'
 
 const refused = { code: 'API_PARAMETER_INVALID' }
 
@@ -76,5 +76,30 @@ test('steps are milliseconds or durations, above zero', () => {
   assert.equal(parseStep('5m', 'step'), 300_000_000)
   for (const text of ['0', '0s', '-1', '1.5s', '1w', '', 'm']) {
     assert.throws(() => parseStep(text, 'step'), { ...refused, message: /^step: / }, text)
+  }
+})
+
+test('what is compared with is a whole number of steps', () => {
+  const of = (unit: 'day' | 'week' | 'month' | 'year', count = 1) => ({
+    stepUs: undefined,
+    calendar: { unit, count, timeZone: 'UTC' },
+  })
+  assert.deepEqual(parseEarlier('90m', { stepUs: undefined }), { us: 5_400e6 })
+  assert.deepEqual(parseEarlier('1w', { stepUs: 3_600e6 }), { us: 7 * 86_400e6 })
+  assert.deepEqual(parseEarlier('7d', of('day')), { steps: 7 })
+  assert.deepEqual(parseEarlier('1w', of('day')), { steps: 7 })
+  assert.deepEqual(parseEarlier('14d', of('week')), { steps: 2 })
+  assert.deepEqual(parseEarlier('1y', of('month', 3)), { steps: 4 })
+  for (const [text, question] of [
+    ['90m', { stepUs: 3_600e6 }],
+    ['1mo', { stepUs: 3_600e6 }],
+    ['24h', of('day')],
+    ['3d', of('week')],
+    ['31d', of('month')],
+    ['1mo', of('year')],
+    ['1mo', of('day')],
+    ['soon', of('day')],
+  ] as const) {
+    assert.throws(() => parseEarlier(text, question), refused, text)
   }
 })

@@ -80,6 +80,37 @@ export function parseGrid(
   return { stepUs: undefined, calendar }
 }
 
+/**
+ * How much earlier is compared with: µs, or of steps of the calendar how many of them. Of other
+ * steps it is a whole number, too, so that what is compared stands at the times of now. Throws
+ * API_PARAMETER_INVALID.
+ */
+export function parseEarlier(
+  text: string,
+  { stepUs, calendar }: { stepUs: number | undefined; calendar?: CalendarStep | undefined },
+): { us: number } | { steps: number } {
+  const wrong = (detail: string): WeirError =>
+    new WeirError('API_PARAMETER_INVALID', `compare: ${detail}`, {
+      details: { parameter: 'compare' },
+    })
+  const [, count, letter] = CALENDAR.exec(text) ?? []
+  if (calendar !== undefined) {
+    const unit = letter === undefined ? undefined : UNITS[letter as keyof typeof UNITS]
+    const steps = unit === undefined ? NaN : (Number(count) * SIZES[unit]) / sizeOf(calendar)
+    const isOfSame = unit !== undefined && isOfDays(unit) === isOfDays(calendar.unit)
+    if (isOfSame && Number.isInteger(steps)) return { steps }
+    throw wrong(`"${text}" is no whole number of steps; as 1w beside step=1d, 1y beside step=1mo`)
+  }
+  const us = parseStep(letter === 'w' ? `${Number(count) * 7}d` : text, 'compare')
+  if (stepUs === undefined || us % stepUs === 0) return { us }
+  throw wrong(`"${text}" is no whole number of steps`)
+}
+
+/** In days, or in months. */
+const SIZES = { day: 1, week: 7, month: 1, year: 12 }
+const sizeOf = ({ unit, count }: CalendarStep): number => SIZES[unit] * count
+const isOfDays = (unit: CalendarStep['unit']): boolean => unit === 'day' || unit === 'week'
+
 /** A duration of a body → µs, more than none. Throws API_BODY_INVALID naming `key`. */
 export function durationUsOf(text: string, key: string): number {
   const us = parseDurationUs(text)

@@ -39,6 +39,7 @@ export function addBackup(program: Command): void {
     .description('make a backup of a running server')
     .option('--to <place>', 'a folder of the server’s machine, or s3://bucket/prefix')
     .addHelpText('after', BACKUP_EXAMPLES)
+    .enablePositionalOptions()
   addDeskFlags(backup).action(make)
   const prune = backup
     .command('prune')
@@ -146,7 +147,15 @@ async function restore(flags: { from: string; data: string; backup?: string }): 
   console.log(`${folder} is the backup ${name}: ${backup.files.length} files, ${sizeOf(bytes)}.`)
 }
 
-const placeOf = (text: string): string => (text.startsWith('s3://') ? text : resolve(text))
+/** Errors: CLI_USAGE_INVALID. */
+function placeOf(text: string): string {
+  if (text.startsWith('s3://')) return text
+  // A folder would be made of it.
+  if (/^\w+:\/\//.test(text)) {
+    throw new WeirError('CLI_USAGE_INVALID', `${text} is neither a folder nor s3://bucket/prefix`)
+  }
+  return resolve(text)
+}
 
 const openPlace = (text: string): Promise<Objects> =>
   openDestination(placeOf(text), nodeWorld, process.env)

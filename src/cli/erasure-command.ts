@@ -99,13 +99,21 @@ async function show(id: string, flags: DeskFlags): Promise<void> {
   if (status.receipt !== null) printJson(status.receipt)
 }
 
+/** Whether it has the form of one: it may come from anywhere. */
+function isReceipt(value: unknown): value is ErasureReceipt {
+  if (typeof value !== 'object' || value === null) return false
+  const { erasure, key, signature } = value as Record<string, unknown>
+  return typeof erasure === 'object' && typeof key === 'string' && typeof signature === 'string'
+}
+
 async function verify(file: string, { key }: { key?: string }): Promise<void> {
-  let receipt: ErasureReceipt
+  let receipt: unknown
   try {
-    receipt = JSON.parse(await readFile(file, 'utf8')) as ErasureReceipt
+    receipt = JSON.parse(await readFile(file, 'utf8'))
   } catch (cause) {
     throw new WeirError('CLI_USAGE_INVALID', `${file} cannot be read as a receipt`, { cause })
   }
+  if (!isReceipt(receipt)) throw new WeirError('RECEIPT_INVALID', `${file}: it is no receipt`)
   const fingerprint = fingerprintOf(receipt.key)
   if (!isSignedBy(JSON.stringify(receipt.erasure), receipt)) {
     throw new WeirError('RECEIPT_INVALID', `${file}: its signature is not that of its text`)

@@ -42,6 +42,8 @@ function buildProgram(): Command {
     .addHelpText('after', OVERVIEW)
     .showHelpAfterError('Add --help for flags and examples.')
     .configureHelp({ sortOptions: true })
+    // A command's flags stand behind its name; commands below one may have flags of the same names.
+    .enablePositionalOptions()
   for (const add of [
     addStart,
     addDemo,

@@ -2,6 +2,7 @@
  * `weir query`: readings or aggregates of one device's metric, for people or for other programs.
  */
 import { Option, type Command } from 'commander'
+import { formatTimeUs } from '../config/config.ts'
 import { WeirError } from '../errors/errors.ts'
 import type { Aggregate } from '../query/query.ts'
 import { addConnectionFlags, clientOf, type ConnectionFlags } from './connection-flags.ts'
@@ -87,7 +88,7 @@ async function query(device: string, metric: string, flags: QueryFlags): Promise
   if (isCsv) console.log(`time,${csvText(metric)}`)
   for (const [ms, value] of answer.points) {
     const shown = typeof value === 'string' ? show(value) : (value ?? '')
-    console.log(`${new Date(ms).toISOString()}${separator}${shown}`)
+    console.log(`${formatTimeUs(Math.round(ms * 1000))}${separator}${shown}`)
   }
   if (isCsv) return
   const { tiers, resolution_ms: resolutionMs } = answer.meta

@@ -54,6 +54,34 @@ test('each way to fail has its exit code, and says title, detail and hint', asyn
   assert.match(unreachable.err, /cannot be reached \(CLIENT_UNREACHABLE\)\n {2}http:/)
 })
 
+test('flags of backups are theirs, and other stores are not taken for folders', async () => {
+  const server = ['--key', 'k', '--url', 'http://127.0.0.1:1']
+  const to = ['--to', join(folder, 'backups')]
+  const [prune, make, other, list] = await Promise.all([
+    weir('backup', 'prune', ...to, '--keep', '1', ...server),
+    weir('backup', ...to, ...server),
+    weir('backup', '--to', 'gs://bucket/weir', ...server),
+    weir('backup', 'list', '--from', 'ftp://host/weir'),
+  ])
+  assert.deepEqual([prune.code, make.code, other.code, list.code], [6, 6, 2, 2], prune.err)
+  assert.match(other.err, /gs:\/\/bucket\/weir is neither a folder nor s3:/)
+})
+
+test('what is no receipt is called so', async () => {
+  const texts = ['null', '[]', '{}', '{"erasure":{},"key":5,"signature":[]}', '{"erasure":null}']
+  const ends = await Promise.all(
+    texts.map((text, at) => {
+      const path = join(folder, `receipt-${at}.json`)
+      writeFileSync(path, text)
+      return weir('erasure', 'verify', path)
+    }),
+  )
+  for (const { code, err } of ends) {
+    assert.equal(code, 1)
+    assert.match(err, /RECEIPT_INVALID[\s\S]*it is no receipt/)
+  }
+})
+
 test('a reader that has seen enough is no fault', async () => {
   const command = [
     process.execPath,

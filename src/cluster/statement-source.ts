@@ -222,7 +222,7 @@ class StatementCopy {
       rollups: [place('partials.parquet')],
       ...{ series: place('series'), texts: place('texts'), dirty: place('dirty') },
       ...{ readings: [], overlapping: [], cold: [], overlappingCold: [], uncertainCold: [] },
-      erased: undefined,
+      ...{ erased: undefined, shownFromUs: undefined },
     }
   }
 

@@ -19,7 +19,7 @@ import { parseStores } from './stores.ts'
 export { readDocument, sourceWithoutText } from './document.ts'
 export { formatProblems, suggest, type Path, type Problem, type Source } from './problems.ts'
 export { checkShape } from './shape.ts'
-export { DURATION_PATTERN, formatDurationUs, parseDurationUs } from './units.ts'
+export { DURATION_PATTERN, formatDurationUs, formatTimeUs, parseDurationUs } from './units.ts'
 
 type Sections = typeof SECTIONS
 

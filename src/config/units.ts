@@ -44,3 +44,10 @@ export function formatBytes(bytes: number): string {
   const [name, unit] = units.find(([, size]) => bytes >= size && bytes % size === 0) ?? ['B', 1]
   return `${bytes / unit} ${name}`
 }
+
+/** µs since 1970 → RFC 3339 in UTC: milliseconds, and microseconds where there are some. */
+export function formatTimeUs(us: number): string {
+  const microseconds = ((us % 1000) + 1000) % 1000
+  const text = new Date((us - microseconds) / 1000).toISOString()
+  return microseconds === 0 ? text : text.replace('Z', `${String(microseconds).padStart(3, '0')}Z`)
+}

@@ -47,6 +47,7 @@ export interface SqlDeskParts {
 const NO_FILES: SqlFileSet = {
   ...{ readings: [], overlapping: [], cold: [], overlappingCold: [], uncertainCold: [], rows: [] },
   ...{ rollups: [], series: '', texts: '', dirty: '', erased: undefined },
+  shownFromUs: undefined,
 }
 
 export class StatementDesk implements SqlDesk {

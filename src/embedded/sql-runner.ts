@@ -97,13 +97,17 @@ export class SqlRunner {
     }
     const gone = (): void =>
       settled.reject(new WeirError('QUERY_LIMIT_EXCEEDED', 'It needs too much memory: narrow it'))
+    const broken = (cause: Error): void =>
+      end(new WeirError('QUERY_FAILED', 'no process can be had for it', { cause }))
     signal.addEventListener('abort', abort)
+    child.once('error', broken)
     child.once('message', reply)
     child.once('exit', gone)
     child.send(task)
     return settled.promise.finally(() => {
       cancel()
       signal.removeEventListener('abort', abort)
+      child.off('error', broken)
       child.off('message', reply)
       child.off('exit', gone)
     })
@@ -124,6 +128,8 @@ function start(): ChildProcess {
     env: { PATH: process.env['PATH'] ?? '' },
     stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
   })
+  // One that cannot be started or spoken to says so, and again when nobody waits for it.
+  child.on('error', () => undefined)
   // It keeps no server alive that wants to end.
   child.unref()
   child.channel?.unref()

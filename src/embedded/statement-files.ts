@@ -14,7 +14,7 @@ import type { Disk } from '../world/world.ts'
 import { isoTime } from './iso-time.ts'
 
 export interface StatementFilesParts {
-  storage: Pick<EmbeddedStorage, 'sqlFiles'>
+  storage: Pick<EmbeddedStorage, 'sqlFiles' | 'isNamed'>
   /** The data folder. */
   folder: string
   disk: Disk
@@ -33,7 +33,8 @@ export class StatementFiles {
 
   constructor(parts: StatementFilesParts) {
     this.#parts = parts
-    this.#copies = new ObjectCopies({ ...parts, folder: `${parts.folder}/${SQL_FOLDER}` })
+    const folder = `${parts.folder}/${SQL_FOLDER}`
+    this.#copies = new ObjectCopies({ ...parts, folder, isCurrent: parts.storage.isNamed })
   }
 
   /** Errors: QUERY_LIMIT_EXCEEDED, OBJECT_FROZEN, DATA_FILE_DAMAGED, and those of the bucket. */
@@ -47,6 +48,11 @@ export class StatementFiles {
     const id = this.#next++
     this.#releases.set(id, release)
     return { id, files }
+  }
+
+  /** Copies of what was erased go; those of a statement that runs with it. */
+  sweep(): Promise<void> {
+    return this.#copies.sweep()
   }
 
   close(id: number): void {

@@ -109,7 +109,11 @@ const methods: StorageThread = {
   restoreArchived: (question, days) => storage.frozen.restore(question, days),
   erasures: () => storage.erasures.all(),
   beginErasure: (erasure) => storage.erasures.begin(erasure),
-  runErasure: (id) => storage.erasures.run(id),
+  async runErasure(id) {
+    const done = await storage.erasures.run(id)
+    await statements.sweep()
+    return done
+  },
   finishErasure: (id, receipt) => storage.erasures.finish(id, receipt),
   openSql: (question, signal) => statements.open(question, signal),
   closeSql: (id) => statements.close(id),

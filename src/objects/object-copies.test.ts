@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
@@ -31,8 +31,10 @@ async function open(context: TestContext, bytesMax: number) {
     return { key, bytes: BYTES, crc: crc32(bytes) }
   }
   const [a, b, c] = [await put('a'), await put('b'), await put('c')]
-  const copies = new ObjectCopies({ objects, disk: nodeWorld.disk, folder, bytesMax })
-  return { copies, folder, inner, got, gate, a, b, c }
+  const gone = new Set<string>()
+  const isCurrent = (key: string): boolean => !gone.has(key)
+  const copies = new ObjectCopies({ objects, disk: nodeWorld.disk, folder, bytesMax, isCurrent })
+  return { copies, gone, folder, inner, got, gate, a, b, c }
 }
 
 test('C1 copies are whole, in order, and are not fetched again', async (context) => {
@@ -44,6 +46,13 @@ test('C1 copies are whole, in order, and are not fetched again', async (context)
   const again = await copies.lend([a, b])
   assert.deepEqual(again.paths, lent.paths.toReversed())
   assert.deepEqual(got.toSorted(), ['a', 'b'])
+})
+
+test('C1 what was left under its name is no part of a copy', async (context) => {
+  const { copies, folder, a } = await open(context, 10 * BYTES)
+  await writeFile(join(folder, 'object-0.parquet'), Buffer.alloc(2 * BYTES, 'x'))
+  const { paths } = await copies.lend([a])
+  assert.equal(String(await readFile(paths[0]!)), 'a'.repeat(BYTES))
 })
 
 test('C1 another checksum, or fewer bytes, is damage, and nothing of it stays', async (context) => {
@@ -107,4 +116,22 @@ test('C3 what failed is fetched again by the next', async (context) => {
   await inner.put('a', Buffer.alloc(BYTES, 'a'))
   await copies.lend([a])
   assert.deepEqual(got, ['a', 'a'])
+})
+
+test('C4 of what is no longer current no copy stays: idle ones go at once, lent ones behind', async (context) => {
+  const { copies, folder, gone, got, a, b, c } = await open(context, 10 * BYTES)
+  const [idle, lent] = [await copies.lend([a, c]), await copies.lend([b])]
+  idle.giveBack()
+  gone.add('a').add('b')
+  await copies.sweep()
+  const left = async () => (await readdir(folder)).map((name) => join(folder, name)).toSorted()
+  assert.deepEqual(await left(), [idle.paths[1]!, lent.paths[0]!].toSorted())
+  lent.giveBack()
+  while ((await left()).length > 1) await new Promise(setImmediate)
+  assert.deepEqual(await left(), [idle.paths[1]])
+  // Whoever chose it before gets it, and leaves nothing.
+  const late = await copies.lend([a])
+  assert.deepEqual(got, ['a', 'c', 'b', 'a'])
+  late.giveBack()
+  while ((await left()).length > 1) await new Promise(setImmediate)
 })

@@ -6,6 +6,7 @@
  * C2 Files together never have more than `bytesMax`: what nobody has goes, least recently used
  *    first. Who asks for more at once is refused; who asks while others have too much waits.
  * C3 An object is fetched once, however many ask for it. What failed is tried again by the next.
+ * C4 A copy of an object that is no longer current goes when it is given back, or by sweep().
  */
 import { crc32 } from 'node:zlib'
 import { WeirError } from '../errors/errors.ts'
@@ -37,6 +38,8 @@ export interface ObjectCopiesParts {
   /** It is there, empty, and nobody else can look into it. */
   folder: string
   bytesMax: number
+  /** False: nobody will ask for it again, and what it holds may have been erased. */
+  isCurrent: (key: string) => boolean
 }
 
 interface Copy extends CopiedObject {
@@ -116,7 +119,20 @@ export class ObjectCopies {
 
   #leave(copy: Copy): void {
     copy.users--
+    void this.#drop(copy)
     for (const wake of this.#waiting) wake()
+  }
+
+  /** What is lent goes later. */
+  async sweep(): Promise<void> {
+    await Promise.all(Array.from(this.#copies.values(), (copy) => this.#drop(copy)))
+  }
+
+  /** Unless somebody has it, or may ask for it. */
+  async #drop(copy: Copy): Promise<void> {
+    if (copy.users > 0 || this.#parts.isCurrent(copy.key)) return
+    if (this.#copies.get(copy.key) === copy) this.#copies.delete(copy.key)
+    await this.#remove(copy.path)
   }
 
   async #makeRoom(): Promise<void> {
@@ -167,6 +183,8 @@ export class ObjectCopies {
     const { objects, disk } = this.#parts
     const file = await disk.open(path, 'create')
     try {
+      // What somebody left under this name may be longer.
+      await file.truncate(0)
       let sum = 0
       for (let from = 0; from < bytes; from += PIECE_BYTES) {
         const to = Math.min(bytes, from + PIECE_BYTES)

@@ -8,6 +8,8 @@ export const FILLS = ['none', 'null', 'zero', 'previous', 'linear'] as const
 export type Fill = (typeof FILLS)[number]
 
 type Points = [number, Value | null][]
+/** Undefined: nothing stands there yet. A step with readings may have null, which stays. */
+type Steps = [number, Value | null | undefined][]
 
 /** `points` are `[µs, value]` in order. */
 export function filled(
@@ -27,33 +29,37 @@ export function filled(
     const detail = `The answer has more than ${pointsMax} steps: narrow it or raise step`
     throw new WeirError('QUERY_LIMIT_EXCEEDED', detail, { details: { limit: pointsMax } })
   }
-  const all: Points = []
-  for (let step = from; step <= to; step++) {
-    all.push([grid.startUsOf(step), byStep.get(step) ?? (fill === 'zero' ? 0 : null)])
-  }
+  const all: Steps = []
+  for (let step = from; step <= to; step++) all.push([grid.startUsOf(step), byStep.get(step)])
   if (fill === 'previous') takePrevious(all)
   if (fill === 'linear') interpolate(all)
-  return all
+  const rest = fill === 'zero' ? zeroOf(points) : null
+  return all.map(([us, value]) => [us, value === undefined ? rest : value])
 }
 
-function takePrevious(points: Points): void {
-  let previous: Value | null = null
-  for (const point of points) {
-    previous = point[1] ?? previous
-    point[1] = previous
+/** In the kind of the other values; texts have none. */
+function zeroOf(points: Points): Value | null {
+  const [, known] = points.find(([, value]) => value !== null) ?? []
+  if (typeof known === 'string') return null
+  return typeof known === 'boolean' ? false : 0
+}
+
+function takePrevious(steps: Steps): void {
+  let previous: Value | null | undefined
+  for (const step of steps) {
+    if (step[1] === undefined) step[1] = previous
+    previous = step[1] ?? previous
   }
 }
 
 /** Between two numbers; before the first and behind the last there is nothing to draw a line to. */
-function interpolate(points: Points): void {
+function interpolate(steps: Steps): void {
   let last: [number, number] | undefined
-  let gap: Points = []
-  for (const point of points) {
-    const [us, value] = point
-    if (typeof value !== 'number') {
-      gap.push(point)
-      continue
-    }
+  let gap: Steps = []
+  for (const step of steps) {
+    const [us, value] = step
+    if (value === undefined) gap.push(step)
+    if (typeof value !== 'number') continue
     if (last !== undefined) {
       const slope = (value - last[1]) / (us - last[0])
       for (const missing of gap) missing[1] = last[1] + slope * (missing[0] - last[0])

@@ -61,6 +61,10 @@ export function testPages(promise: Promised): void {
     )
     const whole = await query.readings(ask({ page: { limit: 20_000 } }))
     assert.deepEqual([whole.points.length, whole.next], [readings.length, undefined])
+    // From the first time that there is: what a cursor says of it must be exact.
+    const first = await query.readings(ask({ startUs: -9e15, page: { limit: 10 } }))
+    assert.deepEqual(first.points, expected.slice(0, 10))
+    assert.ok(Number.isSafeInteger(first.next?.widthUs), String(first.next?.widthUs))
     const none = await query.readings(ask({ metric: 'none', page: { limit: 10 } }))
     assert.deepEqual([none.points, none.next], [[], undefined])
   })

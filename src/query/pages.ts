@@ -11,6 +11,8 @@ import type { Page, PagePlace, ReadingView, Span } from './query.ts'
 import { TooMany } from './too-many.ts'
 
 const FIRST_WIDTH_US = 3_600_000_000
+/** Longer than all time that there is; as it stands in cursors it must be exact. */
+const WIDTH_US_MAX = Number.MAX_SAFE_INTEGER
 const WIDER = 8
 const NARROWER = 4
 /** A stretch that holds more pages than this is cut. */
@@ -44,7 +46,7 @@ export async function readPage(
     }
     points.push(...found.filter((point) => isBehind(point, after)).toSorted(inTimeOrder))
     fromUs = toUs
-    if (found.length * WIDER < limit) widthUs *= WIDER
+    if (found.length * WIDER < limit) widthUs = Math.min(widthUs * WIDER, WIDTH_US_MAX)
   }
   if (points.length <= limit) return { points, next: undefined }
   points.length = limit

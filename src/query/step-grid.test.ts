@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { filled } from './fill.ts'
-import { gridOf, type CalendarStep } from './step-grid.ts'
+import { gridOf, startOfStepBehind, stepsBefore, type CalendarStep } from './step-grid.ts'
 
 const startsOf = (calendar: CalendarStep, from: string, to: string): string[] => {
   const [startUs, endUs] = [Date.parse(from) * 1000, Date.parse(to) * 1000]
@@ -83,10 +83,51 @@ test('steps without readings are filled as asked', () => {
   assert.deepEqual(values('zero'), [0, 1, 0, 0, 4, 0])
   assert.deepEqual(values('previous'), [null, 1, 1, 1, 4, 4])
   assert.deepEqual(values('linear'), [null, 1, 2, 3, 4, null])
+  // A step with readings keeps what it has, also nothing: one reading deviates from none.
+  const one = (fill: 'zero' | 'previous' | 'linear') =>
+    filled([...points(), [20, null]], { fill, grid, startUs: 0, endUs: 60, pointsMax: 10 }).map(
+      ([, value]) => value,
+    )
+  assert.deepEqual(one('zero'), [0, 1, null, 0, 4, 0])
+  assert.deepEqual(one('previous'), [null, 1, null, 1, 4, 4])
+  assert.deepEqual(one('linear'), [null, 1, null, 3, 4, null])
   assert.throws(
     () => filled(points(), { fill: 'null', grid, startUs: 0, endUs: 60, pointsMax: 5 }),
     {
       code: 'QUERY_LIMIT_EXCEEDED',
     },
   )
+})
+
+test('zero is false among booleans, and nothing among texts', () => {
+  const grid = gridOf({ stepUs: 10, startUs: 0, endUs: 30, pointsMax: 10 })
+  const zero = (value: boolean | string) =>
+    filled([[10, value]], { fill: 'zero', grid, startUs: 0, endUs: 30, pointsMax: 10 })
+  assert.deepEqual(
+    zero(true).map(([, value]) => value),
+    [false, true, false],
+  )
+  assert.deepEqual(
+    zero('on').map(([, value]) => value),
+    [null, 'on', null],
+  )
+})
+
+test('so many steps before, by the wall: over summer time, and in shorter months', () => {
+  const of = (unit: CalendarStep['unit'], count: number, timeZone = 'Europe/Berlin') =>
+    ({ unit, count, timeZone }) satisfies CalendarStep
+  const before = (step: CalendarStep, time: string, steps: number): string =>
+    new Date(stepsBefore(step, Date.parse(time) * 1000, steps) / 1000).toISOString()
+  const day = of('day', 1)
+  assert.equal(before(day, '2026-03-30T22:00:00.125Z', 7), '2026-03-23T23:00:00.125Z')
+  assert.equal(before(day, '2026-10-27T11:30:00Z', 2), '2026-10-25T11:30:00.000Z')
+  // Half past two was left out on that day.
+  assert.equal(before(day, '2026-03-30T00:30:00Z', 1), '2026-03-29T01:30:00.000Z')
+  assert.equal(before(of('week', 2), '2026-04-06T22:00:00Z', 1), '2026-03-23T23:00:00.000Z')
+  const month = of('month', 1, 'UTC')
+  assert.equal(before(month, '2026-03-31T12:00:00Z', 1), '2026-02-28T12:00:00.000Z')
+  assert.equal(before(month, '2026-03-01T00:00:00Z', 14), '2025-01-01T00:00:00.000Z')
+  assert.equal(before(of('year', 1, 'UTC'), '2024-02-29T00:00:00Z', 1), '2023-02-28T00:00:00.000Z')
+  const startUs = startOfStepBehind(day, Date.parse('2026-03-23T23:00:00Z') * 1000, 7)
+  assert.equal(new Date(startUs / 1000).toISOString(), '2026-03-30T22:00:00.000Z')
 })

@@ -24,6 +24,7 @@ export interface StepGrid {
 }
 
 const DAY_US = DAY_MINUTES * MINUTE_US
+const DAY_MS = DAY_US / 1000
 const DAYS = { day: 1, week: 7, month: 30.436875, year: 365.2425 }
 /** 1970-01-05, the first Monday. */
 const MONDAY = 4
@@ -94,12 +95,41 @@ class CalendarGrid implements StepGrid {
   }
 }
 
+/**
+ * The time so many steps before, as the wall has it: of an earlier day the same minute; of a month
+ * that is too short its last day.
+ */
+export function stepsBefore(step: CalendarStep, timeUs: number, steps: number): number {
+  const { unit, count, timeZone } = step
+  const { sinceEpoch, minute } = wallAt(timeUs, timeZone)
+  const day = Math.floor(sinceEpoch / DAY_MINUTES)
+  const units = steps * count
+  const isOfDays = unit === 'day' || unit === 'week'
+  const earlier = isOfDays
+    ? day - units * DAYS[unit]
+    : monthsBefore(day, unit === 'month' ? units : 12 * units)
+  const restUs = timeUs - Math.floor(timeUs / MINUTE_US) * MINUTE_US
+  return wallUs(earlier * DAY_MINUTES + minute, timeZone) + restUs
+}
+
+/** Of the step that is so many behind the one that a time lies in. */
+export const startOfStepBehind = (step: CalendarStep, timeUs: number, steps: number): number =>
+  startOf(step, numberOf(step, timeUs) + steps)
+
+function monthsBefore(day: number, months: number): number {
+  const date = new Date(day * DAY_MS)
+  const number = (date.getUTCFullYear() - 1970) * 12 + date.getUTCMonth() - months
+  const first = firstDayOf('month', 1, number)
+  const last = firstDayOf('month', 1, number + 1) - 1
+  return Math.min(first + date.getUTCDate() - 1, last)
+}
+
 /** The number of the step that a time lies in. */
 function numberOf({ unit, count, timeZone }: CalendarStep, timeUs: number): number {
   const day = Math.floor(wallAt(timeUs, timeZone).sinceEpoch / DAY_MINUTES)
   if (unit === 'day') return Math.floor(day / count)
   if (unit === 'week') return Math.floor((day - MONDAY) / (7 * count))
-  const date = new Date(day * 86_400_000)
+  const date = new Date(day * DAY_MS)
   const months = (date.getUTCFullYear() - 1970) * 12 + date.getUTCMonth()
   return Math.floor(months / (unit === 'month' ? count : 12 * count))
 }
@@ -115,14 +145,16 @@ function firstDayOf(unit: CalendarStep['unit'], count: number, number: number): 
   const months = number * count * (unit === 'month' ? 1 : 12)
   const date = new Date(0)
   date.setUTCFullYear(1970, months, 1)
-  return Math.floor(date.getTime() / 86_400_000)
+  return Math.floor(date.getTime() / DAY_MS)
 }
 
-/** When the wall first shows this day: where midnight is left out, the moment behind it. */
-function midnightUs(day: number, timeZone: string): number {
-  const wallMinutes = day * DAY_MINUTES
+const midnightUs = (day: number, timeZone: string): number => wallUs(day * DAY_MINUTES, timeZone)
+
+/** When the wall first shows this; of what is left out there, as far behind the gap. */
+function wallUs(wallMinutes: number, timeZone: string): number {
+  const nearUs = wallMinutes * MINUTE_US
   // Both offsets of a day on which the wall is put right are near enough to be tried.
-  const guesses = [-1, 0, 1].map((days) => offsetAt((day + days) * DAY_US, timeZone))
+  const guesses = [-1, 0, 1].map((days) => offsetAt(nearUs + days * DAY_US, timeZone))
   const times = guesses.map((offset) => (wallMinutes - offset) * MINUTE_US)
   const fits = times.filter((us) => wallAt(us, timeZone).sinceEpoch === wallMinutes)
   if (fits.length > 0) return Math.min(...fits)

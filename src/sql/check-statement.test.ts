@@ -26,6 +26,8 @@ const ALLOWED: Record<string, string[]> = {
   'SELECT * FROM Telemetry t JOIN devices d USING (device_id)': ['devices', 'telemetry'],
   'WITH a AS (SELECT 1 AS x) SELECT * FROM a, range(10) r': [],
   'WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t WHERE n < 5) SELECT * FROM t': [],
+  'WITH a AS (SELECT 1 AS x), b AS (SELECT * FROM a) SELECT (SELECT max(x) FROM b) FROM a': [],
+  'WITH telemetry AS (FROM telemetry WHERE value > 1) FROM telemetry': ['telemetry'],
   'SELECT (SELECT max(value) FROM telemetry), * FROM alerts': ['alerts', 'telemetry'],
   'SELECT * FROM (VALUES (1), (2)) v(x) WHERE x IN (SELECT count FROM aggregations)': [
     'aggregations',
@@ -85,6 +87,18 @@ const REFUSED = [
   ],
   ...["SELECT * FROM telemetry WHERE value IN (FROM read_json('/etc/passwd'))"],
   ...["WITH a AS (SELECT * FROM read_blob('/etc/shadow')) SELECT * FROM a"],
+  // A name is a common table expression's only where that is in sight.
+  ...[
+    'WITH duckdb_views AS (SELECT * FROM duckdb_views) SELECT * FROM duckdb_views',
+    'SELECT * FROM sqlite_master, (WITH sqlite_master AS (SELECT 1) SELECT 1) x',
+    'WITH a AS (SELECT * FROM b), b AS (SELECT 1) SELECT * FROM a',
+    `SELECT * FROM '/etc/passwd' WHERE 1 IN (WITH "/etc/passwd" AS (SELECT 1) SELECT 1)`,
+    'WITH RECURSIVE duckdb_tables AS (FROM duckdb_tables UNION ALL FROM duckdb_tables) SELECT 1',
+    'WITH RECURSIVE duckdb_tables AS (FROM duckdb_tables) FROM duckdb_tables',
+    'WITH a AS MATERIALIZED (FROM a) FROM a',
+    'SELECT 1 UNION ALL (WITH a AS (SELECT 1) FROM a) UNION ALL FROM a',
+  ],
+  ...["SELECT json_serialize_plan('SELECT current_setting(''threads'')', optimize := true)"],
   ...["SELECT [x FOR x IN (SELECT current_setting('threads'))]"],
   ...[
     'PIVOT telemetry ON metric USING avg(value)',

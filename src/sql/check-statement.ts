@@ -16,6 +16,8 @@ const FUNCTIONS_REFUSED = new Set([
   ...['current_setting', 'getenv', 'getvariable', 'write_log', 'sleep_ms', 'setseed', 'stats'],
   ...['current_query', 'current_query_id', 'current_connection_id', 'current_transaction_id'],
   ...['txid_current', 'nextval', 'currval', 'parse_duckdb_log_message', 'json_deserialize_sql'],
+  // It computes what is constant in a text that nobody has looked through.
+  'json_serialize_plan',
 ])
 const PREFIXES_REFUSED = /^(pg_|duckdb_|read_|pragma_|parquet_|query|glob|getenv)/
 
@@ -45,8 +47,7 @@ export function checkStatement(serialized: string): Statement {
   }
   if (statements.length !== 1) throw refused(`${statements.length} statements; one is allowed`)
   const walk = new Walk()
-  walk.names(statements[0], 0)
-  walk.check(statements[0], 0)
+  walk.check(statements[0], 0, undefined)
   return { views: walk.views }
 }
 
@@ -60,31 +61,48 @@ function parse(serialized: string): Serialized {
 
 type Tree = Record<string, unknown>
 
+/**
+ * Common table expressions that a name may be of, the innermost first. Where none is in sight, the
+ * database would look for the name among its own tables and files.
+ */
+interface Expressions {
+  name: string
+  outer: Expressions | undefined
+}
+
 class Walk {
   readonly views = new Set<View>()
-  readonly #expressions = new Set<string>()
 
-  /** Of common table expressions. */
-  names(node: unknown, depth: number): void {
-    for (const [key, child] of childrenOf(node, depth)) {
-      if (key === 'cte_map') {
-        const { map = [] } = child as { map?: { key?: unknown }[] }
-        for (const { key: name } of map) this.#expressions.add(String(name).toLowerCase())
-      }
-      this.names(child, depth + 1)
+  check(node: unknown, depth: number, known: Expressions | undefined): void {
+    const children = childrenOf(node, depth)
+    if (children.length === 0) return
+    const tree = node as Tree
+    if (!Array.isArray(node)) this.#checkNode(tree, known)
+    const within = this.#checkExpressions(tree['cte_map'], depth, known)
+    for (const [key, child] of children) {
+      if (key === 'cte_map') continue
+      this.check(child, depth + 1, ownName(tree, key, within))
     }
   }
 
-  check(node: unknown, depth: number): void {
-    if (typeof node === 'object' && node !== null && !Array.isArray(node)) {
-      this.#checkNode(node as Tree)
+  /** Each sees those before it, and what follows all of them. */
+  #checkExpressions(
+    map: unknown,
+    depth: number,
+    known: Expressions | undefined,
+  ): Expressions | undefined {
+    const { map: entries = [] } = (map ?? {}) as { map?: { key?: unknown; value?: unknown }[] }
+    let within = known
+    for (const { key, value } of entries) {
+      this.check(value, depth + 1, within)
+      within = { name: String(key).toLowerCase(), outer: within }
     }
-    for (const [, child] of childrenOf(node, depth)) this.check(child, depth + 1)
+    return within
   }
 
-  #checkNode(node: Tree): void {
+  #checkNode(node: Tree, known: Expressions | undefined): void {
     const { type } = node
-    if (type === 'BASE_TABLE') this.#checkTable(node)
+    if (type === 'BASE_TABLE') this.#checkTable(node, known)
     if (type === 'TABLE_FUNCTION') checkTableFunction(node)
     if (typeof type === 'string' && /^(SHOW_REF|PIVOT|BOUND|DELIM_GET|COLUMN_DATA)/.test(type)) {
       throw refused(`${type} is not allowed`)
@@ -92,12 +110,12 @@ class Walk {
     if (typeof node['function_name'] === 'string') checkFunction(node['function_name'])
   }
 
-  #checkTable(node: Tree): void {
+  #checkTable(node: Tree, known: Expressions | undefined): void {
     const name = String(node['table_name'])
     const isQualified = `${String(node['schema_name'])}${String(node['catalog_name'])}` !== ''
     const lower = name.toLowerCase()
     const view = VIEWS.find((one) => one === lower)
-    if (isQualified || (view === undefined && !this.#expressions.has(lower))) {
+    if (isQualified || (view === undefined && !isAmong(known, lower))) {
       throw refused(`there is no ${name}; there are ${VIEWS.join(', ')}`)
     }
     if (node['at_clause'] !== null && node['at_clause'] !== undefined) {
@@ -105,6 +123,22 @@ class Walk {
     }
     if (view !== undefined) this.views.add(view)
   }
+}
+
+/** What recurs sees itself, but not where it begins. */
+function ownName(
+  { type, cte_name: name }: Tree,
+  key: string,
+  outer: Expressions | undefined,
+): Expressions | undefined {
+  const isOwn =
+    (type === 'RECURSIVE_CTE_NODE' && key === 'right') || (type === 'CTE_NODE' && key === 'child')
+  return isOwn ? { name: String(name).toLowerCase(), outer } : outer
+}
+
+function isAmong(known: Expressions | undefined, name: string): boolean {
+  for (let one = known; one !== undefined; one = one.outer) if (one.name === name) return true
+  return false
 }
 
 function checkTableFunction(node: Tree): void {

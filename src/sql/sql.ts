@@ -56,6 +56,8 @@ export interface SqlFileSet {
   dirty: string
   /** The same of readings that are erased, and still in files; undefined: there are none. */
   erased: string | undefined
+  /** Readings from then on are shown whatever their age, µs; undefined: none. */
+  shownFromUs: number | undefined
 }
 
 export type SqlValue = string | number | boolean | null | SqlValue[] | { [name: string]: SqlValue }

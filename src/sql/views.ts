@@ -45,7 +45,9 @@ function telemetry(source: SqlSource, prefix: string): string[] {
     source.erased === undefined
       ? all
       : `SELECT * FROM (${all}) r WHERE ${notErased('r.series', 'r.time_us', source.erased)}`
-  const isKept = (time: string): string => `${time} >= ${source.nowUs} - coalesce(s.kept_us, 9e18)`
+  const shownUs = source.shownFromUs ?? 9e18
+  const isKept = (time: string): string =>
+    `${time} >= least(${source.nowUs} - coalesce(s.kept_us, 9e18), ${shownUs})`
   const coldRows = `SELECT s.device_id, s.metric, c.time AS ts, c.value, s.tags,
       c.text_value AS text
     FROM ${prefix}cold c JOIN ${prefix}series s USING (series) WHERE ${isKept('epoch_us(c.time)')}

@@ -316,6 +316,8 @@ export class EmbeddedStorage implements Storage, Query, ReadingScan {
     return sqlFiles({ ...this.#parts, folder, coldPaths, erased, dirty }, question)
   }
 
+  readonly isNamed = (file: string): boolean => this.#parts.segments.isNamed(file)
+
   settle(): Promise<void> {
     return this.#parts.merger.settle()
   }

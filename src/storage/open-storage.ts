@@ -146,10 +146,16 @@ function followFleets(directory: SeriesDirectory, segments: readonly Segment[]):
 
 function pastAge(
   { aging }: StorageOptions,
-  { cold, ...parts }: Omit<PastAgeParts, 'policy' | 'cold'> & { cold: ColdFiles | undefined },
+  {
+    cold,
+    ...parts
+  }: Omit<PastAgeParts, 'policy' | 'cold'> & { cold: ColdFiles | undefined; catalogue: Catalogue },
 ): Segment[] {
   if (aging === undefined || cold === undefined) return []
-  return coldPastAge({ ...parts, cold, policy: aging })
+  const old = coldPastAge({ ...parts, cold, policy: aging })
+  if (!aging.isExportedFirst) return old
+  const exportedUs = parts.catalogue.exportedBeforeUs
+  return old.filter(({ maxTimeUs }) => maxTimeUs < exportedUs)
 }
 
 /** With what it does when there is nothing to merge. */

@@ -27,6 +27,8 @@ export interface SqlFiles {
   dirty: string
   /** Undefined: none of it is in the files. */
   erased: string | undefined
+  /** See SqlFileSet. */
+  shownFromUs: number | undefined
   release: () => void
 }
 
@@ -70,7 +72,11 @@ interface SeriesSpan {
   endUs: number
 }
 
+/** JSON and SQL have no infinity. */
+const EVER_US = -9e15
+
 let dirtyFiles = 0
+let temporaryFiles = 0
 
 /** µs; undefined: for ever. */
 function keptUs(
@@ -113,14 +119,21 @@ export async function sqlFiles(parts: SqlFilesParts, question: SqlQuestion): Pro
       overlappingCold: coldPaths((one) => rivals.includes(one)),
       uncertainCold: coldPaths((one) => wanted.uncertain.has(one)),
       rollups: rollups.filter(isWhole).map(place),
-      ...(await writeDictionaries(parts)),
+      ...(await writeDictionaries(parts, releases)),
       ...(await writeSpans(parts, spans, releases)),
+      shownFromUs: shownFromUs(parts),
       release,
     }
   } catch (error) {
     release()
     throw error
   }
+}
+
+/** What was not exported yet stays in sight, whatever its age: who exports must see it. */
+function shownFromUs({ catalogue, options }: SqlFilesParts): number | undefined {
+  if (options.aging?.isExportedFirst !== true) return undefined
+  return Math.max(catalogue.exportedBeforeUs, EVER_US)
 }
 
 /** Readings tell what a damaged file of windows does not. */
@@ -185,12 +198,15 @@ function has(
 }
 
 /** Written again only when they have grown. */
-async function writeDictionaries(parts: SqlFilesParts): Promise<{ series: string; texts: string }> {
-  const { folder, disk, directory } = parts
-  const { series, texts } = directory.all()
-  const spill = `${folder}/${SQL_FOLDER}`
+async function writeDictionaries(
+  { disk, ...parts }: SqlFilesParts,
+  releases: (() => void)[],
+): Promise<{ series: string; texts: string }> {
+  const { series, texts } = parts.directory.all()
+  const spill = `${parts.folder}/${SQL_FOLDER}`
   const seriesFile = `${spill}/series-${series.length}.ndjson`
   const textsFile = `${spill}/texts-${texts.length}.ndjson`
+  releases.push(useFile(disk, seriesFile), useFile(disk, textsFile))
   if (!(await disk.exists(seriesFile))) {
     const rows = series.map((one) => sqlSeries(one, keptUs(one.series, parts)))
     await writeLines(disk, seriesFile, rows)
@@ -200,6 +216,29 @@ async function writeDictionaries(parts: SqlFilesParts): Promise<{ series: string
     await writeLines(disk, textsFile, rows)
   }
   return { series: seriesFile, texts: textsFile }
+}
+
+/** Statements that read a dictionary, by its path; and the newest of each kind, which stays. */
+const users = new Map<string, number>()
+const newest = new Map<string, string>()
+
+/** Returns the end of the use. What nobody uses goes when there is a newer one. */
+function useFile(disk: Disk, path: string): () => void {
+  const kind = path.slice(0, path.lastIndexOf('-'))
+  const before = newest.get(kind)
+  newest.set(kind, path)
+  users.set(path, (users.get(path) ?? 0) + 1)
+  const drop = (old: string | undefined): void => {
+    if (old === undefined || old === newest.get(kind) || users.has(old)) return
+    disk.remove(old).catch(() => undefined)
+  }
+  drop(before)
+  return () => {
+    const left = users.get(path)! - 1
+    if (left > 0) users.set(path, left)
+    else users.delete(path)
+    drop(path)
+  }
 }
 
 /** A line of the dictionary of series. */
@@ -226,7 +265,7 @@ async function writeSpans(
 
 const spanRows = (spans: readonly SeriesSpan[]) =>
   spans.map(({ series, startUs, endUs }) => ({
-    ...{ series, start_us: Math.max(startUs, -9e15), end_us: endUs },
+    ...{ series, start_us: Math.max(startUs, EVER_US), end_us: endUs },
   }))
 
 /** Those that may repeat an identity, and those of which they may; in the order of writes. */
@@ -239,8 +278,8 @@ function withRivals(segments: readonly Segment[]): Segment[] {
 }
 
 async function writeLines(disk: Disk, path: string, rows: readonly unknown[]): Promise<void> {
-  // A statement that runs reads no file that is being written.
-  const temporary = `${path}.tmp`
+  // A statement that runs reads no file that is being written; and two may write the same at once.
+  const temporary = `${path}.${temporaryFiles++}.tmp`
   const file = await disk.open(temporary, 'create')
   try {
     await file.truncate(0)

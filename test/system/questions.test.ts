@@ -107,6 +107,28 @@ test('pages walk through what memory and files hold', async (context) => {
   assert.deepEqual(seen, seconds)
 })
 
+test('days are compared with those before the clock went on, each at its own start', async (context) => {
+  const { call } = await startEngine(context)
+  const from = Date.UTC(2026, 2, 20)
+  const body = JSON.stringify(
+    Array.from({ length: 24 * 16 }, (_, at) => ({ ts: from + at * 3_600_000, temperature: at })),
+  )
+  const path = '/v1/devices/pump-1/telemetry?historical=true'
+  assert.equal((await call(path, { method: 'POST', body })).status, 200)
+  assert.ok((await call('/v1/storage/flush', { method: 'POST' })).ok)
+  const days = 'start=2026-03-30T22:00:00Z&end=2026-04-02T22:00:00Z&step=1d&tz=Europe/Berlin'
+  const points = [31, 32, 33].map((day) => [Date.UTC(2026, 2, day) - 2 * 3_600_000, 24])
+  for (const more of ['device_id=pump-1', 'group_by=type']) {
+    const asked = `/v1/query?metric=temperature&agg=count&${days}&${more}&compare=`
+    const answer = await (await call(`${asked}7d`)).json()
+    const [now, then] = [answer, answer.compare].map((one) => one.points ?? one.groups[0].points)
+    assert.deepEqual(now, points)
+    assert.deepEqual(then, points)
+    const odd = await (await call(`${asked}36h`)).json()
+    assert.match(odd.detail, /^compare: "36h" is no whole number of steps/)
+  }
+})
+
 test('whoever goes frees the place of their question', async (context) => {
   const { call, say, see } = await startEngine(context, { 'query.concurrency': 1 })
   await say(0)

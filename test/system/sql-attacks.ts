@@ -14,6 +14,12 @@ const ATTACKS = [
   ...['SET enable_external_access = true', "SELECT current_setting('allowed_paths')"],
   ...['SELECT 1; DROP VIEW telemetry', "SELECT * FROM query('SELECT 1')", 'INSTALL httpfs'],
   ...["WITH a AS (SELECT * FROM read_blob('/etc/passwd')) SELECT * FROM a", 'PRAGMA database_list'],
+  // A name that is a common table expression's elsewhere is the database's own here.
+  ...[
+    'WITH duckdb_views AS (SELECT * FROM duckdb_views) SELECT sql FROM duckdb_views, telemetry',
+    `SELECT * FROM '/etc/passwd' WHERE 1 IN (WITH "/etc/passwd" AS (SELECT 1) SELECT 1)`,
+    "SELECT json_serialize_plan('SELECT current_setting(''allowed_paths'')', optimize := true)",
+  ],
   ...["SELECT * FROM read_parquet('http://127.0.0.1:1/x.parquet')", 'SHOW ALL TABLES'],
 ]
 

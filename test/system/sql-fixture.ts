@@ -44,7 +44,7 @@ export async function askStore(
 
 /** Of an embedded store, whose cold files are in `objects`, as a bucket or in its folder. */
 export function embeddedSql(
-  storage: Pick<EmbeddedStorage, 'sqlFiles'>,
+  storage: Pick<EmbeddedStorage, 'sqlFiles' | 'isNamed'>,
   how: { folder: string; objects: Objects; isBucket?: boolean; bytesMax?: number },
 ): SqlStore {
   const { folder, objects, isBucket = true, bytesMax = 1 << 30 } = how

@@ -6,7 +6,7 @@ import { pointsAsTable } from '../answer-format.ts'
 import type { QueryPorts } from '../api.ts'
 import { invalidParameter, parsePair } from '../parameters.ts'
 import type { Answer } from '../route.ts'
-import { rowsAsCsv, rowsAsLines } from './rows-text.ts'
+import { rowsAsCsv, rowsAsLines, timeCell } from './rows-text.ts'
 
 /** Devices that tags and boxes are compared of: the list is read for each question. */
 const LISTED_MAX = 200_000
@@ -77,9 +77,12 @@ function groupOf(device: Device, by: string | undefined): string {
 
 const PLACE = /^\s*(-?\d+(?:\.\d+)?)\s*,\s*(-?\d+(?:\.\d+)?)\s*$/
 
+const BOX = /^-?\d+(\.\d+)?(,-?\d+(\.\d+)?){3}$/
+const isLongitude = (degrees: number): boolean => Math.abs(degrees) <= 180
+
 function parseBox(text: string): (device: Device) => boolean {
-  const [west, south, east, north, ...more] = text.split(',').map(Number)
-  const isRight = more.length === 0 && south! <= north! && west! >= -180 && east! <= 180
+  const [west, south, east, north] = text.split(',').map(Number)
+  const isRight = BOX.test(text) && south! <= north! && [west!, east!].every(isLongitude)
   if (!isRight) throw invalidParameter('box', `"${text}" is not west,south,east,north in degrees`)
   return ({ location }) => {
     const [, latitude, longitude] = PLACE.exec(location ?? '') ?? []
@@ -125,7 +128,7 @@ export function groupsAsText(
   }
   const named = by === undefined ? [] : [nameOf(by)]
   const rows = points.map(({ group, point: [ts, value] }) => [
-    new Date(ts).toISOString(),
+    timeCell(ts),
     ...(by === undefined ? [] : [group]),
     value ?? '',
   ])

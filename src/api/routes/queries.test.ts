@@ -254,7 +254,12 @@ test('questions about many devices: by type, device, tag and box, in three forma
   const cases: [string, RegExp][] = [
     ['', /^device_id: is required, or agg for all devices/],
     ['agg=first', /^agg: first is of one device’s readings/],
-    ['agg=sum&box=1,2,3', /^box: "1,2,3" is not west,south,east,north/],
+    ...['1,2,3', ',,,', '0,1,x,2', '0,1,2,3,4', '500,0,10,90', '0,20,10,10'].map(
+      (box): [string, RegExp] => [
+        `agg=sum&box=${box}`,
+        new RegExp(`^box: "${box}" is not west,south,east,north`),
+      ],
+    ),
     ['agg=sum&group_by=colour', /^group_by/],
     ['agg=sum&compare=soon', /^compare: /],
     ['device_id=north-1&type=fan', /^type: is for questions without device_id/],

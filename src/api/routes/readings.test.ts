@@ -192,6 +192,19 @@ test('groups are compared with an earlier span, too', async () => {
   assert.match(text.json.detail, /^compare: is for answers in JSON/)
 })
 
+test('CSV has microseconds where there are some', async () => {
+  const key = await bench.createDevice('fine', { type: 'pump' })
+  const body = [0, 0.125].map((more) => ({ ts: START + more, temperature: more }))
+  await bench.call('POST /v1/telemetry', { key, body })
+  const { text } = await get(
+    `/v1/query?device_id=fine&metric=temperature&start=${START}&end=${START + 1}&format=csv`,
+  )
+  assert.deepEqual(text.split('\r\n').slice(1, 3), [
+    '2026-01-01T00:00:00.000Z,0',
+    '2026-01-01T00:00:00.000125Z,0.125',
+  ])
+})
+
 async function until(isTrue: () => Promise<boolean>): Promise<void> {
   const endMs = performance.now() + 5000
   while (!(await isTrue())) {

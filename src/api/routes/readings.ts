@@ -1,6 +1,6 @@
 /** Readings of one metric: raw, downsampled or aggregated, of one device or many. */
 import { Type, type Static } from 'typebox'
-import { AGGREGATES, FILLS } from '../../query/query.ts'
+import { AGGREGATES, FILLS, startOfStepBehind, stepsBefore } from '../../query/query.ts'
 import type { ReadingsAnswer, ReadingsQuestion } from '../../query/query.ts'
 import {
   FORMATS,
@@ -16,7 +16,7 @@ import { NOT_MODIFIED, questionAnswer, type QuestionAnswer } from '../question-a
 import { jsonAnswer, jsonRoute, type Route } from '../route.ts'
 import type { Services } from '../services.ts'
 import { DeviceId, Metric, Milliseconds, Time, Value } from '../shapes.ts'
-import { parseGrid, parseStep } from '../times.ts'
+import { parseEarlier, parseGrid } from '../times.ts'
 import { requireDevice } from './devices.ts'
 import {
   GROUP_PARAMETERS,
@@ -63,7 +63,9 @@ const ReadingsQuery = Type.Object({
   ),
   compare: Type.Optional(
     Type.String({
-      description: 'The same of so much earlier beside it, at the times of now: 1d, 7d.',
+      description:
+        'The same of so much earlier beside it, at the times of now: 1d, 1w; a whole number of ' +
+        'steps. Of steps of the calendar also 1mo, 1y.',
     }),
   ),
   format: Type.Optional(
@@ -242,16 +244,24 @@ function linkTo(query: ReadingsParameters, cursor: string): string {
 }
 
 /** The same of the earlier span that `compare` says, and its points at the times of now. */
-function earlierOf<Q extends { startUs: number; endUs: number }>(
+function earlierOf<Q extends Pick<ReadingsQuestion, 'startUs' | 'endUs' | 'stepUs' | 'calendar'>>(
   question: Q,
   compare: string | undefined,
 ): { question: Q; atNow: (points: Points) => Points } | undefined {
   if (compare === undefined) return undefined
-  const byUs = parseStep(compare, 'compare')
-  const { startUs, endUs } = question
+  const by = parseEarlier(compare, question)
+  const { startUs, endUs, calendar } = question
+  const [before, behind] =
+    'us' in by
+      ? [(us: number) => us - by.us, (us: number) => us + by.us]
+      : [
+          (us: number) => stepsBefore(calendar!, us, by.steps),
+          // By their number: days and months are not of one length.
+          (us: number) => startOfStepBehind(calendar!, us, by.steps),
+        ]
   return {
-    question: { ...question, startUs: startUs - byUs, endUs: endUs - byUs },
-    atNow: (points) => points.map(([ms, value]) => [ms + byUs / 1000, value]),
+    question: { ...question, startUs: before(startUs), endUs: before(endUs) },
+    atNow: (points) => points.map(([ms, value]) => [behind(ms * 1000) / 1000, value]),
   }
 }
 

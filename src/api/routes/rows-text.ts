@@ -1,4 +1,5 @@
 /** Points and other rows as lines of text. */
+import { formatTimeUs } from '../../config/config.ts'
 import type { ReadingsAnswer, Value } from '../../query/query.ts'
 import type { Answer } from '../route.ts'
 
@@ -8,9 +9,12 @@ export function pointsAsText(
   format: 'ndjson' | 'csv',
 ): NonNullable<Answer['text']> {
   if (format === 'ndjson') return rowsAsLines(points.map(([ts, value]) => ({ ts, value })))
-  const rows = points.map(([ms, value]) => [new Date(ms).toISOString(), value ?? ''])
+  const rows = points.map(([ms, value]) => [timeCell(ms), value ?? ''])
   return rowsAsCsv(['time', metric], rows)
 }
+
+/** With microseconds, where there are some: else two readings would be of one time. */
+export const timeCell = (ms: number): string => formatTimeUs(Math.round(ms * 1000))
 
 export function rowsAsLines(rows: readonly object[]): NonNullable<Answer['text']> {
   const lines = rows.map((row) => `${JSON.stringify(row)}\n`)
