@@ -113,7 +113,8 @@ function check({ points, meta }: Answer, device: number): void {
     const reading = READINGS > POINTS_MAX ? readingAt(ms) : at
     return ms === startMs + reading * INTERVAL_MS + jitterMs(number, reading)
   })
-  const least = Math.min(READINGS, POINTS_MAX / 2)
+  // Of each stretch up to four, and at least half as many stretches as would fit.
+  const least = Math.min(READINGS, POINTS_MAX / 3)
   const most = Math.min(READINGS, POINTS_MAX)
   if (points.length < least || points.length > most || !isRight)
     throw new Error(

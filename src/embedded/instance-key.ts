@@ -4,7 +4,7 @@
  */
 import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync } from 'node:crypto'
 import { sign, verify, type KeyObject } from 'node:crypto'
-import { chmod, readFile, writeFile } from 'node:fs/promises'
+import { chmod, readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
 const FILE = 'instance-key.pem'
@@ -28,8 +28,11 @@ export class InstanceKey {
     const known = await readFile(path, 'utf8').catch(() => undefined)
     if (known !== undefined) return InstanceKey.ofPem(known)
     const pem = InstanceKey.createPem()
-    await writeFile(path, pem, { mode: 0o600, flag: 'wx' })
-    await chmod(path, 0o600)
+    // A power cut leaves all of it or none: half a key would fail every erasure.
+    const half = `${path}.tmp`
+    await writeFile(half, pem, { mode: 0o600, flush: true })
+    await chmod(half, 0o600)
+    await rename(half, path)
     return InstanceKey.ofPem(pem)
   }
 

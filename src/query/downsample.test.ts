@@ -15,7 +15,7 @@ const readings = fc.uniqueArray(
   { minLength: 1, maxLength: 500, selector: ([time]) => time },
 )
 
-test('downsampling keeps the lowest and the highest of every bucket, in time order, within the limit', () => {
+test('downsampling keeps the first, lowest, highest and last of every bucket, in time order, within the limit', () => {
   fc.assert(
     fc.property(readings, fc.integer({ min: 2, max: 60 }), (all, pointsMax) => {
       const downsampling = new Downsampling(pointsMax, false)
@@ -31,6 +31,10 @@ test('downsampling keeps the lowest and the highest of every bucket, in time ord
         const kept = points.filter(({ timeUs }) => bucketOf(timeUs) === bucket)
         assert.equal(Math.min(...kept.map(({ value }) => value)), Math.min(...values))
         assert.equal(Math.max(...kept.map(({ value }) => value)), Math.max(...values))
+        if (pointsMax < 4) continue
+        const times = inside.map(([time]) => time)
+        assert.equal(kept[0]!.timeUs, Math.min(...times))
+        assert.equal(kept.at(-1)!.timeUs, Math.max(...times))
       }
       for (const { timeUs, value } of points) {
         assert.ok(all.some(([time, one]) => time === timeUs && one === value))

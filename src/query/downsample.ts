@@ -1,18 +1,24 @@
 /**
- * Downsampling that keeps the peaks: of each bucket the lowest and the highest reading stay
- * (MinMax, the part of M4 that carries the picture; Jugel et al., VLDB 2014). Rows come in any
- * order and number; the buckets start narrow and double in width, pairs becoming one, whenever
- * there are too many, so neither the span nor the count need be known before.
+ * Downsampling that keeps the picture: of each bucket the first, the lowest, the highest and the
+ * last reading stay (M4; Jugel et al., VLDB 2014), so that a line over pixels that are no narrower
+ * is drawn as the one of all readings. Rows come in any order and number; the buckets start narrow
+ * and double in width, pairs becoming one, whenever there are too many, so neither the span nor the
+ * count need be known before.
  */
 import type { ReadingRows } from './query.ts'
 
-const STRIDE = 6
-const LOW_TIME_US = 0
-const LOW_VALUE = 1
-const LOW_SERIES = 2
-const HIGH_TIME_US = 3
-const HIGH_VALUE = 4
-const HIGH_SERIES = 5
+/** Places of a point. */
+const TIME_US = 0
+const VALUE = 1
+const SERIES = 2
+const PLACES = 3
+
+/** Points of a bucket. */
+const FIRST = 0
+const LOW = 1
+const HIGH = 2
+const LAST = 3
+const STRIDE = 4 * PLACES
 
 const NARROWEST_US = 1000
 
@@ -24,17 +30,19 @@ export interface Point {
 
 export class Downsampling {
   readonly #bucketsMax: number
-  /** Texts have no order: of them the first and the last of a bucket stay. */
-  readonly #isByTime: boolean
+  /** Which of a bucket's points stay. */
+  readonly #kept: readonly number[]
   #widthUs = NARROWEST_US
   #slots = new Map<number, number>()
   readonly #rows: Float64Array
   #bucketAt = NaN
   #slotAt = 0
 
-  constructor(pointsMax: number, isByTime: boolean) {
-    this.#bucketsMax = Math.max(1, Math.floor(pointsMax / 2))
-    this.#isByTime = isByTime
+  /** Texts have no order. Of fewer than four points the lowest and the highest stay, two or more. */
+  constructor(pointsMax: number, hasTexts: boolean) {
+    const ofNumbers = pointsMax < 4 ? [LOW, HIGH] : [FIRST, LOW, HIGH, LAST]
+    this.#kept = hasTexts ? [FIRST, LAST] : ofNumbers
+    this.#bucketsMax = Math.max(1, Math.floor(pointsMax / this.#kept.length))
     this.#rows = new Float64Array((this.#bucketsMax + 1) * STRIDE)
   }
 
@@ -47,7 +55,7 @@ export class Downsampling {
       const time = timeUs[row]!
       const bucket = Math.floor(time / this.#widthUs)
       if (bucket !== this.#bucketAt) this.#enter(bucket)
-      this.#offer(this.#slotAt, { timeUs: time, value: value[row]!, series: series[row]! })
+      this.#offer(time, value[row]!, series[row]!)
       while (this.#slots.size > this.#bucketsMax) this.#widen()
     }
   }
@@ -63,58 +71,59 @@ export class Downsampling {
     this.#slotAt = slot
   }
 
-  /** An empty place holds NaN, to which every comparison is false. */
-  #offer(slot: number, { timeUs, value, series }: Point): void {
+  /** To the bucket that was entered. An empty place holds NaN, to which every comparison is false. */
+  #offer(timeUs: number, value: number, series: number): void {
     const rows = this.#rows
-    const score = this.#isByTime ? timeUs : value
-    const low = rows[slot + (this.#isByTime ? LOW_TIME_US : LOW_VALUE)]!
-    const high = rows[slot + (this.#isByTime ? HIGH_TIME_US : HIGH_VALUE)]!
-    if (!(score >= low)) {
-      rows[slot + LOW_TIME_US] = timeUs
-      rows[slot + LOW_VALUE] = value
-      rows[slot + LOW_SERIES] = series
-    }
-    if (!(score <= high)) {
-      rows[slot + HIGH_TIME_US] = timeUs
-      rows[slot + HIGH_VALUE] = value
-      rows[slot + HIGH_SERIES] = series
-    }
+    const slot = this.#slotAt
+    const at = (point: number, place: number): number => rows[slot + point * PLACES + place]!
+    if (!(timeUs >= at(FIRST, TIME_US))) this.#put(FIRST, timeUs, value, series)
+    if (!(value >= at(LOW, VALUE))) this.#put(LOW, timeUs, value, series)
+    if (!(value <= at(HIGH, VALUE))) this.#put(HIGH, timeUs, value, series)
+    if (!(timeUs <= at(LAST, TIME_US))) this.#put(LAST, timeUs, value, series)
+  }
+
+  #put(point: number, timeUs: number, value: number, series: number): void {
+    const at = this.#slotAt + point * PLACES
+    this.#rows[at + TIME_US] = timeUs
+    this.#rows[at + VALUE] = value
+    this.#rows[at + SERIES] = series
   }
 
   #widen(): void {
-    const points = this.#points()
+    const points = this.#points(ALL)
     this.#widthUs *= 2
     this.#slots = new Map()
     this.#bucketAt = NaN
     for (const point of points) {
       this.#enter(Math.floor(point.timeUs / this.#widthUs))
-      this.#offer(this.#slotAt, point)
+      this.#offer(point.timeUs, point.value, point.series)
     }
   }
 
-  #points(): Point[] {
-    const rows = this.#rows
+  /** Each once, of every bucket together. */
+  #points(kept: readonly number[]): Point[] {
     const points: Point[] = []
     for (const slot of this.#slots.values()) {
-      const low = pointAt(rows, slot + LOW_TIME_US)
-      const high = pointAt(rows, slot + HIGH_TIME_US)
-      points.push(low)
-      if (low.timeUs !== high.timeUs || low.series !== high.series) points.push(high)
+      const from = points.length
+      for (const one of kept) {
+        const at = slot + one * PLACES
+        const [timeUs, series] = [this.#rows[at + TIME_US]!, this.#rows[at + SERIES]!]
+        const isThere = points
+          .slice(from)
+          .some((other) => other.timeUs === timeUs && other.series === series)
+        if (!isThere) points.push({ timeUs, value: this.#rows[at + VALUE]!, series })
+      }
     }
     return points
   }
 
   /** In time order. */
   points(): Point[] {
-    return this.#points().toSorted(inTimeOrder)
+    return this.#points(this.#kept).toSorted(inTimeOrder)
   }
 }
 
-const pointAt = (rows: Float64Array, at: number): Point => ({
-  timeUs: rows[at]!,
-  value: rows[at + LOW_VALUE]!,
-  series: rows[at + LOW_SERIES]!,
-})
+const ALL = [FIRST, LOW, HIGH, LAST]
 
 export const inTimeOrder = (a: Point, b: Point): number =>
   a.timeUs - b.timeUs || a.series - b.series
