@@ -148,10 +148,10 @@ function stretchesOf(hours: readonly number[]): Hours[] {
 /**
  * In the transaction that deletes readings of these series (by their ids) in the span, µs, or hides
  * them: takes the rows away that sum them up, of the series and of their fleets, and has them made
- * again of what is left; where there was no row the readings have told, and go on. From the
- * transaction's end on the readings tell; until then nothing is summed up, and a step under way ends
- * first. Rows of fleets whose readings are gone (without a lake, behind `postgres.retention`) are not
- * made again. Call it while the series are in `series`.
+ * again of what is left; where there was no row the readings have told, and go on. From the end of
+ * the transaction on the readings tell; until then nothing is summed up, and a step under way ends
+ * first. Rows of fleets whose readings are gone (without a lake, behind `postgres.retention`) are
+ * not made again. Call it while the series are in `series`.
  */
 export async function renewHours(
   client: pg.ClientBase,

@@ -2,12 +2,12 @@
  * Hours and days of series, and hours of fleets, each with a sketch of its values. A fleet is all
  * series of numbers of one tenant, device type and metric that this store has.
  *
- *   days of history ── from_ms ── rows tell ── summed_ms ── to be summed up ── closed_ms ── too young
+ *   history ── from_ms ── rows tell ── summed_ms ── to be summed up ── closed_ms ── too young
  *
  * `from_ms` is where a store began to sum up. What is older comes by the day (`history_day`), each
  * in its own time: it is said by whoever writes into it, closed, and summed up.
  *
- * R1 What is written into an hour that is closed says so in `late_hour`, in its transaction. Whoever
+ * R1 What is written into an hour that is closed says so in `late_hour`, in its transaction. Who
  *    closes hours waits for the writers under way, so none of them can miss it, and what is summed
  *    up sees all that was written before without a word.
  * R2 Hours in `late_hour` and `late_fleet_hour` are not asked of rows: the readings tell.
