@@ -20,8 +20,8 @@ import {
 
 const LATE_TABLE = { hour_rollup: 'late_hour', fleet_rollup: 'late_fleet_hour' } as const
 
-/** The first windows may be of a device whose clock is years behind. */
-const BEGINNING_MS_MAX = 400 * DAY_MS
+/** Each of its hours has its turn, and the first windows may be of a clock that is years behind. */
+const BEGINNING_MS_MAX = 100 * DAY_MS
 
 interface OverRow {
   first_ms: number | null

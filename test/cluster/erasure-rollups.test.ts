@@ -12,9 +12,9 @@ const EVERY_MINUTES = 3
 const DAYS = 2
 const MINUTES = DAYS * 24 * 60
 const DAY_US = 24 * HOUR_US
-/** Days before, of which there are three hours with so many readings that they are worth a row. */
+/** Days before, of which there are two hours with so many readings that they are worth a row. */
 const HISTORY_DAYS = 4
-const HISTORY_MINUTES = 180
+const HISTORY_MINUTES = 120
 const HISTORY_EVERY_US = 5e6
 
 /** Those of numbers, by their devices. */
@@ -73,7 +73,9 @@ function sumsOf(model: Model, { groups, stepUs }: GroupsQuestion): Map<string, n
     a.group < b.group ? -1 : a.group > b.group ? 1 : a.timeUs - b.timeUs,
   )) {
     const key = `${group} ${Math.floor(timeUs / stepUs!) * stepUs!}`
-    found.set(key, [...(found.get(key) ?? []), value])
+    const own = found.get(key)
+    if (own === undefined) found.set(key, [value])
+    else own.push(value)
   }
   return found
 }

@@ -177,8 +177,12 @@ test('a clock that says 2000 costs a day; one that says 1970 nothing', options, 
   const tables = await openTables(place, LIMITS)
   try {
     await tables.give({ series: SERIES })
-    await tables.give(live())
+    // The first windows are of it, too.
+    const { readings, coverage } = live()
+    await tables.give({ readings, coverage: { ...coverage, fromMs: Date.UTC(2000, 0, 1) } })
     await tables.sumUp()
+    const [began] = await tables.statement('SELECT from_ms FROM rollup_progress')
+    assert.ok(Number(began!['from_ms']) > LIVE_US / 1000 - 101 * 24 * HOUR_MS)
     const days = await countIn(tables, 'history_day')
     const at = (year: number) => ({ series: 5, timeUs: Date.UTC(year, 0, 1) * 1000 + 5, value: 1 })
     await tables.give({ readings: [at(1970), at(2000)] })
