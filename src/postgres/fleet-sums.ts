@@ -1,14 +1,25 @@
 /** What whole fleets had in some hours, and the rows that this becomes. */
 import type pg from 'pg'
 import type { SeriesDefinition } from '../batch/batch.ts'
-import { PARTIAL_COUNT, PARTIAL_SERIES, PARTIAL_START_MS } from '../stream/stream.ts'
-import { insertRows, WindowSum, worthOf, type SummedRow } from './rollup-rows.ts'
-import { HOUR_MS, type Hours } from './rollup-tables.ts'
+import { PARTIAL_SERIES, PARTIAL_START_MS } from '../stream/stream.ts'
+import {
+  insertRows,
+  WindowSum,
+  type FleetName,
+  type KeptOf,
+  type SummedRow,
+} from './rollup-rows.ts'
+import { DAY_MS, HOUR_MS, type Hours } from './rollup-tables.ts'
 
 /** Fleets of so many series tell of hours without readings: to ask all of them takes long. */
 const SILENT_SERIES_MIN = 16
+/** Of history: so near to hours with readings, so that nights and days off are told. */
+const SILENT_MS = 8 * DAY_MS
 
-export type FleetName = Pick<SeriesDefinition, 'tenant' | 'deviceType' | 'metric'>
+/** Of which rows are made. */
+export interface MadeHours extends Hours {
+  isHistory?: boolean
+}
 
 interface FleetSum {
   name: FleetName
@@ -43,33 +54,64 @@ export class FleetSums {
   }
 
   /** Where they have no rows. */
-  async insert(client: pg.ClientBase, { fromMs, toMs }: Hours): Promise<void> {
+  async insert(
+    client: pg.ClientBase,
+    { fromMs, toMs, kept, isHistory = false }: MadeHours & { kept: KeptOf },
+  ): Promise<void> {
     const fleets = [...this.#fleets.values()]
-    const ids = await fleetIds(
-      client,
-      fleets.map(({ name }) => name),
+    const names = fleets.map(({ name }) => name)
+    const ids = await fleetIds(client, names)
+    const rows = fleets.flatMap(({ name, hours }, at) =>
+      [...hours.values()].flatMap((hour) => {
+        const sum = kept(name, hour.sum())
+        return sum === undefined ? [] : [withId(sum, ids[at]!)]
+      }),
     )
-    const rows = fleets.flatMap(({ size, hours }, at) => {
-      for (let ms = fromMs; ms < toMs && size >= SILENT_SERIES_MIN; ms += HOUR_MS) hourOf(hours, ms)
-      return [...hours.values()].flatMap((hour) => {
-        const sum = hour.sum()
-        const isSilent = sum.row[PARTIAL_COUNT] === 0
-        const kept = isSilent ? { row: sum.row, sketch: undefined } : worthOf(sum)
-        if (kept === undefined) return []
-        kept.row[PARTIAL_SERIES] = ids[at]!
-        return [kept]
-      })
-    })
     await insertRows(client, 'fleet_rollup', rows)
+    const large = ids.filter((_, at) => fleets[at]!.size >= SILENT_SERIES_MIN)
+    const telling = new Set(isHistory ? await speaking(client, large, { fromMs, toMs }) : large)
+    const silent = fleets.flatMap(({ hours }, at) => {
+      if (!telling.has(ids[at]!)) return []
+      const starts = Array.from(
+        { length: (toMs - fromMs) / HOUR_MS },
+        (_, hour) => fromMs + hour * HOUR_MS,
+      )
+      return starts
+        .filter((startMs) => !hours.has(startMs))
+        .map((startMs) => withId({ row: emptyHour(startMs).row, sketch: undefined }, ids[at]!))
+    })
+    await insertRows(client, 'fleet_rollup', silent)
   }
+}
+
+/** Those that have rows with readings near these hours. */
+async function speaking(
+  client: pg.ClientBase,
+  ids: readonly number[],
+  { fromMs, toMs }: Hours,
+): Promise<number[]> {
+  const { rows } = await client.query<{ id: number }>(
+    `SELECT id FROM unnest($1::integer[]) AS one (id) WHERE EXISTS (
+       SELECT FROM fleet_rollup WHERE fleet = id AND window_ms = ${HOUR_MS}
+         AND start_ms >= $2 AND start_ms < $3 AND count > 0
+     )`,
+    [ids, fromMs - SILENT_MS, toMs + SILENT_MS],
+  )
+  return rows.map(({ id }) => id)
+}
+
+// Whose it is becomes known with the row.
+const emptyHour = (startMs: number): WindowSum =>
+  new WindowSum({ series: 0, windowMs: HOUR_MS, startMs })
+
+function withId(sum: SummedRow, id: number): SummedRow {
+  sum.row[PARTIAL_SERIES] = id
+  return sum
 }
 
 function hourOf(hours: Map<number, WindowSum>, startMs: number): WindowSum {
   let hour = hours.get(startMs)
-  if (hour === undefined) {
-    // Whose it is becomes known with the row.
-    hours.set(startMs, (hour = new WindowSum({ series: 0, windowMs: HOUR_MS, startMs })))
-  }
+  if (hour === undefined) hours.set(startMs, (hour = emptyHour(startMs)))
   return hour
 }
 

@@ -8,11 +8,9 @@ import type { Clock } from '../world/world.ts'
 import { checkLease } from './lease.ts'
 import type { AgesOf } from './month-rows.ts'
 import type { Lease } from './postgres.ts'
-import { GAIN, ID_COLUMN, ROW_BYTES } from './rollup-rows.ts'
+import { GAIN, ID_COLUMN, LAKE_READING_BYTES, ROW_BYTES } from './rollup-rows.ts'
 import { DAY_MS, HOUR_MS, lockRollups } from './rollup-tables.ts'
 
-/** Of a reading in the lake's files, as the benchmarks find it. */
-const LAKE_READING_BYTES = 1.8
 /** Rows that became cold so long ago were looked at. */
 const THINNED_MS = 40 * DAY_MS
 const CLOCKS_APART_MS = HOUR_MS

@@ -1,7 +1,9 @@
 /** Which sums are worth a row, and how they get into their tables. */
 import type pg from 'pg'
+import type { SeriesDefinition } from '../batch/batch.ts'
 import { addPartial, addReading, emptyPartial, Sketch } from '../query/query.ts'
 import * as words from '../stream/stream.ts'
+import type { AgesOf } from './month-rows.ts'
 import type { Hours } from './rollup-tables.ts'
 
 /** So many times smaller than its readings is what is kept. */
@@ -13,6 +15,8 @@ export const GAIN = 4
 export const ROW_BYTES = 160
 /** Of a reading in `reading` and its index: docs/decisions/0010, 9 GB of 100 million. */
 const READING_BYTES = 90
+/** Of a reading in the lake's files, as the benchmarks find it. */
+export const LAKE_READING_BYTES = 1.8
 const ROWS_AT_ONCE = 2000
 
 /** A row of PARTIAL_* places, and a sketch of its values. */
@@ -48,9 +52,26 @@ export class WindowSum {
   }
 }
 
-/** What of it is kept: all, the row alone, or nothing. */
-export function worthOf({ row, sketch }: SummedRow): SummedRow | undefined {
-  const room = (row[words.PARTIAL_COUNT]! * READING_BYTES) / GAIN - ROW_BYTES
+export type FleetName = Pick<SeriesDefinition, 'tenant' | 'deviceType' | 'metric'>
+
+/** What is kept of a sum of this fleet, or of one of its series. */
+export type KeptOf = (of: FleetName, sum: SummedRow) => SummedRow | undefined
+
+/** Beside readings that are in PostgreSQL. */
+export const keptBesideRows: KeptOf = (_, sum) => worthOf(sum, READING_BYTES)
+
+/** Those of old days lie in the lake, or are about to go there. `agesOf`: undefined without one. */
+export function keptOfHistory(nowMs: number, agesOf: AgesOf | undefined): KeptOf {
+  return (of, sum) => {
+    const endMs = sum.row[words.PARTIAL_START_MS]! + sum.row[words.PARTIAL_WINDOW_MS]!
+    const isCold = agesOf !== undefined && endMs <= nowMs - agesOf(of).warmUs / 1000
+    return worthOf(sum, isCold ? LAKE_READING_BYTES : READING_BYTES)
+  }
+}
+
+/** All, the row alone, or nothing. */
+function worthOf({ row, sketch }: SummedRow, readingBytes: number): SummedRow | undefined {
+  const room = (row[words.PARTIAL_COUNT]! * readingBytes) / GAIN - ROW_BYTES
   if (room < 0) return undefined
   return { row, sketch: sketch !== undefined && sketch.length <= room ? sketch : undefined }
 }

@@ -2,14 +2,19 @@
  * Hours and days of series, and hours of fleets, each with a sketch of its values. A fleet is all
  * series of numbers of one tenant, device type and metric that this store has.
  *
- *   from_ms ── rows tell ── summed_ms ── to be summed up ── closed_ms ── too young
+ *   history ── from_ms ── rows tell ── summed_ms ── to be summed up ── closed_ms ── too young
  *
- * R1 What is written into an hour before `closed_ms` says so in `late_hour`, in its transaction.
- *    Whoever raises `closed_ms` waits for the writers under way, so none of them can miss it, and
- *    what is summed up sees all that was written before without a word.
+ * `from_ms` is where a store began to sum up. What is older comes by the day (`history_day`), each
+ * in its own time: it is said by whoever writes into it, closed, and summed up.
+ *
+ * R1 What is written into an hour that is closed says so in `late_hour`, in its transaction. Who
+ *    closes hours waits for the writers under way, so none of them can miss it, and what is summed
+ *    up sees all that was written before without a word.
  * R2 Hours in `late_hour` and `late_fleet_hour` are not asked of rows: the readings tell.
  * R3 An hour without a row has not been told, whatever the reason: the readings tell.
  * R4 Rows are as of one look, and go in with the end of the lateness that this look has seen.
+ * R5 What is written into a day before `from_ms` that is not closed has it in `history_day`, in its
+ *    transaction; such a day has no rows.
  */
 import type pg from 'pg'
 import type { Span } from '../query/query.ts'
@@ -17,6 +22,12 @@ import type { Ask, Row } from './query-database.ts'
 
 export const HOUR_MS = 3_600_000
 export const DAY_MS = 86_400_000
+
+/** Where its day begins, ms. */
+export const dayOf = (timeMs: number): number => Math.floor(timeMs / DAY_MS) * DAY_MS
+
+/** The oldest time that gateways believe: nothing is summed up from before. */
+export const OLDEST_MS = Date.UTC(2000, 0, 1)
 
 const SUMS = `
     window_ms INTEGER NOT NULL,
@@ -78,33 +89,54 @@ export const ROLLUP_TABLES = `
   ALTER TABLE writer_offset ADD COLUMN newest_ms BIGINT;
 `
 
+export const HISTORY_TABLES = `
+  -- Before from_ms, as far as anybody has said that there are readings.
+  CREATE TABLE history_day (
+    day_ms BIGINT PRIMARY KEY, -- Where it begins.
+    summed_ms BIGINT -- Up to where its rows tell; NULL: it is not closed.
+  );
+  -- Days of what was stored before anybody said so are in history_day.
+  ALTER TABLE rollup_progress ADD COLUMN has_said_stored BOOLEAN NOT NULL DEFAULT FALSE;
+`
+
 /** [fromMs, toMs), whole hours. */
 export interface Hours {
   fromMs: number
   toMs: number
 }
 
+/**
+ * Rows tell something from `fromMs`, where the oldest day of history begins that is closed, to
+ * `toMs`.
+ */
 export interface RollupProgress extends Hours {
-  /** Up to here writers say what is late; `toMs` is how far rows tell. */
+  /** What is before is history, by the day. */
+  beganMs: number
+  /** Up to here writers say what is late. */
   closedMs: number
   fixedBeforeMs: number
 }
 
 interface ProgressRow extends Row {
-  from_ms: number | null
+  began_ms: number | null
+  history_ms: number | null
   summed_ms: number
   closed_ms: number
   fixed_before_ms: number
 }
 
-const PROGRESS = 'SELECT from_ms, summed_ms, closed_ms, fixed_before_ms FROM rollup_progress'
+const PROGRESS = `
+  SELECT from_ms AS began_ms, summed_ms, closed_ms, fixed_before_ms,
+    (SELECT min(day_ms) FROM history_day WHERE summed_ms IS NOT NULL) AS history_ms
+  FROM rollup_progress`
 
 /** Undefined: nothing was summed up yet. */
 export async function loadProgress(ask: Ask): Promise<RollupProgress | undefined> {
   const [row] = await ask<ProgressRow>(PROGRESS, [])
-  if (row === undefined || row.from_ms === null) return undefined
-  const { from_ms: fromMs, summed_ms: toMs, closed_ms: closedMs } = row
-  return { fromMs, toMs, closedMs, fixedBeforeMs: row.fixed_before_ms }
+  if (row === undefined || row.began_ms === null) return undefined
+  const { began_ms: beganMs, history_ms, summed_ms: toMs, closed_ms: closedMs } = row
+  const fromMs = Math.min(beganMs, history_ms ?? Infinity)
+  return { fromMs, toMs, beganMs, closedMs, fixedBeforeMs: row.fixed_before_ms }
 }
 
 export type LateTable = 'late_hour' | 'late_fleet_hour'
@@ -222,14 +254,15 @@ export async function endLate(
 const CLOSING = '1752135026, hashtext(current_schema)'
 
 /**
- * In a writer's transaction: up to where it has to say what is late, and from where on anybody
- * asks. Nobody closes another hour before the transaction has ended. Two statements: the second
- * sees what was committed while the first has waited.
+ * In a writer's transaction: up to where it has to say what is late, and before what it is of a day
+ * of history. Nobody closes another hour before the transaction has ended. Two statements: the
+ * second sees what was committed while the first has waited.
  */
 export async function readClosed(client: pg.ClientBase): Promise<Hours> {
   const results = (await client.query(
-    `SELECT pg_advisory_xact_lock_shared(${CLOSING}); ${PROGRESS}`,
-  )) as unknown as pg.QueryResult<ProgressRow>[]
+    `SELECT pg_advisory_xact_lock_shared(${CLOSING});
+     SELECT from_ms, closed_ms FROM rollup_progress`,
+  )) as unknown as pg.QueryResult<{ from_ms: number | null; closed_ms: number }>[]
   const { from_ms: fromMs, closed_ms: toMs } = results[1]!.rows[0]!
   return fromMs === null ? { fromMs: 0, toMs: 0 } : { fromMs, toMs }
 }

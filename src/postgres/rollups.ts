@@ -5,19 +5,21 @@
  *
  *   hours that are over ─▶ closed: writers say what is late ─▶ summed up, step by step
  *   late hours of series ─▶ made again, by the day ─▶ late hours of their fleets ─▶ made again
+ *   days of before (`rollup-history.ts`) ─▶ closed, some at a time ─▶ summed up
  *
  * A step is one look at the tables and one transaction: who dies leaves nothing of it behind.
  */
 import pg from 'pg'
 import type { SeriesDefinition } from '../batch/batch.ts'
+import type { WeirError } from '../errors/errors.ts'
 import type { Objects } from '../objects/objects.ts'
 import { clipSpans, type Span } from '../query/query.ts'
 import type { PostgresPlace } from '../postgres-client/postgres-client.ts'
-import { PARTIAL_SERIES, PARTIAL_START_MS } from '../stream/stream.ts'
+import { PARTIAL_START_MS } from '../stream/stream.ts'
 import type { Clock } from '../world/world.ts'
 import { ColdFiles } from './cold-files.ts'
 import { connectionConfig, unavailable } from './connections.ts'
-import { FleetSums, fleetIds } from './fleet-sums.ts'
+import { FleetSums, fleetIds, type MadeHours } from './fleet-sums.ts'
 import { checkLease } from './lease.ts'
 import type { AgesOf } from './month-rows.ts'
 import type { Lease } from './postgres.ts'
@@ -25,12 +27,21 @@ import { askIn, BY_INDEX, type Ask } from './query-database.ts'
 import type { HashDevice } from './query-source.ts'
 import { expireRollups } from './rollup-expiry.ts'
 import { closeHours } from './rollup-closing.ts'
+import { closeHistory, nextHistory, noteHistory, sayStored } from './rollup-history.ts'
 import { readHours } from './rollup-hours.ts'
-import { deleteRows, insertRows, WindowSum, worthOf, type SummedRow } from './rollup-rows.ts'
+import {
+  deleteRows,
+  insertRows,
+  keptBesideRows,
+  keptOfHistory,
+  type KeptOf,
+  type SummedRow,
+} from './rollup-rows.ts'
 import { fleetMembers, numberSeries, seriesByIds, viewOfSeries } from './rollup-series.ts'
 import {
   addLate,
   DAY_MS,
+  dayOf,
   endLate,
   firstLate,
   HOUR_MS,
@@ -44,6 +55,7 @@ import {
   type RollupProgress,
 } from './rollup-tables.ts'
 import { spanIn } from './rollup-telling.ts'
+import { SeriesSums } from './series-sums.ts'
 
 /** Hours of series that are made together: months wait for it. */
 const HOURS_AT_ONCE = 100_000
@@ -125,10 +137,14 @@ class RollupMaker implements Rollups {
     }
     while (!work.isOver()) {
       await closeHours(work, allowedLatenessMs)
+      await sayStored(work, this.#options.hashDevice)
+      // A day of history that is closed comes before what is late in it.
       const isMore =
         (await this.#step(work, (step) => this.#sumUp(step))) ||
+        (await this.#step(work, (step) => this.#sumUpHistory(step))) ||
         (await this.#step(work, (step) => this.#renewSeries(step))) ||
-        (await this.#step(work, (step) => this.#renewFleet(step)))
+        (await this.#step(work, (step) => this.#renewFleet(step))) ||
+        (await closeHistory(work, this.#options))
       if (!isMore) return
     }
   }
@@ -151,47 +167,88 @@ class RollupMaker implements Rollups {
   }
 
   async #sumUp(step: Step): Promise<boolean> {
-    const { client, ask, progress } = step
-    if (progress.toMs >= progress.closedMs) return false
-    const { rows } = await client.query<{ series: number; fleets: number }>(
-      `SELECT (SELECT count(*) FROM series WHERE kind = 0) AS series,
-         (SELECT count(*) FROM fleet) AS fleets`,
-    )
-    const hours = nextHours(progress, rows[0]!)
-    const dayMs = hours.toMs - DAY_MS
-    const isDay = hours.toMs % DAY_MS === 0 && dayMs >= progress.fromMs
-    const read = { fromMs: isDay ? dayMs : hours.fromMs, toMs: hours.toMs }
-    const fleets = new FleetSums()
-    for await (const series of numberSeries(ask)) {
-      if (step.isOver()) return false
-      fleets.addSeries(series)
-      const sums = new SeriesSums(isDay)
-      await this.#readHours(step, { series, hours: read }, (hour) => {
-        if (hour.row[PARTIAL_START_MS]! >= hours.fromMs) {
-          sums.add(hour)
-          fleets.add(hour)
-        } else sums.addToDay(hour)
-      })
-      await insertRows(client, 'hour_rollup', sums.rows())
-    }
-    await fleets.insert(client, hours)
-    for (const table of ['late_hour', 'late_fleet_hour'] as const) {
-      const seen = await lateWithin(ask, table, hours)
-      await endLate(client, table, { seen, done: hours })
-    }
+    const { client, progress } = step
+    const { toMs: fromMs, closedMs: toMs } = progress
+    if (fromMs >= toMs) return false
+    const hours = await nextHours(client, { fromMs, toMs })
+    if (!(await this.#make(step, hours))) return false
     await client.query('UPDATE rollup_progress SET summed_ms = $1', [hours.toMs])
     return true
   }
 
+  async #sumUpHistory(step: Step): Promise<boolean> {
+    const { client, ask, progress } = step
+    const next = await nextHistory(ask)
+    if (next === undefined) return false
+    const { dayMs, hours } = next
+    const fromMs = Math.max(hours.fromMs, progress.fixedBeforeMs)
+    // It was forgotten since it was closed.
+    if (fromMs >= hours.toMs) {
+      await noteHistory(client, dayMs, hours.toMs)
+      return true
+    }
+    const own = await nextHours(client, { fromMs, toMs: hours.toMs })
+    if (!(await this.#make(step, { ...own, isHistory: true }))) return false
+    await noteHistory(client, dayMs, own.toMs)
+    return true
+  }
+
+  /** Rows of hours that have none yet, and of the day that ends with them. */
+  async #make(step: Step, made: MadeHours): Promise<boolean> {
+    const { client, ask, progress } = step
+    const kept = this.#keptOf(progress, made)
+    const dayMs = made.toMs - DAY_MS
+    const isDay = made.toMs % DAY_MS === 0 && dayMs >= remadeFromMs(progress)
+    const read = { fromMs: isDay ? dayMs : made.fromMs, toMs: made.toMs }
+    const fleets = new FleetSums()
+    let isWhole = true
+    for await (const series of numberSeries(ask)) {
+      if (step.isOver()) return false
+      fleets.addSeries(series)
+      const sums = new SeriesSums(series, isDay)
+      isWhole = await this.#readHours(step, { series, hours: read }, (hour) => {
+        if (hour.row[PARTIAL_START_MS]! >= made.fromMs) {
+          sums.add(hour)
+          fleets.add(hour)
+        } else sums.addToDay(hour)
+      })
+      if (!isWhole) break
+      await insertRows(client, 'hour_rollup', sums.rows(kept))
+    }
+    if (isWhole) await fleets.insert(client, { ...made, kept })
+    for (const table of ['late_hour', 'late_fleet_hour'] as const) {
+      const seen = await lateWithin(ask, table, made)
+      await endLate(client, table, { seen, done: made })
+    }
+    return true
+  }
+
+  /** What is young is kept beside rows; it is looked at again when they leave. */
+  #keptOf({ beganMs }: RollupProgress, { toMs }: Hours): KeptOf {
+    if (toMs > beganMs) return keptBesideRows
+    const { clock, objects, agesOf } = this.#options
+    return keptOfHistory(clock.nowUs() / 1000, objects && agesOf)
+  }
+
+  /**
+   * False: the lake does not give all of them, as they are in an archive or damaged. Then no row is
+   * made of any: the readings tell, and say so.
+   */
   async #readHours(
     { ask, progress }: Step,
     { series, hours }: { series: readonly SeriesDefinition[]; hours: Hours },
     consume: (hour: SummedRow) => void,
-  ): Promise<void> {
+  ): Promise<boolean> {
     const { hashDevice } = this.#options
     const parts = { series, hashDevice, progress, coldFiles: this.#coldFiles }
     const view = await viewOfSeries(ask, parts)
-    await readHours(view, { series: series.map((one) => one.series), hours }, consume)
+    try {
+      await readHours(view, { series: series.map((one) => one.series), hours }, consume)
+    } catch (error) {
+      if ((error as WeirError).code !== 'OBJECT_FROZEN') throw error
+      return false
+    }
+    return view.segmentsDamaged === 0
   }
 
   /** Some of the series that are late in one day. */
@@ -204,11 +261,11 @@ class RollupMaker implements Rollups {
     const seen = late.seen.filter(({ owner }) => owners.includes(owner))
     const series = await seriesByIds(ask, owners)
     const isDay = day.fromMs >= remadeFromMs(progress) && day.toMs <= progress.toMs
-    const sums = new SeriesSums(isDay)
-    await this.#readHours(step, { series, hours }, (hour) => sums.add(hour))
+    const sums = new SeriesSums(series, isDay)
+    const isWhole = await this.#readHours(step, { series, hours }, (hour) => sums.add(hour))
     const windowsMs = [HOUR_MS, DAY_MS]
     await deleteRows(client, 'hour_rollup', { ids: owners, ...hours, windowsMs })
-    await insertRows(client, 'hour_rollup', sums.rows())
+    if (isWhole) await insertRows(client, 'hour_rollup', sums.rows(this.#keptOf(progress, hours)))
     await addLateFleets(client, { series, seen, hours })
     await endLate(client, 'late_hour', { seen, done: hours })
     return true
@@ -216,39 +273,56 @@ class RollupMaker implements Rollups {
 
   /** One fleet's late hours of one day. */
   async #renewFleet(step: Step): Promise<boolean> {
-    const { ask, client } = step
+    const { ask, client, progress } = step
     const late = await findLate(step, 'late_fleet_hour')
     if (late === undefined || late.isOver) return late !== undefined
     const { hours, seen } = late
     const fleet = seen[0]!.owner
-    const spans = joinSpans(seen.flatMap((one) => clipSpans(spanIn(hours), [spanIn(one)])))
+    // Its first rows of a day are of all of it, so that hours without readings are told, too.
+    const spans = (await hasRows(client, fleet, hours))
+      ? joinSpans(seen.flatMap((one) => clipSpans(spanIn(hours), [spanIn(one)])))
+      : [spanIn(hours)]
     for (const { startUs, endUs } of spans) {
       const own = { fromMs: startUs / 1000, toMs: endUs / 1000 }
       const fleets = new FleetSums()
+      let isWhole = true
       for await (const series of fleetMembers(ask, fleet)) {
         if (step.isOver()) return false
         fleets.addSeries(series)
-        await this.#readHours(step, { series, hours: own }, (hour) => fleets.add(hour))
+        isWhole = await this.#readHours(step, { series, hours: own }, (hour) => fleets.add(hour))
+        if (!isWhole) break
       }
       await deleteRows(client, 'fleet_rollup', { ids: [fleet], ...own, windowsMs: [HOUR_MS] })
-      await fleets.insert(client, own)
+      if (isWhole) await fleets.insert(client, { ...own, kept: this.#keptOf(progress, own) })
     }
     await endLate(client, 'late_fleet_hour', { seen, done: hours })
     return true
   }
 }
 
-/** The next hour, or all up to the end of its day where that is over, too. */
-function nextHours(
-  { toMs, closedMs }: RollupProgress,
-  { series, fleets }: { series: number; fleets: number },
-): Hours {
-  const dayEndMs = Math.floor(toMs / DAY_MS) * DAY_MS + DAY_MS
-  const hours = (dayEndMs - toMs) / HOUR_MS
+/** The first of these hours, or all up to the end of its day where that is one of them. */
+async function nextHours(client: pg.ClientBase, { fromMs, toMs }: Hours): Promise<Hours> {
+  const { rows } = await client.query<{ series: number; fleets: number }>(
+    `SELECT (SELECT count(*) FROM series WHERE kind = 0) AS series,
+       (SELECT count(*) FROM fleet) AS fleets`,
+  )
+  const { series, fleets } = rows[0]!
+  const dayEndMs = dayOf(fromMs) + DAY_MS
+  const hours = (dayEndMs - fromMs) / HOUR_MS
   // Before the first hour nobody knows how many fleets there are.
   const isSmall =
     fleets > 0 && hours * fleets <= FLEET_HOURS_AT_ONCE && hours * series <= HOURS_AT_ONCE
-  return { fromMs: toMs, toMs: dayEndMs <= closedMs && isSmall ? dayEndMs : toMs + HOUR_MS }
+  return { fromMs, toMs: dayEndMs <= toMs && isSmall ? dayEndMs : fromMs + HOUR_MS }
+}
+
+/** In these hours. */
+async function hasRows(client: pg.ClientBase, fleet: number, hours: Hours): Promise<boolean> {
+  const { rowCount } = await client.query(
+    `SELECT FROM fleet_rollup
+     WHERE fleet = $1 AND window_ms = ${HOUR_MS} AND start_ms >= $2 AND start_ms < $3 LIMIT 1`,
+    [fleet, hours.fromMs, hours.toMs],
+  )
+  return rowCount !== 0
 }
 
 /** Rows of before are not made again: their readings may be gone. */
@@ -273,7 +347,7 @@ async function findLate(
   const first = await firstLate(ask, table, progress.toMs)
   if (first === undefined) return undefined
   const fromMs = remadeFromMs(progress)
-  const startMs = Math.floor(first.fromMs / DAY_MS) * DAY_MS
+  const startMs = dayOf(first.fromMs)
   const day = { fromMs: startMs, toMs: startMs + DAY_MS }
   if (first.fromMs < fromMs) {
     const before = { fromMs: 0, toMs: fromMs }
@@ -313,35 +387,4 @@ async function addLateFleets(
     })),
   )
   await addLate(client, 'late_fleet_hour', late)
-}
-
-/** Hours of series, and the day that they are of. */
-class SeriesSums {
-  readonly #hasDay: boolean
-  readonly #hours: SummedRow[] = []
-  readonly #days = new Map<number, WindowSum>()
-
-  constructor(hasDay: boolean) {
-    this.#hasDay = hasDay
-  }
-
-  add(hour: SummedRow): void {
-    this.#hours.push(hour)
-    if (this.#hasDay) this.addToDay(hour)
-  }
-
-  addToDay(hour: SummedRow): void {
-    const series = hour.row[PARTIAL_SERIES]!
-    const startMs = Math.floor(hour.row[PARTIAL_START_MS]! / DAY_MS) * DAY_MS
-    const known = this.#days.get(series)
-    const day = known ?? new WindowSum({ series, windowMs: DAY_MS, startMs })
-    if (known === undefined) this.#days.set(series, day)
-    day.add(hour)
-  }
-
-  /** Those that are kept. */
-  rows(): SummedRow[] {
-    const days = [...this.#days.values()].map((day) => day.sum())
-    return [...this.#hours, ...days].flatMap((sum) => worthOf(sum) ?? [])
-  }
 }

@@ -14,7 +14,7 @@ import { COLD_TABLES } from './cold-tables.ts'
 import { ERASURE_TABLES } from './erasure-tables.ts'
 import { findTimescale, Hypertables, hypertablesDdl } from './hypertables.ts'
 import { MonthPartitions } from './month-partitions.ts'
-import { ROLLUP_TABLES } from './rollup-tables.ts'
+import { HISTORY_TABLES, ROLLUP_TABLES } from './rollup-tables.ts'
 import type { TimeTables } from './time-tables.ts'
 
 /** What `CUT_TABLES` names: by month from the beginning, or not cut yet. */
@@ -193,6 +193,7 @@ const stepsOf = (timescale: string | undefined): readonly string[] => [
   COLD_TABLES,
   ERASURE_TABLES,
   ROLLUP_TABLES,
+  HISTORY_TABLES,
 ]
 
 /** Errors: DATA_FORMAT_NEWER, and PostgreSQL's own. */

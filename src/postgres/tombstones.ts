@@ -12,7 +12,7 @@ import { addSpan, type Span } from '../query/query.ts'
 import type { Erasure } from './erasure-tables.ts'
 import type { Ask, Row } from './query-database.ts'
 import { renewHours } from './rollup-closing.ts'
-import { lockRollups } from './rollup-tables.ts'
+import { lockRollups, OLDEST_MS } from './rollup-tables.ts'
 
 /** The two-key form: 'weis', beside that of months, and the hash of the schema's name. */
 const TOMBSTONES_LOCK = 0x77656973
@@ -22,9 +22,6 @@ const LOCK_ARGUMENTS = `${TOMBSTONES_LOCK}, hashtext(current_schema)`
 export const HOLD_TOMBSTONES = `SELECT pg_advisory_xact_lock_shared(${LOCK_ARGUMENTS})`
 
 const NONE: readonly Span[] = []
-
-/** The oldest time that gateways believe: nothing is summed up from before. */
-const OLDEST_MS = Date.UTC(2000, 0, 1)
 
 const ADD = `
   INSERT INTO tombstone (erasure, tenant, device_id, device_hash, from_us, to_us)

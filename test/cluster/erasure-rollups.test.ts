@@ -12,6 +12,10 @@ const EVERY_MINUTES = 3
 const DAYS = 2
 const MINUTES = DAYS * 24 * 60
 const DAY_US = 24 * HOUR_US
+/** Days before, of which there are two hours with so many readings that they are worth a row. */
+const HISTORY_DAYS = 4
+const HISTORY_MINUTES = 120
+const HISTORY_EVERY_US = 5e6
 
 /** Those of numbers, by their devices. */
 const NUMBERS = DEVICES.map((deviceId) => SERIES.find((one) => one.deviceId === deviceId)!.series)
@@ -25,7 +29,8 @@ async function assertSums({ tables }: Rig, model: Model, seen: Set<string>): Pro
       for (const aggregate of ['count', 'sum', 'max', 'p50'] as const) {
         const question: GroupsQuestion = {
           ...{ tenant: 'default', metric: 'temperature', dimensions: {}, pointsMax: 10_000 },
-          ...{ startUs: BASE_US, endUs: BASE_US + DAYS * DAY_US, stepUs, aggregate, groups },
+          ...{ startUs: BASE_US - 5 * DAY_US, endUs: BASE_US + DAYS * DAY_US },
+          ...{ stepUs, aggregate, groups },
         }
         const answer = await tables.query.groups(question)
         for (const tier of answer.meta.tiers) seen.add(tier)
@@ -68,10 +73,18 @@ function sumsOf(model: Model, { groups, stepUs }: GroupsQuestion): Map<string, n
     a.group < b.group ? -1 : a.group > b.group ? 1 : a.timeUs - b.timeUs,
   )) {
     const key = `${group} ${Math.floor(timeUs / stepUs!) * stepUs!}`
-    found.set(key, [...(found.get(key) ?? []), value])
+    const own = found.get(key)
+    if (own === undefined) found.set(key, [value])
+    else own.push(value)
   }
   return found
 }
+
+/** Of the live days, or of those before. */
+const minute = fc.oneof(
+  { weight: 2, arbitrary: fc.nat(MINUTES - 1) },
+  { weight: 1, arbitrary: fc.nat(HISTORY_MINUTES).map((at) => at - HISTORY_DAYS * 24 * 60) },
+)
 
 const step = fc.oneof(
   { weight: 2, arbitrary: fc.constant({ do: 'sumUp' as const }) },
@@ -80,7 +93,7 @@ const step = fc.oneof(
     arbitrary: fc.record({
       do: fc.constant('erase' as const),
       devices: fc.uniqueArray(fc.constantFrom(...DEVICES), { minLength: 1, maxLength: 2 }),
-      from: fc.nat(MINUTES),
+      from: minute,
       minutes: fc.integer({ min: 1, max: 2000 }),
       isRun: fc.boolean(),
     }),
@@ -90,7 +103,7 @@ const step = fc.oneof(
     arbitrary: fc.record({
       do: fc.constant('late' as const),
       device: fc.nat(DEVICES.length - 1),
-      minutes: fc.array(fc.nat(MINUTES - 1), { minLength: 1, maxLength: 20 }),
+      minutes: fc.array(minute, { minLength: 1, maxLength: 20 }),
     }),
   },
 )
@@ -132,6 +145,20 @@ test(
           { series: NUMBERS[0]!, timeUs: BASE_US + (DAYS * 24 + 1) * HOUR_US, value: 1 },
         ])
         await rig.tables.sumUp()
+        await assertSums(rig, model, seen)
+        const history = NUMBERS.flatMap((series, device) =>
+          Array.from({ length: (HISTORY_MINUTES * MINUTE_US) / HISTORY_EVERY_US }, (_, at) => ({
+            ...{ series, timeUs: BASE_US - HISTORY_DAYS * DAY_US + at * HISTORY_EVERY_US },
+            value: 1 + ((at * 3 + device) % 50),
+          })),
+        )
+        await give(history)
+        await rig.tables.sumUp()
+        const [rows] = await rig.tables.statement(
+          `SELECT count(*) AS rows FROM hour_rollup WHERE start_ms < ${BASE_MS}`,
+        )
+        // Hours, and a day.
+        assert.equal(Number(rows!['rows']), NUMBERS.length * (HISTORY_MINUTES / 60 + 1))
         await assertSums(rig, model, seen)
         for (const one of steps) {
           if (one.do === 'sumUp') await rig.tables.sumUp()

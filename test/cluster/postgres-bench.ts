@@ -136,11 +136,13 @@ export async function openTables(
         'fleet_rollup',
         'late_hour',
         'late_fleet_hour',
+        'history_day',
       ]
       await statement(place, `TRUNCATE ${tables.join(', ')}`)
       await statement(
         place,
-        'UPDATE rollup_progress SET (from_ms, summed_ms, closed_ms) = ROW(NULL, NULL, NULL)',
+        `UPDATE rollup_progress SET (from_ms, summed_ms, closed_ms, has_said_stored) =
+           ROW(NULL, NULL, NULL, FALSE)`,
       )
     },
     async close() {

@@ -37,6 +37,7 @@ const OLD_ALERTS = `
   DROP TABLE cold_pending, cold_run, cold_file, cold_month, complete_from, exported;
   DROP TABLE erasure, erasure_version, erased_file, erased_rows, instance_key, tombstone;
   DROP TABLE hour_rollup, fleet, fleet_rollup, late_hour, late_fleet_hour, rollup_progress;
+  DROP TABLE history_day;
   ALTER TABLE writer_offset DROP COLUMN newest_ms;
   DROP SEQUENCE cold_number;
   DROP FUNCTION refuse_row;

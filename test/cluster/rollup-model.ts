@@ -43,9 +43,26 @@ const reading = fc.record({
   ),
 })
 
+/** Of weeks before the first window, or of a device whose clock is wrong. */
+const pastReading = fc.record({
+  series: fc.nat(DEVICES.length - 1),
+  daysBack: fc.oneof(
+    { weight: 5, arbitrary: fc.integer({ min: 11, max: 50 }) },
+    { weight: 1, arbitrary: fc.constantFrom(9000, 9610) },
+  ),
+  minute: fc.nat(24 * 60 - 1),
+  value: fc.integer({ min: -50, max: 50 }),
+  /** In the lake an hour of fewer than some hundred is not worth a row. */
+  burst: fc.constantFrom(1, 40, 800),
+})
+
 export const stepOfRun = fc.record({
   hours: fc.integer({ min: 1, max: 12 }),
   readings: fc.array(reading, { minLength: 1, maxLength: 15 }),
+  past: fc.oneof(
+    { weight: 2, arbitrary: fc.array(pastReading, { maxLength: 0 }) },
+    { weight: 1, arbitrary: fc.array(pastReading, { minLength: 1, maxLength: 3 }) },
+  ),
   next: fc.constantFrom('nothing', 'sum', 'sum', 'sum', 'cut', 'ask', 'leave'),
 })
 type StepOfRun = typeof stepOfRun extends fc.Arbitrary<infer S> ? S : never
@@ -126,22 +143,45 @@ export class Run {
     return this.#tables.close()
   }
 
-  async step({ hours, readings, next }: StepOfRun): Promise<void> {
+  async step({ hours, readings, past, next }: StepOfRun): Promise<void> {
     this.#nowUs += hours * HOUR_US
-    await this.say(
-      readings.flatMap(({ series, behind, value, burst }) =>
-        Array.from({ length: burst }, (_, at) => ({
-          ...{ series, timeUs: this.#nowUs - behind * MINUTE_US - at * 17e6 },
-          value: value + (at % 11) / 4,
-        })),
-      ),
+    const live = readings.flatMap(({ series, behind, value, burst }) =>
+      Array.from({ length: burst }, (_, at) => ({
+        ...{ series, timeUs: this.#nowUs - behind * MINUTE_US - at * 17e6 },
+        value: value + (at % 11) / 4,
+      })),
     )
-    if (next === 'sum') await this.#tables.sumUp()
+    const old = past.flatMap(({ series, daysBack, minute, value, burst }) =>
+      Array.from({ length: burst }, (_, at) => ({
+        ...{ series, timeUs: dayUs(RUN_START_US) - daysBack * DAY_US + minute * MINUTE_US },
+        value: value + (at % 11) / 4,
+      })).map((one, at) => ({ ...one, timeUs: one.timeUs + at * 4e6 })),
+    )
+    await this.say([...live, ...old])
+    if (next === 'sum') await this.sumUp()
     if (next === 'ask') await this.check({ startUs: 0, endUs: 4e15, stepUs: HOUR_US })
     if (next === 'cut') await this.cut(2 + ((hours * 7) % 40))
     if (next !== 'leave') return
     if (this.#aging === undefined) await this.#erase(readings[0]!.series)
     else await this.#tables.age()
+  }
+
+  async sumUp(): Promise<void> {
+    await this.#tables.sumUp()
+    const [row] = await this.#tables.statement(
+      `SELECT
+         EXISTS (SELECT FROM hour_rollup WHERE start_ms < from_ms AND window_ms = 3600000) AS hours,
+         EXISTS (SELECT FROM hour_rollup WHERE start_ms < from_ms AND window_ms > 3600000) AS days,
+         EXISTS (SELECT FROM fleet_rollup WHERE start_ms < from_ms AND count > 0) AS fleets,
+         EXISTS (SELECT FROM fleet_rollup WHERE start_ms < from_ms AND count = 0) AS silence,
+         EXISTS (SELECT FROM history_day WHERE summed_ms < day_ms + 86400000) AS undone
+       FROM rollup_progress`,
+    )
+    assert.equal(row!['undone'], false)
+    for (const what of ['hours', 'days', 'fleets', 'silence']) {
+      if (row![what] === true) this.seen.add(`history: ${what}`)
+      if (row![what] === true && this.#aging !== undefined) this.seen.add(`lake: ${what}`)
+    }
   }
 
   async say(readings: readonly SaidReading[]): Promise<void> {
@@ -216,12 +256,13 @@ export class Run {
   }
 
   async checkAll(offsetHours: number): Promise<void> {
-    const all = { startUs: RUN_START_US - 10 * DAY_US, endUs: this.#nowUs + DAY_US }
+    const all = { startUs: RUN_START_US - 60 * DAY_US, endUs: this.#nowUs + DAY_US }
     const part = { startUs: RUN_START_US + offsetHours * HOUR_US + 1234, endUs: this.#nowUs - 777 }
     for (const stepUs of [HOUR_US, DAY_US, 7 * DAY_US]) {
       await this.check({ ...all, stepUs })
       await this.check({ ...part, stepUs })
     }
+    await this.check({ startUs: 0, endUs: 4e15, stepUs: HOUR_US })
   }
 
   async check(look: Look): Promise<void> {
@@ -274,8 +315,13 @@ export class Run {
   /** Of what is summed up, late or not. */
   async #checkWindows(said: readonly SaidReading[]): Promise<void> {
     const { query, statement } = this.#tables
-    const [row] = await statement('SELECT from_ms, summed_ms FROM rollup_progress')
-    const [startUs, endUs] = [Number(row!['from_ms']) * 1000, Number(row!['summed_ms']) * 1000]
+    const [row] = await statement(
+      `SELECT summed_ms, least(from_ms,
+         (SELECT min(day_ms) FROM history_day WHERE summed_ms IS NOT NULL)) AS from_ms
+       FROM rollup_progress`,
+    )
+    const startUs = Math.max(Number(row!['from_ms']) * 1000, RUN_START_US - 60 * DAY_US)
+    const endUs = Math.max(startUs, Number(row!['summed_ms']) * 1000)
     const series = this.#turn++ % DEVICES.length
     const question = { ...questionOf({ startUs, endUs, stepUs: HOUR_US }, 'count') }
     const { windows } = await query.windows({
@@ -300,6 +346,8 @@ export class Run {
     return relative_error
   }
 }
+
+const dayUs = (timeUs: number): number => Math.floor(timeUs / DAY_US) * DAY_US
 
 const questionOf = <A extends Aggregate>({ startUs, endUs, stepUs }: Look, aggregate: A) => ({
   ...{ tenant: 'default', metric: 'temperature', dimensions: {}, pointsMax: 10_000 },
