@@ -38,7 +38,7 @@ export class Downsampling {
   #bucketAt = NaN
   #slotAt = 0
 
-  /** Texts have no order. Of fewer than four points the lowest and the highest stay, two or more. */
+  /** Texts have no order. Of fewer than four points the lowest and the highest stay. */
   constructor(pointsMax: number, hasTexts: boolean) {
     const ofNumbers = pointsMax < 4 ? [LOW, HIGH] : [FIRST, LOW, HIGH, LAST]
     this.#kept = hasTexts ? [FIRST, LAST] : ofNumbers
@@ -71,7 +71,7 @@ export class Downsampling {
     this.#slotAt = slot
   }
 
-  /** To the bucket that was entered. An empty place holds NaN, to which every comparison is false. */
+  /** An empty place of the bucket holds NaN, to which every comparison is false. */
   #offer(timeUs: number, value: number, series: number): void {
     const rows = this.#rows
     const slot = this.#slotAt
