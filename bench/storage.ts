@@ -15,6 +15,7 @@ import { WeirServer } from './weir-server.ts'
 
 const WEIR = fileURLToPath(new URL('../src/cli/weir.ts', import.meta.url))
 const DEMO = fileURLToPath(new URL('../src/fleet/demo.pipeline.yaml', import.meta.url))
+const KEEPING = fileURLToPath(new URL('./fleet-data.pipeline.yaml', import.meta.url))
 const FLEET_DATA = '../shared/data/fleet/fleet-20-trucks-6h.influx.zst'
 const FLEET_FILE = fileURLToPath(new URL(`../${FLEET_DATA}`, import.meta.url))
 
@@ -86,7 +87,7 @@ async function sendWalks(server: WeirServer): Promise<number> {
   return report.messages * METRICS_PER_MESSAGE
 }
 
-if (existsSync(FLEET_FILE)) await measure('fleet data', undefined, replayFleet)
+if (existsSync(FLEET_FILE)) await measure('fleet data', KEEPING, replayFleet)
 else reporter.note(`fleet data: ${FLEET_DATA} is not there`)
 const fleet = { devices: DEVICES, hours: HOURS, intervalMs: 10_000, jitterMs: JITTER_MS, seed: 1 }
 reporter.note(

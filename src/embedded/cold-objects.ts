@@ -30,7 +30,7 @@ export async function openColdObjects(
 }
 
 const DAY_US = 86_400_000_000
-/** A definition that says nothing of an end has one in a hundred years. */
+/** An end in a hundred years is none. */
 const FOR_EVER_DAYS = 36_500
 
 /**

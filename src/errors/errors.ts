@@ -218,6 +218,11 @@ export const ERRORS = {
     bad,
     'Replay it as historical: `weir replay`.',
   ),
+  TIME_NOT_KEPT: row(
+    'The event time is older than anything that is kept',
+    bad,
+    'Raise `retention.cold` in the pipeline definition, restart, and send it again.',
+  ),
   LINE_SYNTAX_INVALID: row(
     'The line is not valid line protocol',
     bad,

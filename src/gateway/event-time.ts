@@ -10,8 +10,9 @@ import type { DeviceState } from './device-state.ts'
 
 /** 2000-01-01T00:00:00Z. */
 const CLOCK_SET_MIN_US = 946_684_800_000_000
-/** How far off "now" a number in a wrong unit may be to be recognised as such: a day ahead. */
-const PLAUSIBLE_AHEAD_US = 86_400_000_000
+const DAY_US = 86_400_000_000
+/** How far off "now" a number in a wrong unit may be to be recognised as such. */
+const PLAUSIBLE_AHEAD_US = DAY_US
 
 export interface MessageTime {
   eventTimeUs: number
@@ -59,16 +60,20 @@ function likelierUnit(us: number, nowUs: number): string | undefined {
 
 export class TimeKeeper {
   readonly #policy: TimePolicy
+  readonly #keptUs: number
   /** The answer of resolve(), reused: one call a message, no allocation. */
   readonly result: MessageTime = { eventTimeUs: 0, flags: 0, needsIdentity: false }
 
-  constructor(policy: TimePolicy) {
+  /** `keptUs`: no reading is kept for longer. */
+  constructor(policy: TimePolicy, keptUs: number) {
     this.#policy = policy
+    this.#keptUs = keptUs
   }
 
   /**
    * Fills `result`. `deviceTimeUs` is NaN when the message has none. `isExact` says that the
-   * number's unit is certain (RFC 3339, line protocol). Throws TIME_UNIT_WRONG, TIME_TOO_OLD.
+   * number's unit is certain (RFC 3339, line protocol). Throws TIME_UNIT_WRONG, TIME_TOO_OLD,
+   * TIME_NOT_KEPT.
    */
   resolve(
     device: DeviceState,
@@ -101,6 +106,10 @@ export class TimeKeeper {
       result.eventTimeUs = device.risingTimeUs(nowUs)
       result.needsIdentity = true
       return
+    }
+    if (deviceTimeUs < nowUs - this.#keptUs) {
+      const days = Math.round(this.#keptUs / DAY_US)
+      throw new WeirError('TIME_NOT_KEPT', `readings are kept for ${days} days`)
     }
     result.eventTimeUs = deviceTimeUs
   }

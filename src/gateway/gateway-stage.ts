@@ -7,7 +7,7 @@ import type { DeviceNumbers, DeviceReader, Principal } from '../control/control.
 import { WeirError } from '../errors/errors.ts'
 import type { Log, LogAppender } from '../log/log.ts'
 import { Registry, SloCounter } from '../observe/observe.ts'
-import type { Plan } from '../pipeline/pipeline.ts'
+import { keptUs, type Plan } from '../pipeline/pipeline.ts'
 import type { World } from '../world/world.ts'
 import { BatchBuilder } from './batch-builder.ts'
 import { DeadLetterBox } from './dead-letter-box.ts'
@@ -106,7 +106,7 @@ export class Gateway implements TelemetryDoor {
     const room = new FrameRoom({ builder, dictionary }, limits)
     const types = new GatewayTypes(plan)
     const devices = (this.#devices = new DeviceTable({ reader, types, dictionary, tenant }))
-    const time = new TimeKeeper(plan.time)
+    const time = new TimeKeeper(plan.time, keptUs(plan.retention))
     const metricsPerMessageMax = Math.min(limits.metricsPerMessageMax, share.readingsMax)
     const messageLimits = { ...limits, metricsPerMessageMax }
     const writer = new MessageWriter({ builder, dictionary, time, limits: messageLimits })

@@ -92,7 +92,7 @@ export class TestGateway {
       dictionary,
       tenant: 'default',
     }))
-    const time = new TimeKeeper(PLAN.time)
+    const time = new TimeKeeper(PLAN.time, Infinity)
     const limits = { metricsPerMessageMax: 50, textBytesMax: 64 }
     const writer = new MessageWriter({ builder, dictionary, time, limits })
     const matcher = new ShapeMatcher({ builder, dictionary, devices })

@@ -224,6 +224,6 @@ export const metricsOf = ({ variables }: Rule): string[] => [
 ]
 
 export { RuleDefinition } from './rule-definition.ts'
-export { retentionOf } from './retention.ts'
+export { keptUs, retentionOf } from './retention.ts'
 export { isRule } from './rule-shape.ts'
 export { run } from './program.ts'

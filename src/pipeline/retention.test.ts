@@ -5,9 +5,9 @@ import { retentionOf } from './retention.ts'
 
 const DAY_US = 86_400e6
 
-test('without a word readings are hot for 7 days, warm for 90, and never deleted', () => {
+test('without a word readings are hot for 7 days, warm for 90, and cold for 7 years', () => {
   const { hotUs, warmUs, coldUs, isExportedFirst, only } = defaultPlan().retention
-  assert.deepEqual([hotUs, warmUs, coldUs], [7 * DAY_US, 90 * DAY_US, 36_500 * DAY_US])
+  assert.deepEqual([hotUs, warmUs, coldUs], [7 * DAY_US, 90 * DAY_US, 2557 * DAY_US])
   assert.equal(isExportedFirst, false)
   assert.deepEqual(only, [])
 })

@@ -4,11 +4,8 @@ import type { RetentionDefinition } from './definition.ts'
 import { resolveDurationUs } from './durations.ts'
 import type { DeviceType, Retention, RetentionAges } from './pipeline.ts'
 
-/**
- * DESIGN "Storage", but for the end: whoever imports a history that is older than that would see
- * it vanish, so nothing is deleted unless the definition says when.
- */
-const AGES_DEFAULT = { hot: '7d', warm: '90d', cold: '36500d' }
+/** DESIGN "Storage"; cold for seven years. What is older when it comes is refused: see keptUs(). */
+const AGES_DEFAULT = { hot: '7d', warm: '90d', cold: '2557d' }
 /** A day is the least that can be deleted; and what is late by an hour still changes windows. */
 const AGE_US_MIN = 86_400_000_000
 
@@ -71,3 +68,10 @@ export function retentionOf(
     ) ?? retention
   )
 }
+
+/**
+ * How long a reading of any series is kept at most, µs. Nothing that is older when it comes may be
+ * accepted: it would vanish at once.
+ */
+export const keptUs = ({ isExportedFirst, only, coldUs }: Retention): number =>
+  isExportedFirst ? Infinity : Math.max(coldUs, ...only.map((one) => one.coldUs))

@@ -44,7 +44,8 @@ before(async () => {
 })
 
 test('a station replayed from CSV equals DuckDB over the raw file', { skip }, async (t) => {
-  const weir = await WeirProcess.start({ folder: await makeFolder(t) })
+  const pipeline = 'version: 1\nretention: { cold: 36500d }\n'
+  const weir = await WeirProcess.start({ folder: await makeFolder(t), pipeline })
   const time = ['--time', 'year,month,day,hour', '--tz', 'Asia/Shanghai']
   const replay = runWeir(
     ['replay', path, '--format', 'csv', ...time, '--device', 'station', '--register'].concat(

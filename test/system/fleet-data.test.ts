@@ -30,6 +30,12 @@ const { path, skip } = rawFile('fleet', 'fleet-20-trucks-6h.influx.zst')
 const LIVE_PIPELINE = `
 version: 1
 time: { past: 36500d, idleTimeout: 1s }
+retention: { cold: 36500d }
+`
+/** It would be too old to be kept. */
+const KEEPING = `
+version: 1
+retention: { cold: 36500d }
 `
 const BATCH_LINES = 5_000
 /** Series whose windows are compared one by one: smooth, with gaps, of the other measurement. */
@@ -100,7 +106,7 @@ test('line protocol through /api/v2/write equals DuckDB over the raw file', { sk
 })
 
 test('weir replay of the whole file equals DuckDB over it, twice as well', { skip }, async (t) => {
-  const weir = await WeirProcess.start({ folder: await makeFolder(t) })
+  const weir = await WeirProcess.start({ folder: await makeFolder(t), pipeline: KEEPING })
   const parameters = ['replay', path, '--url', weir.url, '--register']
   // A replay that broke off can be run again: nothing is stored twice.
   for (const round of [1, 2]) {

@@ -107,6 +107,21 @@ test('pages walk through what memory and files hold', async (context) => {
   assert.deepEqual(seen, seconds)
 })
 
+test('what is older than anything that is kept is refused, also as history', async (context) => {
+  const { call } = await startEngine(context)
+  const path = '/v1/devices/pump-1/telemetry?historical=true'
+  const say = async (daysAgo: number) => {
+    const body = JSON.stringify({ ts: Date.now() - daysAgo * 86_400_000, temperature: 1 })
+    return call(path, { method: 'POST', body })
+  }
+  assert.equal((await say(7 * 365)).status, 200)
+  const refused = await say(7 * 365 + 3)
+  assert.equal(refused.status, 422)
+  const { code, hint } = await refused.json()
+  assert.equal(code, 'TIME_NOT_KEPT')
+  assert.match(hint, /retention\.cold/)
+})
+
 test('days are compared with those before the clock went on, each at its own start', async (context) => {
   const { call } = await startEngine(context)
   const from = Date.UTC(2026, 2, 20)
