@@ -9,8 +9,7 @@ interface Span {
   toMs: number
 }
 
-/** The API's largest answers. */
-const POINTS_MAX = 10_000
+/** The API’s largest answer of lists. */
 const ROWS_MAX = 1_000
 const RELATIVE_MAX = 1e-9
 const WINDOWS = { '1m': 60_000, '5m': 300_000 }
@@ -39,11 +38,11 @@ export async function storedReadings(
   weir: WeirProcess,
   { device, metric, span }: { device: string; metric: string; span: Span },
 ): Promise<Stored[]> {
-  const points = await weir.points(device, metric, { start: span.fromMs, end: span.toMs })
-  if (points.length < POINTS_MAX / 2 || span.toMs - span.fromMs < 2) {
-    return points.map(([ms, value]) => [Math.round(ms * 1000), value as number | boolean])
-  }
-  // So many may be a downsampled answer.
+  const { points, meta } = await weir.get<{ points: Stored[]; meta: { resolution_ms: number } }>(
+    '/v1/query',
+    { device_id: device, metric, start: span.fromMs, end: span.toMs },
+  )
+  if (meta.resolution_ms === 0) return points.map(([ms, value]) => [Math.round(ms * 1000), value])
   const middleMs = Math.floor((span.fromMs + span.toMs) / 2)
   const halves = [
     { fromMs: span.fromMs, toMs: middleMs },
