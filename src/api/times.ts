@@ -1,8 +1,9 @@
 /** Times and durations as the API's parameters carry them. */
 import { WeirError } from '../errors/errors.ts'
 import { parseDurationUs } from '../config/config.ts'
-import type { CalendarStep } from '../query/query.ts'
+import { isOfDays, type CalendarStep } from '../query/query.ts'
 import { isTimeZone } from '../schedule/schedule.ts'
+import { invalidParameter } from './parameters.ts'
 
 /** `date-time` of RFC 3339, 5.6: any count of fraction digits, and always an offset. */
 const RFC_3339 =
@@ -89,10 +90,7 @@ export function parseEarlier(
   text: string,
   { stepUs, calendar }: { stepUs: number | undefined; calendar?: CalendarStep | undefined },
 ): { us: number } | { steps: number } {
-  const wrong = (detail: string): WeirError =>
-    new WeirError('API_PARAMETER_INVALID', `compare: ${detail}`, {
-      details: { parameter: 'compare' },
-    })
+  const wrong = (detail: string): WeirError => invalidParameter('compare', detail)
   const [, count, letter] = CALENDAR.exec(text) ?? []
   if (calendar !== undefined) {
     const unit = letter === undefined ? undefined : UNITS[letter as keyof typeof UNITS]
@@ -109,7 +107,6 @@ export function parseEarlier(
 /** In days, or in months. */
 const SIZES = { day: 1, week: 7, month: 1, year: 12 }
 const sizeOf = ({ unit, count }: CalendarStep): number => SIZES[unit] * count
-const isOfDays = (unit: CalendarStep['unit']): boolean => unit === 'day' || unit === 'week'
 
 /** A duration of a body → µs, more than none. Throws API_BODY_INVALID naming `key`. */
 export function durationUsOf(text: string, key: string): number {

@@ -20,11 +20,10 @@ import { CopyRows } from './copy.ts'
 import { contains, type Span } from '../query/query.ts'
 import { monthOf, monthStartMs } from './month-partitions.ts'
 import type { SeriesIds, WrittenReadings } from './postgres.ts'
+import { OLDEST_MS } from './rollup-tables.ts'
 import type { Month } from './time-tables.ts'
 import type { ErasedSeries } from './writer-tombstones.ts'
 
-/** 2000-01-01T00:00:00Z, the oldest time that gateways believe. */
-const TIME_MIN_MS = 946_684_800_000
 const READING_BYTES = 42
 /** A NULL, or the length of a text. */
 const TEXT_LENGTH_BYTES = 4
@@ -102,7 +101,7 @@ export function encodeReadings(
   for (const row of bySeries(readings, ids)) {
     const timeMs = timeUs[row]! / 1000
     // Said this way around, NaN is refused too.
-    if (!(timeMs >= TIME_MIN_MS && timeMs < timeMaxMs && Number.isFinite(value[row]!))) {
+    if (!(timeMs >= OLDEST_MS && timeMs < timeMaxMs && Number.isFinite(value[row]!))) {
       left.refused++
       continue
     }
@@ -138,7 +137,7 @@ export function encodePartials(
     const partial = partials.subarray(row * PARTIAL_STRIDE, (row + 1) * PARTIAL_STRIDE)
     const startMs = partial[PARTIAL_START_MS]!
     const endMs = startMs + partial[PARTIAL_WINDOW_MS]!
-    if (!(endMs > TIME_MIN_MS && startMs < timeMaxMs) || partial.some(Number.isNaN)) {
+    if (!(endMs > OLDEST_MS && startMs < timeMaxMs) || partial.some(Number.isNaN)) {
       left.refused++
       continue
     }

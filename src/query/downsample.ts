@@ -90,22 +90,24 @@ export class Downsampling {
   }
 
   #widen(): void {
-    const points = this.#points(ALL)
+    // Places follow each other, and all four of a bucket are there.
+    const rows = this.#rows.slice(0, this.#slots.size * STRIDE)
     this.#widthUs *= 2
     this.#slots = new Map()
     this.#bucketAt = NaN
-    for (const point of points) {
-      this.#enter(Math.floor(point.timeUs / this.#widthUs))
-      this.#offer(point.timeUs, point.value, point.series)
+    for (let at = 0; at < rows.length; at += PLACES) {
+      const timeUs = rows[at + TIME_US]!
+      this.#enter(Math.floor(timeUs / this.#widthUs))
+      this.#offer(timeUs, rows[at + VALUE]!, rows[at + SERIES]!)
     }
   }
 
   /** Each once, of every bucket together. */
-  #points(kept: readonly number[]): Point[] {
+  #points(): Point[] {
     const points: Point[] = []
     for (const slot of this.#slots.values()) {
       const from = points.length
-      for (const one of kept) {
+      for (const one of this.#kept) {
         const at = slot + one * PLACES
         const [timeUs, series] = [this.#rows[at + TIME_US]!, this.#rows[at + SERIES]!]
         const isThere = points
@@ -119,11 +121,9 @@ export class Downsampling {
 
   /** In time order. */
   points(): Point[] {
-    return this.#points(this.#kept).toSorted(inTimeOrder)
+    return this.#points().toSorted(inTimeOrder)
   }
 }
-
-const ALL = [FIRST, LOW, HIGH, LAST]
 
 export const inTimeOrder = (a: Point, b: Point): number =>
   a.timeUs - b.timeUs || a.series - b.series

@@ -95,6 +95,10 @@ class CalendarGrid implements StepGrid {
   }
 }
 
+/** Else it is of months. */
+export const isOfDays = (unit: CalendarStep['unit']): unit is 'day' | 'week' =>
+  unit === 'day' || unit === 'week'
+
 /**
  * The time so many steps before, as the wall has it: of an earlier day the same minute; of a month
  * that is too short its last day.
@@ -104,8 +108,7 @@ export function stepsBefore(step: CalendarStep, timeUs: number, steps: number): 
   const { sinceEpoch, minute } = wallAt(timeUs, timeZone)
   const day = Math.floor(sinceEpoch / DAY_MINUTES)
   const units = steps * count
-  const isOfDays = unit === 'day' || unit === 'week'
-  const earlier = isOfDays
+  const earlier = isOfDays(unit)
     ? day - units * DAYS[unit]
     : monthsBefore(day, unit === 'month' ? units : 12 * units)
   const restUs = timeUs - Math.floor(timeUs / MINUTE_US) * MINUTE_US
@@ -118,19 +121,21 @@ export const startOfStepBehind = (step: CalendarStep, timeUs: number, steps: num
 
 function monthsBefore(day: number, months: number): number {
   const date = new Date(day * DAY_MS)
-  const number = (date.getUTCFullYear() - 1970) * 12 + date.getUTCMonth() - months
+  const number = monthNumber(date) - months
   const first = firstDayOf('month', 1, number)
   const last = firstDayOf('month', 1, number + 1) - 1
   return Math.min(first + date.getUTCDate() - 1, last)
 }
+
+/** Since 1970. */
+const monthNumber = (date: Date): number => (date.getUTCFullYear() - 1970) * 12 + date.getUTCMonth()
 
 /** The number of the step that a time lies in. */
 function numberOf({ unit, count, timeZone }: CalendarStep, timeUs: number): number {
   const day = Math.floor(wallAt(timeUs, timeZone).sinceEpoch / DAY_MINUTES)
   if (unit === 'day') return Math.floor(day / count)
   if (unit === 'week') return Math.floor((day - MONDAY) / (7 * count))
-  const date = new Date(day * DAY_MS)
-  const months = (date.getUTCFullYear() - 1970) * 12 + date.getUTCMonth()
+  const months = monthNumber(new Date(day * DAY_MS))
   return Math.floor(months / (unit === 'month' ? count : 12 * count))
 }
 

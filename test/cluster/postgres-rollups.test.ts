@@ -7,11 +7,10 @@ import { readClosed } from '../../src/postgres/rollup-tables.ts'
 import { openStoresQuery } from '../../src/postgres/stores-query.ts'
 import { defineSeries, type Given, type GivenReading } from '../../src/query/query-fixture.ts'
 import type { GroupsQuestion } from '../../src/query/query.ts'
-import { until } from '../system/weir-process.ts'
 import { DAY_US, LIMITS, movesAll, newPlace } from './cold-fixture.ts'
 import { hashDevice, openTables, type TablesBench } from './postgres-bench.ts'
 import { skip } from './postgres-fixture.ts'
-import { HOUR_US, Run, RUN_START_US, stepOfRun } from './rollup-model.ts'
+import { HOUR_US, Run, RUN_START_US, stepOfRun, writeWhileSummedUp } from './rollup-model.ts'
 
 const options = { skip: skip ?? false }
 
@@ -160,21 +159,7 @@ test('a batch that is written while its hour is closed is not missed', options, 
     // As a writer does it, held up at its end: no hour was closed when it looked.
     await client.query('BEGIN')
     assert.deepEqual(await readClosed(client), { fromMs: 0, toMs: 0 })
-    await client.query(
-      `INSERT INTO reading (series, device_hash, time_us, value)
-       SELECT series, device_hash, $1, 1000 FROM reading LIMIT 1`,
-      [START_US + 1],
-    )
-    let isDone = false
-    const summed = tables.sumUp().finally(() => (isDone = true))
-    await until('it waits for the writer, or does not', async () => {
-      const [row] = await tables.statement(
-        `SELECT count(*) AS waiting FROM pg_locks WHERE locktype = 'advisory' AND NOT granted`,
-      )
-      return isDone || Number(row!['waiting']) > 0
-    })
-    await client.query('COMMIT')
-    await summed
+    await writeWhileSummedUp(tables, client, START_US + 1)
     const { sums, tiers } = await sumsOf(tables, askFleet(2))
     assert.deepEqual(sums, [1770 + 1000, 1770])
     assert.deepEqual(tiers, ['fleet-1h'])

@@ -8,12 +8,11 @@ import { readClosed } from '../../src/postgres/rollup-tables.ts'
 import { addTombstones } from '../../src/postgres/tombstones.ts'
 import { defineSeries, type GivenReading } from '../../src/query/query-fixture.ts'
 import type { GroupsQuestion } from '../../src/query/query.ts'
-import { until } from '../system/weir-process.ts'
 import { DAY_US, LIMITS, movesAll, newPlace } from './cold-fixture.ts'
 import { erasureOf } from './erasure-fixture.ts'
 import { openTables, type BenchAging, type TablesBench } from './postgres-bench.ts'
 import { skip } from './postgres-fixture.ts'
-import { HOUR_US, Run, RUN_START_US } from './rollup-model.ts'
+import { HOUR_US, Run, RUN_START_US, writeWhileSummedUp } from './rollup-model.ts'
 
 const options = { skip: skip ?? false }
 const MINUTE_US = 60e6
@@ -227,21 +226,7 @@ test('a batch that is written while its day is closed is not missed', options, a
     const closed = await readClosed(client)
     const days = new Set([(startUs - 9 * HOUR_US) / 1000])
     assert.equal((await sayHistory(client, { days, beforeMs: closed.fromMs })).size, 0)
-    await client.query(
-      `INSERT INTO reading (series, device_hash, time_us, value)
-       SELECT series, device_hash, $1, 1000 FROM reading LIMIT 1`,
-      [startUs + 1],
-    )
-    let isDone = false
-    const summed = tables.sumUp().finally(() => (isDone = true))
-    await until('it waits for the writer, or does not', async () => {
-      const [row] = await tables.statement(
-        `SELECT count(*) AS waiting FROM pg_locks WHERE locktype = 'advisory' AND NOT granted`,
-      )
-      return isDone || Number(row!['waiting']) > 0
-    })
-    await client.query('COMMIT')
-    await summed
+    await writeWhileSummedUp(tables, client, startUs + 1)
     const { sums, tiers } = await sumsOf(tables, { startUs, endUs: startUs + 2 * HOUR_US })
     assert.deepEqual([sums, tiers], [[PER_HOUR + 1000, PER_HOUR], ['fleet-1h']])
   } finally {

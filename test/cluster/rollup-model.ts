@@ -11,6 +11,7 @@ import {
   NaiveStream,
   type SaidReading,
 } from '../../src/storage/naive-stream-fixture.ts'
+import { until } from '../system/weir-process.ts'
 import { assertPoints, NAMES, OF_ONE, type Name } from './rollup-oracle.ts'
 import { openTables, type BenchAging, type TablesBench } from './postgres-bench.ts'
 
@@ -373,4 +374,27 @@ function cutAt(statement: number, { isBehind }: { isBehind: boolean }): () => vo
 interface Internals {
   connection: { stream: { destroy(): void } }
   connectionParameters: { application_name?: string }
+}
+
+/** The end of a writer's transaction, which is held up until the one that sums up waits for it. */
+export async function writeWhileSummedUp(
+  tables: TablesBench,
+  client: pg.ClientBase,
+  timeUs: number,
+): Promise<void> {
+  await client.query(
+    `INSERT INTO reading (series, device_hash, time_us, value)
+     SELECT series, device_hash, $1, 1000 FROM reading LIMIT 1`,
+    [timeUs],
+  )
+  let isDone = false
+  const summed = tables.sumUp().finally(() => (isDone = true))
+  await until('it waits for the writer, or does not', async () => {
+    const [row] = await tables.statement(
+      `SELECT count(*) AS waiting FROM pg_locks WHERE locktype = 'advisory' AND NOT granted`,
+    )
+    return isDone || Number(row!['waiting']) > 0
+  })
+  await client.query('COMMIT')
+  await summed
 }
